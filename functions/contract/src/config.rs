@@ -1,0 +1,241 @@
+//! The environment variables of every function, generic over the value.
+//!
+//! A function reads `JudgeConfig<String>` from its environment; `infra` builds `JudgeConfig<Expr>`
+//! with references to resources. Both are the same struct, so a variable that nobody sets does not
+//! compile, and one that nobody reads cannot be set.
+
+/// Why a function cannot start.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Variables that are absent or empty.
+    #[error("environment variables not set: {}", .0.join(", "))]
+    Missing(Vec<&'static str>),
+    /// A variable whose text is not of its kind.
+    #[error("{name} must be {expected}, got `{value}`")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it holds, in words.
+        expected: &'static str,
+        /// What was found.
+        value: String,
+    },
+}
+
+/// Reads a number out of a variable that is already known to be set.
+///
+/// # Errors
+///
+/// [`ConfigError::Invalid`] when the text is not a number of type `T`.
+pub fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, ConfigError> {
+    value.trim().parse().map_err(|_| ConfigError::Invalid {
+        name,
+        expected: "a number",
+        value: value.to_owned(),
+    })
+}
+
+macro_rules! function_config {
+    ($(#[$struct_doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $variable:literal,)* }) => {
+        $(#[$struct_doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name<V> {
+            $($(#[$field_doc])* pub $field: V,)*
+        }
+
+        impl<V> $name<V> {
+            /// The variables' names, in the order of the fields.
+            pub const VARIABLES: &'static [&'static str] = &[$($variable),*];
+
+            /// Each variable with its value.
+            pub fn into_variables(self) -> Vec<(&'static str, V)> {
+                vec![$(($variable, self.$field)),*]
+            }
+        }
+
+        impl $name<String> {
+            /// Reads the process environment.
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError::Missing`] names every variable that is absent or empty.
+            pub fn from_env() -> Result<Self, ConfigError> {
+                Self::from_lookup(|name| std::env::var(name).ok())
+            }
+
+            /// Reads any source of variables.
+            ///
+            /// # Errors
+            ///
+            /// [`ConfigError::Missing`] names every variable that is absent or empty.
+            pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+                let value = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
+                let missing: Vec<&'static str> =
+                    Self::VARIABLES.iter().copied().filter(|name| value(name).is_none()).collect();
+                if !missing.is_empty() {
+                    return Err(ConfigError::Missing(missing));
+                }
+                Ok(Self { $($field: value($variable).unwrap_or_default(),)* })
+            }
+        }
+    };
+}
+
+function_config! {
+    /// The scrapers' variables. Hosts are base URLs without a trailing slash.
+    ScraperConfig {
+        /// The source this function scrapes; `ANY` when the event must name one.
+        conference = "CONFERENCE",
+        /// Conference year when the event names none.
+        conference_year = "CONFERENCE_YEAR",
+        /// Papers of one run when the event names no number.
+        max_papers = "MAX_PAPERS",
+        /// Bucket of the raw papers.
+        bucket_name = "BUCKET_NAME",
+        /// URL of `researchQueue.fifo`.
+        queue_url = "QUEUE_URL",
+        /// Who runs this, for the User-Agent: an e-mail address or a page.
+        contact = "CONTACT",
+        /// arXiv's API host: `https://export.arxiv.org`.
+        arxiv_api_url = "ARXIV_API_URL",
+        /// arXiv's host of PDFs: `https://arxiv.org`.
+        arxiv_url = "ARXIV_URL",
+        /// arXiv's search query when the event has no `search_term`: `cat:cs.LG`.
+        arxiv_query = "ARXIV_QUERY",
+        /// OpenReview's host of pages and PDFs: `https://openreview.net`.
+        openreview_url = "OPENREVIEW_URL",
+        /// The conferences' virtual sites; `{conference}` stands for `iclr`: `https://{conference}.cc`.
+        virtual_site_url = "VIRTUAL_SITE_URL",
+        /// Least time between two requests to one host, milliseconds; arXiv's own three seconds are kept besides.
+        request_interval_ms = "REQUEST_INTERVAL_MS",
+    }
+}
+
+function_config! {
+    /// The judge's variables.
+    JudgeConfig {
+        /// The index's endpoint: `https://…`, or a host that means the same.
+        opensearch_endpoint = "OPENSEARCH_ENDPOINT",
+        /// The index's name.
+        opensearch_index = "OPENSEARCH_INDEX",
+        /// Bucket of the raw papers, which also keeps every verdict.
+        bucket_name = "BUCKET_NAME",
+        /// URL of `code-generation.fifo`.
+        queue_url = "QUEUE_URL",
+        /// Model or inference profile of the relevance question.
+        bedrock_model_id = "BEDROCK_MODEL_ID",
+        /// Model of the abstract's vector.
+        embedding_model_id = "EMBEDDING_MODEL_ID",
+        /// Endpoint of Bedrock's runtime. The SDK reads this variable itself.
+        bedrock_endpoint = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        /// What is relevant, in a sentence.
+        topic = "RELEVANCE_TOPIC",
+        /// Cosine similarity, 0 to 1, from which a paper counts as already known.
+        duplicate_similarity = "DUPLICATE_SIMILARITY",
+    }
+}
+
+function_config! {
+    /// The generator's variables.
+    GeneratorConfig {
+        /// The index's endpoint.
+        opensearch_endpoint = "OPENSEARCH_ENDPOINT",
+        /// The index's name.
+        opensearch_index = "OPENSEARCH_INDEX",
+        /// Model or inference profile that writes programs.
+        bedrock_model_id = "BEDROCK_MODEL_ID",
+        /// Endpoint of Bedrock's runtime. The SDK reads this variable itself.
+        bedrock_endpoint = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        /// Bucket of the raw papers.
+        bucket_name = "BUCKET_NAME",
+        /// Bucket of the programs.
+        code_bucket = "CODE_BUCKET",
+        /// URL of `code-evaluation.fifo`.
+        code_queue_url = "CODE_QUEUE_URL",
+    }
+}
+
+function_config! {
+    /// The tester's variables.
+    TesterConfig {
+        /// The index's endpoint.
+        opensearch_endpoint = "OPENSEARCH_ENDPOINT",
+        /// The index's name.
+        opensearch_index = "OPENSEARCH_INDEX",
+        /// Bucket of the programs.
+        code_bucket = "CODE_BUCKET",
+        /// Bucket of the outputs.
+        outputs_bucket = "OUTPUTS_BUCKET",
+        /// URL of `code-evaluation.fifo`.
+        evaluation_queue_url = "EVALUATION_QUEUE_URL",
+        /// URL of `code-testing.fifo`.
+        testing_queue_url = "TESTING_QUEUE_URL",
+        /// `queue`: the agent pulls. An `http(s)://` address: the agent is called there.
+        trainium_endpoint = "TRAINIUM_ENDPOINT",
+        /// Instance to start for a batch; `none` where the agent is a process.
+        trainium_instance_id = "TRAINIUM_INSTANCE_ID",
+        /// Programs of one batch, 1 to 10.
+        batch_size = "BATCH_SIZE",
+        /// Seconds the oldest program may wait for its batch to fill.
+        max_wait = "MAX_WAIT_SECONDS",
+        /// Wall-clock limit of one program, seconds.
+        trainium_timeout = "TRAINIUM_TIMEOUT",
+        /// Price of an hour of the instance, US dollars; `0` locally.
+        hourly_price_usd = "HOURLY_PRICE_USD",
+    }
+}
+
+function_config! {
+    /// The agent's variables.
+    AgentConfig {
+        /// URL of `code-testing.fifo`.
+        testing_queue_url = "TESTING_QUEUE_URL",
+        /// Bucket of the programs.
+        code_bucket = "CODE_BUCKET",
+        /// Bucket of the outputs.
+        outputs_bucket = "OUTPUTS_BUCKET",
+        /// Bucket of the data sets.
+        datasets_bucket = "DATASETS_BUCKET",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        let error = AgentConfig::from_lookup(|name| {
+            (name == "CODE_BUCKET").then(|| "papers-code-artifacts".to_owned())
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "environment variables not set: TESTING_QUEUE_URL, OUTPUTS_BUCKET, DATASETS_BUCKET"
+        );
+    }
+
+    #[test]
+    fn what_one_side_sets_the_other_reads() {
+        let built = AgentConfig {
+            testing_queue_url: "q".to_owned(),
+            code_bucket: "c".to_owned(),
+            outputs_bucket: "o".to_owned(),
+            datasets_bucket: "d".to_owned(),
+        };
+        let variables = built.clone().into_variables();
+        let read = AgentConfig::from_lookup(|name| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.clone())
+        });
+        assert_eq!(read, Ok(built));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_with_its_variable() {
+        let error = number::<u32>("BATCH_SIZE", "ten").unwrap_err();
+        assert_eq!(error.to_string(), "BATCH_SIZE must be a number, got `ten`");
+    }
+}

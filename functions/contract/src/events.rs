@@ -1,0 +1,196 @@
+//! What users send to the functions. Numbers may come as strings, as the aws CLI makes them easily.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Takes `5`, `"5"` and `null`.
+fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Number(u32),
+        Text(String),
+    }
+    match Option::<Lenient>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Lenient::Number(number)) => Ok(Some(number)),
+        Some(Lenient::Text(text)) => text.trim().parse().map(Some).map_err(|_| {
+            serde::de::Error::custom(format!("expected a whole number from 0, got `{text}`"))
+        }),
+    }
+}
+
+/// An event of a scraper.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScraperEvent {
+    /// Papers to take at most.
+    #[serde(
+        rename = "MAX_PAPERS",
+        alias = "max_papers",
+        default,
+        deserialize_with = "lenient_number",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_papers: Option<u32>,
+    /// ICLR, ICML, NEURIPS, MLSYS, ARXIV or BOTH (ICLR and ICML).
+    #[serde(
+        rename = "CONFERENCE",
+        alias = "conference",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub conference: Option<String>,
+    /// The conference's year.
+    #[serde(
+        rename = "CONFERENCE_YEAR",
+        alias = "conference_year",
+        default,
+        deserialize_with = "lenient_number",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub conference_year: Option<u32>,
+    /// `Deep Learning` (and all below it) or `Deep Learning->Large Language Models`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_filter: Option<String>,
+    /// Words to search for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_term: Option<String>,
+    /// Where an earlier run stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// An event of the generator that is not a batch of messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum GeneratorEvent {
+    /// Papers whose title matches best.
+    GenerateByTitle {
+        /// The title, or words of it.
+        title: String,
+        /// Papers at most; 1 when absent.
+        #[serde(default, deserialize_with = "lenient_number")]
+        max_papers: Option<u32>,
+    },
+    /// One paper.
+    GenerateById {
+        /// Its id.
+        paper_id: String,
+    },
+    /// Several papers.
+    GenerateByIds {
+        /// Their ids.
+        paper_ids: Vec<String>,
+    },
+    /// Papers of an author.
+    GenerateByAuthor {
+        /// The author's name.
+        author: String,
+        /// Papers at most; 5 when absent.
+        #[serde(default, deserialize_with = "lenient_number")]
+        max_papers: Option<u32>,
+    },
+    /// Papers that match words.
+    GenerateByKeywords {
+        /// One text, or several words.
+        keywords: Keywords,
+        /// Papers at most; 5 when absent.
+        #[serde(default, deserialize_with = "lenient_number")]
+        max_papers: Option<u32>,
+    },
+    /// Papers that came in lately and have no program yet.
+    GenerateRecent {
+        /// Papers at most; 5 when absent.
+        #[serde(default, deserialize_with = "lenient_number")]
+        max_papers: Option<u32>,
+        /// How many days back; 30 when absent.
+        #[serde(default, deserialize_with = "lenient_number")]
+        days: Option<u32>,
+    },
+    /// What the index knows of a paper.
+    GetPaperInfo {
+        /// Its id.
+        #[serde(default)]
+        paper_id: Option<String>,
+        /// Or its title.
+        #[serde(default)]
+        title: Option<String>,
+    },
+}
+
+/// Keywords as one text or as a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Keywords {
+    /// `"attention sparse"`.
+    Text(String),
+    /// `["attention", "sparse"]`.
+    List(Vec<String>),
+}
+
+impl Keywords {
+    /// The words as one query.
+    pub fn query(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::List(words) => words.join(" "),
+        }
+    }
+}
+
+/// An event of the tester that is not an S3 notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum TesterEvent {
+    /// Hands a batch to the agent when one is due; `force` takes whatever waits.
+    Dispatch {
+        /// Do not wait for the batch to fill.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Reads results again that the index may have missed.
+    Collect {
+        /// The papers whose results to read.
+        paper_ids: Vec<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_may_come_as_strings() {
+        let event: ScraperEvent =
+            serde_json::from_str(r#"{"MAX_PAPERS":"5","CONFERENCE_YEAR":2025}"#).unwrap();
+        assert_eq!(event.max_papers, Some(5));
+        assert_eq!(event.conference_year, Some(2025));
+        let error = serde_json::from_str::<ScraperEvent>(r#"{"MAX_PAPERS":"five"}"#).unwrap_err();
+        assert!(error.to_string().contains("got `five`"), "{error}");
+    }
+
+    #[test]
+    fn the_generators_actions_are_read_as_users_write_them() {
+        let event: GeneratorEvent =
+            serde_json::from_str(r#"{"action":"generate_recent","max_papers":5}"#).unwrap();
+        assert_eq!(
+            event,
+            GeneratorEvent::GenerateRecent {
+                max_papers: Some(5),
+                days: None
+            }
+        );
+        let event: GeneratorEvent = serde_json::from_str(
+            r#"{"action":"generate_by_keywords","keywords":["sparse","attention"]}"#,
+        )
+        .unwrap();
+        assert!(
+            matches!(event, GeneratorEvent::GenerateByKeywords { keywords, .. } if keywords.query() == "sparse attention")
+        );
+    }
+
+    #[test]
+    fn the_schedule_dispatches_without_force() {
+        let event: TesterEvent = serde_json::from_str(r#"{"action":"dispatch"}"#).unwrap();
+        assert_eq!(event, TesterEvent::Dispatch { force: false });
+    }
+}

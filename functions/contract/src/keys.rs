@@ -1,0 +1,59 @@
+//! S3 keys. Every part is an id or a constant: text from a paper never becomes a key.
+
+use crate::{PaperId, Source};
+
+/// The paper itself, in [`crate::Bucket::Papers`].
+pub fn paper_pdf(source: Source, year: u16, paper: &PaperId) -> String {
+    format!("{}/{year}/{paper}.pdf", source.key_part())
+}
+
+/// Everything the source said about the paper, beside its PDF.
+pub fn paper_source_record(source: Source, year: u16, paper: &PaperId) -> String {
+    format!("{}/{year}/{paper}.json", source.key_part())
+}
+
+/// The judge's verdict with its reason, in [`crate::Bucket::Papers`].
+pub fn verdict(paper: &PaperId) -> String {
+    format!("verdicts/{paper}.json")
+}
+
+/// The generated program, in [`crate::Bucket::Code`].
+pub fn code(paper: &PaperId) -> String {
+    format!("{paper}/code.py")
+}
+
+/// What is known about the generated program, in [`crate::Bucket::Code`].
+pub fn code_metadata(paper: &PaperId) -> String {
+    format!("{paper}/metadata.json")
+}
+
+/// The folder of a test's outputs, in [`crate::Bucket::Outputs`].
+pub fn outputs_prefix(paper: &PaperId) -> String {
+    format!("{paper}/outputs/")
+}
+
+/// The key ending that tells the collector a test has finished; the S3 notification filters by it.
+pub const RESULT_SUFFIX: &str = "/outputs/result.json";
+
+/// The test's result ([`crate::TestResult`]), written after every other output.
+pub fn result(paper: &PaperId) -> String {
+    format!("{paper}{RESULT_SUFFIX}")
+}
+
+/// The paper a result key belongs to; `None` when the key is not one of ours.
+pub fn paper_of_result(key: &str) -> Option<PaperId> {
+    let id = key.strip_suffix(RESULT_SUFFIX)?;
+    PaperId::try_from(id.to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_key_leads_back_to_its_paper() {
+        let paper = PaperId::of("Adam", None);
+        assert_eq!(paper_of_result(&result(&paper)), Some(paper));
+        assert_eq!(paper_of_result("../x/outputs/result.json"), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! What the parts of the pipeline agree on, and nothing else.
+//!
+//! The functions read these types from their environment, their queues and the index; `infra` builds
+//! the stack from the same types. A variable nobody sets, a permission nobody grants and a field
+//! nobody mapped therefore do not compile or do not pass `infra synth`. There is deliberately no AWS
+//! SDK and no I/O in this crate.
+
+pub mod config;
+pub mod events;
+pub mod grants;
+pub mod keys;
+pub mod messages;
+pub mod model;
+pub mod names;
+pub mod paper;
+pub mod paper_id;
+pub mod results;
+
+pub use config::{
+    AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,
+};
+pub use grants::{Grant, Principal};
+pub use messages::{
+    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, ProgramToTest,
+    ResearchMessage,
+};
+pub use names::{Bucket, Function, Queue, Source};
+pub use paper::{Generated, Judged, PaperRecord, Tested};
+pub use paper_id::{PaperId, normalize_title};
+pub use results::{OutputKeys, TestResult};

@@ -1,0 +1,112 @@
+//! The messages of the four queues. Each is JSON in an SQS message body.
+//!
+//! A message carries what the next stage cannot look up; everything else is read from S3 or the
+//! index. Content-derived deduplication ids and a message group of one paper let papers move in
+//! parallel and make a repeated send harmless.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{PaperId, Source};
+
+/// `researchQueue.fifo`: a paper that a scraper stored, for the judge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResearchMessage {
+    /// [`PaperId::of`] the title and abstract.
+    pub paper_id: PaperId,
+    /// The source that had it.
+    pub source: Source,
+    /// Conference year, or the year of arXiv's first version.
+    pub year: u16,
+    /// Title as the source gives it, white space collapsed.
+    pub title: String,
+    /// Authors in the source's order; empty when it names none.
+    #[serde(default)]
+    pub authors: Vec<String>,
+    /// Abstract, when the source has one.
+    #[serde(default, rename = "abstract")]
+    pub abstract_text: Option<String>,
+    /// Publication date as `YYYY-MM-DD`, when known.
+    #[serde(default)]
+    pub date: Option<String>,
+    /// The source's own page of the paper.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Bucket of both keys.
+    pub s3_bucket: String,
+    /// Key of the PDF; `None` while only metadata could be had.
+    #[serde(default)]
+    pub s3_key: Option<String>,
+    /// Key of the JSON record of everything the source said.
+    pub record_s3_key: String,
+}
+
+/// `code-generation.fifo`: an accepted paper, for the generator, which reads the rest from the index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CodeGenerationMessage {
+    /// The paper's id, which is its document id.
+    pub paper_id: PaperId,
+    /// For people who read the queue.
+    pub title: String,
+}
+
+/// `code-evaluation.fifo`: a program whose syntax is sound, waiting for a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CodeEvaluationMessage {
+    /// The paper the program was written for.
+    pub paper_id: PaperId,
+    /// For people who read the queue.
+    pub paper_title: String,
+    /// Bucket of the program.
+    pub s3_bucket: String,
+    /// Key of the program: `{paper_id}/code.py`.
+    pub s3_code_key: String,
+    /// SHA-256 of the program, hexadecimal: a new program for the same paper is a new test.
+    pub code_sha256: String,
+}
+
+/// One program of a batch. Users send it to the agent's HTTP API with `code` in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProgramToTest {
+    /// The paper the program was written for.
+    pub paper_id: PaperId,
+    /// For logs only.
+    #[serde(default)]
+    pub paper_title: String,
+    /// The program itself; `None` means: read it from `s3_code_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Key of the program in the code bucket.
+    #[serde(default)]
+    pub s3_code_key: String,
+    /// SHA-256 of the program, hexadecimal; empty when the sender did not know it.
+    #[serde(default)]
+    pub code_sha256: String,
+}
+
+/// `code-testing.fifo`: a batch for the agent, and the body of `POST /execute_batch`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CodeTestingMessage {
+    /// Names the batch in logs and results; empty over HTTP.
+    #[serde(default)]
+    pub batch_id: String,
+    /// At most ten programs.
+    pub batch: Vec<ProgramToTest>,
+    /// Wall-clock limit of each program, seconds.
+    pub timeout: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_as_users_send_it_over_http_is_read() {
+        let id = PaperId::of("Adam", None);
+        let body = format!(
+            r#"{{"batch":[{{"paper_id":"{id}","paper_title":"Adam","code":"print(1)","s3_code_key":"k"}}],"timeout":600}}"#
+        );
+        let message: CodeTestingMessage = serde_json::from_str(&body).unwrap();
+        assert_eq!(message.batch[0].code.as_deref(), Some("print(1)"));
+        assert_eq!(message.timeout, 600);
+    }
+}

@@ -1,0 +1,213 @@
+//! The names a person may type into the aws CLI. `prod` and `local` use them bare; other environments
+//! put a prefix before them, and buckets a suffix behind them (S3 names are global).
+
+use serde::{Deserialize, Serialize};
+
+/// The index that holds every accepted paper.
+pub const INDEX: &str = "research-papers-v2";
+/// The `Name` tag of the instance that runs generated programs.
+pub const INSTANCE_NAME: &str = "PapersCodeTester-Trainium";
+/// The `Purpose` tag of that instance.
+pub const INSTANCE_PURPOSE: &str = "PapersCodeTester";
+
+/// The buckets of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// Raw papers and everything the sources and the judge said about them. Never deleted.
+    Papers,
+    /// Generated programs and their metadata.
+    Code,
+    /// What the programs printed, measured and plotted.
+    Outputs,
+    /// Data sets the programs load.
+    Datasets,
+}
+
+impl Bucket {
+    /// Every bucket, in stack order.
+    pub const ALL: [Self; 4] = [Self::Papers, Self::Code, Self::Outputs, Self::Datasets];
+
+    /// The bare name, without the environment's prefix and suffix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Papers => "llm-research-papers",
+            Self::Code => "papers-code-artifacts",
+            Self::Outputs => "papers-test-outputs",
+            Self::Datasets => "datasets-for-all-papers",
+        }
+    }
+}
+
+/// The FIFO queues between the stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Queue {
+    /// Scrapers to judge: [`crate::ResearchMessage`].
+    Research,
+    /// Judge to generator: [`crate::CodeGenerationMessage`].
+    CodeGeneration,
+    /// Generator to tester: [`crate::CodeEvaluationMessage`]; programs gather here until a batch is due.
+    CodeEvaluation,
+    /// Tester to agent: [`crate::CodeTestingMessage`], one message a batch.
+    CodeTesting,
+}
+
+impl Queue {
+    /// Every queue, in the order a paper passes them.
+    pub const ALL: [Self; 4] = [
+        Self::Research,
+        Self::CodeGeneration,
+        Self::CodeEvaluation,
+        Self::CodeTesting,
+    ];
+
+    /// The bare name without its `.fifo` ending.
+    pub const fn stem(self) -> &'static str {
+        match self {
+            Self::Research => "researchQueue",
+            Self::CodeGeneration => "code-generation",
+            Self::CodeEvaluation => "code-evaluation",
+            Self::CodeTesting => "code-testing",
+        }
+    }
+
+    /// The queue's name: the stem and `.fifo`.
+    pub fn name(self) -> String {
+        format!("{}.fifo", self.stem())
+    }
+
+    /// The name of the queue that takes what fails too often.
+    pub fn dead_letter_name(self) -> String {
+        format!("{}-dlq.fifo", self.stem())
+    }
+}
+
+/// Where papers come from. The wire form is the one users send: `ICLR`, `NEURIPS`, `ARXIV`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Source {
+    /// International Conference on Learning Representations.
+    Iclr,
+    /// International Conference on Machine Learning.
+    Icml,
+    /// Conference on Neural Information Processing Systems.
+    Neurips,
+    /// Conference on Machine Learning and Systems.
+    Mlsys,
+    /// The arXiv preprint server.
+    Arxiv,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 5] = [
+        Self::Iclr,
+        Self::Icml,
+        Self::Neurips,
+        Self::Mlsys,
+        Self::Arxiv,
+    ];
+
+    /// The name in events and in the `CONFERENCE` variable.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iclr => "ICLR",
+            Self::Icml => "ICML",
+            Self::Neurips => "NEURIPS",
+            Self::Mlsys => "MLSYS",
+            Self::Arxiv => "ARXIV",
+        }
+    }
+
+    /// The first part of the source's S3 keys.
+    pub const fn key_part(self) -> &'static str {
+        match self {
+            Self::Iclr => "iclr",
+            Self::Icml => "icml",
+            Self::Neurips => "neurips",
+            Self::Mlsys => "mlsys",
+            Self::Arxiv => "arxiv",
+        }
+    }
+
+    /// Reads a source's name in any case; `None` for a name that is not a source.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|source| source.name().eq_ignore_ascii_case(name.trim()))
+    }
+}
+
+/// The Lambda functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Function {
+    /// The scraper of one source.
+    Scraper(Source),
+    /// The scrapers' code without a source of its own: the event names one.
+    AnyScraper,
+    /// Decides which papers are relevant and novel.
+    Judge,
+    /// Writes a program for each accepted paper.
+    Generator,
+    /// Dispatches batches to the agent and collects what it found.
+    Tester,
+}
+
+impl Function {
+    /// Every function, in stack order.
+    pub const ALL: [Self; 9] = [
+        Self::Scraper(Source::Iclr),
+        Self::Scraper(Source::Icml),
+        Self::Scraper(Source::Neurips),
+        Self::Scraper(Source::Mlsys),
+        Self::Scraper(Source::Arxiv),
+        Self::AnyScraper,
+        Self::Judge,
+        Self::Generator,
+        Self::Tester,
+    ];
+
+    /// The bare function name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scraper(Source::Iclr) => "PaperScraper_ICLR",
+            Self::Scraper(Source::Icml) => "PaperScraper_ICML",
+            Self::Scraper(Source::Neurips) => "PaperScraper_NEURIPS",
+            Self::Scraper(Source::Mlsys) => "PaperScraper_MLSYS",
+            Self::Scraper(Source::Arxiv) => "PaperScraper_ArXiv",
+            Self::AnyScraper => "PapersScraper",
+            Self::Judge => "PapersJudge",
+            Self::Generator => "PapersCodeGenerator",
+            Self::Tester => "PapersCodeTester",
+        }
+    }
+
+    /// The crate whose binary is the function's code.
+    pub const fn package(self) -> &'static str {
+        match self {
+            Self::Scraper(_) | Self::AnyScraper => "paper-scraper",
+            Self::Judge => "papers-judge",
+            Self::Generator => "papers-code-generator",
+            Self::Tester => "papers-code-tester",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_read_in_any_case() {
+        assert_eq!(Source::parse(" neurips"), Some(Source::Neurips));
+        assert_eq!(Source::parse("ArXiv"), Some(Source::Arxiv));
+        assert_eq!(Source::parse("BOTH"), None);
+    }
+
+    #[test]
+    fn queue_names_end_in_fifo() {
+        for queue in Queue::ALL {
+            assert!(queue.name().ends_with(".fifo"));
+            assert!(queue.dead_letter_name().ends_with("-dlq.fifo"));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The identity of a paper: the same paper from two sources, or twice from one, has one id.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+
+/// Length of an id in hexadecimal digits: 128 bits of a SHA-256.
+const DIGITS: usize = 32;
+
+/// 32 lower-case hexadecimal digits, derived from a paper's normalised title and abstract.
+///
+/// Safe in S3 keys, document ids and deduplication ids: only `0-9a-f` can be in one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PaperId(String);
+
+impl PaperId {
+    /// The id of the paper with this title and abstract.
+    ///
+    /// Case, punctuation, white space and compatibility forms (ligatures) of both are ignored. The
+    /// title always takes part, so two papers without an abstract have different ids.
+    pub fn of(title: &str, abstract_text: Option<&str>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(normalize_title(title));
+        hash.update([0]);
+        hash.update(normalize_title(abstract_text.unwrap_or_default()));
+        let mut digits = hex::encode(hash.finalize());
+        digits.truncate(DIGITS);
+        Self(digits)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PaperId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Text that is not a paper id.
+#[derive(Debug, thiserror::Error)]
+#[error("a paper id is {DIGITS} hexadecimal digits in lower case, got `{0}`")]
+pub struct NotAPaperId(String);
+
+impl TryFrom<String> for PaperId {
+    type Error = NotAPaperId;
+
+    fn try_from(text: String) -> Result<Self, NotAPaperId> {
+        let is_id = text.len() == DIGITS
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_id {
+            Ok(Self(text))
+        } else {
+            Err(NotAPaperId(text.escape_debug().take(80).collect()))
+        }
+    }
+}
+
+impl From<PaperId> for String {
+    fn from(id: PaperId) -> Self {
+        id.0
+    }
+}
+
+/// Folds a title to what stays the same between sources: NFKC, lower case, letters and digits only,
+/// single spaces between words. A title without any letter or digit keeps its trimmed NFKC form.
+pub fn normalize_title(title: &str) -> String {
+    let folded: String = title.nfkc().flat_map(char::to_lowercase).collect();
+    let words: Vec<&str> = folded
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    if words.is_empty() {
+        folded.trim().to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// SHA-256 of an abstract's normalised text, in hexadecimal: the index field `sha_abstract`.
+pub fn sha_abstract(abstract_text: &str) -> String {
+    hex::encode(Sha256::digest(normalize_title(abstract_text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_papers_without_an_abstract_do_not_collide() {
+        assert_ne!(PaperId::of("Adam", None), PaperId::of("AdamW", None));
+        assert_ne!(PaperId::of("0", None), PaperId::of("1", Some("")));
+    }
+
+    #[test]
+    fn spelling_differences_between_sources_do_not_change_the_id() {
+        let one = PaperId::of("Memory-Eﬃcient  Attention", Some("We show\n  that."));
+        let other = PaperId::of("Memory-efficient attention", Some("We show that"));
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn title_and_abstract_do_not_run_into_each_other() {
+        assert_ne!(PaperId::of("a b", Some("c")), PaperId::of("a", Some("b c")));
+    }
+
+    #[test]
+    fn titles_in_any_script_or_of_symbols_only_are_kept_apart() {
+        assert_ne!(PaperId::of("???", None), PaperId::of("!!!", None));
+        assert_ne!(PaperId::of("深度学习", None), PaperId::of("机器学习", None));
+    }
+
+    #[test]
+    fn only_ids_are_read_as_ids() {
+        let id = PaperId::of("Adam", None);
+        assert_eq!(PaperId::try_from(id.to_string()).unwrap(), id);
+        for text in ["", "../../etc/passwd", &"A".repeat(32), &"a".repeat(33)] {
+            assert!(PaperId::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the agent says about one program's run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::PaperId;
+
+/// Keys of a run's outputs in [`crate::Bucket::Outputs`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutputKeys {
+    /// Bucket of every key.
+    pub bucket: String,
+    /// `{paper_id}/outputs/`.
+    pub prefix: String,
+    /// Standard output, cut at the agent's limit.
+    pub stdout: String,
+    /// Standard error, cut at the agent's limit.
+    pub stderr: String,
+    /// Everything printed as `METRICS: {…}` and measured.
+    pub metrics: String,
+    /// Image files the program wrote.
+    #[serde(default)]
+    pub plots: Vec<String>,
+}
+
+/// One program's run: `result.json`, and an entry of `results` in the answer of `/execute_batch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestResult {
+    /// The paper the program was written for; `None` only for `POST /execute` without one.
+    pub paper_id: Option<PaperId>,
+    /// The batch it ran in.
+    #[serde(default)]
+    pub batch_id: String,
+    /// SHA-256 of the program that ran.
+    #[serde(default)]
+    pub code_sha256: String,
+    /// Return code 0 within every limit.
+    pub success: bool,
+    /// Wall-clock seconds of the program.
+    pub execution_time: f64,
+    /// Exit code; `None` when a signal ended it.
+    pub return_code: Option<i32>,
+    /// The wall-clock limit ended it.
+    pub timeout: bool,
+    /// RFC 3339 UTC time of the start.
+    pub started_at: String,
+    /// RFC 3339 UTC time of the end.
+    pub finished_at: String,
+    /// `trainium` on a Neuron device, else `cpu`.
+    pub executed_on: String,
+    /// EC2 instance type, or `local`.
+    pub instance_type: String,
+    /// Highest resident memory of the process group, MiB.
+    pub peak_memory_mb: Option<f64>,
+    /// Mean NeuronCore utilisation, percent; `None` off Trainium.
+    #[serde(default)]
+    pub neuron_core_utilization: Option<f64>,
+    /// `torch.__version__` of the interpreter; `None` when it has no torch.
+    #[serde(default)]
+    pub pytorch_version: Option<String>,
+    /// The merged `METRICS:` lines of the program; a later value replaces an earlier one.
+    #[serde(default)]
+    pub metrics: Map<String, Value>,
+    /// `syntax`, `import`, `timeout`, `memory`, `output_limit`, `signal`, `runtime`, `no_torch`, `sandbox`; `None` on success.
+    #[serde(default)]
+    pub error_type: Option<String>,
+    /// One or a few lines a person can act on; `None` on success.
+    #[serde(default)]
+    pub error_message: Option<String>,
+    /// How the program was confined: `bubblewrap`, `landlock`, …
+    #[serde(default)]
+    pub isolation: String,
+    /// Where the outputs are; empty keys over HTTP without S3.
+    #[serde(default)]
+    pub outputs: OutputKeys,
+}
