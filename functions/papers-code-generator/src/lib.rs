@@ -1,1 +1,409 @@
-//! Not written yet.
+//! Writes a PyTorch program for each accepted paper.
+//!
+//! In: [`CodeGenerationMessage`]s of `code-generation.fifo`, or a person's [`GeneratorEvent`]. Out:
+//! `code.py` and `metadata.json` in S3, the document's [`Generated`] fields and a
+//! [`CodeEvaluationMessage`]. The metadata are written last and hold all that follows from the program,
+//! so a paper that comes again asks no model: its fields are written and its message is sent once more.
+//! That is true of a person's request too; the answer lists such papers as `already`. A program is
+//! checked before it costs device time; one that fails is asked for once more with the findings, then the
+//! message goes back to its queue.
+
+mod answer;
+mod program;
+mod prompt;
+mod select;
+
+use std::time::{Duration, Instant};
+
+use annapurna_contract::{
+    CodeEvaluationMessage, CodeGenerationMessage, ConfigError, Generated, GeneratorConfig, PaperId,
+    PaperRecord,
+    events::GeneratorEvent,
+    keys,
+    model::{GeneratedProgram, PaperText},
+};
+use annapurna_runtime::{
+    Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError,
+    batch::chain,
+    pdf, process_batch,
+    text::{first_chars, one_line},
+};
+use aws_config::SdkConfig;
+use aws_lambda_events::sqs::SqsEvent;
+use chrono::{SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+pub use answer::{Answer, Failed, Program};
+pub use program::{Facts, Problems, check};
+
+/// Characters of a PDF's text that the model is shown.
+const BODY_CHARACTERS: usize = 60_000;
+/// Largest PDF that is read, bytes.
+const PDF_LIMIT: u64 = 64 << 20;
+/// Largest own object that is read, bytes.
+const OWN_LIMIT: u64 = 1 << 20;
+/// A person's request begins no further paper with less time than this left.
+const TIME_OF_A_PAPER: Duration = Duration::from_secs(150);
+
+/// Why a paper has no program.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// The function is configured wrongly.
+    #[error("configuration")]
+    Config(#[from] ConfigError),
+    /// The event is neither a batch of messages nor one of the actions.
+    #[error("event is neither SQS records nor an action")]
+    Event(#[source] serde_json::Error),
+    /// The index has no such paper.
+    #[error("paper `{0}` is not in the index")]
+    NoPaper(PaperId),
+    /// What was asked for is not a paper's id.
+    #[error("{0}")]
+    NotAPaperId(String),
+    /// The model did not help.
+    #[error("model")]
+    Model(#[from] ModelError),
+    /// Two programs in a row cannot be run.
+    #[error("the program for paper `{paper_id}` cannot be run, twice")]
+    Unusable {
+        /// The paper.
+        paper_id: PaperId,
+        /// What is wrong with the second.
+        #[source]
+        source: Problems,
+    },
+    /// The index did not answer.
+    #[error("index")]
+    Search(#[from] SearchError),
+    /// S3 did not answer.
+    #[error("storage")]
+    Objects(#[from] ObjectsError),
+    /// The next queue did not take the message.
+    #[error("queue")]
+    Queue(#[from] QueueError),
+    /// Something of ours has no JSON form, or is not what we wrote.
+    #[error("metadata of paper `{paper_id}`")]
+    Metadata {
+        /// The paper.
+        paper_id: PaperId,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The function's time is nearly over.
+    #[error("no time left in this run; ask again for this paper")]
+    NoTime,
+}
+
+/// `{paper_id}/metadata.json`: what is known of a program, and all that follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The paper it was written for.
+    pub paper_id: PaperId,
+    /// Its title.
+    pub paper_title: String,
+    /// SHA-256 of the program, hexadecimal.
+    pub code_sha256: String,
+    /// The model that wrote it.
+    pub model_id: String,
+    /// What of the paper it tests, in the model's words.
+    pub description: String,
+    /// Whether the model saw the paper's text, or only its abstract.
+    pub from_full_text: bool,
+    /// The document's fields.
+    pub record: Generated,
+}
+
+/// The function with its clients.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    config: GeneratorConfig<String>,
+    search: Search,
+    model: Model,
+    objects: Objects,
+    queues: Queues,
+}
+
+impl Generator {
+    /// The function with clients for what `config` names. The model may be at an endpoint of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`GeneratorError::Search`] for a variable that cannot be used.
+    pub fn new(
+        sdk: &SdkConfig,
+        model: Model,
+        config: GeneratorConfig<String>,
+    ) -> Result<Self, GeneratorError> {
+        Ok(Self {
+            search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
+            model,
+            objects: Objects::new(sdk),
+            queues: Queues::new(sdk),
+            config,
+        })
+    }
+
+    /// Answers an event: a batch's failures, or JSON for a person. `time` is what the function has left.
+    ///
+    /// # Errors
+    ///
+    /// [`GeneratorError::Event`], and [`GeneratorError::Search`] when a request's papers cannot be found.
+    pub async fn handle(&self, event: Value, time: Duration) -> Result<Value, GeneratorError> {
+        if event.get("Records").is_some() {
+            let event: SqsEvent = serde_json::from_value(event).map_err(GeneratorError::Event)?;
+            let failures = process_batch(event, |message: CodeGenerationMessage| async move {
+                self.generate(&message.paper_id).await.map(|_| ())
+            });
+            return serde_json::to_value(failures.await).map_err(GeneratorError::Event);
+        }
+        let action = event.get("action").and_then(Value::as_str);
+        let action = one_line(action.unwrap_or_default(), 80);
+        let event: GeneratorEvent = serde_json::from_value(event).map_err(GeneratorError::Event)?;
+        if let GeneratorEvent::GetPaperInfo { paper_id, title } = event {
+            return self.paper_info(paper_id, title).await;
+        }
+        let deadline = Instant::now() + time;
+        let answer = self.answer(action, event, deadline).await?;
+        serde_json::to_value(answer).map_err(GeneratorError::Event)
+    }
+
+    /// Does a person's request, one paper after the other.
+    async fn answer(
+        &self,
+        action: String,
+        event: GeneratorEvent,
+        deadline: Instant,
+    ) -> Result<Answer, GeneratorError> {
+        let wanted = self.wanted(event).await?;
+        let mut answer = Answer::new(action, wanted.len());
+        for id in wanted {
+            let outcome = match PaperId::try_from(id.clone()) {
+                Err(error) => Err(GeneratorError::NotAPaperId(error.to_string())),
+                Ok(_) if Instant::now() + TIME_OF_A_PAPER > deadline => Err(GeneratorError::NoTime),
+                Ok(paper_id) => self.generate(&paper_id).await,
+            };
+            match outcome {
+                Ok((metadata, true)) => answer.generated.push(Program::of(metadata)),
+                Ok((metadata, false)) => answer.already.push(Program::of(metadata)),
+                Err(error) => {
+                    let error = chain(&error);
+                    warn!(paper_id = one_line(&id, 80), error, "no program");
+                    let paper_id = one_line(&id, 80);
+                    answer.failed.push(Failed { paper_id, error });
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The ids a request means. Those a person typed are not checked yet: each has its own place in the
+    /// answer.
+    async fn wanted(&self, event: GeneratorEvent) -> Result<Vec<String>, GeneratorError> {
+        let query = match event {
+            GeneratorEvent::GenerateById { paper_id } => return Ok(vec![paper_id]),
+            GeneratorEvent::GenerateByIds { paper_ids } => return Ok(paper_ids),
+            GeneratorEvent::GetPaperInfo { paper_id, .. } => {
+                return Ok(paper_id.into_iter().collect());
+            }
+            GeneratorEvent::GenerateByTitle { title, max_papers } => {
+                select::by_title(&title, max_papers.unwrap_or(1))
+            }
+            GeneratorEvent::GenerateByAuthor { author, max_papers } => {
+                select::by_author(&author, max_papers.unwrap_or(5))
+            }
+            GeneratorEvent::GenerateByKeywords {
+                keywords,
+                max_papers,
+            } => select::by_keywords(&keywords.query(), max_papers.unwrap_or(5)),
+            GeneratorEvent::GenerateRecent { max_papers, days } => {
+                select::recent(max_papers.unwrap_or(5), days.unwrap_or(30), Utc::now())
+            }
+        };
+        let found = self.search.search(&query).await?;
+        Ok(found.into_iter().map(|(id, _)| id.to_string()).collect())
+    }
+
+    /// What the index knows of one paper, without its vector.
+    async fn paper_info(
+        &self,
+        paper_id: Option<String>,
+        title: Option<String>,
+    ) -> Result<Value, GeneratorError> {
+        let found = match (paper_id, title) {
+            (Some(id), _) => {
+                let id = PaperId::try_from(id)
+                    .map_err(|error| GeneratorError::NotAPaperId(error.to_string()))?;
+                let stored = self.search.get(&id).await?;
+                stored.map(|stored| (id, stored.record))
+            }
+            (None, title) => {
+                let query = select::by_title(&title.unwrap_or_default(), 1);
+                self.search.search(&query).await?.into_iter().next()
+            }
+        };
+        let action = "get_paper_info";
+        let Some((paper_id, mut record)) = found else {
+            return Ok(json!({"action": action, "found": false}));
+        };
+        record.judged.abstract_embedding = None;
+        Ok(json!({"action": action, "found": true, "paper_id": paper_id, "paper": record}))
+    }
+
+    /// Brings one paper to its program and past it. Says whether the program is new.
+    async fn generate(&self, paper_id: &PaperId) -> Result<(Metadata, bool), GeneratorError> {
+        let stored = self.search.get(paper_id).await?;
+        let stored = stored.ok_or_else(|| GeneratorError::NoPaper(paper_id.clone()))?;
+        let (metadata, is_new) = match self.known_program(paper_id).await? {
+            Some(metadata) => (metadata, false),
+            None => (self.write_program(paper_id, &stored.record).await?, true),
+        };
+        self.search.upsert(paper_id, &metadata.record).await?;
+        let message = CodeEvaluationMessage {
+            paper_id: paper_id.clone(),
+            paper_title: metadata.paper_title.clone(),
+            s3_bucket: self.config.code_bucket.clone(),
+            s3_code_key: keys::code(paper_id),
+            code_sha256: metadata.code_sha256.clone(),
+        };
+        let deduplication = sha256(format!("{paper_id}:{}", metadata.code_sha256).as_bytes());
+        let queue = &self.config.code_queue_url;
+        self.queues
+            .send(queue, paper_id.as_str(), &deduplication, &message)
+            .await?;
+        info!(%paper_id, is_new, code_sha256 = metadata.code_sha256, "program ready for its test");
+        Ok((metadata, is_new))
+    }
+
+    /// The paper's program, if its metadata are there and name the program that is there.
+    async fn known_program(&self, paper_id: &PaperId) -> Result<Option<Metadata>, GeneratorError> {
+        let bucket = &self.config.code_bucket;
+        let key = keys::code_metadata(paper_id);
+        let Some(metadata) = self.objects.get(bucket, &key, OWN_LIMIT).await? else {
+            return Ok(None);
+        };
+        let metadata: Metadata = match serde_json::from_slice(&metadata) {
+            Ok(metadata) => metadata,
+            Err(reason) => {
+                warn!(%paper_id, %reason, "metadata cannot be read; the program is written again");
+                return Ok(None);
+            }
+        };
+        let key = keys::code(paper_id);
+        let code = self.objects.get(bucket, &key, OWN_LIMIT).await?;
+        let same = code.is_some_and(|code| sha256(&code) == metadata.code_sha256);
+        Ok(same.then_some(metadata))
+    }
+
+    async fn write_program(
+        &self,
+        paper_id: &PaperId,
+        record: &PaperRecord,
+    ) -> Result<Metadata, GeneratorError> {
+        let body = self.body(paper_id, record).await?;
+        let paper = PaperText {
+            title: record.judged.title.clone().unwrap_or_default(),
+            abstract_text: record.judged.abstract_text.clone().unwrap_or_default(),
+            body,
+        };
+        let (program, facts) = self.ask(paper_id, &paper).await?;
+        let code = program.code.into_bytes();
+        let metadata = Metadata {
+            paper_id: paper_id.clone(),
+            paper_title: paper.title,
+            code_sha256: sha256(&code),
+            model_id: self.config.bedrock_model_id.clone(),
+            description: one_line(&program.description, 2_000),
+            from_full_text: !paper.body.is_empty(),
+            record: self.fields(paper_id, program.dataset, &facts),
+        };
+        let json = serde_json::to_vec_pretty(&metadata).map_err(|source| self.no_json(paper_id, source))?;
+        let bucket = &self.config.code_bucket;
+        let key = keys::code(paper_id);
+        self.objects.put(bucket, &key, code, "text/x-python").await?;
+        let key = keys::code_metadata(paper_id);
+        self.objects.put(bucket, &key, json, "application/json").await?;
+        Ok(metadata)
+    }
+
+    fn fields(&self, paper_id: &PaperId, dataset: String, facts: &Facts) -> Generated {
+        Generated {
+            code_generated: Some(true),
+            code_s3_bucket: Some(self.config.code_bucket.clone()),
+            code_s3_key: Some(keys::code(paper_id)),
+            code_generated_at: Some(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+            code_metadata_s3_key: Some(keys::code_metadata(paper_id)),
+            dataset_name: Some(dataset),
+            lines_of_code: i64::try_from(facts.lines_of_code).ok(),
+            has_training_loop: Some(facts.has_training_loop),
+            has_evaluation: Some(facts.has_evaluation),
+            uses_distributed_training: Some(facts.uses_distributed_training),
+        }
+    }
+
+    /// The start of the PDF's text; empty when there is no PDF or no text in it.
+    async fn body(&self, paper_id: &PaperId, record: &PaperRecord) -> Result<String, GeneratorError> {
+        let Some(key) = &record.judged.s3_key else {
+            return Ok(String::new());
+        };
+        let bucket = &self.config.bucket_name;
+        let Some(bytes) = self.objects.get(bucket, key, PDF_LIMIT).await? else {
+            warn!(%paper_id, key, "no PDF at its key; the program is written from the abstract");
+            return Ok(String::new());
+        };
+        let limits = pdf::Limits {
+            characters: BODY_CHARACTERS,
+            ..pdf::Limits::default()
+        };
+        let text = pdf::text_of(bytes, limits).await.unwrap_or_else(|reason| {
+            warn!(%paper_id, %reason, "no text in the PDF; the program is written from the abstract");
+            String::new()
+        });
+        Ok(first_chars(&text, BODY_CHARACTERS).to_owned())
+    }
+
+    /// Asks for a program; once more, with what was found, when the first cannot be run.
+    async fn ask(
+        &self,
+        paper_id: &PaperId,
+        paper: &PaperText,
+    ) -> Result<(GeneratedProgram, Facts), GeneratorError> {
+        let no_json = |source| self.no_json(paper_id, source);
+        let question = prompt::question(paper).map_err(no_json)?;
+        let first = self.ask_once(&question).await?;
+        let problems = match check(&first) {
+            Ok(facts) => return Ok((first, facts)),
+            Err(problems) => problems,
+        };
+        warn!(%paper_id, %problems, "program cannot be run; asked for again");
+        let question = prompt::again(&question, &first.code, &problems).map_err(no_json)?;
+        let second = self.ask_once(&question).await?;
+        match check(&second) {
+            Ok(facts) => Ok((second, facts)),
+            Err(source) => Err(GeneratorError::Unusable {
+                paper_id: paper_id.clone(),
+                source,
+            }),
+        }
+    }
+
+    async fn ask_once(&self, question: &str) -> Result<GeneratedProgram, GeneratorError> {
+        let model_id = &self.config.bedrock_model_id;
+        let (system, tool) = (prompt::system(), prompt::tool());
+        Ok(self.model.ask(model_id, &system, question, &tool).await?)
+    }
+
+    fn no_json(&self, paper_id: &PaperId, source: serde_json::Error) -> GeneratorError {
+        GeneratorError::Metadata {
+            paper_id: paper_id.clone(),
+            source,
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}

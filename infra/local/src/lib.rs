@@ -1,1 +1,23 @@
-//! The local environment.
+//! The local environment: the cloud emulator, OpenSearch, and what they need, as child processes that
+//! outlive the program which starts them.
+//!
+//! In: the environment's folder ([`Home`]) and a listener for progress. Out: running services, their
+//! addresses, and typed errors. Everything a service writes stays in that folder, so removing it removes
+//! the environment. There is deliberately no terminal output here and no knowledge of the stack.
+
+pub mod doctor;
+pub mod emulator;
+pub mod error;
+pub mod home;
+pub mod model;
+pub mod opensearch;
+pub mod paper_site;
+pub mod process;
+pub mod python;
+pub mod testing;
+pub mod torch;
+
+mod tool;
+
+pub use error::LocalError;
+pub use home::{Home, Progress, Silent};

@@ -1,0 +1,231 @@
+//! What an answer means: the document, a block, a fault, or nothing there.
+
+use super::{Expect, Page};
+
+/// How an answer is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The document.
+    Good,
+    /// The site holds us off.
+    Blocked,
+    /// The site does not have it.
+    Missing,
+    /// The site has it, not for us.
+    Refused,
+    /// The site is not well.
+    ServerFault,
+    /// Something else than was expected, in words.
+    Misfit(&'static str),
+}
+
+/// Words of the pages that hold programs off. Compared in lower case, only within HTML.
+const CHALLENGES: [&str; 8] = [
+    "captcha",
+    "turnstile",
+    "verifying your browser",
+    "verify you are human",
+    "automated access",
+    "just a moment",
+    "access denied",
+    "unusual traffic",
+];
+
+/// Judges an answer by status and body; headers alone are believed for nothing.
+pub(super) fn of(page: &Page, expect: Expect) -> Verdict {
+    let is_html = is_html(page);
+    match page.status {
+        429 => Verdict::Blocked,
+        404 | 410 => Verdict::Missing,
+        _ if is_html && is_challenge(&page.body) => Verdict::Blocked,
+        500..=599 => Verdict::ServerFault,
+        400 if expect == Expect::Atom && is_xml(&page.body) && !is_html => Verdict::Good,
+        200..=299 => of_success(page, expect, is_html),
+        // A paper's PDF can be closed while the site is open; a closed list is a closed site.
+        401 | 403 if expect == Expect::Pdf => Verdict::Refused,
+        401 | 403 => Verdict::Blocked,
+        400..=499 => Verdict::Refused,
+        _ => Verdict::Misfit("an unexpected status"),
+    }
+}
+
+fn of_success(page: &Page, expect: Expect, is_html: bool) -> Verdict {
+    let body = &page.body;
+    if expect == Expect::Pdf && has_pdf_header(body) {
+        return of_pdf(body);
+    }
+    if is_html || is_plain_refusal(body) {
+        return Verdict::Blocked;
+    }
+    let first = first_byte(body);
+    match (expect, first) {
+        (_, None) => Verdict::Misfit("an empty body"),
+        (Expect::Atom, Some(b'<')) | (Expect::Json, Some(b'{' | b'[')) => Verdict::Good,
+        _ => Verdict::Misfit("something else"),
+    }
+}
+
+/// `%PDF-` in the first 1024 bytes, as readers accept it.
+fn has_pdf_header(body: &[u8]) -> bool {
+    contains(&body[..body.len().min(1024)], b"%PDF-")
+}
+
+/// A PDF ends with `%%EOF`, give or take what servers append; one that does not was cut short.
+fn of_pdf(body: &[u8]) -> Verdict {
+    let tail = &body[body.len().saturating_sub(2048)..];
+    if contains(tail, b"%%EOF") {
+        Verdict::Good
+    } else {
+        Verdict::Misfit("one that ends before its %%EOF")
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}
+
+/// The first byte that is neither white space nor a byte order mark.
+fn first_byte(body: &[u8]) -> Option<u8> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace())
+}
+
+fn is_xml(body: &[u8]) -> bool {
+    first_byte(body) == Some(b'<')
+}
+
+fn is_html(page: &Page) -> bool {
+    let head = lower_head(&page.body, 512);
+    let says_so = page
+        .content_type
+        .to_ascii_lowercase()
+        .starts_with("text/html");
+    let begins = head.trim_start_matches('\u{feff}').trim_start();
+    begins.starts_with("<!doctype html")
+        || begins.starts_with("<html")
+        || (says_so && is_xml(&page.body) && !begins.starts_with("<?xml"))
+}
+
+fn is_challenge(body: &[u8]) -> bool {
+    let head = lower_head(body, 16 * 1024);
+    CHALLENGES.iter().any(|words| head.contains(words))
+}
+
+/// arXiv's `Rate exceeded.` and its like: short plain text with a word of refusal.
+fn is_plain_refusal(body: &[u8]) -> bool {
+    let text = lower_head(body, 512);
+    body.len() < 512
+        && ["rate exceeded", "rate limit", "too many requests"]
+            .iter()
+            .any(|words| text.contains(words))
+}
+
+fn lower_head(body: &[u8], length: usize) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(length)]).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(status: u16, content_type: &str, body: &str) -> Page {
+        Page {
+            status,
+            content_type: content_type.to_owned(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_block_is_never_taken_for_a_document() {
+        let blocks = [
+            (page(429, "text/plain", "Rate exceeded."), Expect::Atom),
+            (page(200, "text/plain", "Rate exceeded."), Expect::Atom),
+            (
+                page(
+                    200,
+                    "text/html",
+                    "<!DOCTYPE html><title>Verifying your browser | OpenReview</title>",
+                ),
+                Expect::Json,
+            ),
+            (
+                page(200, "application/pdf", "  <html><body>captcha"),
+                Expect::Pdf,
+            ),
+            (
+                page(200, "text/html; charset=utf-8", "<body>hello"),
+                Expect::Atom,
+            ),
+            (
+                page(503, "text/html", "<html>Just a moment...</html>"),
+                Expect::Json,
+            ),
+            (
+                page(403, "text/html", "<html>verify you are human</html>"),
+                Expect::Pdf,
+            ),
+            (page(403, "application/json", "{}"), Expect::Json),
+        ];
+        for (page, expect) in blocks {
+            assert_eq!(of(&page, expect), Verdict::Blocked, "{page:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_site_does_not_have_is_not_a_block() {
+        let html = "<!DOCTYPE html><title>404 Not Found</title>";
+        assert_eq!(
+            of(&page(404, "text/html", html), Expect::Pdf),
+            Verdict::Missing
+        );
+        let closed = page(403, "application/json", r#"{"name":"ForbiddenError"}"#);
+        assert_eq!(of(&closed, Expect::Pdf), Verdict::Refused);
+        assert_eq!(
+            of(&page(500, "text/html", "<html>oops"), Expect::Json),
+            Verdict::ServerFault
+        );
+    }
+
+    #[test]
+    fn documents_are_recognised_by_their_bytes() {
+        let feed = "<?xml version='1.0'?><feed/>";
+        assert_eq!(
+            of(&page(200, "text/html", feed), Expect::Atom),
+            Verdict::Good
+        );
+        assert_eq!(
+            of(&page(400, "application/atom+xml", feed), Expect::Atom),
+            Verdict::Good
+        );
+        assert_eq!(
+            of(&page(200, "", "\u{feff} {\"a\":1}"), Expect::Json),
+            Verdict::Good
+        );
+        assert_eq!(
+            of(
+                &page(200, "text/html", "junk %PDF-1.4 .. %%EOF\n"),
+                Expect::Pdf
+            ),
+            Verdict::Good
+        );
+    }
+
+    #[test]
+    fn a_truncated_or_empty_body_is_a_misfit() {
+        let cut = page(200, "application/pdf", "%PDF-1.7 and then nothing");
+        assert!(matches!(of(&cut, Expect::Pdf), Verdict::Misfit(_)));
+        assert!(matches!(
+            of(&page(200, "", " \n"), Expect::Json),
+            Verdict::Misfit(_)
+        ));
+        assert!(matches!(
+            of(&page(200, "", "oops"), Expect::Json),
+            Verdict::Misfit(_)
+        ));
+    }
+}

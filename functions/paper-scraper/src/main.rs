@@ -1,0 +1,27 @@
+//! The `paper-scraper` Lambda function: settings and clients once, then one event after another.
+
+use annapurna_contract::ScraperConfig;
+use annapurna_runtime::{aws, telemetry};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use paper_scraper::{request, run::Scraper, settings::Settings, store::AwsStore};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let settings = Settings::from_config(ScraperConfig::from_env()?)?;
+    let config = aws::sdk_config().await;
+    let store = AwsStore::new(&config, &settings);
+    let scraper = Scraper::new(settings, Box::new(store))?;
+    let scraper = &scraper;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = request::working_time(event.context.deadline());
+        let answer = scraper.handle(event.payload, deadline).await;
+        // The runtime logs the diagnostic.
+        answer.map_err(|error| Diagnostic {
+            error_type: error.kind().to_owned(),
+            error_message: error.to_string(),
+        })
+    }))
+    .await
+}

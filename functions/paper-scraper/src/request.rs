@@ -1,0 +1,404 @@
+//! What an event asks for, checked against the settings before anything is requested.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use annapurna_contract::Source;
+use annapurna_contract::events::ScraperEvent;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::settings::Settings;
+use crate::sources::arxiv::Query;
+use crate::sources::conference::{Filter, Site, site_of};
+use crate::text::excerpt;
+
+/// Time kept back for handing over before Lambda ends the function.
+const HANDOVER: Duration = Duration::from_secs(20);
+/// Years a conference can have; the sites know which it has.
+const YEARS: std::ops::RangeInclusive<u32> = 1987..=2100;
+/// Papers of one run at most; a cursor goes on from there.
+const MOST_PAPERS: u32 = 30_000;
+
+/// When to stop working, given when Lambda ends the function.
+pub fn working_time(end: SystemTime) -> Instant {
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(HANDOVER)
+}
+
+/// Why an event cannot be followed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RequestError {
+    /// The event is not of the expected shape.
+    #[error("the event is not one of a scraper: {0}")]
+    Shape(String),
+    /// Neither the event nor the function names a source.
+    #[error("CONFERENCE is not in the event, and this function has none of its own: {known}")]
+    NoConference {
+        /// Names that work.
+        known: String,
+    },
+    /// A name that is no source.
+    #[error("no source `{name}`: {known}")]
+    UnknownConference {
+        /// The name given.
+        name: String,
+        /// Names that work.
+        known: String,
+    },
+    /// A number outside its range.
+    #[error("{name} must be {low} to {high}, got {value}")]
+    OutOfRange {
+        /// The event's field.
+        name: &'static str,
+        /// Lowest value.
+        low: u32,
+        /// Highest value.
+        high: u32,
+        /// The value given.
+        value: u32,
+    },
+    /// arXiv sorts by categories, not topics.
+    #[error("topic_filter works with conferences, not with ARXIV: use search_term")]
+    TopicAtArxiv,
+    /// Nothing to search for.
+    #[error("{name} has no letter or digit: `{value}`")]
+    EmptyWords {
+        /// The event's field.
+        name: &'static str,
+        /// The text given.
+        value: String,
+    },
+    /// A cursor that is not of this request.
+    #[error("cursor `{cursor}` is not one of this request, which has {expected}")]
+    ForeignCursor {
+        /// The cursor given.
+        cursor: String,
+        /// Beginnings that fit.
+        expected: String,
+    },
+}
+
+/// The part of a request that one source answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// What to list.
+    pub target: Target,
+    /// Where to go on; 0 is the beginning.
+    pub from: u64,
+    /// An earlier run went to the end of this list.
+    pub is_done: bool,
+}
+
+/// What to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A search at arXiv.
+    Arxiv(Query),
+    /// A year of a conference.
+    Conference {
+        /// The conference's site.
+        site: &'static Site,
+        /// The year.
+        year: u16,
+        /// Which of its papers.
+        filter: Filter,
+    },
+}
+
+impl fmt::Display for Target {
+    /// The target's name in a cursor: a position is only good for the list it came from.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arxiv(query) => {
+                let digest = hex::encode(Sha256::digest(&query.text));
+                write!(formatter, "arxiv-{}", &digest[..8])
+            }
+            Self::Conference { site, year, .. } => {
+                write!(formatter, "{}-{year}", site.source.key_part())
+            }
+        }
+    }
+}
+
+/// A checked event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The name the answer is given under: a source's, or `BOTH`.
+    pub name: String,
+    /// One part a source.
+    pub legs: Vec<Leg>,
+    /// Papers of this run, all parts together.
+    pub max_papers: usize,
+}
+
+impl Request {
+    /// Checks an event. Its fields win over the settings.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    pub fn new(event: Value, settings: &Settings) -> Result<Self, RequestError> {
+        if !(event.is_object() || event.is_null()) {
+            return Err(RequestError::Shape(format!(
+                "expected an object, got `{}`",
+                excerpt(event.to_string().as_bytes(), 60)
+            )));
+        }
+        // An invocation without a payload arrives as null.
+        let event: Option<ScraperEvent> = serde_json::from_value(event)
+            .map_err(|error| RequestError::Shape(excerpt(error.to_string().as_bytes(), 300)))?;
+        let event = event.unwrap_or_default();
+        let (name, sources) = sources(&event, settings)?;
+        let max_papers = event.max_papers.unwrap_or(settings.max_papers);
+        in_range("MAX_PAPERS", max_papers, 1..=MOST_PAPERS)?;
+        let targets: Vec<Target> = sources
+            .into_iter()
+            .map(|source| target(source, &event, settings))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name,
+            legs: legs(targets, event.cursor.as_deref())?,
+            max_papers: max_papers as usize,
+        })
+    }
+}
+
+fn sources(
+    event: &ScraperEvent,
+    settings: &Settings,
+) -> Result<(String, Vec<Source>), RequestError> {
+    let own =
+        Some(settings.conference.as_str()).filter(|name| !name.trim().eq_ignore_ascii_case("ANY"));
+    let name = event.conference.as_deref().or(own);
+    let name = name.ok_or_else(|| RequestError::NoConference {
+        known: known_names(),
+    })?;
+    if name.trim().eq_ignore_ascii_case("BOTH") {
+        return Ok(("BOTH".to_owned(), vec![Source::Iclr, Source::Icml]));
+    }
+    let source = Source::parse(name).ok_or_else(|| RequestError::UnknownConference {
+        name: excerpt(name.as_bytes(), 60),
+        known: known_names(),
+    })?;
+    Ok((source.name().to_owned(), vec![source]))
+}
+
+fn known_names() -> String {
+    let names: Vec<&str> = Source::ALL.into_iter().map(Source::name).collect();
+    format!("{}, or BOTH for ICLR and ICML", names.join(", "))
+}
+
+fn in_range(
+    name: &'static str,
+    value: u32,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<(), RequestError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(RequestError::OutOfRange {
+        name,
+        low: *range.start(),
+        high: *range.end(),
+        value,
+    })
+}
+
+fn target(
+    source: Source,
+    event: &ScraperEvent,
+    settings: &Settings,
+) -> Result<Target, RequestError> {
+    let year = event.conference_year.unwrap_or(settings.conference_year);
+    in_range("CONFERENCE_YEAR", year, YEARS)?;
+    // In range, so it fits.
+    let year = u16::try_from(year).unwrap_or(u16::MAX);
+    if let Some(site) = site_of(source) {
+        let topic = worded("topic_filter", event.topic_filter.as_deref())?;
+        let words = worded("search_term", event.search_term.as_deref())?;
+        return Ok(Target::Conference {
+            site,
+            year,
+            filter: Filter { topic, words },
+        });
+    }
+    if event.topic_filter.is_some() {
+        return Err(RequestError::TopicAtArxiv);
+    }
+    let words = event.search_term.as_deref();
+    // The setting is a conference's year; only an event can narrow arXiv to one.
+    let year = event.conference_year.map(|_| year);
+    Query::new(settings, words, year)
+        .map(Target::Arxiv)
+        .ok_or_else(|| RequestError::EmptyWords {
+            name: "search_term",
+            value: excerpt(words.unwrap_or_default().as_bytes(), 60),
+        })
+}
+
+fn worded(name: &'static str, value: Option<&str>) -> Result<Option<String>, RequestError> {
+    match value {
+        Some(value) if !value.contains(char::is_alphanumeric) => Err(RequestError::EmptyWords {
+            name,
+            value: excerpt(value.as_bytes(), 60),
+        }),
+        value => Ok(value.map(str::to_owned)),
+    }
+}
+
+/// Reads `iclr-2025:119718,icml-2025:7`. A target that a cursor leaves out is done.
+fn legs(targets: Vec<Target>, cursor: Option<&str>) -> Result<Vec<Leg>, RequestError> {
+    let Some(cursor) = cursor.map(str::trim).filter(|cursor| !cursor.is_empty()) else {
+        return Ok(targets
+            .into_iter()
+            .map(|target| Leg {
+                target,
+                from: 0,
+                is_done: false,
+            })
+            .collect());
+    };
+    let names: Vec<String> = targets.iter().map(Target::to_string).collect();
+    let foreign = || RequestError::ForeignCursor {
+        cursor: excerpt(cursor.as_bytes(), 100),
+        expected: names.join(", "),
+    };
+    let mut positions = Vec::new();
+    for part in cursor.split(',') {
+        let (name, position) = part.trim().split_once(':').ok_or_else(foreign)?;
+        let position: u64 = position.parse().map_err(|_| foreign())?;
+        if !names.iter().any(|known| known == name) {
+            return Err(foreign());
+        }
+        positions.push((name, position));
+    }
+    let leg = |target: Target| {
+        let name = target.to_string();
+        let from = positions
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, position)| *position);
+        Leg {
+            target,
+            from: from.unwrap_or(0),
+            is_done: from.is_none(),
+        }
+    };
+    Ok(targets.into_iter().map(leg).collect())
+}
+
+/// The cursor of what is left; `None` when nothing is.
+pub fn cursor_of(legs: &[Leg]) -> Option<String> {
+    let parts: Vec<String> = legs
+        .iter()
+        .filter(|leg| !leg.is_done)
+        .map(|leg| format!("{}:{}", leg.target, leg.from))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use annapurna_contract::ScraperConfig;
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(conference: &str) -> Settings {
+        Settings::from_config(ScraperConfig {
+            conference: conference.to_owned(),
+            conference_year: "2025".to_owned(),
+            max_papers: "3".to_owned(),
+            bucket_name: "b".to_owned(),
+            queue_url: "q".to_owned(),
+            contact: "c".to_owned(),
+            arxiv_api_url: "https://export.arxiv.org".to_owned(),
+            arxiv_url: "https://arxiv.org".to_owned(),
+            arxiv_query: "cat:cs.LG".to_owned(),
+            openreview_url: "https://openreview.net".to_owned(),
+            virtual_site_url: "https://{conference}.cc".to_owned(),
+            request_interval_ms: "500".to_owned(),
+        })
+        .unwrap()
+    }
+
+    fn error(conference: &str, event: Value) -> String {
+        Request::new(event, &settings(conference))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_event_wins_over_the_settings() {
+        let event = json!({"CONFERENCE": "icml", "CONFERENCE_YEAR": "2024", "MAX_PAPERS": "5"});
+        let request = Request::new(event, &settings("ICLR")).unwrap();
+        assert_eq!((request.name.as_str(), request.max_papers), ("ICML", 5));
+        assert_eq!(request.legs[0].target.to_string(), "icml-2024");
+        let request = Request::new(Value::Null, &settings("ICLR")).unwrap();
+        assert_eq!((request.name.as_str(), request.max_papers), ("ICLR", 3));
+        assert_eq!(request.legs[0].target.to_string(), "iclr-2025");
+    }
+
+    #[test]
+    fn both_is_iclr_and_icml() {
+        let request = Request::new(json!({"CONFERENCE": "BOTH"}), &settings("ANY")).unwrap();
+        let names: Vec<String> = request
+            .legs
+            .iter()
+            .map(|leg| leg.target.to_string())
+            .collect();
+        assert_eq!(names, ["iclr-2025", "icml-2025"]);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_says_what_can() {
+        let known = "ICLR, ICML, NEURIPS, MLSYS, ARXIV, or BOTH for ICLR and ICML";
+        assert!(error("ANY", json!({})).ends_with(known));
+        assert_eq!(
+            error("ANY", json!({"CONFERENCE": "CVPR"})),
+            format!("no source `CVPR`: {known}")
+        );
+        assert!(error("ICLR", json!({"MAX_PAPERS": 0})).starts_with("MAX_PAPERS must be 1 to"));
+        assert!(error("ICLR", json!({"CONFERENCE_YEAR": 25})).contains("1987 to 2100, got 25"));
+        assert!(error("ICLR", json!({"MAX_PAPERS": "many"})).contains("got `many`"));
+        assert!(error("ICLR", json!([1])).starts_with("the event is not one of a scraper"));
+        assert!(error("ARXIV", json!({"topic_filter": "x"})).contains("use search_term"));
+        assert!(error("ARXIV", json!({"search_term": "\"\""})).contains("no letter or digit"));
+    }
+
+    #[test]
+    fn a_cursor_leads_back_to_where_it_came_from() {
+        let event = json!({"CONFERENCE": "BOTH", "cursor": "icml-2025:7"});
+        let request = Request::new(event, &settings("ANY")).unwrap();
+        assert!(request.legs[0].is_done);
+        assert_eq!(request.legs[1].from, 7);
+        assert_eq!(cursor_of(&request.legs).unwrap(), "icml-2025:7");
+        let other_query = json!({"cursor": "arxiv-00000000:20"});
+        assert!(error("ARXIV", other_query).contains("this request, which has arxiv-"));
+        for bad in ["iclr-2024:1", "iclr-2025", "iclr-2025:x", "nonsense"] {
+            assert!(
+                error("ICLR", json!({"cursor": bad})).contains("which has iclr-2025"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn arxiv_is_narrowed_to_a_year_only_by_the_event() {
+        let text = |event| {
+            let request = Request::new(event, &settings("ARXIV")).unwrap();
+            match request.legs.into_iter().next().unwrap().target {
+                Target::Arxiv(query) => query.text,
+                Target::Conference { .. } => panic!("arXiv is no conference"),
+            }
+        };
+        assert_eq!(text(json!({})), "cat:cs.LG");
+        let narrowed = text(json!({"CONFERENCE_YEAR": 2024}));
+        assert_eq!(
+            narrowed,
+            "(cat:cs.LG) AND submittedDate:[202401010000 TO 202412312359]"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! The function's settings: [`ScraperConfig`] as set in the environment, checked.
+
+use std::time::Duration;
+
+use annapurna_contract::config::{ConfigError, ScraperConfig, number};
+use url::Url;
+
+/// The checked settings. [`Settings::from_config`] is the only way to get them.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `CONFERENCE`: a source's name, `BOTH`, or `ANY` when the event must name one.
+    pub conference: String,
+    /// Conference year when the event names none.
+    pub conference_year: u32,
+    /// Papers of one run when the event names no number.
+    pub max_papers: u32,
+    /// Bucket of the raw papers.
+    pub bucket_name: String,
+    /// URL of `researchQueue.fifo`.
+    pub queue_url: String,
+    /// Who runs this, for the User-Agent.
+    pub contact: String,
+    /// arXiv's API host.
+    pub arxiv_api_url: Url,
+    /// arXiv's host of PDFs.
+    pub arxiv_url: Url,
+    /// arXiv's search query when the event has no `search_term`.
+    pub arxiv_query: String,
+    /// OpenReview's host of pages and PDFs.
+    pub openreview_url: Url,
+    /// The virtual sites' base URL with `{conference}` in it, or one base URL for all.
+    pub virtual_site_url: String,
+    /// Least time between two requests to one host.
+    pub request_interval: Duration,
+}
+
+impl Settings {
+    /// Checks every variable.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] names the first variable that is not of its kind.
+    pub fn from_config(config: ScraperConfig<String>) -> Result<Self, ConfigError> {
+        let sample_site = config.virtual_site_url.replace("{conference}", "iclr");
+        base_url("VIRTUAL_SITE_URL", &sample_site)?;
+        Ok(Self {
+            conference_year: number("CONFERENCE_YEAR", &config.conference_year)?,
+            max_papers: number("MAX_PAPERS", &config.max_papers)?,
+            arxiv_api_url: base_url("ARXIV_API_URL", &config.arxiv_api_url)?,
+            arxiv_url: base_url("ARXIV_URL", &config.arxiv_url)?,
+            openreview_url: base_url("OPENREVIEW_URL", &config.openreview_url)?,
+            request_interval: Duration::from_millis(number(
+                "REQUEST_INTERVAL_MS",
+                &config.request_interval_ms,
+            )?),
+            conference: config.conference,
+            bucket_name: config.bucket_name,
+            queue_url: config.queue_url,
+            contact: config.contact,
+            arxiv_query: config.arxiv_query,
+            virtual_site_url: config.virtual_site_url,
+        })
+    }
+}
+
+/// Reads a base URL: http or https, with a host, without a query.
+pub(crate) fn base_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
+    Url::parse(value.trim())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .filter(|url| url.has_host() && url.query().is_none())
+        .ok_or_else(|| ConfigError::Invalid {
+            name,
+            expected: "an http:// or https:// address without a query",
+            value: value.to_owned(),
+        })
+}
+
+/// `base` with `path` appended; a path in the base stays.
+pub(crate) fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let joined = format!(
+        "{}/{}",
+        base.path().trim_end_matches('/'),
+        path.trim_start_matches('/')
+    );
+    url.set_path(&joined);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> ScraperConfig<String> {
+        ScraperConfig {
+            conference: "ARXIV".to_owned(),
+            conference_year: "2025".to_owned(),
+            max_papers: "3".to_owned(),
+            bucket_name: "b".to_owned(),
+            queue_url: "q".to_owned(),
+            contact: "c@example.org".to_owned(),
+            arxiv_api_url: "https://export.arxiv.org".to_owned(),
+            arxiv_url: "https://arxiv.org".to_owned(),
+            arxiv_query: "cat:cs.LG".to_owned(),
+            openreview_url: "https://openreview.net".to_owned(),
+            virtual_site_url: "https://{conference}.cc".to_owned(),
+            request_interval_ms: "500".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_public_sites_are_accepted() {
+        let settings = Settings::from_config(config()).unwrap();
+        assert_eq!(settings.request_interval, Duration::from_millis(500));
+        let url = join(&settings.arxiv_api_url, "/api/query");
+        assert_eq!(url.as_str(), "https://export.arxiv.org/api/query");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_named() {
+        for bad in ["arxiv.org", "file:///etc/passwd", "https://a.example/?x=1"] {
+            let error = Settings::from_config(ScraperConfig {
+                arxiv_url: bad.to_owned(),
+                ..config()
+            })
+            .unwrap_err();
+            assert!(
+                error.to_string().starts_with("ARXIV_URL must be"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Where papers are kept and who is told: S3 and SQS behind five operations.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+use crate::settings::Settings;
+
+/// User metadata of an object.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Something to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// MIME type.
+    pub content_type: &'static str,
+    /// ASCII names and values, 2 KB in all.
+    pub metadata: Metadata,
+}
+
+/// What a conditional write found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The key was free.
+    New,
+    /// The key was taken; nothing changed.
+    Existed,
+}
+
+/// A message of a FIFO queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// JSON.
+    pub body: String,
+    /// Messages of one group keep their order; groups move in parallel.
+    pub group: String,
+    /// A second message with the same id is not delivered.
+    pub deduplication_id: String,
+}
+
+/// Why AWS did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {target} failed: {reason}")]
+pub struct StoreError {
+    /// `PutObject`, `SendMessage`, …
+    pub operation: &'static str,
+    /// The key or the queue.
+    pub target: String,
+    /// AWS's words, with every cause.
+    pub reason: String,
+}
+
+/// Keeps objects and sends messages.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The bucket, for messages that name it.
+    fn bucket(&self) -> &str;
+
+    /// The metadata of an object; `None` when there is none at the key.
+    async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError>;
+
+    /// Writes to a free key; a key that is taken stays as it is.
+    async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError>;
+
+    /// Writes whatever is there.
+    async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError>;
+
+    /// Sends a message.
+    async fn send(&self, message: Message) -> Result<(), StoreError>;
+}
+
+/// The real thing.
+#[derive(Debug, Clone)]
+pub struct AwsStore {
+    s3: aws_sdk_s3::Client,
+    sqs: aws_sdk_sqs::Client,
+    bucket: String,
+    queue_url: String,
+}
+
+impl AwsStore {
+    /// Makes the clients.
+    pub fn new(config: &aws_config::SdkConfig, settings: &Settings) -> Self {
+        Self {
+            s3: annapurna_runtime::aws::s3_client(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            bucket: settings.bucket_name.clone(),
+            queue_url: settings.queue_url.clone(),
+        }
+    }
+
+    /// A write that S3 checks against the body's SHA-256.
+    fn put(
+        &self,
+        key: &str,
+        object: Object,
+    ) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
+        let checksum =
+            base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&object.body));
+        self.s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(object.content_type)
+            .set_metadata(Some(object.metadata.into_iter().collect()))
+            .checksum_sha256(checksum)
+            .body(ByteStream::from(object.body))
+    }
+}
+
+#[async_trait]
+impl Store for AwsStore {
+    fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError> {
+        match self
+            .s3
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+        {
+            Ok(head) => Ok(Some(
+                head.metadata.unwrap_or_default().into_iter().collect(),
+            )),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_not_found()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("HeadObject", key, &error)),
+        }
+    }
+
+    async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
+        match self.put(key, object).if_none_match("*").send().await {
+            Ok(_) => Ok(Created::New),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(Created::Existed),
+            Err(error) => Err(failed("PutObject", key, &error)),
+        }
+    }
+
+    async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
+        let put = self.put(key, object).send().await;
+        put.map(drop)
+            .map_err(|error| failed("PutObject", key, &error))
+    }
+
+    async fn send(&self, message: Message) -> Result<(), StoreError> {
+        let send = self
+            .sqs
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_body(message.body)
+            .message_group_id(message.group)
+            .message_deduplication_id(message.deduplication_id);
+        let sent = send.send().await;
+        sent.map(drop)
+            .map_err(|error| failed("SendMessage", &self.queue_url, &error))
+    }
+}
+
+fn failed<E, R>(operation: &'static str, target: &str, error: &SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    StoreError {
+        operation,
+        target: target.to_owned(),
+        reason: DisplayErrorContext(error).to_string(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Text from the outside, made safe to keep and to print.
+
+/// Collapses white space to single blanks and drops control characters.
+pub fn clean(text: &str) -> String {
+    let words: Vec<String> = text
+        .split_whitespace()
+        .map(|word| word.chars().filter(|c| !c.is_control()).collect())
+        .filter(|word: &String| !word.is_empty())
+        .collect();
+    words.join(" ")
+}
+
+/// [`clean`] text, or `None` when nothing is left of it. `0` is text.
+pub fn clean_option(text: Option<&str>) -> Option<String> {
+    text.map(clean).filter(|text| !text.is_empty())
+}
+
+/// Characters an entity can have between `&` and `;`.
+const LONGEST_ENTITY: usize = 10;
+
+/// Replaces the predefined and the numeric entities; any other `&` stays as it is.
+///
+/// The sites' feeds hold names such as `Texas A&amp;M`, and titles with a bare `&` beside them.
+pub fn decode_entities(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('&') {
+        decoded.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(';').filter(|end| *end <= LONGEST_ENTITY);
+        let entity = end.map(|end| &rest[..=end]);
+        match entity.and_then(|entity| Some((entity, quick_xml::escape::unescape(entity).ok()?))) {
+            Some((entity, character)) => {
+                decoded.push_str(&character);
+                rest = &rest[entity.len()..];
+            }
+            None => {
+                decoded.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+/// Keeps printable ASCII and percent-encodes every other byte, and `%` itself, up to `limit` bytes.
+///
+/// S3 carries user metadata in HTTP headers: ASCII only, 2 KB in all.
+pub fn ascii_header(text: &str, limit: usize) -> String {
+    let mut header = String::new();
+    for character in text.chars() {
+        let mut buffer = [0; 4];
+        let encoded: String = match character {
+            '%' => "%25".to_owned(),
+            ' '..='~' => character.to_string(),
+            _ => character
+                .encode_utf8(&mut buffer)
+                .bytes()
+                .map(|byte| format!("%{byte:02X}"))
+                .collect(),
+        };
+        if header.len() + encoded.len() > limit {
+            break;
+        }
+        header.push_str(&encoded);
+    }
+    header
+}
+
+/// The first `limit` characters of a body, with everything escaped that could act on a terminal.
+pub fn excerpt(body: &[u8], limit: usize) -> String {
+    // Four bytes a character at most, so the slice never cuts what would have been shown.
+    let head = &body[..body.len().min(limit * 4)];
+    let text = String::from_utf8_lossy(head);
+    text.chars()
+        .take(limit)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_collapses_and_a_zero_stays() {
+        assert_eq!(clean("  Long-\n  Horizon\tTasks "), "Long- Horizon Tasks");
+        assert_eq!(clean_option(Some("0")).as_deref(), Some("0"));
+        assert_eq!(clean_option(Some(" \n ")), None);
+        assert_eq!(clean("a\u{1b}[31mb"), "a[31mb");
+    }
+
+    #[test]
+    fn entities_are_decoded_once_and_a_bare_ampersand_stays() {
+        assert_eq!(
+            decode_entities("Texas A&amp;M &#8212; AT&T"),
+            "Texas A&M — AT&T"
+        );
+        assert_eq!(decode_entities("&amp;quot; & W<d"), "&quot; & W<d");
+        assert_eq!(decode_entities("a &é; b"), "a &é; b");
+    }
+
+    #[test]
+    fn a_header_is_ascii_and_never_cuts_a_character() {
+        assert_eq!(ascii_header("100% Zoë", 99), "100%25 Zo%C3%AB");
+        assert_eq!(ascii_header("深度学习", 20), "%E6%B7%B1%E5%BA%A6");
+        assert!(ascii_header("a\r\nx-evil: 1", 99).starts_with("a%0D%0Ax"));
+    }
+
+    #[test]
+    fn an_excerpt_cannot_act_on_a_terminal() {
+        assert_eq!(excerpt(b"\x1b[2J<html>\n", 200), "\\u{1b}[2J<html>\\n");
+        assert_eq!(excerpt("ééé".as_bytes(), 2), "éé");
+        assert_eq!(excerpt(&[0xff, 0xfe], 9), "\u{fffd}\u{fffd}");
+    }
+}

@@ -1,0 +1,130 @@
+//! S3 and SQS for real: the emulator that the local environment runs.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+use annapurna_local::paper_site::PaperSite;
+use annapurna_local::testing::test_emulator;
+use annapurna_runtime::pdf;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::Credentials;
+use aws_sdk_sqs::types::QueueAttributeName;
+use paper_scraper::run::Scraper;
+use paper_scraper::settings::Settings;
+use paper_scraper::store::{AwsStore, Created, Metadata, Object, Store};
+use serde_json::json;
+use support::{config, hasty, run, serve};
+
+async fn aws(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(
+            ROOT_ACCESS_KEY,
+            ROOT_SECRET_KEY,
+            None,
+            None,
+            "test",
+        ))
+        .load()
+        .await
+}
+
+#[tokio::test]
+async fn papers_reach_the_bucket_and_the_queue_once() {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let aws = aws(&emulator.endpoint_url).await;
+    let s3 = annapurna_runtime::aws::s3_client(&aws);
+    s3.create_bucket()
+        .bucket("llm-research-papers")
+        .send()
+        .await
+        .unwrap();
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let queue = sqs
+        .create_queue()
+        .queue_name("researchQueue.fifo")
+        .attributes(QueueAttributeName::FifoQueue, "true");
+    let queue_url = queue.send().await.unwrap().queue_url.unwrap();
+    let site = serve(PaperSite::sample().unwrap().router()).await;
+    let mut config = config(&site, "ICLR");
+    config.queue_url = queue_url.clone();
+    let settings = Settings::from_config(config).unwrap();
+    let store = AwsStore::new(&aws, &settings);
+    let scraper = Scraper::with_http(settings, Box::new(store.clone()), hasty()).unwrap();
+
+    for (event, n_papers) in [(json!({}), 4), (json!({"CONFERENCE": "ARXIV"}), 6)] {
+        let first = run(&scraper, event.clone()).await.unwrap();
+        assert_eq!(
+            (first.stored, first.queued, first.failed),
+            (n_papers, n_papers, vec![])
+        );
+        let second = run(&scraper, event).await.unwrap();
+        assert_eq!(
+            (second.already, second.stored, second.queued),
+            (n_papers, 0, 0)
+        );
+    }
+
+    let queue = sqs
+        .get_queue_attributes()
+        .queue_url(&queue_url)
+        .attribute_names(QueueAttributeName::ApproximateNumberOfMessages);
+    let attributes = queue.send().await.unwrap().attributes.unwrap();
+    assert_eq!(
+        attributes[&QueueAttributeName::ApproximateNumberOfMessages],
+        "10"
+    );
+
+    let objects = s3
+        .list_objects_v2()
+        .bucket("llm-research-papers")
+        .send()
+        .await
+        .unwrap();
+    let keys: Vec<String> = objects
+        .contents()
+        .iter()
+        .filter_map(|object| object.key.clone())
+        .collect();
+    assert_eq!(keys.iter().filter(|key| key.ends_with(".json")).count(), 10);
+    let pdfs: Vec<&String> = keys.iter().filter(|key| key.ends_with(".pdf")).collect();
+    assert_eq!(pdfs.len(), 10);
+    for key in pdfs {
+        let object = s3
+            .get_object()
+            .bucket("llm-research-papers")
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        let title = object.metadata().unwrap()["title"].clone();
+        let bytes = object.body.collect().await.unwrap().into_bytes();
+        let text = pdf::text_of(bytes.to_vec(), pdf::Limits::default())
+            .await
+            .unwrap();
+        let first_words: Vec<&str> = title.split(' ').take(3).collect();
+        assert!(
+            text.trim_start().starts_with(&first_words.join(" ")),
+            "{title}: {text}"
+        );
+        assert!(
+            text.contains("Abstract") && text.len() > 1500,
+            "{title}: {} characters",
+            text.len()
+        );
+    }
+
+    let object = Object {
+        body: b"other".to_vec(),
+        content_type: "application/pdf",
+        metadata: Metadata::new(),
+    };
+    assert_eq!(
+        store.create(&keys[0], object).await.unwrap(),
+        Created::Existed
+    );
+    assert_eq!(store.metadata("no/such/key").await.unwrap(), None);
+}

@@ -1,0 +1,410 @@
+//! A site that misbehaves on purpose: nothing is lost, nothing is taken for what it is not.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use annapurna_local::paper_site::PaperSite;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use paper_scraper::run::RunError;
+use serde_json::json;
+use support::{MemoryStore, run, scraper, serve};
+use tokio::time::Instant;
+
+const CAPTCHA: &str = "<!DOCTYPE html><html><body><h1>Automated Access Detected</h1>\
+    <div class=\"g-recaptcha\"></div>\u{1b}[31m</body></html>";
+const CHALLENGE: &str = "<!DOCTYPE html><title>Verifying your browser | OpenReview</title>";
+
+/// The sample site, with `fault` asked first about each request: its path with query, and how often
+/// that has been asked for before.
+async fn faulty(
+    fault: impl Fn(&str, usize) -> Option<Response> + Clone + Send + Sync + 'static,
+) -> (String, Counts) {
+    let counts = Counts::default();
+    let seen = counts.clone();
+    let layer = from_fn(move |request: Request, next: Next| {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string);
+        let n_before = seen.add(&path);
+        let answer = fault(&path, n_before);
+        async move {
+            match answer {
+                Some(response) => response,
+                None => next.run(request).await,
+            }
+        }
+    });
+    let router = PaperSite::sample().unwrap().router().layer(layer);
+    (serve(router).await, counts)
+}
+
+#[derive(Clone, Default)]
+struct Counts(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Counts {
+    fn add(&self, path: &str) -> usize {
+        let mut paths = self.0.lock().unwrap();
+        paths.push(path.to_owned());
+        paths.iter().filter(|known| *known == path).count() - 1
+    }
+
+    fn of(&self, prefix: &str) -> usize {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|path| path.starts_with(prefix))
+            .count()
+    }
+}
+
+fn rate_exceeded() -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, "Rate exceeded.").into_response()
+}
+
+fn empty_feed(total: usize) -> Response {
+    let feed = format!(
+        "<?xml version='1.0' encoding='UTF-8'?><feed xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\" \
+         xmlns=\"http://www.w3.org/2005/Atom\"><opensearch:totalResults>{total}</opensearch:totalResults>\
+         <opensearch:startIndex>0</opensearch:startIndex></feed>"
+    );
+    ([(header::CONTENT_TYPE, "application/atom+xml")], feed).into_response()
+}
+
+#[tokio::test]
+async fn faults_that_pass_are_waited_out() {
+    let (site, _) = faulty(|path, n_before| match n_before {
+        0 if path.starts_with("/api") => Some(rate_exceeded()),
+        1 if path.starts_with("/api") => Some(empty_feed(6)),
+        0 if path.starts_with("/pdf/2511.90001") => {
+            Some(StatusCode::SERVICE_UNAVAILABLE.into_response())
+        }
+        0 if path.starts_with("/pdf/2511.90002") => Some(Html(CAPTCHA).into_response()),
+        0 if path.starts_with("/pdf/2511.90003") => Some("%PDF-1.4 cut sho".into_response()),
+        _ => None,
+    })
+    .await;
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site, "ARXIV", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.stored, summary.queued), (6, 6, 6));
+    assert!(summary.failed.is_empty(), "{summary:?}");
+    assert_eq!(summary.cursor, None);
+}
+
+#[tokio::test]
+async fn a_list_that_stays_blocked_fails_the_run_with_the_evidence() {
+    let faults: [fn() -> Response; 3] = [
+        rate_exceeded,
+        || "Rate exceeded.".into_response(),
+        || Html(CHALLENGE).into_response(),
+    ];
+    for fault in faults {
+        for conference in ["ARXIV", "ICLR"] {
+            let (site, counts) = faulty(move |_, _| Some(fault())).await;
+            let store = MemoryStore::default();
+            let error = run(&scraper(&site, conference, &store), json!({}))
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), "SourceBlocked", "{}", error.to_string());
+            assert!(
+                error.to_string().contains("status "),
+                "{}",
+                error.to_string()
+            );
+            assert_eq!(counts.of("/"), 3, "tried as often as the settings say");
+            assert!(store.keys().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_entries_that_should_have_some_is_never_zero_papers() {
+    let (site, _) = faulty(|path, _| path.starts_with("/api").then(|| empty_feed(214_881))).await;
+    let error = run(&scraper(&site, "ARXIV", &MemoryStore::default()), json!({}))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no entries from position 0 on"),
+        "{}",
+        error.to_string()
+    );
+    let (site, _) = faulty(|path, _| path.starts_with("/api").then(|| empty_feed(0))).await;
+    let scraper = scraper(&site, "ARXIV", &MemoryStore::default());
+    let error = run(&scraper, json!({})).await.unwrap_err();
+    assert!(
+        error.to_string().contains("ARXIV_QUERY `cat:cs.LG`"),
+        "{}",
+        error.to_string()
+    );
+    // A person's search may find nothing.
+    let summary = run(&scraper, json!({"search_term": "unheard of"}))
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.cursor), (0, None));
+}
+
+#[tokio::test]
+async fn an_error_feed_is_reported_in_arxivs_words() {
+    let error_feed = include_str!("fixtures/arxiv_error.xml");
+    let (site, counts) =
+        faulty(move |_, _| Some((StatusCode::BAD_REQUEST, error_feed).into_response())).await;
+    let error = run(&scraper(&site, "ARXIV", &MemoryStore::default()), json!({}))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().ends_with("start must be an integer"),
+        "{}",
+        error.to_string()
+    );
+    assert_eq!(counts.of("/api"), 1, "asking again would not help");
+}
+
+#[tokio::test]
+async fn a_captcha_instead_of_pdfs_keeps_the_papers_and_leaves_the_site_alone() {
+    let (site, counts) = faulty(|path, _| {
+        path.starts_with("/pdf")
+            .then(|| Html(CAPTCHA).into_response())
+    })
+    .await;
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site, "ARXIV", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            summary.found,
+            summary.stored,
+            summary.metadata_only,
+            summary.queued
+        ),
+        (6, 0, 6, 0)
+    );
+    assert_eq!(summary.failed.len(), 6);
+    assert!(
+        summary.failed[0].error.starts_with("blocked at http"),
+        "{summary:?}"
+    );
+    assert!(
+        summary.failed[0]
+            .error
+            .contains("status 200, content-type `text/html")
+    );
+    assert!(
+        !summary.failed[0].error.contains('\u{1b}'),
+        "a page must not act on a terminal"
+    );
+    // Six papers at three tries each would be 18: those not under way when the site was given up did
+    // not ask.
+    assert!(counts.of("/pdf") < 18, "{}", counts.of("/pdf"));
+    assert_eq!(store.keys().len(), 6, "records only");
+    assert_eq!(store.json(&store.keys()[0])["state"], "waiting");
+    // A later run, with the site open again, takes them all up.
+    let (site, _) = faulty(|_, _| None).await;
+    let summary = run(&scraper(&site, "ARXIV", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.stored, summary.queued, summary.metadata_only),
+        (6, 6, 0)
+    );
+}
+
+#[tokio::test]
+async fn one_papers_failure_does_not_stop_the_others() {
+    let (site, _) = faulty(|path, _| match path {
+        path if path.starts_with("/pdf/2511.90004") => Some(StatusCode::NOT_FOUND.into_response()),
+        path if path.starts_with("/pdf/2511.90005") => Some("%PDF-1.4 and no end".into_response()),
+        _ => None,
+    })
+    .await;
+    let store = MemoryStore::default();
+    let scraper = scraper(&site, "ARXIV", &store);
+    let summary = run(&scraper, json!({})).await.unwrap();
+    assert_eq!(
+        (
+            summary.found,
+            summary.stored,
+            summary.metadata_only,
+            summary.queued
+        ),
+        (6, 4, 2, 5)
+    );
+    assert_eq!(summary.failed.len(), 1);
+    assert_eq!(summary.failed[0].paper, "2511.90005");
+    assert!(
+        summary.failed[0].error.contains("ends before its %%EOF"),
+        "{summary:?}"
+    );
+    let told_without: Vec<_> = store
+        .messages()
+        .into_iter()
+        .filter(|m| m.s3_key.is_none())
+        .collect();
+    assert_eq!(
+        told_without.len(),
+        1,
+        "a paper that has no PDF is told as it is"
+    );
+    // Again: the one without a PDF is not told twice.
+    let again = run(&scraper, json!({})).await.unwrap();
+    assert_eq!(
+        (again.already, again.metadata_only, again.queued),
+        (4, 2, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_body_cut_short_of_its_length_is_asked_for_again() {
+    let (site, counts) = faulty(|path, n_before| {
+        (path.starts_with("/pdf/2511.90001") && n_before == 0).then(|| {
+            let pieces = futures::stream::iter([
+                Ok(axum::body::Bytes::from_static(b"%PDF-1.4 ")),
+                Err(std::io::Error::other("the line went dead")),
+            ]);
+            Response::builder()
+                .header(header::CONTENT_LENGTH, 5000)
+                .body(Body::from_stream(pieces))
+                .unwrap()
+        })
+    })
+    .await;
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site, "ARXIV", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!((summary.stored, summary.failed.len()), (6, 0));
+    assert_eq!(counts.of("/pdf/2511.90001"), 2);
+}
+
+#[tokio::test]
+async fn a_pause_the_site_asks_for_is_kept() {
+    let (site, _) = faulty(|path, n_before| {
+        (path.starts_with("/api") && n_before == 0).then(|| {
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                [(header::RETRY_AFTER, "1")],
+                "slow down",
+            )
+                .into_response()
+        })
+    })
+    .await;
+    let start = Instant::now();
+    run(
+        &scraper(&site, "ARXIV", &MemoryStore::default()),
+        json!({"MAX_PAPERS": 1}),
+    )
+    .await
+    .unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_site_is_not_followed() {
+    let lure = Arc::new(AtomicUsize::new(0));
+    let n_lured = Arc::clone(&lure);
+    let other = serve(Router::new().fallback(get(move || async move {
+        lure.fetch_add(1, Ordering::Relaxed);
+        "secret"
+    })))
+    .await;
+    let (site, _) = faulty(move |path, _| {
+        path.starts_with("/pdf")
+            .then(|| Redirect::temporary(&format!("{other}/latest/meta-data")).into_response())
+    })
+    .await;
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site, "ARXIV", &store), json!({"MAX_PAPERS": 1}))
+        .await
+        .unwrap();
+    assert_eq!((summary.stored, summary.metadata_only), (0, 1));
+    assert_eq!(n_lured.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_before_its_message_sends_it_later() {
+    let (site, counts) = faulty(|_, _| None).await;
+    let store = MemoryStore::default();
+    store.set_queue_is_down(true);
+    let scraper = scraper(&site, "ARXIV", &store);
+    let summary = run(&scraper, json!({})).await.unwrap();
+    assert_eq!((summary.queued, summary.failed.len()), (0, 6));
+    assert!(
+        summary.failed[0]
+            .error
+            .starts_with("SendMessage researchQueue.fifo failed")
+    );
+    store.set_queue_is_down(false);
+    let summary = run(&scraper, json!({})).await.unwrap();
+    assert_eq!(
+        (summary.queued, summary.already, summary.failed.len()),
+        (6, 6, 0)
+    );
+    assert_eq!(counts.of("/pdf"), 6, "no PDF was loaded twice");
+}
+
+#[tokio::test]
+async fn a_run_stops_at_its_deadline_and_another_goes_on() {
+    let slow = from_fn(|request: Request, next: Next| async move {
+        if request.uri().path().starts_with("/pdf") {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        next.run(request).await
+    });
+    let site = serve(PaperSite::sample().unwrap().router().layer(slow)).await;
+    let store = MemoryStore::default();
+    let scraper = scraper(&site, "ARXIV", &store);
+    let first = scraper
+        .handle(json!({}), Instant::now() + Duration::from_millis(1700))
+        .await
+        .unwrap();
+    assert_eq!(
+        first.found, 4,
+        "four at a time, and the next four came too late"
+    );
+    let cursor = first.cursor.clone().unwrap();
+    assert!(cursor.ends_with(":4"), "{cursor}");
+    let second = run(&scraper, json!({"cursor": cursor})).await.unwrap();
+    assert_eq!((second.found, second.cursor), (2, None));
+    assert_eq!(store.messages().len(), 6);
+    let error = scraper.handle(json!({}), Instant::now()).await;
+    assert!(
+        matches!(error, Ok(summary) if summary.cursor.is_some()),
+        "no time at all hands everything over"
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_takes_too_long_is_an_error() {
+    let (site, _) = faulty(|_, _| Some(StatusCode::SERVICE_UNAVAILABLE.into_response())).await;
+    let mut http = support::hasty();
+    http.retry_base = Duration::from_secs(2);
+    let settings =
+        paper_scraper::settings::Settings::from_config(support::config(&site, "ICLR")).unwrap();
+    let store = Box::new(MemoryStore::default());
+    let scraper = paper_scraper::run::Scraper::with_http(settings, store, http).unwrap();
+    let error = scraper
+        .handle(json!({}), Instant::now() + Duration::from_millis(100))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RunError::OutOfTime { .. }));
+    assert!(
+        error.to_string().contains("iclr-2025"),
+        "{}",
+        error.to_string()
+    );
+}

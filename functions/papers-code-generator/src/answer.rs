@@ -1,0 +1,61 @@
+//! What a person is answered.
+
+use annapurna_contract::keys;
+use serde::{Deserialize, Serialize};
+
+use crate::Metadata;
+
+/// The outcome of a request, paper by paper.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The action asked for.
+    pub action: String,
+    /// Papers it meant.
+    pub requested: usize,
+    /// Papers that have a program now.
+    pub generated: Vec<Program>,
+    /// Papers that had one.
+    pub already: Vec<Program>,
+    /// Papers without one, and why.
+    pub failed: Vec<Failed>,
+}
+
+/// A paper with a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The paper.
+    pub paper_id: String,
+    /// Its title.
+    pub title: String,
+    /// Key of the program.
+    pub s3_code_key: String,
+}
+
+/// A paper without a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The paper, as it was asked for.
+    pub paper_id: String,
+    /// Why.
+    pub error: String,
+}
+
+impl Answer {
+    pub(crate) fn new(action: String, requested: usize) -> Self {
+        Self {
+            action,
+            requested,
+            ..Self::default()
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn of(metadata: Metadata) -> Self {
+        Self {
+            s3_code_key: keys::code(&metadata.paper_id),
+            paper_id: metadata.paper_id.into(),
+            title: metadata.paper_title,
+        }
+    }
+}

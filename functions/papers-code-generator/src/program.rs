@@ -1,0 +1,362 @@
+//! Is a generated program worth a run on the device, and what does it do?
+//!
+//! In: the model's answer. Out: every problem at once, or facts about the program. Nothing is run here.
+//! Python is parsed by Ruff's own parser, in pure Rust: it is the only one on crates.io that its makers
+//! publish with every release, it rejects what CPython rejects and knows the syntax of each version.
+//! rustpython-parser is no longer developed, and tree-sitter-python is made to accept broken code. The
+//! one thing it leaves to others, statements outside their place, is checked here. Ruff publishes the
+//! crates as internal ones without promises, so their version is pinned exactly.
+
+use annapurna_contract::model::{DATASETS, GeneratedProgram};
+use annapurna_runtime::text::one_line;
+use ruff_python_ast::{
+    Expr, ExprCall, PythonVersion, Stmt,
+    visitor::{self, Visitor},
+};
+use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+
+/// Longest program, bytes.
+pub const CODE_LIMIT: usize = 64 << 10;
+/// The oldest Python that runs programs. Source: AWS Neuron documentation, Deep Learning AMI of Ubuntu 22.
+const PYTHON: PythonVersion = PythonVersion::PY310;
+/// The checking thread's stack: attribute chains nest as deep as the program is long.
+const STACK: usize = 256 << 20;
+/// Problems named at most.
+const MOST_PROBLEMS: usize = 10;
+
+/// What a program is seen to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Lines with anything but white space.
+    pub lines_of_code: usize,
+    /// It goes backwards and steps an optimiser.
+    pub has_training_loop: bool,
+    /// It evaluates without gradients.
+    pub has_evaluation: bool,
+    /// It uses torch.distributed or spawns workers.
+    pub uses_distributed_training: bool,
+}
+
+/// Why a program is not run: sentences for the model to mend it by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Problems(pub Vec<String>);
+
+/// Checks a program.
+///
+/// # Errors
+///
+/// [`Problems`], as many as can be seen at once.
+pub fn check(program: &GeneratedProgram) -> Result<Facts, Problems> {
+    let mut problems = Vec::new();
+    if !DATASETS.contains(&program.dataset.as_str()) {
+        problems.push(format!(
+            "the data set must be one of {}, got `{}`",
+            DATASETS.join(", "),
+            one_line(&program.dataset, 80)
+        ));
+    }
+    let length = program.code.len();
+    if length > CODE_LIMIT {
+        problems.push(format!("the program has {length} bytes, at most {CODE_LIMIT} are run"));
+        return Err(Problems(problems));
+    }
+    match seen_in_own_thread(&program.code) {
+        Err(found) => problems.extend(found),
+        Ok(seen) => {
+            problems.extend(seen.misplaced.iter().cloned());
+            problems.extend(missing(&seen, &program.dataset));
+            if problems.is_empty() {
+                return Ok(seen.facts(&program.code));
+            }
+        }
+    }
+    problems.truncate(MOST_PROBLEMS);
+    Err(Problems(problems))
+}
+
+/// What every program needs and this one lacks.
+fn missing(seen: &Seen, dataset: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !seen.imports("torch") {
+        problems.push("the program does not import torch".to_owned());
+    }
+    let others: Vec<&String> = seen.loaded.iter().filter(|name| *name != dataset).collect();
+    if let Some(other) = others.first() {
+        problems.push(format!(
+            "the program loads `{}` but `{}` was recorded as its data set",
+            one_line(other, 80),
+            one_line(dataset, 80)
+        ));
+    }
+    problems
+}
+
+/// Parses and looks with a stack of its own, which no program can exhaust.
+fn seen_in_own_thread(code: &str) -> Result<Seen, Vec<String>> {
+    let code = code.to_owned();
+    let thread = std::thread::Builder::new()
+        .name("python-check".to_owned())
+        .stack_size(STACK)
+        .spawn(move || see(&code));
+    let outcome = thread.map(std::thread::JoinHandle::join);
+    match outcome {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_)) | Err(_) => Err(vec!["the program cannot be checked".to_owned()]),
+    }
+}
+
+fn see(code: &str) -> Result<Seen, Vec<String>> {
+    if code.contains('\0') {
+        return Err(vec!["the program contains a NUL character".to_owned()]);
+    }
+    let options = ParseOptions::from(Mode::Module).with_target_version(PYTHON);
+    let parsed = parse_unchecked(code, options);
+    let line = |offset: u32| {
+        let before = code.as_bytes().iter().take(offset as usize);
+        before.filter(|byte| **byte == b'\n').count() + 1
+    };
+    let mut problems: Vec<String> = parsed
+        .errors()
+        .iter()
+        .map(|error| {
+            let line = line(error.location.start().to_u32());
+            format!("syntax error in line {line}: {}", error.error)
+        })
+        .collect();
+    problems.extend(parsed.unsupported_syntax_errors().iter().map(|error| {
+        let line = line(error.range.start().to_u32());
+        format!("syntax error in line {line}: {error}")
+    }));
+    if !problems.is_empty() {
+        problems.truncate(MOST_PROBLEMS);
+        return Err(problems);
+    }
+    let mut seen = Seen::default();
+    if let Some(module) = parsed.try_into_module() {
+        seen.visit_body(module.suite());
+    }
+    Ok(seen)
+}
+
+/// What a walk over a program finds.
+#[derive(Debug, Default)]
+struct Seen {
+    modules: Vec<String>,
+    /// Names of called functions and methods, without what they are called on.
+    calls: Vec<String>,
+    /// Names of decorators and contexts such as `torch.no_grad`.
+    names: Vec<String>,
+    /// Data sets named in calls of `load_dataset`.
+    loaded: Vec<String>,
+    /// Statements outside their place, as sentences.
+    misplaced: Vec<String>,
+    functions: usize,
+    loops: usize,
+}
+
+impl Seen {
+    /// Whether the module or one below it is imported.
+    fn imports(&self, module: &str) -> bool {
+        let below = format!("{module}.");
+        self.modules
+            .iter()
+            .any(|name| name == module || name.starts_with(&below))
+    }
+
+    fn facts(&self, code: &str) -> Facts {
+        let called = |names: &[&str]| self.calls.iter().any(|call| names.contains(&call.as_str()));
+        let named = |names: &[&str]| self.names.iter().any(|name| names.contains(&name.as_str()));
+        Facts {
+            lines_of_code: code.lines().filter(|line| !line.trim().is_empty()).count(),
+            has_training_loop: called(&["backward"]) && called(&["step", "optimizer_step"]),
+            has_evaluation: called(&["eval"]) || named(&["no_grad", "inference_mode"]),
+            uses_distributed_training: self.imports("torch.distributed")
+                || self.imports("torch_xla.distributed")
+                || called(&["init_process_group", "DistributedDataParallel", "spawn"]),
+        }
+    }
+
+    fn inside(&mut self, stmt: &Stmt, functions: usize, loops: usize) {
+        let outside = (self.functions, self.loops);
+        (self.functions, self.loops) = (functions, loops);
+        visitor::walk_stmt(self, stmt);
+        (self.functions, self.loops) = outside;
+    }
+
+    fn call(&mut self, call: &ExprCall) {
+        let name = match call.func.as_ref() {
+            Expr::Name(name) => name.id.as_str(),
+            Expr::Attribute(attribute) => attribute.attr.as_str(),
+            _ => return,
+        };
+        if name == "load_dataset" {
+            let named = call.arguments.find_argument_value("name", 0);
+            if let Some(Expr::StringLiteral(dataset)) = named {
+                self.loaded.push(dataset.value.to_str().to_owned());
+            }
+        }
+        self.calls.push(name.to_owned());
+    }
+}
+
+impl<'a> Visitor<'a> for Seen {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        match stmt {
+            Stmt::Import(import) => {
+                let names = import.names.iter().map(|alias| alias.name.to_string());
+                self.modules.extend(names);
+            }
+            Stmt::ImportFrom(import) if import.level == 0 => {
+                let module = import.module.as_ref().map(ToString::to_string);
+                let module = module.unwrap_or_default();
+                // `from torch import distributed` imports `torch.distributed`.
+                for alias in &import.names {
+                    self.modules.push(format!("{module}.{}", alias.name));
+                }
+                self.modules.push(module);
+            }
+            Stmt::Return(_) if self.functions == 0 => {
+                self.misplaced.push("syntax error: `return` outside a function".to_owned());
+            }
+            Stmt::Break(_) | Stmt::Continue(_) if self.loops == 0 => {
+                self.misplaced
+                    .push("syntax error: `break` or `continue` outside a loop".to_owned());
+            }
+            Stmt::FunctionDef(_) => return self.inside(stmt, self.functions + 1, 0),
+            Stmt::ClassDef(_) => return self.inside(stmt, 0, 0),
+            Stmt::For(_) | Stmt::While(_) => {
+                return self.inside(stmt, self.functions, self.loops + 1);
+            }
+            _ => {}
+        }
+        visitor::walk_stmt(self, stmt);
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Call(call) => self.call(call),
+            Expr::Name(name) => self.names.push(name.id.to_string()),
+            Expr::Attribute(attribute) => self.names.push(attribute.attr.to_string()),
+            _ => {}
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+import torch
+from dataset_loader import load_dataset
+
+def main():
+    train, test = load_dataset("synthetic")
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in train:
+        loss = model(x).sum()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        print('METRICS: {"training_loss": 0.1}')
+
+main()
+"#;
+
+    fn program(code: &str) -> GeneratedProgram {
+        GeneratedProgram {
+            code: code.to_owned(),
+            dataset: "synthetic".to_owned(),
+            description: String::new(),
+        }
+    }
+
+    fn problems(code: &str) -> String {
+        check(&program(code)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_good_programs_facts_are_seen() {
+        let facts = check(&program(GOOD)).unwrap();
+        let expected = Facts {
+            lines_of_code: 13,
+            has_training_loop: true,
+            has_evaluation: true,
+            uses_distributed_training: false,
+        };
+        assert_eq!(facts, expected);
+    }
+
+    #[test]
+    fn words_in_comments_and_strings_are_no_facts() {
+        let code = "import torch\n# loss.backward(); optimizer.step()\nprint('torch.distributed no_grad')\n";
+        assert_eq!(
+            check(&program(code)).unwrap(),
+            Facts { lines_of_code: 3, ..Facts::default() }
+        );
+    }
+
+    #[test]
+    fn distributed_training_is_seen_however_it_is_imported() {
+        for import in [
+            "import torch.distributed as dist",
+            "from torch import distributed",
+            "from torch.distributed import init_process_group",
+            "import torch\ntorch.nn.parallel.DistributedDataParallel(m)",
+        ] {
+            let facts = check(&program(import)).unwrap();
+            assert!(facts.uses_distributed_training, "{import}");
+        }
+    }
+
+    #[test]
+    fn what_python_rejects_is_rejected_with_its_line() {
+        for (code, expected) in [
+            ("import torch\ndef f(:\n  pass", "line 2"),
+            ("import torch\nif True:\nprint(1)", "line 3"),
+            ("import torch\nprint 'hello'", "line 2"),
+            ("import torch\nx = 'open", "line 2"),
+            ("import torch\nf(a=1, 2)", "line 2"),
+            ("import torch\n\tx = 1", "line 2"),
+            ("import torch\nreturn 1", "`return` outside"),
+            ("import torch\nwhile x:\n  def f():\n    break", "outside a loop"),
+            ("import torch\ntype X = int", "line 2"),
+            ("import torch\0", "NUL"),
+        ] {
+            let problems = problems(code);
+            assert!(problems.contains(expected), "{code}: {problems}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let mut program = program("from dataset_loader import load_dataset\nload_dataset('mnist')");
+        program.dataset = "imagenet".to_owned();
+        let Problems(problems) = check(&program).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn torch_by_another_name_is_not_torch() {
+        assert!(problems("import torchvision").contains("import torch"));
+        assert!(problems("from .torch import x").contains("import torch"));
+        assert!(check(&program("from torch.nn import Linear")).is_ok());
+    }
+
+    #[test]
+    fn nesting_and_length_cannot_end_the_process() {
+        for code in [
+            format!("{}1{}", "(".repeat(30_000), ")".repeat(30_000)),
+            format!("import torch\nx = a{}", ".a".repeat(30_000)),
+            format!("x = {}1", "not ".repeat(15_000)),
+            format!("x = 1{}", "+1".repeat(30_000)),
+            "x".repeat(CODE_LIMIT + 1),
+            format!("x = {}", "[".repeat(60_000)),
+        ] {
+            let _ = check(&program(&code));
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Makes batches of the programs that wait and hands them to the agent.
+//!
+//! A batch is due when it is full, when its oldest program has waited long enough, or when a person says
+//! so. Its id is derived from the programs in it, so a batch that is handed over again, because this
+//! function ended between sending and deleting, is the same batch: SQS drops the copy within five
+//! minutes, and after that the agent skips what has a result. A program whose result is there already
+//! is not sent at all; its result is only brought into the index.
+
+use std::{collections::HashSet, time::Duration};
+
+use annapurna_contract::{CodeTestingMessage, PaperId, PaperRecord, ProgramToTest};
+use annapurna_runtime::{Objects, Queues, Search, batch::chain};
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::{
+    TesterError, agent,
+    collect::Collector,
+    instance::Machine,
+    settings::{Route, Settings},
+    waiting::{Waiting, WaitingQueue},
+};
+
+/// Batches of one run at most; the next minute takes the rest.
+const MOST_BATCHES: usize = 10;
+/// An attempt that began this lately and still runs is the same attempt, marked again after a crash.
+const SAME_ATTEMPT: TimeDelta = TimeDelta::minutes(10);
+
+/// What a dispatch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatched {
+    /// Programs handed to the agent.
+    pub dispatched: usize,
+    /// The batches they went in.
+    pub batches: Vec<Batch>,
+    /// Programs seen and left waiting for their batch to fill.
+    pub waiting: usize,
+    /// Programs that had a result already.
+    pub already_tested: usize,
+    /// Messages that could not be read, now in the dead-letter queue.
+    pub malformed: usize,
+    /// The instance's state; `none` without one.
+    pub instance: String,
+}
+
+/// A batch that was handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its id.
+    pub batch_id: String,
+    /// The papers whose programs it has.
+    pub paper_ids: Vec<PaperId>,
+}
+
+/// Hands batches over.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatcher {
+    settings: Settings,
+    search: Search,
+    objects: Objects,
+    queues: Queues,
+    waiting: WaitingQueue,
+    collector: Collector,
+    machine: Option<Machine>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        settings: Settings,
+        search: Search,
+        objects: Objects,
+        queues: Queues,
+        collector: Collector,
+        machine: Option<Machine>,
+    ) -> Self {
+        let url = settings.evaluation_queue_url.clone();
+        Self {
+            waiting: WaitingQueue::new(queues.clone(), url),
+            settings,
+            search,
+            objects,
+            queues,
+            collector,
+            machine,
+        }
+    }
+
+    /// Hands over every batch that is due.
+    pub(crate) async fn dispatch(
+        &self,
+        force: bool,
+        time: Duration,
+    ) -> Result<Dispatched, TesterError> {
+        let end = Instant::now() + time;
+        let mut report = Dispatched::default();
+        let outcome = self.hand_over_due(force, end, &mut report).await;
+        // The instance is looked after even when a batch failed, since it costs money.
+        report.instance = self.tend(&report).await;
+        outcome.map(|()| report)
+    }
+
+    async fn hand_over_due(
+        &self,
+        force: bool,
+        end: Instant,
+        report: &mut Dispatched,
+    ) -> Result<(), TesterError> {
+        for _ in 0..MOST_BATCHES {
+            let size = self.batch_size(end)?;
+            let (batch, later) = self.gather(size, report).await?;
+            let full = batch.len() >= size;
+            if batch.is_empty() || !(full || force || self.has_waited(&batch)) {
+                report.waiting = batch.len() + later.len();
+                self.waiting.give_back(&batch).await;
+                self.waiting.give_back(&later).await;
+                break;
+            }
+            let outcome = self.hand_over(&batch, end, report).await;
+            if outcome.is_err() {
+                self.waiting.give_back(&batch).await;
+            }
+            self.waiting.give_back(&later).await;
+            outcome?;
+            // A call of the agent takes this run's time; the next minute has its own.
+            if !full || self.settings.route != Route::Queue {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch_size(&self, end: Instant) -> Result<usize, TesterError> {
+        let most = self.settings.batch_size;
+        match self.settings.route {
+            Route::Queue => Ok(most),
+            Route::Http(_) => {
+                let left = end.saturating_duration_since(Instant::now());
+                let fits = agent::batch_that_fits(left, self.settings.timeout_secs)?;
+                Ok(fits.min(most))
+            }
+        }
+    }
+
+    /// Takes programs in hand until there are `size` or no more: one of each paper, and those that must
+    /// wait because their paper is in the batch already.
+    async fn gather(
+        &self,
+        size: usize,
+        report: &mut Dispatched,
+    ) -> Result<(Vec<Waiting>, Vec<Waiting>), TesterError> {
+        let mut batch: Vec<Waiting> = Vec::new();
+        let mut later = Vec::new();
+        while batch.len() < size {
+            let (taken, n_malformed) = self.waiting.take(size - batch.len()).await?;
+            report.malformed += n_malformed;
+            if taken.is_empty() && n_malformed == 0 {
+                break;
+            }
+            for program in taken {
+                let paper = &program.message.paper_id;
+                if self.is_tested(&program).await? {
+                    self.waiting.delete(&[program]).await;
+                    report.already_tested += 1;
+                } else if batch.iter().any(|other| other.message.paper_id == *paper) {
+                    later.push(program);
+                } else {
+                    batch.push(program);
+                }
+            }
+        }
+        Ok((batch, later))
+    }
+
+    /// Whether this very program has a result, which then is in the index too.
+    async fn is_tested(&self, program: &Waiting) -> Result<bool, TesterError> {
+        let message = &program.message;
+        let paper = &message.paper_id;
+        let result = match self.collector.result(paper).await {
+            Ok(result) => result,
+            Err(error) => {
+                warn!(paper_id = %paper, reason = chain(&error), "result cannot be used; tested again");
+                return Ok(false);
+            }
+        };
+        let Some(result) = result.filter(|result| result.code_sha256 == message.code_sha256) else {
+            return Ok(false);
+        };
+        self.collector.write(paper, &result).await?;
+        info!(paper_id = %paper, "this program has a result already");
+        Ok(true)
+    }
+
+    fn has_waited(&self, batch: &[Waiting]) -> bool {
+        let oldest = batch.iter().map(|program| program.sent_at).min();
+        let waited = oldest.and_then(|oldest| (Utc::now() - oldest).to_std().ok());
+        waited.is_some_and(|waited| waited >= self.settings.max_wait)
+    }
+
+    /// Marks the papers, hands the batch over and deletes its messages, in this order: a result may be
+    /// collected the moment the batch is handed over, and then the mark must not come after it.
+    async fn hand_over(
+        &self,
+        batch: &[Waiting],
+        end: Instant,
+        report: &mut Dispatched,
+    ) -> Result<(), TesterError> {
+        let message = self.message(batch);
+        let begin = Utc::now();
+        for program in batch {
+            self.mark(&program.message.paper_id, begin).await?;
+        }
+        let handed = Batch {
+            batch_id: message.batch_id.clone(),
+            paper_ids: message.batch.iter().map(|program| program.paper_id.clone()).collect(),
+        };
+        match &self.settings.route {
+            Route::Queue => {
+                let id = &handed.batch_id;
+                let queue = &self.settings.testing_queue_url;
+                self.queues.send(queue, id, id, &message).await?;
+                self.waiting.delete(batch).await;
+            }
+            Route::Http(url) => self.call(url, message, batch, end).await?,
+        }
+        info!(batch_id = handed.batch_id, programs = batch.len(), "batch handed over");
+        report.dispatched += batch.len();
+        report.batches.push(handed);
+        Ok(())
+    }
+
+    /// Runs a batch over HTTP. A program without a result in the answer comes again.
+    async fn call(
+        &self,
+        url: &url::Url,
+        message: CodeTestingMessage,
+        batch: &[Waiting],
+        end: Instant,
+    ) -> Result<(), TesterError> {
+        let left = end.saturating_duration_since(Instant::now());
+        self.waiting.hold(batch, left).await;
+        let bucket = &self.settings.code_bucket;
+        let results = agent::run(url, &self.objects, bucket, message, left).await?;
+        for program in batch {
+            let paper = &program.message.paper_id;
+            let done = std::slice::from_ref(program);
+            match results.get(paper) {
+                Some(result) => {
+                    self.collector.write(paper, result).await?;
+                    self.waiting.delete(done).await;
+                }
+                None => {
+                    warn!(paper_id = %paper, "no result in the agent's answer; it comes again");
+                    self.waiting.give_back(done).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&self, batch: &[Waiting]) -> CodeTestingMessage {
+        let programs = batch.iter().map(|waiting| {
+            let message = &waiting.message;
+            ProgramToTest {
+                paper_id: message.paper_id.clone(),
+                paper_title: message.paper_title.clone(),
+                code: None,
+                s3_code_key: message.s3_code_key.clone(),
+                code_sha256: message.code_sha256.clone(),
+            }
+        });
+        let programs: Vec<ProgramToTest> = programs.collect();
+        CodeTestingMessage {
+            batch_id: batch_id(&programs),
+            batch: programs,
+            timeout: self.settings.timeout_secs,
+        }
+    }
+
+    /// Notes in the index that a run of the paper's program begins.
+    async fn mark(&self, paper: &PaperId, begin: DateTime<Utc>) -> Result<(), TesterError> {
+        let marked = self.search.change(paper, |record| mark(record, begin)).await?;
+        if marked.is_none() {
+            warn!(paper_id = %paper, "a program waits for a paper that is not in the index");
+        }
+        Ok(())
+    }
+
+    async fn tend(&self, report: &Dispatched) -> String {
+        match &self.machine {
+            None => "none".to_owned(),
+            Some(machine) => {
+                let work_waits = report.dispatched > 0 || self.work_waits().await;
+                machine.tend(work_waits).await
+            }
+        }
+    }
+
+    /// Whether a batch is queued or being run. What cannot be seen counts as work: an instance that is
+    /// stopped by mistake loses a run.
+    async fn work_waits(&self) -> bool {
+        const COUNTS: [Attribute; 3] = [
+            Attribute::ApproximateNumberOfMessages,
+            Attribute::ApproximateNumberOfMessagesNotVisible,
+            Attribute::ApproximateNumberOfMessagesDelayed,
+        ];
+        let client = self.queues.client();
+        let url = &self.settings.testing_queue_url;
+        let request = client.get_queue_attributes().queue_url(url);
+        let output = request.set_attribute_names(Some(COUNTS.to_vec())).send().await;
+        match output {
+            Ok(output) => output.attributes.unwrap_or_default().values().any(|count| count != "0"),
+            Err(error) => {
+                let reason = annapurna_runtime::QueueError::failed("see", url, error);
+                warn!(%reason, "the queue of batches cannot be seen; it counts as full");
+                true
+            }
+        }
+    }
+}
+
+/// Derived from the programs alone, in any order.
+fn batch_id(programs: &[ProgramToTest]) -> String {
+    let parts: HashSet<String> = programs
+        .iter()
+        .map(|program| format!("{}:{}", program.paper_id, program.code_sha256))
+        .collect();
+    let mut parts: Vec<String> = parts.into_iter().collect();
+    parts.sort_unstable();
+    let mut digits = hex::encode(Sha256::digest(parts.join("\n")));
+    digits.truncate(24);
+    format!("batch-{digits}")
+}
+
+/// Marks a run's begin; says whether that is one not marked before.
+fn mark(record: &mut PaperRecord, begin: DateTime<Utc>) -> bool {
+    let tested = &mut record.tested;
+    let last = tested.last_test_attempt.as_deref();
+    let last = last.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    let is_same = last.is_some_and(|last| begin - last.with_timezone(&Utc) < SAME_ATTEMPT);
+    if is_same && tested.test_in_progress == Some(true) {
+        return false;
+    }
+    tested.test_in_progress = Some(true);
+    tested.last_test_attempt = Some(begin.to_rfc3339_opts(SecondsFormat::Millis, true));
+    tested.test_attempts = Some(tested.test_attempts.unwrap_or_default() + 1);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(title: &str, code: &str) -> ProgramToTest {
+        ProgramToTest {
+            paper_id: PaperId::of(title, None),
+            paper_title: title.to_owned(),
+            code: None,
+            s3_code_key: String::new(),
+            code_sha256: code.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_same_programs_are_the_same_batch() {
+        let (adam, lion) = (program("Adam", "1"), program("Lion", "2"));
+        let one = batch_id(&[adam.clone(), lion.clone()]);
+        assert_eq!(one, batch_id(&[lion.clone(), adam]));
+        assert_ne!(one, batch_id(&[program("Adam", "3"), lion]));
+    }
+
+    #[test]
+    fn an_attempt_marked_twice_counts_once() {
+        let begin = Utc::now();
+        let mut record = PaperRecord::default();
+        assert!(mark(&mut record, begin));
+        assert!(!mark(&mut record, begin + TimeDelta::minutes(3)));
+        assert_eq!(record.tested.test_attempts, Some(1));
+        assert!(mark(&mut record, begin + TimeDelta::hours(1)));
+        assert_eq!(record.tested.test_attempts, Some(2));
+    }
+}

@@ -1,0 +1,22 @@
+//! The Lambda function `PapersCodeTester`.
+
+use std::time::{Duration, SystemTime};
+
+use annapurna_contract::TesterConfig;
+use annapurna_runtime::{aws, telemetry};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use papers_code_tester::Tester;
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let tester = Tester::new(&aws::sdk_config().await, TesterConfig::from_env()?)?;
+    let tester = &tester;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
+        let end = event.context.deadline();
+        let left = end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        Ok::<_, Error>(Box::pin(tester.handle(event.payload, left)).await?)
+    }))
+    .await
+}

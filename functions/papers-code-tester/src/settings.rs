@@ -1,0 +1,129 @@
+//! The function's variables, checked.
+
+use std::time::Duration;
+
+use annapurna_contract::{ConfigError, TesterConfig, config::number};
+use url::Url;
+
+/// How programs reach the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Through `code-testing.fifo`.
+    Queue,
+    /// By calling the agent's HTTP API at this base address.
+    Http(Url),
+}
+
+/// The checked settings of the tester.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) code_bucket: String,
+    pub(crate) outputs_bucket: String,
+    pub(crate) evaluation_queue_url: String,
+    pub(crate) testing_queue_url: String,
+    pub(crate) route: Route,
+    pub(crate) instance_id: Option<String>,
+    pub(crate) batch_size: usize,
+    pub(crate) max_wait: Duration,
+    /// Wall-clock limit of one program, seconds.
+    pub(crate) timeout_secs: u32,
+    pub(crate) hourly_price_usd: f64,
+}
+
+impl Settings {
+    /// Checks each variable.
+    pub(crate) fn parse(config: TesterConfig<String>) -> Result<Self, ConfigError> {
+        let timeout_secs: u32 = number("TRAINIUM_TIMEOUT", &config.trainium_timeout)?;
+        if timeout_secs == 0 {
+            return Err(invalid("TRAINIUM_TIMEOUT", "seconds from 1", config.trainium_timeout));
+        }
+        let batch_size: usize = number("BATCH_SIZE", &config.batch_size)?;
+        if !(1..=10).contains(&batch_size) {
+            return Err(invalid("BATCH_SIZE", "from 1 to 10", config.batch_size));
+        }
+        let price: f64 = number("HOURLY_PRICE_USD", &config.hourly_price_usd)?;
+        if !price.is_finite() || price < 0.0 {
+            let expected = "US dollars from 0";
+            return Err(invalid("HOURLY_PRICE_USD", expected, config.hourly_price_usd));
+        }
+        Ok(Self {
+            route: route(&config.trainium_endpoint)?,
+            instance_id: Some(config.trainium_instance_id).filter(|id| id != "none"),
+            batch_size,
+            max_wait: Duration::from_secs(number("MAX_WAIT_SECONDS", &config.max_wait)?),
+            timeout_secs,
+            hourly_price_usd: price,
+            code_bucket: config.code_bucket,
+            outputs_bucket: config.outputs_bucket,
+            evaluation_queue_url: config.evaluation_queue_url,
+            testing_queue_url: config.testing_queue_url,
+        })
+    }
+}
+
+fn route(endpoint: &str) -> Result<Route, ConfigError> {
+    if endpoint == "queue" {
+        return Ok(Route::Queue);
+    }
+    let url = Url::parse(&format!("{}/", endpoint.trim_end_matches('/')));
+    match url {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Route::Http(url)),
+        _ => {
+            let expected = "`queue` or an http(s) address";
+            Err(invalid("TRAINIUM_ENDPOINT", expected, endpoint.to_owned()))
+        }
+    }
+}
+
+fn invalid(name: &'static str, expected: &'static str, value: String) -> ConfigError {
+    ConfigError::Invalid {
+        name,
+        expected,
+        value,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Settings of a queue-mode tester without an instance.
+    pub(crate) fn config() -> TesterConfig<String> {
+        TesterConfig {
+            opensearch_endpoint: "http://127.0.0.1:1".to_owned(),
+            opensearch_index: "papers".to_owned(),
+            code_bucket: "code".to_owned(),
+            outputs_bucket: "outputs".to_owned(),
+            evaluation_queue_url: "http://127.0.0.1:1/evaluation.fifo".to_owned(),
+            testing_queue_url: "http://127.0.0.1:1/testing.fifo".to_owned(),
+            trainium_endpoint: "queue".to_owned(),
+            trainium_instance_id: "none".to_owned(),
+            batch_size: "10".to_owned(),
+            max_wait: "900".to_owned(),
+            trainium_timeout: "600".to_owned(),
+            hourly_price_usd: "1.5".to_owned(),
+        }
+    }
+
+    #[test]
+    fn none_is_no_instance_and_queue_is_no_address() {
+        let settings = Settings::parse(config()).unwrap();
+        assert_eq!(settings.instance_id, None);
+        assert_eq!(settings.route, Route::Queue);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_refused_with_what_can() {
+        let mut eleven = config();
+        eleven.batch_size = "11".to_owned();
+        let error = Settings::parse(eleven).unwrap_err();
+        assert_eq!(error.to_string(), "BATCH_SIZE must be from 1 to 10, got `11`");
+        let mut odd = config();
+        odd.trainium_endpoint = "trn.local:8000".to_owned();
+        let error = Settings::parse(odd).unwrap_err();
+        assert!(error.to_string().contains("`queue` or an http(s) address"), "{error}");
+        let mut free = config();
+        free.hourly_price_usd = "NaN".to_owned();
+        assert!(Settings::parse(free).is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! The judge's verdict as S3 keeps it.
+
+use annapurna_contract::{Judged, PaperId, Source};
+use serde::{Deserialize, Serialize};
+
+/// Whether the paper goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// It gets a program.
+    Accept,
+    /// It ends here, with its reason.
+    Reject,
+}
+
+/// `verdicts/{paper_id}.json`: all that the steps after the verdict need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The paper.
+    pub paper_id: PaperId,
+    /// Whether it goes on.
+    pub decision: Decision,
+    /// Where it came from.
+    pub source: Source,
+    /// Conference year, or the year of arXiv's first version.
+    pub year: u16,
+    /// The document's fields, with reason; the vector only of an accepted paper.
+    pub record: Judged,
+}

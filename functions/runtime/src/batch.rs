@@ -1,0 +1,154 @@
+//! A batch of messages from a FIFO queue, with partial failures.
+//!
+//! In: the event of an event source mapping. Out: the messages that must come again. Records run in
+//! order. Once one of a message group fails, the later ones of that group are reported as failed
+//! too, so their order is kept; other groups go on. Nothing is dropped: a message that cannot be
+//! read fails like any other and ends in the dead-letter queue.
+
+use std::{collections::HashSet, error::Error, future::Future};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use serde::de::DeserializeOwned;
+use tracing::{error, warn};
+
+use crate::text::one_line;
+
+/// Runs `handle` on every message and answers with those that failed.
+///
+/// The mapping must have `ReportBatchItemFailures` among its function response types.
+pub async fn process_batch<M, E, F, R>(event: SqsEvent, mut handle: F) -> SqsBatchResponse
+where
+    M: DeserializeOwned,
+    E: Error,
+    F: FnMut(M) -> R,
+    R: Future<Output = Result<(), E>>,
+{
+    let mut response = SqsBatchResponse::default();
+    let mut stopped_groups = HashSet::new();
+    for record in event.records {
+        // An empty id makes Lambda treat the whole batch as failed, which is right for a record that
+        // cannot be named.
+        let id = record.message_id.clone().unwrap_or_default();
+        let group = record.attributes.get("MessageGroupId").cloned();
+        let held_back = group
+            .as_ref()
+            .is_some_and(|group| stopped_groups.contains(group));
+        if held_back {
+            warn!(message_id = id, group, "held back behind a failed message");
+        } else if handled(&record, &mut handle).await {
+            continue;
+        }
+        stopped_groups.extend(group);
+        response.add_failure(id);
+    }
+    response
+}
+
+/// Whether the record is done.
+async fn handled<M, E, F, R>(record: &SqsMessage, handle: &mut F) -> bool
+where
+    M: DeserializeOwned,
+    E: Error,
+    F: FnMut(M) -> R,
+    R: Future<Output = Result<(), E>>,
+{
+    let id = record.message_id.as_deref().unwrap_or_default();
+    let body = record.body.as_deref().unwrap_or_default();
+    let message = match serde_json::from_str(body) {
+        Ok(message) => message,
+        Err(reason) => {
+            let start = one_line(body, 200);
+            error!(message_id = id, %reason, body = start, "message cannot be read");
+            return false;
+        }
+    };
+    match handle(message).await {
+        Ok(()) => true,
+        Err(failure) => {
+            let receives = record.attributes.get("ApproximateReceiveCount");
+            error!(
+                message_id = id,
+                receives,
+                reason = chain(&failure),
+                "message failed and will come again"
+            );
+            false
+        }
+    }
+}
+
+/// An error with its sources, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // Some errors repeat their source's text in their own.
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = cause.source();
+    }
+    one_line(&line, 2_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no")]
+    struct No;
+
+    fn event(messages: &[(&str, &str, &str)]) -> SqsEvent {
+        let records: Vec<Value> = messages
+            .iter()
+            .map(|(id, group, body)| {
+                json!({"messageId": id, "body": body, "attributes": {"MessageGroupId": group}})
+            })
+            .collect();
+        serde_json::from_value(json!({"Records": records})).unwrap()
+    }
+
+    async fn failed(messages: &[(&str, &str, &str)]) -> (Vec<String>, Vec<i64>) {
+        let mut seen = Vec::new();
+        let response = process_batch(event(messages), |number: i64| {
+            seen.push(number);
+            async move { if number < 0 { Err(No) } else { Ok(()) } }
+        })
+        .await;
+        let ids = response.batch_item_failures;
+        (
+            ids.into_iter().map(|item| item.item_identifier).collect(),
+            seen,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_failure_holds_back_only_its_own_group() {
+        let (failed, seen) = failed(&[
+            ("m1", "a", "1"),
+            ("m2", "a", "-1"),
+            ("m3", "b", "2"),
+            ("m4", "a", "3"),
+        ])
+        .await;
+        assert_eq!(failed, ["m2", "m4"]);
+        assert_eq!(seen, [1, -1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_malformed_message_fails_and_is_not_dropped() {
+        let (failed, seen) = failed(&[("m1", "a", "{"), ("m2", "b", "2"), ("m3", "a", "3")]).await;
+        assert_eq!(failed, ["m1", "m3"]);
+        assert_eq!(seen, [2]);
+    }
+
+    #[tokio::test]
+    async fn an_empty_batch_has_no_failures() {
+        assert_eq!(failed(&[]).await.0, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,212 @@
+//! The local cloud: ministack, an AWS emulator that others maintain, as a child process.
+//!
+//! In: where OpenSearch listens, region and account. Out: one address that answers for every service.
+//! What is deliberately absent: any knowledge of the stack, and a second emulator; another one is used
+//! by naming its address in the environment file.
+//!
+//! What was found out about it (1.5.33), and what follows:
+//! - Everything in its environment reaches the functions, so it gets only what is listed in
+//!   [`environment`]. It replaces credentials, region and `AWS_ENDPOINT_URL` for each function itself;
+//!   with `AUTH=true` a function gets a session of its role.
+//! - `AUTH=true` enforces IAM policies. It accepts the access key id [`ROOT_ACCESS_KEY`] (or a 12-digit
+//!   account id) as that account's root, and unknown keys and unsigned requests get 403. It does *not*
+//!   check signatures: any secret is accepted with a known key. It therefore listens on loopback only.
+//! - `AWS_ACCESS_KEY_ID` in its own environment would become a second root key, and its token would be
+//!   demanded of every caller; neither is set.
+//! - It writes its state on SIGTERM only. Objects in S3 are written at once. After a kill, what happened
+//!   since the last start is gone except those objects, and a deploy puts the stack back.
+//! - Function code is unpacked in `TMPDIR`, which is in the environment's folder.
+//! - Functions that wait for work are its children and outlive it when it ends. They stay in its session,
+//!   so [`stop`] finds and ends them.
+//! - It removes containers with its label from any Docker it finds; `DOCKER_HOST` names a socket that
+//!   does not exist, so a person's Docker is never touched.
+//! - MQTT and SFTP servers, which would listen on every interface, are off.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::{make_folder, write_whole};
+use crate::process::{self, ServiceSpec, variable};
+use crate::testing::Supervision;
+use crate::{Home, LocalError, python};
+
+/// The service's name: `logs/emulator.log`, `run/emulator.json`.
+pub const SERVICE: &str = "emulator";
+/// The access key id of the account's root.
+pub const ROOT_ACCESS_KEY: &str = "test";
+/// Its secret. The emulator does not check it; SDKs need one.
+pub const ROOT_SECRET_KEY: &str = "test";
+/// The account id unless the options name another.
+pub const ACCOUNT_ID: &str = "000000000000";
+
+const START_LIMIT: Duration = Duration::from_secs(90);
+/// It ends its connections and writes its state, S3's index of objects included.
+const STOP_GRACE: Duration = Duration::from_secs(60);
+
+/// What the emulator is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmulatorOptions {
+    /// `host:port` that it returns as the endpoint of every OpenSearch domain.
+    pub search_endpoint: Option<String>,
+    /// The region of requests that name none.
+    pub region: String,
+    /// 12 digits.
+    pub account_id: String,
+}
+
+impl Default for EmulatorOptions {
+    fn default() -> Self {
+        Self {
+            search_endpoint: None,
+            region: "us-east-1".to_owned(),
+            account_id: ACCOUNT_ID.to_owned(),
+        }
+    }
+}
+
+/// A running emulator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emulator {
+    /// `http://127.0.0.1:PORT`.
+    pub endpoint_url: String,
+}
+
+impl Emulator {
+    fn on(port: u16) -> Self {
+        Self {
+            endpoint_url: format!("http://127.0.0.1:{port}"),
+        }
+    }
+}
+
+/// Starts the emulator unless it runs with these options, and waits until it answers.
+///
+/// The virtual environment must exist: [`python::ensure_venv`].
+pub async fn start(home: &Home, options: &EmulatorOptions) -> Result<Emulator, LocalError> {
+    start_as(home, options, None).await
+}
+
+/// The emulator's address when it runs.
+pub fn running(home: &Home) -> Option<Emulator> {
+    Some(Emulator::on(process::running(home, SERVICE)?.port?))
+}
+
+/// Stops the emulator, which then saves its state, and the functions it runs; true when it ran.
+pub async fn stop(home: &Home) -> Result<bool, LocalError> {
+    process::stop(home, SERVICE, STOP_GRACE).await
+}
+
+/// [`start`], optionally under a supervisor that ends the emulator when nobody needs it any more.
+pub(crate) async fn start_as(
+    home: &Home,
+    options: &EmulatorOptions,
+    supervision: Option<&Supervision>,
+) -> Result<Emulator, LocalError> {
+    let emulator = match running(home) {
+        Some(emulator) if started_with(home).as_ref() == Some(options) => emulator,
+        _ => {
+            stop(home).await?;
+            launch(home, options, supervision)?
+        }
+    };
+    let health = format!("{}/_ministack/health", emulator.endpoint_url);
+    process::wait_for_answer(home, SERVICE, START_LIMIT, async || {
+        process::answers(&health).await
+    })
+    .await?;
+    Ok(emulator)
+}
+
+fn launch(
+    home: &Home,
+    options: &EmulatorOptions,
+    supervision: Option<&Supervision>,
+) -> Result<Emulator, LocalError> {
+    if !python::venv_is_ready(home) {
+        return Err(LocalError::Absent {
+            what: "the emulator",
+            path: home.venv(),
+        });
+    }
+    let port = process::remembered_port(home, SERVICE)?;
+    for folder in [
+        home.tmp(),
+        state_folder(home),
+        objects_folder(home),
+        user_folder(home),
+    ] {
+        make_folder(&folder)?;
+    }
+    write_whole(
+        &options_file(home),
+        &serde_json::to_vec(options).unwrap_or_default(),
+    )?;
+    let mut spec = ServiceSpec {
+        name: SERVICE,
+        program: home.python(),
+        args: ["-I", "-m", "ministack"].map(OsString::from).to_vec(),
+        env: environment(home, options, port),
+        cwd: user_folder(home),
+        user: None,
+        port: Some(port),
+    };
+    if let Some(supervision) = supervision {
+        supervision.apply(home, &mut spec)?;
+    }
+    process::spawn(home, &spec)?;
+    Ok(Emulator::on(port))
+}
+
+/// Its whole environment, which is also the base of every function's.
+fn environment(home: &Home, options: &EmulatorOptions, port: u16) -> Vec<(OsString, OsString)> {
+    let mut variables = vec![
+        variable("PATH", "/usr/bin:/bin"),
+        variable("LANG", "C.UTF-8"),
+        variable("HOME", user_folder(home)),
+        variable("TMPDIR", home.tmp()),
+        variable("GATEWAY_PORT", port.to_string()),
+        variable("BIND_HOST", "127.0.0.1"),
+        variable("MINISTACK_HOST", "127.0.0.1"),
+        variable("AWS_ENDPOINT_URL", Emulator::on(port).endpoint_url),
+        variable("MINISTACK_REGION", &options.region),
+        variable("MINISTACK_ACCOUNT_ID", &options.account_id),
+        variable("AUTH", "true"),
+        variable("PERSIST_STATE", "1"),
+        variable("STATE_DIR", state_folder(home)),
+        variable("S3_PERSIST", "1"),
+        variable("S3_DATA_DIR", objects_folder(home)),
+        variable("IOT_MTLS_ENABLED", "0"),
+        variable("SFTP_ENABLED", "0"),
+    ];
+    let mut no_docker = OsString::from("unix://");
+    no_docker.push(home.run().join("no-docker.sock"));
+    variables.push(("DOCKER_HOST".into(), no_docker));
+    if let Some(endpoint) = &options.search_endpoint {
+        variables.push(variable("MINISTACK_OPENSEARCH_ENDPOINT", endpoint));
+    }
+    variables
+}
+
+fn started_with(home: &Home) -> Option<EmulatorOptions> {
+    serde_json::from_slice(&fs::read(options_file(home)).ok()?).ok()
+}
+
+fn options_file(home: &Home) -> PathBuf {
+    home.run().join("emulator-options.json")
+}
+
+fn state_folder(home: &Home) -> PathBuf {
+    home.data().join("emulator").join("state")
+}
+
+fn objects_folder(home: &Home) -> PathBuf {
+    home.data().join("emulator").join("s3")
+}
+
+fn user_folder(home: &Home) -> PathBuf {
+    home.data().join("emulator").join("home")
+}

@@ -1,0 +1,132 @@
+//! Where an environment keeps everything, and who hears about its progress.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::LocalError;
+
+/// The folder of one environment. Nothing of the environment is outside it.
+#[derive(Debug, Clone)]
+pub struct Home {
+    root: PathBuf,
+    tools: PathBuf,
+}
+
+impl Home {
+    /// An environment in `root`; the folder need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = absolute(root.into());
+        Self {
+            tools: root.clone(),
+            root,
+        }
+    }
+
+    /// An environment in `root` that uses the virtual environment and the downloads of `other`.
+    pub fn sharing_tools(root: impl Into<PathBuf>, other: &Self) -> Self {
+        Self {
+            root: absolute(root.into()),
+            tools: other.tools.clone(),
+        }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The Python virtual environment.
+    pub fn venv(&self) -> PathBuf {
+        self.tools.join("venv")
+    }
+
+    /// The interpreter in [`Self::venv`].
+    pub fn python(&self) -> PathBuf {
+        self.venv().join("bin").join("python")
+    }
+
+    /// What was fetched, and what was assembled from it.
+    pub fn downloads(&self) -> PathBuf {
+        self.tools.join("downloads")
+    }
+
+    /// Process ids and ports.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// One log file a service.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// What the services store.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Temporary files of the services.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// The file that guards the virtual environment and the downloads against two installers at once.
+    pub(crate) fn tools_lock(&self) -> PathBuf {
+        self.tools.join("tools.lock")
+    }
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Hears what a long step is doing. Implementations decide how to show it.
+pub trait Progress: Send + Sync {
+    /// Called before and within every long step, with one short line.
+    fn note(&self, text: &str);
+}
+
+/// Drops every note.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn note(&self, _text: &str) {}
+}
+
+/// Makes `path` and what is above it, readable for other users whatever the umask says: a service may
+/// run as another user than the one who installs it.
+pub(crate) fn make_folder(path: &Path) -> Result<(), LocalError> {
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|part| !part.exists()).collect();
+    missing.reverse();
+    fs::create_dir_all(path).map_err(LocalError::file("make the folder", path))?;
+    for part in missing {
+        set_mode(part, 0o755)?;
+    }
+    Ok(())
+}
+
+/// Sets a file's permission bits.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), LocalError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(LocalError::file("set the permissions of", path))
+}
+
+/// Writes a file in one step: a reader sees the old content or the new, never a part.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LocalError> {
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    fs::write(&partial, content).map_err(LocalError::file("write", &partial))?;
+    set_mode(&partial, 0o644)?;
+    fs::rename(&partial, path).map_err(LocalError::file("write", path))
+}
+
+/// Removes a folder and everything in it; one that is not there is fine.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), LocalError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(LocalError::file("remove the folder", path)(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,145 @@
+//! Programs that are run to their end, and locks between processes. Every wait has a limit.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+
+use crate::LocalError;
+use crate::home::{make_folder, set_mode};
+
+/// How much of a program's output an error carries.
+const TAIL_LINES: usize = 20;
+const TAIL_BYTES: usize = 4096;
+
+/// Runs `command` to its end and returns what it printed to standard output.
+///
+/// A dropped future ends the program, so an interrupted command leaves none behind.
+pub(crate) async fn run(
+    what: &str,
+    command: &mut Command,
+    limit: Duration,
+) -> Result<String, LocalError> {
+    let program = command.as_std().get_program().into();
+    let output = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(limit, output)
+        .await
+        .map_err(|_| LocalError::Timeout {
+            what: what.to_owned(),
+            seconds: limit.as_secs(),
+            log: String::new(),
+        })?
+        .map_err(|source| LocalError::Start {
+            what: what.to_owned(),
+            program,
+            source,
+        })?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(LocalError::Failed {
+        what: what.to_owned(),
+        status: output.status.to_string(),
+        log: tail(&format!("{stdout}{stderr}")),
+    })
+}
+
+/// The last lines of a text.
+pub(crate) fn tail(text: &str) -> String {
+    let mut start = text.len().saturating_sub(TAIL_BYTES);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let lines: Vec<&str> = text[start..].lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Where a program is on `PATH`.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+/// Opens a lock file that every user may read: locking needs no more.
+pub(crate) fn lock_file(path: &Path) -> Result<File, LocalError> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(LocalError::file("open the lock", path))?;
+    set_mode(path, 0o644)?;
+    Ok(file)
+}
+
+/// Waits until this process alone holds the lock; it is released when the file is dropped.
+pub(crate) async fn lock(path: &Path, limit: Duration) -> Result<File, LocalError> {
+    let file = lock_file(path)?;
+    let start = Instant::now();
+    while file.try_lock().is_err() {
+        if start.elapsed() > limit {
+            return Err(LocalError::Timeout {
+                what: format!("another process to release {}", path.display()),
+                seconds: limit.as_secs(),
+                log: String::new(),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_keeps_the_last_lines_and_splits_no_character() {
+        let text = "é\n".repeat(5000);
+        let tail = tail(&text);
+        assert_eq!(tail.lines().count(), TAIL_LINES);
+        assert!(tail.lines().all(|line| line == "é"));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_hangs_is_ended_at_its_limit() {
+        let start = Instant::now();
+        let error = run(
+            "a nap",
+            Command::new("sleep").arg("30"),
+            Duration::from_millis(200),
+        )
+        .await
+        .unwrap_err();
+        assert!(error.to_string().contains("a nap"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_failed_tool_says_what_it_printed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo err >&2; exit 3"]);
+        let error = run("a script", &mut command, Duration::from_secs(10))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("out") && error.contains("err") && error.contains('3'),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Services: found again, ended with their children, never mistaken for another process.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use annapurna_local::Home;
+#[cfg(target_os = "linux")]
+mod common;
+
+use annapurna_local::process::{self, ServiceSpec, ServiceState, variable};
+
+const NAME: &str = "service";
+
+fn shell(home: &Home, script: &str) -> ServiceState {
+    let spec = ServiceSpec {
+        name: NAME,
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        env: vec![variable("PATH", "/usr/bin:/bin"), variable("ONLY", "this")],
+        cwd: "/".into(),
+        user: None,
+        port: Some(7),
+    };
+    process::spawn(home, &spec).unwrap()
+}
+
+fn wait_for(file: &Path) -> String {
+    for _ in 0..200 {
+        if let Ok(text) = fs::read_to_string(file)
+            && text.ends_with('\n')
+        {
+            return text.trim().to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("{} was not written", file.display());
+}
+
+#[test]
+fn a_service_is_found_again_and_ends_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let file = folder.path().join("ended");
+    let script = format!(
+        "trap 'echo yes > {}; exit' TERM; echo up; while :; do sleep 0.05; done",
+        file.display()
+    );
+    let state = shell(&home, &script);
+    assert_eq!(process::running(&home, NAME), Some(state));
+    while process::log_tail(&home, NAME) != "up" {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(process::stop_now(&home, NAME, Duration::from_secs(10)).unwrap());
+    assert_eq!(wait_for(&file), "yes");
+    assert_eq!(process::running(&home, NAME), None);
+}
+
+#[test]
+fn a_service_sees_only_the_environment_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let file = folder.path().join("env");
+    shell(
+        &home,
+        &format!(
+            "env | cut -d= -f1 | sort | tr '\\n' ' ' > {0}.tmp; echo >> {0}.tmp; mv {0}.tmp {0}",
+            file.display()
+        ),
+    );
+    let names = wait_for(&file);
+    let unexpected: Vec<&str> = names
+        .split_whitespace()
+        .filter(|name| !["ONLY", "PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name))
+        .collect();
+    assert!(names.contains("ONLY") && unexpected.is_empty(), "{names}");
+    process::stop_now(&home, NAME, Duration::ZERO).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn children_in_process_groups_of_their_own_end_with_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let file = folder.path().join("child");
+    // Job control puts the child in a group of its own.
+    shell(
+        &home,
+        &format!("set -m; sleep 600 & echo $! > {}; wait", file.display()),
+    );
+    let child = wait_for(&file);
+    assert!(common::lives(&child));
+    process::stop_now(&home, NAME, Duration::from_secs(1)).unwrap();
+    assert!(!common::lives(&child));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn children_of_a_killed_service_are_ended_by_the_next_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let file = folder.path().join("child");
+    let state = shell(
+        &home,
+        &format!("sleep 600 & echo $! > {}; wait", file.display()),
+    );
+    let child = wait_for(&file);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(state.pid),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    while process::running(&home, NAME).is_some() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(common::lives(&child));
+    assert!(process::stop_now(&home, NAME, Duration::ZERO).unwrap());
+    assert!(!common::lives(&child));
+}
+
+#[test]
+fn a_process_that_got_the_number_of_an_ended_one_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let mut other = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .unwrap();
+    let stale = ServiceState {
+        name: NAME.to_owned(),
+        pid: i32::try_from(other.id()).unwrap(),
+        start_mark: "an earlier boot+1".to_owned(),
+        port: None,
+        started_at: 0,
+    };
+    fs::create_dir_all(home.run()).unwrap();
+    fs::write(
+        home.run().join("service.json"),
+        serde_json::to_vec(&stale).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(process::running(&home, NAME), None);
+    assert!(!process::stop_now(&home, NAME, Duration::from_secs(1)).unwrap());
+    assert!(
+        other.try_wait().unwrap().is_none(),
+        "the other process still runs"
+    );
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_port_is_remembered_until_somebody_else_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let port = process::remembered_port(&home, NAME).unwrap();
+    assert_eq!(process::remembered_port(&home, NAME).unwrap(), port);
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    assert_ne!(process::remembered_port(&home, NAME).unwrap(), port);
+}
+
+#[test]
+fn a_running_service_keeps_its_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    shell(&home, "sleep 600");
+    assert_eq!(process::remembered_port(&home, NAME).unwrap(), 7);
+    process::stop_now(&home, NAME, Duration::ZERO).unwrap();
+    assert_ne!(process::remembered_port(&home, NAME).unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_service_that_ends_while_starting_is_reported_with_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    shell(&home, "echo the port is taken; exit 1");
+    let error = process::wait_for_answer(&home, NAME, Duration::from_secs(10), async || false)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("the port is taken"), "{error}");
+}

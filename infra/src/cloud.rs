@@ -1,0 +1,111 @@
+//! The AWS clients of a command, pointed at the environment's cloud.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
+use aws_credential_types::Credentials;
+use std::time::Duration;
+
+use crate::environment::{Environment, Place};
+use crate::error::CommandError;
+
+/// Clients that share one configuration.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// For clients made elsewhere.
+    pub config: SdkConfig,
+    /// CloudFormation.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+    /// EC2.
+    pub ec2: aws_sdk_ec2::Client,
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// Lambda.
+    pub lambda: aws_sdk_lambda::Client,
+    /// CloudWatch Logs.
+    pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// OpenSearch Service.
+    pub opensearch: aws_sdk_opensearch::Client,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Systems Manager.
+    pub ssm: aws_sdk_ssm::Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+}
+
+impl Cloud {
+    /// The environment's cloud: AWS with the user's own credentials, or the emulator at
+    /// `local_endpoint` with the emulator's.
+    pub async fn connect(environment: &Environment, local_endpoint: Option<&str>) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_timeout(Duration::from_secs(120))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(environment.region.clone()))
+            .timeout_config(timeouts);
+        if let Place::Aws {
+            profile: Some(profile),
+            ..
+        } = &environment.place
+        {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint) = local_endpoint {
+            use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+            loader = loader
+                .endpoint_url(endpoint)
+                .credentials_provider(Credentials::new(
+                    ROOT_ACCESS_KEY,
+                    ROOT_SECRET_KEY,
+                    None,
+                    None,
+                    "local emulator",
+                ));
+        }
+        Self::with(loader.load().await)
+    }
+
+    fn with(config: SdkConfig) -> Self {
+        // The emulator has one host for all buckets.
+        let s3 = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(config.endpoint_url().is_some())
+            .build();
+        Self {
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
+            ec2: aws_sdk_ec2::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            opensearch: aws_sdk_opensearch::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+            config,
+        }
+    }
+
+    /// The account of the credentials, checked against the environment's file.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::WrongAccount`], also when the file names no account.
+    pub async fn guard(&self, environment: &Environment) -> Result<String, CommandError> {
+        let identity = self.sts.get_caller_identity().send().await;
+        let identity =
+            identity.map_err(CommandError::aws("learn the account of the credentials"))?;
+        let actual = identity.account().unwrap_or_default().to_owned();
+        match &environment.place {
+            Place::Aws { account, .. } if account.as_ref() != Some(&actual) => {
+                Err(CommandError::WrongAccount {
+                    environment: environment.name.clone(),
+                    expected: account.clone(),
+                    actual,
+                })
+            }
+            _ => Ok(actual),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Values of a template that are text once the stack exists: literals, references and their joins.
+
+use std::fmt;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// The name of a resource, parameter or output within its template: letters and digits only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogicalId(String);
+
+impl LogicalId {
+    /// Derives a logical id from a construct's id, and from nothing else, so the same code always
+    /// gives the same template. Characters that CloudFormation refuses are left out.
+    pub fn new(id: &str) -> Self {
+        Self(id.chars().filter(char::is_ascii_alphanumeric).collect())
+    }
+
+    /// The id of a part of this construct.
+    pub fn part(&self, part: &str) -> Self {
+        Self::new(&format!("{}{part}", self.0))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LogicalId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Serialize for LogicalId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A text value, known now or by CloudFormation later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expr {
+    /// Known now.
+    Literal(String),
+    /// `Ref`: a resource's main identifier, a parameter's value or a pseudo parameter.
+    Ref(String),
+    /// `Fn::GetAtt`.
+    GetAtt(LogicalId, &'static str),
+    /// `Fn::Join` with nothing between the parts.
+    Concat(Vec<Expr>),
+}
+
+impl Expr {
+    /// A resource's or parameter's `Ref`.
+    pub fn reference(id: &LogicalId) -> Self {
+        Self::Ref(id.as_str().to_owned())
+    }
+
+    /// A resource's attribute.
+    pub fn attribute(id: &LogicalId, attribute: &'static str) -> Self {
+        Self::GetAtt(id.clone(), attribute)
+    }
+
+    /// The parts one after the other.
+    pub fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::Concat(parts.into_iter().collect())
+    }
+
+    /// `AWS::AccountId`.
+    pub fn account() -> Self {
+        Self::Ref("AWS::AccountId".to_owned())
+    }
+
+    /// `AWS::Region`.
+    pub fn region() -> Self {
+        Self::Ref("AWS::Region".to_owned())
+    }
+
+    /// An ARN of this partition, with the account and region of the stack.
+    pub fn arn(service: &str, resource: impl Into<Self>) -> Self {
+        Self::concat([
+            Self::from("arn:"),
+            Self::Ref("AWS::Partition".to_owned()),
+            Self::Literal(format!(":{service}:")),
+            Self::region(),
+            Self::from(":"),
+            Self::account(),
+            Self::from(":"),
+            resource.into(),
+        ])
+    }
+
+    /// An ARN of this partition without account and region, such as a bucket's.
+    pub fn global_arn(service: &str, resource: impl Into<Self>) -> Self {
+        Self::concat([
+            Self::from("arn:"),
+            Self::Ref("AWS::Partition".to_owned()),
+            Self::Literal(format!(":{service}:::")),
+            resource.into(),
+        ])
+    }
+
+    /// The account itself as a principal: `arn:…:iam::ACCOUNT:root`.
+    pub fn account_root() -> Self {
+        Self::concat([
+            Self::from("arn:"),
+            Self::Ref("AWS::Partition".to_owned()),
+            Self::from(":iam::"),
+            Self::account(),
+            Self::from(":root"),
+        ])
+    }
+
+    /// The logical ids this value depends on; pseudo parameters are not among them.
+    pub fn dependencies(&self) -> Vec<&str> {
+        match self {
+            Self::Literal(_) => Vec::new(),
+            Self::Ref(name) if name.starts_with("AWS::") => Vec::new(),
+            Self::Ref(name) => vec![name],
+            Self::GetAtt(id, _) => vec![id.as_str()],
+            Self::Concat(parts) => parts.iter().flat_map(Self::dependencies).collect(),
+        }
+    }
+}
+
+impl From<&str> for Expr {
+    fn from(text: &str) -> Self {
+        Self::Literal(text.to_owned())
+    }
+}
+
+impl From<String> for Expr {
+    fn from(text: String) -> Self {
+        Self::Literal(text)
+    }
+}
+
+impl Serialize for Expr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Literal(text) => serializer.serialize_str(text),
+            Self::Ref(name) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("Ref", name)?;
+                map.end()
+            }
+            Self::GetAtt(id, attribute) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("Fn::GetAtt", &[id.as_str(), attribute])?;
+                map.end()
+            }
+            Self::Concat(parts) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("Fn::Join", &("", parts))?;
+                map.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_render_as_cloudformation_writes_them() {
+        let queue = LogicalId::new("Queue");
+        let value = Expr::concat([
+            Expr::from("a-"),
+            Expr::reference(&queue),
+            Expr::attribute(&queue, "Arn"),
+        ]);
+        assert_eq!(
+            serde_json::to_value(&value).unwrap(),
+            json!({"Fn::Join": ["", ["a-", {"Ref": "Queue"}, {"Fn::GetAtt": ["Queue", "Arn"]}]]})
+        );
+        assert_eq!(value.dependencies(), ["Queue", "Queue"]);
+    }
+
+    #[test]
+    fn logical_ids_hold_letters_and_digits_only() {
+        assert_eq!(
+            LogicalId::new("PaperScraper_ICLR").as_str(),
+            "PaperScraperICLR"
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! What CloudFormation knows: templates, intrinsic functions and resource properties (L1).
+//!
+//! A [`Template`] holds typed resources and renders to the JSON that CloudFormation takes. Nothing
+//! here has an opinion; our defaults are in `constructs`, and what exists is in `pipeline`.
+
+pub mod ec2;
+pub mod expr;
+pub mod iam;
+pub mod lambda;
+pub mod logs;
+pub mod opensearch;
+pub mod s3;
+pub mod scheduler;
+pub mod sqs;
+pub mod ssm;
+pub mod template;
+
+pub use expr::{Expr, LogicalId};
+pub use template::{DeletionPolicy, Output, Parameter, Properties, Resource, Template};

@@ -1,0 +1,232 @@
+//! A template: parameters, typed resources and outputs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Expr, LogicalId, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm};
+
+macro_rules! resource_types {
+    ($($(#[$doc:meta])* $variant:ident($properties:ty) = $name:literal,)*) => {
+        /// The properties of one resource, by resource type.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
+        pub enum Properties {
+            $($(#[$doc])* $variant($properties),)*
+        }
+
+        impl Properties {
+            /// The resource type's name, such as `AWS::SQS::Queue`.
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+        }
+
+        $(impl From<$properties> for Properties {
+            fn from(properties: $properties) -> Self { Self::$variant(properties) }
+        })*
+    };
+}
+
+resource_types! {
+    /// A queue.
+    Queue(sqs::Queue) = "AWS::SQS::Queue",
+    /// A bucket.
+    Bucket(s3::Bucket) = "AWS::S3::Bucket",
+    /// A bucket's own policy.
+    BucketPolicy(s3::BucketPolicy) = "AWS::S3::BucketPolicy",
+    /// A Lambda function.
+    Function(lambda::Function) = "AWS::Lambda::Function",
+    /// An event source mapping.
+    EventSourceMapping(lambda::EventSourceMapping) = "AWS::Lambda::EventSourceMapping",
+    /// Who may invoke a function.
+    Permission(lambda::Permission) = "AWS::Lambda::Permission",
+    /// A role.
+    Role(iam::Role) = "AWS::IAM::Role",
+    /// An instance profile.
+    InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile",
+    /// A log group.
+    LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup",
+    /// A schedule.
+    Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule",
+    /// An OpenSearch domain.
+    Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain",
+    /// An instance.
+    Instance(ec2::Instance) = "AWS::EC2::Instance",
+    /// A launch template.
+    LaunchTemplate(ec2::LaunchTemplate) = "AWS::EC2::LaunchTemplate",
+    /// A security group.
+    SecurityGroup(ec2::SecurityGroup) = "AWS::EC2::SecurityGroup",
+    /// A parameter of Systems Manager's store.
+    SsmParameter(ssm::Parameter) = "AWS::SSM::Parameter",
+}
+
+/// What happens to the physical resource when its definition goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum DeletionPolicy {
+    /// It goes, too.
+    Delete,
+    /// It stays, outside any stack.
+    Retain,
+}
+
+/// One resource of a template.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resource {
+    #[serde(rename = "Type")]
+    type_name: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<LogicalId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_policy: Option<DeletionPolicy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_replace_policy: Option<DeletionPolicy>,
+    /// The properties as typed.
+    pub properties: Properties,
+}
+
+impl Resource {
+    /// A resource with these properties.
+    pub fn new(properties: impl Into<Properties>) -> Self {
+        let properties = properties.into();
+        Self {
+            type_name: properties.type_name(),
+            depends_on: Vec::new(),
+            deletion_policy: None,
+            update_replace_policy: None,
+            properties,
+        }
+    }
+
+    /// Created after, and deleted before, `other`.
+    #[must_use]
+    pub fn after(mut self, other: &LogicalId) -> Self {
+        self.depends_on.push(other.clone());
+        self
+    }
+
+    /// The same policy for deletion and for replacement, since both lose the physical resource.
+    #[must_use]
+    pub fn on_removal(mut self, policy: DeletionPolicy) -> Self {
+        self.deletion_policy = Some(policy);
+        self.update_replace_policy = Some(policy);
+        self
+    }
+
+    /// What happens when it is removed; CloudFormation deletes when nothing is said.
+    pub fn deletion_policy(&self) -> DeletionPolicy {
+        self.deletion_policy.unwrap_or(DeletionPolicy::Delete)
+    }
+}
+
+/// A value given to the template at deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Parameter {
+    /// `String`.
+    #[serde(rename = "Type")]
+    pub type_name: &'static str,
+    /// For people.
+    pub description: String,
+}
+
+/// A value the stack gives out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Output {
+    /// For people.
+    pub description: String,
+    /// The value.
+    pub value: Expr,
+}
+
+/// A whole template. Maps are ordered by name, so the same content renders to the same bytes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Template {
+    description: String,
+    parameters: BTreeMap<LogicalId, Parameter>,
+    resources: BTreeMap<LogicalId, Resource>,
+    outputs: BTreeMap<LogicalId, Output>,
+    duplicates: Vec<LogicalId>,
+}
+
+impl Template {
+    /// Limit of a template in the body of a request, bytes; a larger one goes through S3.
+    /// Source: CloudFormation quotas, "Template body size in a request".
+    pub const MAX_INLINE_BYTES: usize = 51_200;
+
+    /// An empty template.
+    pub fn new(description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a resource and returns its id. A second resource of the same id is remembered as a mistake,
+    /// which [`Self::duplicates`] gives to `synth`.
+    pub fn add(&mut self, id: LogicalId, resource: Resource) -> LogicalId {
+        if self.resources.insert(id.clone(), resource).is_some() {
+            self.duplicates.push(id.clone());
+        }
+        id
+    }
+
+    /// Adds a text parameter and returns a reference to it.
+    pub fn parameter(&mut self, id: LogicalId, description: impl Into<String>) -> Expr {
+        let reference = Expr::reference(&id);
+        let description = description.into();
+        self.parameters.insert(
+            id,
+            Parameter {
+                type_name: "String",
+                description,
+            },
+        );
+        reference
+    }
+
+    /// Adds an output.
+    pub fn output(&mut self, id: &str, description: impl Into<String>, value: Expr) {
+        let description = description.into();
+        self.outputs
+            .insert(LogicalId::new(id), Output { description, value });
+    }
+
+    /// Every resource by its id.
+    pub fn resources(&self) -> impl Iterator<Item = (&LogicalId, &Resource)> {
+        self.resources.iter()
+    }
+
+    /// One resource.
+    pub fn resource(&self, id: &str) -> Option<&Resource> {
+        self.resources.get(&LogicalId::new(id))
+    }
+
+    /// Every parameter's id.
+    pub fn parameters(&self) -> impl Iterator<Item = &LogicalId> {
+        self.parameters.keys()
+    }
+
+    /// Ids that two resources claim.
+    pub fn duplicates(&self) -> &[LogicalId] {
+        &self.duplicates
+    }
+
+    /// The template as CloudFormation reads it.
+    ///
+    /// # Errors
+    ///
+    /// When a property cannot be written as JSON, such as a number that is not finite.
+    pub fn to_json(&self) -> Result<Value, serde_json::Error> {
+        Ok(json!({
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": self.description,
+            "Parameters": serde_json::to_value(&self.parameters)?,
+            "Resources": serde_json::to_value(&self.resources)?,
+            "Outputs": serde_json::to_value(&self.outputs)?,
+        }))
+    }
+}

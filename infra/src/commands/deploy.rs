@@ -1,0 +1,420 @@
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use annapurna_contract::AgentConfig;
+use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+use annapurna_local::{Home, doctor, torch};
+use aws_sdk_cloudformation::types::StackEvent;
+
+use super::plan::{DeployPlan, compare};
+use super::{Context, EnvironmentArg, sample};
+use crate::assets::{self, Assets};
+use crate::cloud::Cloud;
+use crate::cloudformation::Template;
+use crate::environment::{Environment, LocalSettings, SearchSettings};
+use crate::error::CommandError;
+use crate::local::{self, Services};
+use crate::plan::Deployment;
+use crate::stack::{self, Deployed, TemplateSource};
+use crate::{index, pipeline, ui};
+
+/// Deploy the stack, the functions and the agent of an environment
+///
+/// Builds, uploads what is missing, shows the change set, asks, executes it, brings the index's mapping
+/// up to date and prints the outputs. A failed deploy leaves the previous state. Interrupted and run
+/// again, it goes on from there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  infra deploy local               Everything on this machine, then ten sample papers
+  infra deploy local --no-sample
+  infra deploy prod                Shows the changes and asks
+  infra deploy prod --yes          Does not ask")]
+pub(super) struct DeployArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    yes: bool,
+    /// Do not push the sample papers through a local pipeline
+    #[arg(long)]
+    no_sample: bool,
+}
+
+pub(super) async fn run(cx: &Context, args: DeployArgs) -> Result<ExitCode, CommandError> {
+    let environment = cx.environment(&args.environment)?;
+    let template = cx.template(&environment)?;
+    match environment.local() {
+        None => deploy_to_aws(cx, &args, &environment, template).await,
+        Some(settings) => deploy_here(cx, &args, &environment, settings, template).await,
+    }
+}
+
+async fn deploy_to_aws(
+    cx: &Context,
+    args: &DeployArgs,
+    environment: &Environment,
+    template: Template,
+) -> Result<ExitCode, CommandError> {
+    let cloud = Cloud::connect(environment, None).await;
+    let account = cloud.guard(environment).await?;
+    cx.ui
+        .status(format!("Account {account}, region {}", environment.region));
+    let assets = assets::build(&cx.root, environment).await?;
+    cx.ui.done("Functions and agent are built");
+    let deployment = Rollout {
+        cx,
+        args,
+        environment,
+        cloud: &cloud,
+        account,
+        assets: &assets,
+    };
+    let Some(deployed) = deployment.stack(template, BTreeMap::new()).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if let Some(instance) = deployed.outputs.get("TrainiumInstanceId") {
+        restart_agent(cx, &cloud, instance).await?;
+    }
+    report(cx, environment, &deployed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn deploy_here(
+    cx: &Context,
+    args: &DeployArgs,
+    environment: &Environment,
+    settings: &LocalSettings,
+    template: Template,
+) -> Result<ExitCode, CommandError> {
+    let home = cx.home(environment);
+    super::doctor::require(cx, doctor::checks(&home, settings.python.as_deref()).await).await?;
+    install_missing(cx, args, &home, settings).await?;
+    // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
+    cx.ui
+        .status("Building the functions and the agent; starting the local cloud and OpenSearch");
+    let (assets, services) = tokio::try_join!(
+        assets::build(&cx.root, environment),
+        local::start(&home, environment, settings, &cx.ui),
+    )?;
+    cx.ui
+        .done("Functions and agent are built; the local cloud and OpenSearch run");
+    let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;
+    let account = cloud.guard(environment).await?;
+    let deployment = Rollout {
+        cx,
+        args,
+        environment,
+        cloud: &cloud,
+        account,
+        assets: &assets,
+    };
+    let Some(deployed) = deployment.stack(template, services.parameters()).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    start_agent(
+        cx,
+        environment,
+        settings,
+        &home,
+        &services,
+        &assets,
+        &deployed,
+    )
+    .await?;
+    report(cx, environment, &deployed)?;
+    cx.ui.status(format!(
+        "model: {}\nFor the aws CLI:\n  export AWS_ENDPOINT_URL={} AWS_REGION={} \
+         AWS_ACCESS_KEY_ID={ROOT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ROOT_SECRET_KEY}",
+        local::backend(&settings.model)?.label(),
+        services.endpoint_url,
+        environment.region,
+    ));
+    if !args.no_sample {
+        sample::run(cx, environment, &cloud, &deployed).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks once for everything the machine lacks for running generated programs, and installs it.
+async fn install_missing(
+    cx: &Context,
+    args: &DeployArgs,
+    home: &Home,
+    settings: &LocalSettings,
+) -> Result<(), CommandError> {
+    let plan = torch::plan(settings.python.as_deref(), home).await;
+    if plan.is_empty() {
+        return Ok(());
+    }
+    cx.ui.status(format!(
+        "To run generated programs this machine lacks:\n  {}",
+        plan.lines.join("\n  ")
+    ));
+    if !args.yes && !cx.ui.confirm("Install it?")? {
+        cx.ui
+            .warn("without it, programs run with what is there; a result without torch says so");
+        return Ok(());
+    }
+    let step = cx.ui.begin("Installing");
+    torch::install(home, &plan, &cx.ui).await?;
+    drop(step);
+    cx.ui.done("Installed");
+    Ok(())
+}
+
+/// One deployment of a stack.
+struct Rollout<'a> {
+    cx: &'a Context,
+    args: &'a DeployArgs,
+    environment: &'a Environment,
+    cloud: &'a Cloud,
+    account: String,
+    assets: &'a Assets,
+}
+
+impl Rollout<'_> {
+    /// Brings the stack and the index to what is wanted; `None` when the person declines.
+    async fn stack(
+        &self,
+        template: Template,
+        mut parameters: BTreeMap<String, String>,
+    ) -> Result<Option<Deployed>, CommandError> {
+        let name = self.environment.stack_name();
+        let region = &self.environment.region;
+        let bucket = assets::bucket_name(&self.account, region);
+        stack::settle(self.cloud, &name, &|text| self.cx.ui.status(text)).await?;
+        self.publish(&bucket).await?;
+        parameters.insert(pipeline::ASSETS_BUCKET.to_owned(), bucket.clone());
+        parameters.extend(self.assets.parameters());
+        let (body, fits) = stack::render(&template)?;
+        let before = stack::deployed(self.cloud, &name).await?;
+        let wanted = Deployment {
+            template: template.to_json()?,
+            parameters,
+        };
+        let plan = compare(
+            self.cx,
+            self.environment,
+            self.cloud,
+            before.as_ref(),
+            &wanted,
+            self.assets,
+        )
+        .await?;
+        let source = if fits {
+            TemplateSource::Body(body)
+        } else {
+            TemplateSource::Url(assets::publish_template(self.cloud, &bucket, region, &body).await?)
+        };
+        let step = self.cx.ui.begin("CloudFormation prepares a change set");
+        let set = stack::prepare(self.cloud, &name, source, &wanted.parameters).await?;
+        drop(step);
+        self.cx.ui.result(&plan)?;
+        if let Some(set) = set {
+            if !self.agreed(&plan)? {
+                set.discard(self.cloud).await?;
+                self.cx.ui.status("Nothing was changed.");
+                return Ok(None);
+            }
+            self.execute(&set).await?;
+        }
+        let deployed =
+            stack::deployed(self.cloud, &name)
+                .await?
+                .ok_or_else(|| CommandError::NotDeployed {
+                    environment: self.environment.name.clone(),
+                })?;
+        self.index(&deployed).await?;
+        Ok(Some(deployed))
+    }
+
+    async fn publish(&self, bucket: &str) -> Result<(), CommandError> {
+        assets::ensure_bucket(self.cloud, bucket, &self.environment.region).await?;
+        let zips: Vec<_> = self
+            .assets
+            .functions
+            .values()
+            .chain(&self.assets.agent_bundle)
+            .collect();
+        let step = self.cx.ui.begin_counted("uploading code", zips.len());
+        let mut uploaded = 0;
+        for (number, zip) in zips.iter().enumerate() {
+            uploaded += usize::from(assets::publish(self.cloud, bucket, zip).await?);
+            step.reached(number + 1);
+        }
+        drop(step);
+        self.cx.ui.done(format!(
+            "Code is in S3: {uploaded} of {} archives were new",
+            zips.len()
+        ));
+        Ok(())
+    }
+
+    /// In AWS every change is asked about; on this machine only what could lose something.
+    fn agreed(&self, plan: &DeployPlan) -> Result<bool, CommandError> {
+        let dangerous = plan
+            .resources
+            .iter()
+            .any(|change| change.impact.is_dangerous());
+        if self.args.yes || (self.environment.local().is_some() && !dangerous) {
+            return Ok(true);
+        }
+        let warning = if dangerous {
+            " Some resources are replaced or destroyed."
+        } else {
+            ""
+        };
+        self.cx
+            .ui
+            .confirm(&format!("Deploy `{}`?{warning}", self.environment.name))
+    }
+
+    async fn execute(&self, set: &stack::ChangeSet) -> Result<(), CommandError> {
+        let step = self.cx.ui.begin_counted("resources", set.lines.len());
+        let finished = std::sync::atomic::AtomicUsize::new(0);
+        let stack_name = self.environment.stack_name();
+        set.execute(self.cloud, &|event| {
+            let id = event.logical_resource_id().unwrap_or_default();
+            if id == stack_name {
+                return;
+            }
+            let status = event.resource_status().map_or("", |status| status.as_str());
+            if status.ends_with("_COMPLETE") && !status.contains("ROLLBACK") {
+                let done = finished.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                step.reached(done);
+            }
+            step.says(format!("{status} {id}"));
+            if status.ends_with("_FAILED") {
+                self.cx.ui.warn(event_line(event));
+            }
+        })
+        .await?;
+        drop(step);
+        self.cx
+            .ui
+            .done(format!("Stack {stack_name}: {} changes", set.lines.len()));
+        Ok(())
+    }
+
+    async fn index(&self, deployed: &Deployed) -> Result<(), CommandError> {
+        let Some(endpoint) = deployed.outputs.get("SearchEndpoint") else {
+            return Ok(());
+        };
+        let replicas = match &self.environment.search {
+            SearchSettings::Domain { instance_count, .. } if self.environment.local().is_none() => {
+                u32::from(*instance_count > 1)
+            }
+            _ => 0,
+        };
+        let step = self.cx.ui.begin("Bringing the index's mapping up to date");
+        let done = index::apply(&index::search(self.cloud, endpoint)?, replicas).await?;
+        drop(step);
+        if done != index::IndexPlan::UpToDate {
+            self.cx.ui.done(done.to_string().trim());
+        }
+        Ok(())
+    }
+}
+
+fn event_line(event: &StackEvent) -> String {
+    let id = event.logical_resource_id().unwrap_or_default();
+    let status = event.resource_status().map_or("", |status| status.as_str());
+    ui::safe(&format!(
+        "{id} {status}: {}",
+        event.resource_status_reason().unwrap_or_default()
+    ))
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn start_agent(
+    cx: &Context,
+    environment: &Environment,
+    settings: &LocalSettings,
+    home: &Home,
+    services: &Services,
+    assets: &Assets,
+    deployed: &Deployed,
+) -> Result<(), CommandError> {
+    let Some(binary) = &assets.agent_binary else {
+        return Ok(());
+    };
+    let output = |name: &str| deployed.outputs.get(name).cloned().unwrap_or_default();
+    let python = local::python_with_torch(home, settings).await;
+    if python.is_none() {
+        cx.ui
+            .warn("no Python with torch: programs will fail and their results will say why");
+    }
+    let step = cx.ui.begin("Starting the agent");
+    let agent = local::Agent {
+        binary,
+        python_path: cx.root.join("trainium").join("python"),
+        python: python.map(|it| it.path).or_else(|| settings.python.clone()),
+        config: AgentConfig {
+            testing_queue_url: output("CodeTestingQueueUrl"),
+            code_bucket: output("CodeBucketName"),
+            outputs_bucket: output("OutputsBucketName"),
+            datasets_bucket: output("DatasetsBucketName"),
+        },
+        role_arn: output("TrainiumAgentRoleArn"),
+        region: &environment.region,
+        endpoint_url: &services.endpoint_url,
+    };
+    local::start_agent(home, agent).await?;
+    drop(step);
+    cx.ui.done("The agent runs");
+    Ok(())
+}
+
+/// Has a running instance fetch the new bundle; a stopped one does so when it starts.
+async fn restart_agent(cx: &Context, cloud: &Cloud, instance: &str) -> Result<(), CommandError> {
+    let described = cloud
+        .ec2
+        .describe_instances()
+        .instance_ids(instance)
+        .send()
+        .await;
+    let described = described.map_err(CommandError::aws("describe the instance"))?;
+    let state = described
+        .reservations()
+        .iter()
+        .flat_map(|reservation| reservation.instances())
+        .find_map(|it| it.state()?.name().cloned());
+    if state != Some(aws_sdk_ec2::types::InstanceStateName::Running) {
+        return Ok(());
+    }
+    let request = cloud
+        .ssm
+        .send_command()
+        .document_name("AWS-RunShellScript")
+        .instance_ids(instance)
+        .parameters(
+            "commands",
+            vec!["systemctl restart annapurna-agent".to_owned()],
+        );
+    match request.send().await {
+        Ok(_) => cx
+            .ui
+            .done("The agent on the instance restarts with the new bundle"),
+        // A new instance is not managed yet for its first minutes, and then starts the new bundle anyway.
+        Err(error) => cx.ui.warn(format!(
+            "the agent restarts with its instance only: {}",
+            CommandError::aws("restart the agent")(error)
+        )),
+    }
+    Ok(())
+}
+
+fn report(
+    cx: &Context,
+    environment: &Environment,
+    deployed: &Deployed,
+) -> Result<(), CommandError> {
+    let rows: Vec<Vec<String>> = deployed
+        .outputs
+        .iter()
+        .map(|(name, value)| vec![name.clone(), ui::safe(value)])
+        .collect();
+    cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
+    cx.ui.done(format!("`{}` is deployed", environment.name));
+    Ok(())
+}

@@ -1,0 +1,92 @@
+use std::process::ExitCode;
+
+use annapurna_contract::Function;
+use aws_sdk_lambda::primitives::Blob;
+
+use super::{Context, EnvironmentArg};
+use crate::error::CommandError;
+use crate::ui;
+
+/// Invoke a function with a JSON event and print its answer
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
+  infra invoke prod PapersCodeGenerator '{\"action\": \"generate_recent\", \"max_papers\": 5}'")]
+pub(super) struct InvokeArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Function, as in the aws CLI but without the environment's prefix
+    function: String,
+    /// The event, JSON
+    #[arg(default_value = "{}")]
+    event: String,
+}
+
+pub(super) async fn run(cx: &Context, args: InvokeArgs) -> Result<ExitCode, CommandError> {
+    let function = known_function(&args.function)?;
+    let event: serde_json::Value =
+        serde_json::from_str(&args.event).map_err(|error| CommandError::Usage {
+            problem: format!("the event is not JSON: {error}"),
+            hint: "quote it for your shell: '{\"MAX_PAPERS\": \"5\"}'".to_owned(),
+        })?;
+    let target = cx.target(&args.environment).await?;
+    let name = target.environment.named(function.name());
+    let step = cx.ui.begin(format!("{name} is at work"));
+    let answer = invoke(&target.cloud, &name, &event).await?;
+    drop(step);
+    cx.ui.json(&answer)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a function's name in any case.
+pub(super) fn known_function(name: &str) -> Result<Function, CommandError> {
+    Function::ALL
+        .into_iter()
+        .find(|it| it.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| {
+            let names = Function::ALL.map(Function::name);
+            CommandError::Usage {
+                problem: format!("no function called `{}`", ui::cut(name, 80)),
+                hint: format!("functions: {}", names.join(", ")),
+            }
+        })
+}
+
+/// Invokes a function and waits for its answer, as long as Lambda lets it run.
+pub(super) async fn invoke(
+    cloud: &crate::cloud::Cloud,
+    name: &str,
+    event: &serde_json::Value,
+) -> Result<serde_json::Value, CommandError> {
+    use aws_sdk_lambda::config::timeout::TimeoutConfig;
+    let patience = std::time::Duration::from_secs(910);
+    let waiting = aws_sdk_lambda::config::Config::builder().timeout_config(
+        TimeoutConfig::builder()
+            .operation_timeout(patience)
+            .read_timeout(patience)
+            .build(),
+    );
+    let request = cloud.lambda.invoke().function_name(name);
+    let answer = request
+        .payload(Blob::new(serde_json::to_vec(event)?))
+        .customize()
+        .config_override(waiting)
+        .send()
+        .await
+        .map_err(CommandError::aws(format!("invoke {name}")))?;
+    let payload = answer
+        .payload()
+        .map(|blob| blob.as_ref().to_vec())
+        .unwrap_or_default();
+    if answer.function_error().is_some() {
+        let error: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
+        let reason = error["errorMessage"]
+            .as_str()
+            .map_or_else(|| error.to_string(), str::to_owned);
+        return Err(CommandError::FunctionFailed {
+            function: name.to_owned(),
+            reason: ui::safe(&reason),
+        });
+    }
+    Ok(serde_json::from_slice(&payload)?)
+}

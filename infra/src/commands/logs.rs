@@ -1,0 +1,119 @@
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::invoke::known_function;
+use super::{Context, EnvironmentArg};
+use crate::cloud::Cloud;
+use crate::error::CommandError;
+use crate::ui;
+
+/// Show a function's logs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  infra logs local PapersJudge
+  infra logs prod PapersCodeTester --since 2h --follow")]
+pub(super) struct LogsArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Function
+    function: String,
+    /// How far back: 90s, 15m, 2h, 1d
+    #[arg(long, default_value = "15m", value_parser = parse_span)]
+    since: Duration,
+    /// Go on until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+}
+
+/// Reads `15m` and the like.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a number with s, m, h or d, such as 15m, got `{text}`");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - unit.len_utf8()]
+        .parse()
+        .map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, CommandError> {
+    let function = known_function(&args.function)?;
+    let target = cx.target(&args.environment).await?;
+    let group = format!("/aws/lambda/{}", target.environment.named(function.name()));
+    let span = i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX);
+    let mut from = Utc::now().timestamp_millis().saturating_sub(span);
+    // Several events may share a millisecond: those of the newest one are remembered by their ids.
+    let mut shown: Vec<String> = Vec::new();
+    loop {
+        for event in events(&target.cloud, &group, from).await? {
+            if shown.contains(&event.id) {
+                continue;
+            }
+            if event.at > from {
+                from = event.at;
+                shown.clear();
+            }
+            let at = DateTime::from_timestamp_millis(event.at).unwrap_or_default();
+            cx.ui
+                .result(format!("{}  {}", at.format("%H:%M:%S%.3f"), event.text))?;
+            shown.push(event.id);
+        }
+        if !args.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+struct Event {
+    id: String,
+    at: i64,
+    text: String,
+}
+
+async fn events(cloud: &Cloud, group: &str, from: i64) -> Result<Vec<Event>, CommandError> {
+    let mut found = Vec::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .logs
+            .filter_log_events()
+            .log_group_name(group)
+            .start_time(from)
+            .set_next_token(token);
+        let page = request.send().await;
+        let page = page.map_err(CommandError::aws(format!("read the log group {group}")))?;
+        found.extend(page.events().iter().map(|event| Event {
+            id: event.event_id().unwrap_or_default().to_owned(),
+            at: event.timestamp().unwrap_or_default(),
+            text: ui::safe(event.message().unwrap_or_default().trim_end()),
+        }));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            found.sort_by_key(|event| event.at);
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_with_their_unit() {
+        assert_eq!(parse_span("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(parse_span("1d"), Ok(Duration::from_secs(86_400)));
+        for wrong in ["", "15", "m", "1.5h", "-1h", "5µ"] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

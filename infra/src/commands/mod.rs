@@ -1,0 +1,223 @@
+//! One file a command: load, plan, show, ask, act, report.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use annapurna_local::Home;
+use clap::{Args, Parser, Subcommand};
+
+use crate::cloud::Cloud;
+use crate::environment::Environment;
+use crate::error::CommandError;
+use crate::stack::{self, Deployed};
+use crate::ui::Ui;
+use crate::{local, pipeline, validate};
+
+mod deploy;
+mod destroy;
+mod doctor;
+mod invoke;
+mod logs;
+mod outputs;
+mod papers;
+mod plan;
+mod queues;
+mod sample;
+mod serve;
+mod status;
+mod synth;
+
+const EXAMPLES: &str = "\
+Examples:
+  infra deploy local              The whole pipeline on this machine, with ten sample papers
+  infra plan prod                 What a deploy would change; changes nothing
+  infra deploy prod               Build, upload, show the change set, ask, execute
+  infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
+  infra logs local PapersJudge --since 15m --follow
+  infra destroy local             Stop everything and remove it";
+
+/// The stack of the paper pipeline: plan, deploy and remove its environments
+#[derive(Debug, Parser)]
+#[command(name = "infra", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Folder of the project [default: the one around the working directory]
+    #[arg(long, global = true, env = "ANNAPURNA_PROJECT", hide_env = true)]
+    project: Option<PathBuf>,
+    /// Folder of local environments [default: `.annapurna` in the project]
+    #[arg(long, global = true, env = "ANNAPURNA_STATE", hide_env = true)]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Synth(synth::SynthArgs),
+    #[command(visible_alias = "diff")]
+    Plan(plan::PlanArgs),
+    Deploy(deploy::DeployArgs),
+    Destroy(destroy::DestroyArgs),
+    Status(status::StatusArgs),
+    Outputs(outputs::OutputsArgs),
+    Invoke(invoke::InvokeArgs),
+    Logs(logs::LogsArgs),
+    Queues(queues::QueuesArgs),
+    Papers(papers::PapersArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    ServeModel(serve::ServeArgs),
+    #[command(hide = true)]
+    ServePapers(serve::ServeArgs),
+}
+
+/// The environment that most commands are about.
+#[derive(Debug, Args)]
+struct EnvironmentArg {
+    /// Environment: a file name in environments/ without `.toml`
+    environment: String,
+}
+
+/// What every command has.
+#[derive(Debug)]
+pub struct Context {
+    /// The terminal.
+    pub ui: Ui,
+    /// Folder of the project.
+    pub root: PathBuf,
+    /// Folder of local environments.
+    pub state: PathBuf,
+}
+
+/// Runs a command and says how it ended.
+pub async fn run(cli: Cli) -> ExitCode {
+    let ui = Ui::new();
+    let outcome = tokio::select! {
+        outcome = dispatch(cli, ui.clone()) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
+    match cli.command {
+        Command::ServeModel(args) => return serve::model(args).await,
+        Command::ServePapers(args) => return serve::papers(args).await,
+        _ => {}
+    }
+    let root = match cli.project {
+        Some(root) => root,
+        None => find_project()?,
+    };
+    let state = cli.state.unwrap_or_else(|| root.join(".annapurna"));
+    let cx = Context { ui, root, state };
+    match cli.command {
+        Command::Synth(args) => synth::run(&cx, args),
+        Command::Plan(args) => plan::run(&cx, args).await,
+        Command::Deploy(args) => deploy::run(&cx, args).await,
+        Command::Destroy(args) => destroy::run(&cx, args).await,
+        Command::Status(args) => status::run(&cx, args).await,
+        Command::Outputs(args) => outputs::run(&cx, args).await,
+        Command::Invoke(args) => invoke::run(&cx, args).await,
+        Command::Logs(args) => logs::run(&cx, args).await,
+        Command::Queues(args) => queues::run(&cx, args).await,
+        Command::Papers(args) => papers::run(&cx, args).await,
+        Command::Doctor(args) => doctor::run(&cx, args).await,
+        Command::ServeModel(args) => serve::model(args).await,
+        Command::ServePapers(args) => serve::papers(args).await,
+    }
+}
+
+/// The nearest folder, from the working directory upwards, that has `environments/` and `Cargo.toml`.
+fn find_project() -> Result<PathBuf, CommandError> {
+    let from =
+        std::env::current_dir().map_err(CommandError::file("find", "the working directory"))?;
+    let is_project = |folder: &&Path| {
+        folder.join("environments").is_dir() && folder.join("Cargo.toml").is_file()
+    };
+    match from.ancestors().find(is_project) {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Err(CommandError::NoProject { from }),
+    }
+}
+
+/// A deployed environment with its clients.
+struct Target {
+    environment: Environment,
+    cloud: Cloud,
+    deployed: Deployed,
+}
+
+impl Target {
+    fn output(&self, name: &str) -> Result<&str, CommandError> {
+        self.deployed
+            .outputs
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| CommandError::NotDeployed {
+                environment: self.environment.name.clone(),
+            })
+    }
+}
+
+impl Context {
+    fn environment(&self, name: &EnvironmentArg) -> Result<Environment, CommandError> {
+        Ok(Environment::load(
+            &self.root.join("environments"),
+            &name.environment,
+        )?)
+    }
+
+    fn home(&self, environment: &Environment) -> Home {
+        Home::new(self.state.join(&environment.name))
+    }
+
+    /// The environment's template, free of violations.
+    fn template(
+        &self,
+        environment: &Environment,
+    ) -> Result<crate::cloudformation::Template, CommandError> {
+        let template = pipeline::stack(environment)?;
+        let violations = validate::violations(&template);
+        if violations.is_empty() {
+            Ok(template)
+        } else {
+            Err(CommandError::Violations {
+                environment: environment.name.clone(),
+                violations,
+            })
+        }
+    }
+
+    /// The environment's clients; `None` when it is local and does not run.
+    async fn cloud(&self, environment: &Environment) -> Option<Cloud> {
+        match environment.local() {
+            None => Some(Cloud::connect(environment, None).await),
+            Some(settings) => {
+                let services = local::running(&self.home(environment), settings)?;
+                Some(Cloud::connect(environment, Some(&services.endpoint_url)).await)
+            }
+        }
+    }
+
+    /// The environment as deployed.
+    async fn target(&self, name: &EnvironmentArg) -> Result<Target, CommandError> {
+        let environment = self.environment(name)?;
+        let not_deployed = || CommandError::NotDeployed {
+            environment: environment.name.clone(),
+        };
+        let cloud = self.cloud(&environment).await.ok_or_else(not_deployed)?;
+        let deployed = stack::deployed(&cloud, &environment.stack_name()).await?;
+        let deployed = deployed.ok_or_else(not_deployed)?;
+        Ok(Target {
+            environment,
+            cloud,
+            deployed,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+use std::process::ExitCode;
+
+use annapurna_contract::PaperRecord;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Context, EnvironmentArg};
+use crate::error::CommandError;
+use crate::{index, ui};
+
+/// Show the papers of the index and where each one is
+#[derive(Debug, clap::Args)]
+pub(super) struct PapersArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Papers at most, newest first
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    paper_id: String,
+    stage: &'static str,
+    #[serde(flatten)]
+    record: PaperRecord,
+}
+
+/// How far a paper is, in one word.
+pub(super) fn stage(record: &PaperRecord) -> &'static str {
+    let is = |flag: Option<bool>| flag == Some(true);
+    if is(record.tested.tested) {
+        if is(record.tested.test_success) {
+            "passed"
+        } else {
+            "failed"
+        }
+    } else if is(record.tested.test_in_progress) {
+        "testing"
+    } else if is(record.generated.code_generated) {
+        "code"
+    } else {
+        "judged"
+    }
+}
+
+pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
+    let target = cx.target(&args.environment).await?;
+    let search = index::search(&target.cloud, target.output("SearchEndpoint")?)?;
+    search.refresh().await?;
+    let query = json!({
+        "size": args.limit,
+        "sort": [{"ingested_at": {"order": "desc", "unmapped_type": "date"}}],
+        "_source": {"excludes": ["abstract_embedding"]},
+    });
+    let found = search.search(&query).await?;
+    let rows: Vec<Row> = found
+        .into_iter()
+        .map(|(id, record)| Row {
+            paper_id: id.to_string(),
+            stage: stage(&record),
+            record,
+        })
+        .collect();
+    if args.json {
+        cx.ui.json(&rows)?;
+    } else {
+        let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
+        cx.ui.result(ui::table(
+            &["PAPER", "STAGE", "LOSS", "ACCURACY", "SECONDS", "TITLE"],
+            &lines,
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(row: &Row) -> Vec<String> {
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let tested = &row.record.tested;
+    vec![
+        row.paper_id.clone(),
+        row.stage.to_owned(),
+        number(tested.training_loss, 4),
+        number(tested.validation_accuracy, 3),
+        number(tested.execution_time, 1),
+        ui::cut(row.record.judged.title.as_deref().unwrap_or_default(), 70),
+    ]
+}

@@ -1,0 +1,215 @@
+//! Ten sample papers through a local pipeline, shown live until each has a result.
+
+use std::time::{Duration, Instant};
+
+use annapurna_contract::{Bucket, Function, PaperId, Source, keys};
+use annapurna_local::paper_site::{self, SampleEntry};
+use annapurna_runtime::search::Search;
+use serde_json::json;
+
+use super::Context;
+use super::invoke::invoke;
+use super::papers::stage;
+use crate::cloud::Cloud;
+use crate::environment::Environment;
+use crate::error::CommandError;
+use crate::stack::Deployed;
+use crate::{index, ui};
+
+/// How long ten small programs may take on a slow machine.
+const LIMIT: Duration = Duration::from_secs(900);
+const PAUSE: Duration = Duration::from_secs(2);
+
+struct Tracked {
+    id: PaperId,
+    paper: SampleEntry,
+    stage: &'static str,
+}
+
+impl Tracked {
+    fn has_result(&self) -> bool {
+        matches!(self.stage, "passed" | "failed" | "rejected")
+    }
+}
+
+pub(super) async fn run(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+    deployed: &Deployed,
+) -> Result<(), CommandError> {
+    let endpoint = deployed
+        .outputs
+        .get("SearchEndpoint")
+        .cloned()
+        .unwrap_or_default();
+    let search = index::search(cloud, &endpoint)?;
+    let papers = paper_site::sample_papers().map_err(|error| CommandError::Usage {
+        problem: error.to_string(),
+        hint: "restore infra/local/sample from the repository".to_owned(),
+    })?;
+    let mut tracked: Vec<Tracked> = papers
+        .into_iter()
+        .map(|paper| Tracked {
+            id: PaperId::of(&paper.title, Some(&paper.abstract_text)),
+            paper,
+            stage: "waiting",
+        })
+        .collect();
+    scrape(cx, environment, cloud, &tracked).await?;
+    let start = Instant::now();
+    let step = cx.ui.begin_counted("papers with results", tracked.len());
+    let mut last_push = None;
+    while start.elapsed() < LIMIT {
+        look(cx, environment, cloud, &search, &mut tracked).await?;
+        step.reached(tracked.iter().filter(|it| it.has_result()).count());
+        step.says(summary(&tracked));
+        if tracked.iter().all(Tracked::has_result) {
+            break;
+        }
+        push(environment, cloud, &tracked, &mut last_push).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    drop(step);
+    report(cx, &search, &tracked).await
+}
+
+/// Starts the scrapers of the sources that have sample papers.
+async fn scrape(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+    tracked: &[Tracked],
+) -> Result<(), CommandError> {
+    for source in Source::ALL {
+        let count = tracked
+            .iter()
+            .filter(|it| it.paper.source == source)
+            .count();
+        if count == 0 {
+            continue;
+        }
+        let name = environment.named(Function::Scraper(source).name());
+        let step = cx.ui.begin(format!("{name} fetches {count} sample papers"));
+        let event = json!({ "MAX_PAPERS": count });
+        let answer = invoke(cloud, &name, &event).await?;
+        drop(step);
+        cx.ui
+            .done(format!("{name}: {}", ui::cut(&answer.to_string(), 160)));
+    }
+    Ok(())
+}
+
+/// Finds out where each paper is, and says what moved.
+async fn look(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+    search: &Search,
+    tracked: &mut [Tracked],
+) -> Result<(), CommandError> {
+    for item in tracked.iter_mut().filter(|it| !it.has_result()) {
+        let stage = match search.get(&item.id).await? {
+            Some(stored) => stage(&stored.record),
+            None if has_verdict(environment, cloud, &item.id).await => "rejected",
+            None => item.stage,
+        };
+        if stage != item.stage {
+            item.stage = stage;
+            cx.ui
+                .status(format!("  {stage:<9} {}", ui::cut(&item.paper.title, 90)));
+        }
+    }
+    Ok(())
+}
+
+/// A paper with a verdict that is not in the index was rejected; between the two writes of an accepted
+/// one the index comes first.
+async fn has_verdict(environment: &Environment, cloud: &Cloud, paper: &PaperId) -> bool {
+    let bucket = environment.bucket_name(Bucket::Papers);
+    cloud
+        .s3
+        .head_object()
+        .bucket(bucket)
+        .key(keys::verdict(paper))
+        .send()
+        .await
+        .is_ok()
+}
+
+fn summary(tracked: &[Tracked]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for item in tracked {
+        match counts.iter_mut().find(|(stage, _)| *stage == item.stage) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((item.stage, 1)),
+        }
+    }
+    counts
+        .iter()
+        .map(|(stage, count)| format!("{count} {stage}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Has the tester look for a batch as soon as every program is written, and every quarter of a minute
+/// from then on, instead of waiting for its schedule.
+async fn push(
+    environment: &Environment,
+    cloud: &Cloud,
+    tracked: &[Tracked],
+    last: &mut Option<Instant>,
+) -> Result<(), CommandError> {
+    let written = tracked
+        .iter()
+        .all(|it| !matches!(it.stage, "waiting" | "judged"));
+    let waits = tracked.iter().any(|it| it.stage == "code");
+    let recently = last.is_some_and(|last| last.elapsed() < Duration::from_secs(15));
+    if written && waits && !recently {
+        *last = Some(Instant::now());
+        let name = environment.named(Function::Tester.name());
+        invoke(cloud, &name, &json!({"action": "dispatch"})).await?;
+    }
+    Ok(())
+}
+
+async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<(), CommandError> {
+    let mut rows = Vec::new();
+    for item in tracked {
+        let record = search
+            .get(&item.id)
+            .await?
+            .map(|stored| stored.record)
+            .unwrap_or_default();
+        let number =
+            |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"));
+        rows.push(vec![
+            item.stage.to_owned(),
+            number(record.tested.training_loss),
+            number(record.tested.validation_accuracy),
+            ui::cut(&item.paper.title, 60),
+            ui::cut(
+                record.tested.error_message.as_deref().unwrap_or_default(),
+                60,
+            ),
+        ]);
+    }
+    cx.ui.result(ui::table(
+        &["RESULT", "LOSS", "ACCURACY", "PAPER", "ERROR"],
+        &rows,
+    ))?;
+    let arrived = tracked.iter().filter(|it| it.has_result()).count();
+    if arrived == tracked.len() {
+        cx.ui.done(format!("{arrived} sample papers have results"));
+        return Ok(());
+    }
+    Err(CommandError::SampleIncomplete {
+        arrived,
+        expected: tracked.len(),
+        waiting: tracked
+            .iter()
+            .filter(|it| !it.has_result())
+            .map(|it| format!("{} ({})", ui::cut(&it.paper.title, 40), it.stage))
+            .collect(),
+    })
+}

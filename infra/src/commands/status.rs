@@ -1,0 +1,171 @@
+use std::process::ExitCode;
+
+use annapurna_local::{Home, process};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::queues::{self, Count};
+use super::{Context, EnvironmentArg};
+use crate::cloud::Cloud;
+use crate::environment::{Environment, LocalSettings};
+use crate::error::CommandError;
+use crate::{local, stack, ui};
+
+/// Show each part of an environment: what runs, where, and what waits
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Part {
+    part: String,
+    state: String,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    environment: String,
+    parts: Vec<Part>,
+    queues: Vec<Count>,
+}
+
+fn part(name: impl Into<String>, state: impl Into<String>, detail: impl Into<String>) -> Part {
+    Part {
+        part: name.into(),
+        state: state.into(),
+        detail: ui::safe(&detail.into()),
+    }
+}
+
+pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, CommandError> {
+    let environment = cx.environment(&args.environment)?;
+    let home = cx.home(&environment);
+    let mut parts = match environment.local() {
+        Some(settings) => local_parts(&home, settings).await?,
+        None => Vec::new(),
+    };
+    let mut counts = Vec::new();
+    let cloud = cx.cloud(&environment).await;
+    let deployed = match &cloud {
+        Some(cloud) => stack::deployed(cloud, &environment.stack_name()).await?,
+        None => None,
+    };
+    match (&cloud, &deployed) {
+        (Some(cloud), Some(deployed)) => {
+            parts.push(part(
+                "stack",
+                deployed.status.as_str(),
+                environment.stack_name(),
+            ));
+            counts = queues::counts(cloud, &environment).await?;
+            parts.extend(instance_part(cloud, &environment).await?);
+        }
+        _ => parts.push(part("stack", "not deployed", environment.stack_name())),
+    }
+    let status = Status {
+        environment: environment.name.clone(),
+        parts,
+        queues: counts,
+    };
+    if args.json {
+        cx.ui.json(&status)?;
+    } else {
+        show(cx, &status)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
+    let rows: Vec<Vec<String>> = status
+        .parts
+        .iter()
+        .map(|it| vec![it.part.clone(), it.state.clone(), it.detail.clone()])
+        .collect();
+    cx.ui
+        .result(ui::table(&["PART", "STATE", "DETAIL"], &rows))?;
+    if !status.queues.is_empty() {
+        cx.ui
+            .result(format!("\n{}", queues::table(&status.queues)))?;
+    }
+    Ok(())
+}
+
+async fn local_parts(home: &Home, settings: &LocalSettings) -> Result<Vec<Part>, CommandError> {
+    let service = |label: &str, name: &str, detail: String| match process::running(home, name) {
+        Some(state) => {
+            let port = state
+                .port
+                .map(|port| format!("127.0.0.1:{port}, "))
+                .unwrap_or_default();
+            let log = process::log_file(home, name);
+            let detail = format!("{port}pid {}, {detail}log {}", state.pid, log.display());
+            part(label, "runs", detail)
+        }
+        None => part(label, "stopped", detail.trim_end_matches(", ")),
+    };
+    let model = format!("model: {}, ", local::backend(&settings.model)?.label());
+    let mut parts = vec![
+        match &settings.endpoint_url {
+            Some(url) => part("cloud", "external", url.clone()),
+            None => service("cloud", annapurna_local::emulator::SERVICE, String::new()),
+        },
+        service(
+            "search",
+            annapurna_local::opensearch::SERVICE,
+            String::new(),
+        ),
+        service("model", local::MODEL, model),
+        service("papers", local::PAPER_SITE, String::new()),
+        service("agent", local::AGENT, String::new()),
+    ];
+    if let Some(health) = local::agent_health(home).await {
+        parts.push(part(
+            "isolation",
+            text(&health["isolation"]),
+            "of generated programs",
+        ));
+        let torch = match &health["torch"] {
+            Value::Null => "missing: programs fail and say so".to_owned(),
+            version => text(version),
+        };
+        parts.push(part("torch", torch, text(&health["python"])));
+    }
+    Ok(parts)
+}
+
+/// A JSON value as a person reads it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "unknown".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+async fn instance_part(
+    cloud: &Cloud,
+    environment: &Environment,
+) -> Result<Option<Part>, CommandError> {
+    use aws_sdk_ec2::types::Filter;
+    if environment.trainium.is_none() {
+        return Ok(None);
+    }
+    let purpose = environment.named(annapurna_contract::names::INSTANCE_PURPOSE);
+    let filter = Filter::builder()
+        .name("tag:Purpose")
+        .values(purpose)
+        .build();
+    let answer = cloud.ec2.describe_instances().filters(filter).send().await;
+    let answer = answer.map_err(CommandError::aws("describe the instance"))?;
+    let instances = answer.reservations().iter().flat_map(|it| it.instances());
+    Ok(instances
+        .filter_map(|it| Some((it.state()?.name()?.as_str(), it.instance_id()?)))
+        .find(|(state, _)| *state != "terminated")
+        .map(|(state, id)| part("instance", state, id)))
+}

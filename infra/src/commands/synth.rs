@@ -1,0 +1,20 @@
+use std::process::ExitCode;
+
+use super::{Context, EnvironmentArg};
+use crate::error::CommandError;
+
+/// Print an environment's CloudFormation template
+///
+/// Every rule of AWS that the stack breaks is reported, all of them together, before any AWS call.
+#[derive(Debug, clap::Args)]
+pub(super) struct SynthArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+}
+
+pub(super) fn run(cx: &Context, args: SynthArgs) -> Result<ExitCode, CommandError> {
+    let environment = cx.environment(&args.environment)?;
+    let template = cx.template(&environment)?;
+    cx.ui.json(&template.to_json()?)?;
+    Ok(ExitCode::SUCCESS)
+}

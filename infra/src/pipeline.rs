@@ -1,0 +1,705 @@
+//! The stack itself: read this file to know what exists in AWS.
+//!
+//! In: an environment's settings. Out: a template, the same bytes for the same settings. What differs
+//! from one deployment to the next (keys of the code, ports of local services) are parameters, so
+//! this function knows nothing of builds and calls nobody.
+
+use std::collections::BTreeMap;
+
+use annapurna_contract::events::TesterEvent;
+use annapurna_contract::names::{INDEX, INSTANCE_PURPOSE};
+use annapurna_contract::{
+    AgentConfig, Bucket, Function, GeneratorConfig, Grant, JudgeConfig, Queue, ScraperConfig,
+    Source, TesterConfig, keys,
+};
+
+use crate::cloudformation::iam::Statement;
+use crate::cloudformation::lambda::Code;
+use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Resource, Template, ssm};
+use crate::constructs::bucket::{ObjectNotification, PrivateBucket, deny_deletion};
+use crate::constructs::function::{FunctionHandle, FunctionSize, RustFunction};
+use crate::constructs::limits::{
+    BatchSize, FifoQueueName, FunctionTimeout, InvalidQueueName, MaxConcurrency, MaxReceives,
+    VisibilityTimeout,
+};
+use crate::constructs::machine::{Machine, add_agent_role};
+use crate::constructs::permissions::Targets;
+use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
+use crate::constructs::schedule::{self, Cadence};
+use crate::constructs::search::SearchDomain;
+use crate::environment::{Environment, SearchSettings};
+
+/// Failures before a paper's message goes to the dead-letter queue: enough to outlast a throttled
+/// model for some visibility timeouts.
+const RECEIVES: MaxReceives = MaxReceives::new(5);
+/// The dispatcher looks at `code-evaluation.fifo` once a minute, and each look is a receive.
+const LOOKS: MaxReceives = MaxReceives::new(1000);
+/// Messages of one call: small enough that a batch of model calls ends in the function's time.
+const MODEL_BATCH: BatchSize = BatchSize::new(2);
+/// Copies of a function that ask the model at once.
+const MODEL_COPIES: MaxConcurrency = MaxConcurrency::new(5);
+/// The agent extends a batch's invisibility while it works; this is how soon a dead agent's batch
+/// comes back.
+const AGENT_VISIBILITY: VisibilityTimeout = VisibilityTimeout::new(120);
+
+/// Parameter: the bucket with code and templates.
+pub const ASSETS_BUCKET: &str = "AssetsBucket";
+/// Parameter: key of the agent's bundle.
+pub const AGENT_KEY: &str = "TrainiumAgentKey";
+/// Parameter of local environments: what answers for Bedrock.
+pub const MODEL_URL: &str = "ModelUrl";
+/// Parameter of local environments: the site with the sample papers.
+pub const PAPER_SITE_URL: &str = "PaperSiteUrl";
+
+/// Parameter: key of a function crate's zip.
+pub fn code_key_parameter(package: &str) -> LogicalId {
+    let words = package.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    });
+    LogicalId::new(&(words.collect::<String>() + "CodeKey"))
+}
+
+/// The crates whose binaries are functions, each once.
+pub fn function_packages() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = Function::ALL
+        .iter()
+        .map(|function| function.package())
+        .collect();
+    packages.dedup();
+    packages
+}
+
+/// Builds the whole stack of an environment.
+///
+/// # Errors
+///
+/// When the environment's prefix makes a queue's name that SQS refuses.
+pub fn stack(environment: &Environment) -> Result<Template, InvalidQueueName> {
+    let mut pipeline = Pipeline::new(environment)?;
+    let scrapers: Vec<FunctionHandle> = Source::ALL
+        .iter()
+        .map(|source| pipeline.scraper(Function::Scraper(*source)))
+        .collect();
+    let any_scraper = pipeline.scraper(Function::AnyScraper);
+    let judge = pipeline.judge();
+    let generator = pipeline.generator();
+    let instance = pipeline.agent();
+    let tester = pipeline.tester(instance);
+    pipeline.schedules(&scrapers, &tester);
+    let mut owners: Vec<&FunctionHandle> = scrapers.iter().collect();
+    owners.extend([&any_scraper, &judge, &generator, &tester]);
+    pipeline.buckets(&owners, &tester);
+    pipeline.outputs();
+    Ok(pipeline.template)
+}
+
+struct Pipeline<'a> {
+    environment: &'a Environment,
+    template: Template,
+    targets: Targets,
+    assets_bucket: Expr,
+    code_keys: BTreeMap<&'static str, Expr>,
+    search_endpoint: Expr,
+    model_endpoint: Expr,
+    paper_site: Option<Expr>,
+}
+
+impl<'a> Pipeline<'a> {
+    fn new(environment: &'a Environment) -> Result<Self, InvalidQueueName> {
+        let mut template = Template::new(format!(
+            "Annapurna, environment {}: papers in, tested code out",
+            environment.name
+        ));
+        let queues = add_queues(&mut template, environment)?;
+        let assets_bucket = template.parameter(
+            LogicalId::new(ASSETS_BUCKET),
+            "Bucket with code and templates",
+        );
+        let code_keys = function_packages()
+            .into_iter()
+            .map(|package| {
+                let id = code_key_parameter(package);
+                (
+                    package,
+                    template.parameter(id, format!("Key of the code of {package}")),
+                )
+            })
+            .collect();
+        let local = environment.local().is_some();
+        let model_endpoint = if local {
+            template.parameter(
+                LogicalId::new(MODEL_URL),
+                "What answers for Bedrock on this machine",
+            )
+        } else {
+            Expr::concat([
+                Expr::from("https://bedrock-runtime."),
+                Expr::region(),
+                Expr::from("."),
+                Expr::Ref("AWS::URLSuffix".to_owned()),
+            ])
+        };
+        let paper_site = local.then(|| {
+            template.parameter(
+                LogicalId::new(PAPER_SITE_URL),
+                "The site with the sample papers",
+            )
+        });
+        let (search_endpoint, domain_arn) = add_search(&mut template, environment);
+        let buckets = Bucket::ALL.map(|bucket| (bucket, environment.bucket_name(bucket)));
+        let targets = Targets {
+            buckets: buckets.into(),
+            queues,
+            domain_arn,
+            index: INDEX,
+            models: BTreeMap::from([
+                (Grant::InvokeJudgeModel, environment.judge.model.clone()),
+                (
+                    Grant::InvokeEmbeddingModel,
+                    environment.judge.embedding_model.clone(),
+                ),
+                (
+                    Grant::InvokeGeneratorModel,
+                    environment.generator.model.clone(),
+                ),
+            ]),
+            instance_purpose: environment
+                .trainium
+                .as_ref()
+                .map(|_| environment.named(INSTANCE_PURPOSE)),
+        };
+        Ok(Self {
+            environment,
+            template,
+            targets,
+            assets_bucket,
+            code_keys,
+            search_endpoint,
+            model_endpoint,
+            paper_site,
+        })
+    }
+
+    fn bucket(&self, bucket: Bucket) -> Expr {
+        Expr::from(self.environment.bucket_name(bucket))
+    }
+
+    fn queue(&self, queue: Queue) -> QueueHandle {
+        self.targets.queue(queue).clone()
+    }
+
+    fn function(
+        &mut self,
+        name: Function,
+        description: &str,
+        size: FunctionSize,
+        variables: Vec<(&'static str, Expr)>,
+    ) -> FunctionHandle {
+        let function = RustFunction {
+            name,
+            deployed_name: self.environment.named(name.name()),
+            description: description.to_owned(),
+            size,
+            architecture: self.environment.architecture().name(),
+            variables,
+            code: Code {
+                s3_bucket: self.assets_bucket.clone(),
+                s3_key: self.code_keys[name.package()].clone(),
+            },
+            retention_days: self.environment.log_retention_days,
+        };
+        function.add_to(&mut self.template, &self.targets)
+    }
+
+    fn scraper(&mut self, name: Function) -> FunctionHandle {
+        let settings = &self.environment.scraper;
+        let host = |public: &str| {
+            self.paper_site
+                .clone()
+                .unwrap_or_else(|| Expr::from(public))
+        };
+        let (conference, description) = match name {
+            Function::Scraper(source) => (
+                source.name(),
+                format!("Stores papers of {} in S3", source.name()),
+            ),
+            _ => (
+                "ANY",
+                "Stores papers of the source that the event names".to_owned(),
+            ),
+        };
+        let config = ScraperConfig {
+            conference: Expr::from(conference),
+            conference_year: Expr::from(settings.conference_year.to_string()),
+            max_papers: Expr::from(settings.max_papers.to_string()),
+            bucket_name: self.bucket(Bucket::Papers),
+            queue_url: self.queue(Queue::Research).url,
+            contact: Expr::from(self.environment.contact.as_str()),
+            arxiv_api_url: host("https://export.arxiv.org"),
+            arxiv_url: host("https://arxiv.org"),
+            arxiv_query: Expr::from(settings.arxiv_query.as_str()),
+            openreview_url: host("https://openreview.net"),
+            virtual_site_url: host("https://{conference}.cc"),
+            request_interval_ms: Expr::from(settings.request_interval_ms.to_string()),
+        };
+        self.function(name, &description, settings.size, config.into_variables())
+    }
+
+    fn judge(&mut self) -> FunctionHandle {
+        let settings = &self.environment.judge;
+        let config = JudgeConfig {
+            opensearch_endpoint: self.search_endpoint.clone(),
+            opensearch_index: Expr::from(INDEX),
+            bucket_name: self.bucket(Bucket::Papers),
+            queue_url: self.queue(Queue::CodeGeneration).url,
+            bedrock_model_id: Expr::from(settings.model.as_str()),
+            embedding_model_id: Expr::from(settings.embedding_model.as_str()),
+            bedrock_endpoint: self.model_endpoint.clone(),
+            topic: Expr::from(settings.topic.as_str()),
+            duplicate_similarity: Expr::from(settings.duplicate_similarity.to_string()),
+        };
+        let description = "Keeps the relevant and novel papers in the index";
+        let judge = self.function(
+            Function::Judge,
+            description,
+            settings.size,
+            config.into_variables(),
+        );
+        let queue = self.queue(Queue::Research);
+        judge.consume(&mut self.template, &queue, MODEL_BATCH, MODEL_COPIES);
+        judge
+    }
+
+    fn generator(&mut self) -> FunctionHandle {
+        let settings = &self.environment.generator;
+        let config = GeneratorConfig {
+            opensearch_endpoint: self.search_endpoint.clone(),
+            opensearch_index: Expr::from(INDEX),
+            bedrock_model_id: Expr::from(settings.model.as_str()),
+            bedrock_endpoint: self.model_endpoint.clone(),
+            bucket_name: self.bucket(Bucket::Papers),
+            code_bucket: self.bucket(Bucket::Code),
+            code_queue_url: self.queue(Queue::CodeEvaluation).url,
+        };
+        let description = "Writes a PyTorch program for each accepted paper";
+        let generator = self.function(
+            Function::Generator,
+            description,
+            settings.size,
+            config.into_variables(),
+        );
+        let queue = self.queue(Queue::CodeGeneration);
+        generator.consume(&mut self.template, &queue, MODEL_BATCH, MODEL_COPIES);
+        generator
+    }
+
+    fn tester(&mut self, instance: Option<Expr>) -> FunctionHandle {
+        let settings = &self.environment.testing;
+        let price = self
+            .environment
+            .trainium
+            .as_ref()
+            .map(|it| it.hourly_price_usd.as_str());
+        let config = TesterConfig {
+            opensearch_endpoint: self.search_endpoint.clone(),
+            opensearch_index: Expr::from(INDEX),
+            code_bucket: self.bucket(Bucket::Code),
+            outputs_bucket: self.bucket(Bucket::Outputs),
+            evaluation_queue_url: self.queue(Queue::CodeEvaluation).url,
+            testing_queue_url: self.queue(Queue::CodeTesting).url,
+            trainium_endpoint: Expr::from("queue"),
+            trainium_instance_id: instance.unwrap_or_else(|| Expr::from("none")),
+            batch_size: Expr::from(settings.batch_size.to_string()),
+            max_wait: Expr::from(settings.max_wait_secs.to_string()),
+            trainium_timeout: Expr::from(settings.program_timeout_secs.to_string()),
+            hourly_price_usd: Expr::from(price.unwrap_or("0")),
+        };
+        let description = "Dispatches batches to the agent and collects what it found";
+        self.function(
+            Function::Tester,
+            description,
+            settings.size,
+            config.into_variables(),
+        )
+    }
+
+    /// The machine that runs the programs: an instance in AWS, a process of this machine locally. Both
+    /// have the same role; who may assume it differs.
+    fn agent(&mut self) -> Option<Expr> {
+        let Some(settings) = self.environment.trainium.clone() else {
+            let account = Statement::trust("AWS", Expr::account_root());
+            let role = add_agent_role(
+                &mut self.template,
+                &self.targets,
+                account,
+                Vec::new(),
+                Vec::new(),
+            );
+            let arn = Expr::attribute(&role, "Arn");
+            self.template
+                .output("TrainiumAgentRoleArn", "Role of the local agent", arn);
+            return None;
+        };
+        let key = self
+            .template
+            .parameter(LogicalId::new(AGENT_KEY), "Key of the agent's bundle");
+        let parameter_name = format!("/annapurna/{}/trainium-agent", self.environment.name);
+        let bundle = [
+            Expr::from("s3://"),
+            self.assets_bucket.clone(),
+            Expr::from("/"),
+            key.clone(),
+        ];
+        self.template.add(
+            LogicalId::new("TrainiumAgentBundle"),
+            Resource::new(ssm::Parameter {
+                name: parameter_name.clone(),
+                type_name: "String",
+                description: "The agent's bundle, fetched whenever the agent starts".to_owned(),
+                value: Expr::concat(bundle),
+            }),
+        );
+        let bundles = Expr::concat([
+            Expr::global_arn("s3", self.assets_bucket.clone()),
+            Expr::from("/trainium-agent/*"),
+        ]);
+        let own = vec![
+            Statement::allow("ReadOwnBundles", &["s3:GetObject"], vec![bundles]),
+            Statement::allow(
+                "ReadOwnBundleName",
+                &["ssm:GetParameter"],
+                vec![Expr::arn("ssm", format!("parameter{parameter_name}"))],
+            ),
+        ];
+        let machine = Machine {
+            user_data: self.first_boot(&parameter_name),
+            instance_type: settings.instance_type,
+            image_parameter: settings.image_parameter,
+            volume_gib: settings.volume_gib,
+            network: settings.vpc_id.zip(settings.subnet_id),
+            own,
+            name_prefix: self.environment.name_prefix.clone(),
+        };
+        let instance = machine.add_to(&mut self.template, &self.targets);
+        self.template
+            .output("TrainiumInstanceId", "The instance", instance.clone());
+        Some(instance)
+    }
+
+    /// The first-boot script with the agent's variables before it.
+    fn first_boot(&self, bundle_parameter: &str) -> Expr {
+        let config = AgentConfig {
+            testing_queue_url: self.queue(Queue::CodeTesting).url,
+            code_bucket: self.bucket(Bucket::Code),
+            outputs_bucket: self.bucket(Bucket::Outputs),
+            datasets_bucket: self.bucket(Bucket::Datasets),
+        };
+        let mut parts = vec![Expr::from(
+            "#!/bin/bash\ninstall -d -m 755 /etc/annapurna\ncat > /etc/annapurna/agent.env <<'VARIABLES'\n",
+        )];
+        let instance_type = self
+            .environment
+            .trainium
+            .as_ref()
+            .map(|it| it.instance_type.as_str());
+        let mut variables = config.into_variables();
+        variables.extend([
+            ("AWS_REGION", Expr::region()),
+            (
+                "AGENT_INSTANCE_TYPE",
+                Expr::from(instance_type.unwrap_or("local")),
+            ),
+            ("AGENT_BUNDLE_PARAMETER", Expr::from(bundle_parameter)),
+        ]);
+        for (name, value) in variables {
+            parts.extend([Expr::Literal(format!("{name}=")), value, Expr::from("\n")]);
+        }
+        parts.push(Expr::from("VARIABLES\n"));
+        parts.push(Expr::from(include_str!(
+            "../../trainium/host/first-boot.sh"
+        )));
+        Expr::concat(parts)
+    }
+
+    fn schedules(&mut self, scrapers: &[FunctionHandle], tester: &FunctionHandle) {
+        let mut invoked: Vec<&FunctionHandle> = scrapers.iter().collect();
+        invoked.push(tester);
+        let role = schedule::add_role(&mut self.template, &invoked);
+        let event = serde_json::to_string(&TesterEvent::Dispatch { force: false });
+        Cadence {
+            id: "DispatchEveryMinute".to_owned(),
+            description: "Looks whether a batch of programs is due".to_owned(),
+            expression: "rate(1 minute)".to_owned(),
+            window_minutes: 0,
+            event: event.unwrap_or_default(),
+            enabled: true,
+        }
+        .add_to(&mut self.template, tester, &role);
+        for (source, function) in Source::ALL.into_iter().zip(scrapers) {
+            Cadence {
+                id: format!("Scrape{}", source.name()),
+                description: format!("Looks for new papers of {}", source.name()),
+                expression: scrape_cadence(source).to_owned(),
+                window_minutes: 60,
+                event: "{}".to_owned(),
+                enabled: self.environment.scraper.scheduled,
+            }
+            .add_to(&mut self.template, function, &role);
+        }
+    }
+
+    fn buckets(&mut self, owners: &[&FunctionHandle], tester: &FunctionHandle) {
+        let removal = if self.environment.retain_data {
+            DeletionPolicy::Retain
+        } else {
+            DeletionPolicy::Delete
+        };
+        let outputs = self.environment.bucket_name(Bucket::Outputs);
+        let permission = tester.allow_bucket(&mut self.template, &outputs);
+        let tester_arn = Expr::arn(
+            "lambda",
+            format!(
+                "function:{}",
+                self.environment.named(Function::Tester.name())
+            ),
+        );
+        let mut roles: Vec<Expr> = owners
+            .iter()
+            .map(|function| function.role_arn.clone())
+            .collect();
+        roles.push(Expr::attribute(&LogicalId::new("TrainiumAgentRole"), "Arn"));
+        let papers = self.environment.bucket_name(Bucket::Papers);
+        let protection = deny_deletion(&papers, roles);
+        // Raw papers stay whatever the environment says: they are the one thing that cannot be made again.
+        self.private_bucket(
+            "PapersBucket",
+            papers,
+            DeletionPolicy::Retain,
+            None,
+            Some(protection),
+        );
+        let code = self.environment.bucket_name(Bucket::Code);
+        self.private_bucket("CodeBucket", code, removal, None, None);
+        let notify = ObjectNotification {
+            function: tester_arn,
+            suffix: keys::RESULT_SUFFIX,
+            permission,
+        };
+        self.private_bucket("OutputsBucket", outputs, removal, Some(notify), None);
+        let datasets = self.environment.bucket_name(Bucket::Datasets);
+        self.private_bucket("DatasetsBucket", datasets, removal, None, None);
+    }
+
+    fn private_bucket(
+        &mut self,
+        id: &'static str,
+        name: String,
+        removal: DeletionPolicy,
+        notify: Option<ObjectNotification>,
+        protection: Option<Statement>,
+    ) {
+        let bucket = PrivateBucket {
+            id,
+            name,
+            removal,
+            versioned: true,
+            notify,
+        };
+        bucket.add_to(&mut self.template, protection);
+    }
+
+    fn outputs(&mut self) {
+        let endpoint = self.search_endpoint.clone();
+        self.template
+            .output("SearchEndpoint", "Endpoint of the index", endpoint);
+        for queue in Queue::ALL {
+            let id = format!("{}Url", queue_id(queue));
+            let url = self.queue(queue).url;
+            self.template
+                .output(&id, format!("URL of {}", queue.name()), url);
+        }
+        for (id, bucket) in [
+            "PapersBucketName",
+            "CodeBucketName",
+            "OutputsBucketName",
+            "DatasetsBucketName",
+        ]
+        .into_iter()
+        .zip(Bucket::ALL)
+        {
+            let name = self.bucket(bucket);
+            self.template
+                .output(id, format!("Bucket {}", bucket.name()), name);
+        }
+    }
+}
+
+fn queue_id(queue: Queue) -> &'static str {
+    match queue {
+        Queue::Research => "ResearchQueue",
+        Queue::CodeGeneration => "CodeGenerationQueue",
+        Queue::CodeEvaluation => "CodeEvaluationQueue",
+        Queue::CodeTesting => "CodeTestingQueue",
+    }
+}
+
+fn add_queues(
+    template: &mut Template,
+    environment: &Environment,
+) -> Result<BTreeMap<Queue, QueueHandle>, InvalidQueueName> {
+    Queue::ALL
+        .into_iter()
+        .map(|queue| {
+            let (visibility_timeout, max_receives) = match queue {
+                Queue::Research => (visibility_for(environment.judge.size.timeout), RECEIVES),
+                Queue::CodeGeneration => {
+                    (visibility_for(environment.generator.size.timeout), RECEIVES)
+                }
+                Queue::CodeEvaluation => (visibility_for(environment.testing.size.timeout), LOOKS),
+                Queue::CodeTesting => (AGENT_VISIBILITY, RECEIVES),
+            };
+            let work_queue = WorkQueue {
+                id: queue_id(queue).to_owned(),
+                name: FifoQueueName::checked(environment.named(&queue.name()))?,
+                dead_letter_name: FifoQueueName::checked(
+                    environment.named(&queue.dead_letter_name()),
+                )?,
+                visibility_timeout,
+                max_receives,
+            };
+            Ok((queue, work_queue.add_to(template)))
+        })
+        .collect()
+}
+
+/// The index's endpoint, and the ARN of the domain when the stack has one.
+fn add_search(template: &mut Template, environment: &Environment) -> (Expr, Option<Expr>) {
+    match &environment.search {
+        SearchSettings::Url(url) => (Expr::from(url.as_str()), None),
+        SearchSettings::Domain {
+            instance_type,
+            instance_count,
+            volume_gib,
+        } => {
+            let domain = SearchDomain {
+                name: environment.named("research-papers"),
+                engine_version: annapurna_local::opensearch::ENGINE_VERSION,
+                instance_type: instance_type.clone(),
+                instance_count: *instance_count,
+                volume_gib: *volume_gib,
+                removal: if environment.retain_data {
+                    DeletionPolicy::Retain
+                } else {
+                    DeletionPolicy::Delete
+                },
+            };
+            let arn = domain.arn();
+            let host = domain.add_to(template);
+            // The local OpenSearch speaks plain HTTP on loopback; a domain in AWS is HTTPS only.
+            let scheme = if environment.local().is_some() {
+                "http://"
+            } else {
+                "https://"
+            };
+            (Expr::concat([Expr::from(scheme), host]), Some(arn))
+        }
+    }
+}
+
+/// When each source is looked at, UTC, none at another's hour. Conferences publish once a year, so a
+/// look a month in their season is enough; arXiv announces on weekdays.
+const fn scrape_cadence(source: Source) -> &'static str {
+    match source {
+        Source::Arxiv => "cron(17 4 ? * TUE-SAT *)",
+        Source::Iclr => "cron(23 5 2 2-6 ? *)",
+        Source::Icml => "cron(29 6 3 6-9 ? *)",
+        Source::Neurips => "cron(31 7 4 10-12 ? *)",
+        Source::Mlsys => "cron(37 8 5 4-7 ? *)",
+    }
+}
+
+/// Every size of the stack is inside the range of the types it is made of.
+const _: () = {
+    FifoQueueName::assert("code-evaluation-dlq.fifo");
+    assert!(AGENT_VISIBILITY.get() > FunctionTimeout::new(60).get());
+};
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn environment(name: &str) -> Environment {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        Environment::load(&folder, name).unwrap()
+    }
+
+    #[test]
+    fn each_environment_has_this_template() {
+        for name in ["local", "dev", "prod"] {
+            let template = stack(&environment(name)).unwrap().to_json().unwrap();
+            insta::assert_json_snapshot!(format!("template_{name}"), template);
+        }
+    }
+
+    #[test]
+    fn the_same_settings_give_the_same_bytes() {
+        let render =
+            || serde_json::to_string(&stack(&environment("prod")).unwrap().to_json().unwrap());
+        assert_eq!(render().unwrap(), render().unwrap());
+    }
+
+    #[test]
+    fn no_role_has_a_star_action_or_deletes_objects() {
+        let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+        for (id, resource) in json["Resources"].as_object().unwrap() {
+            for policy in resource["Properties"]["Policies"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                    let actions = statement["Action"].to_string();
+                    assert!(!actions.contains('*'), "{id}: {actions}");
+                    assert!(!actions.contains("s3:Delete"), "{id}: {actions}");
+                    let alone = statement["Resource"]
+                        .as_array()
+                        .unwrap()
+                        .contains(&"*".into());
+                    assert!(
+                        !alone || actions == r#"["ec2:DescribeInstances"]"#,
+                        "{id}: {actions}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn raw_papers_stay_in_every_environment() {
+        for name in ["local", "dev", "prod"] {
+            let template = stack(&environment(name)).unwrap();
+            let bucket = template.resource("PapersBucket").unwrap();
+            assert_eq!(bucket.deletion_policy(), DeletionPolicy::Retain, "{name}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_named_after_their_crate() {
+        assert_eq!(
+            code_key_parameter("papers-judge").as_str(),
+            "PapersJudgeCodeKey"
+        );
+        assert_eq!(
+            function_packages(),
+            [
+                "paper-scraper",
+                "papers-judge",
+                "papers-code-generator",
+                "papers-code-tester"
+            ]
+        );
+    }
+}

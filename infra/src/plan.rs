@@ -1,0 +1,394 @@
+//! Compares a synthesised template with the deployed one and says what each change will do.
+//!
+//! In: two templates as JSON, each with its parameter values. Out: a list of changes, worst first.
+//! Nothing here calls AWS or prints; `commands::plan` does both, so every rule can be a unit test.
+//! Which property changes replace a resource comes from "Update requires" in the CloudFormation
+//! template reference.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a change does to the physical resource, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Impact {
+    /// It and its data go.
+    Destroy,
+    /// A new one takes its place.
+    Replace,
+    /// It stays, but leaves the stack.
+    Orphan,
+    /// It changes in place.
+    Update,
+    /// It is new.
+    Create,
+}
+
+impl Impact {
+    /// The verb.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Destroy => "destroy",
+            Self::Replace => "replace",
+            Self::Orphan => "orphan",
+            Self::Update => "update",
+            Self::Create => "create",
+        }
+    }
+
+    /// The sign in front of a line.
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Destroy => '-',
+            Self::Replace => '!',
+            Self::Orphan => '?',
+            Self::Update => '~',
+            Self::Create => '+',
+        }
+    }
+
+    /// Whether data or messages may be lost.
+    pub const fn is_dangerous(self) -> bool {
+        matches!(self, Self::Destroy | Self::Replace)
+    }
+}
+
+/// One changed property.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PropertyChange {
+    /// Such as `Environment.Variables.MAX_PAPERS`.
+    pub path: String,
+    /// As deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Value>,
+    /// As synthesised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+}
+
+/// What happens to one resource.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Worst of its properties' impacts.
+    pub impact: Impact,
+    /// Logical id.
+    pub resource: String,
+    /// Resource type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The name people know, where the resource has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What differs; empty for new and removed resources.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<PropertyChange>,
+}
+
+/// A template with the values of its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// The template.
+    pub template: Value,
+    /// By name.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    /// Nothing deployed yet.
+    pub fn none() -> Self {
+        Self {
+            template: Value::Null,
+            parameters: BTreeMap::new(),
+        }
+    }
+
+    /// The resources, with parameter references replaced by values.
+    fn resources(&self) -> BTreeMap<String, Value> {
+        let resources = self.template["Resources"].as_object();
+        resources
+            .into_iter()
+            .flatten()
+            .map(|(id, resource)| (id.clone(), self.resolved(resource)))
+            .collect()
+    }
+
+    fn resolved(&self, value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let parameter = map
+                    .get("Ref")
+                    .filter(|_| map.len() == 1)
+                    .and_then(|name| self.parameters.get(name.as_str()?));
+                match parameter {
+                    Some(text) => Value::String(text.clone()),
+                    None => map
+                        .iter()
+                        .map(|(key, value)| (key.clone(), self.resolved(value)))
+                        .collect(),
+                }
+            }
+            Value::Array(values) => values.iter().map(|value| self.resolved(value)).collect(),
+            other => other.clone(),
+        }
+    }
+}
+
+/// The changes from what is deployed to what is wanted, worst first, then by logical id.
+pub fn changes(deployed: &Deployment, wanted: &Deployment) -> Vec<Change> {
+    let (before, after) = (deployed.resources(), wanted.resources());
+    let removed = before
+        .iter()
+        .filter(|(id, _)| !after.contains_key(*id))
+        .map(|(id, old)| {
+            let retained = old["DeletionPolicy"] == "Retain";
+            change(
+                id,
+                old,
+                if retained {
+                    Impact::Orphan
+                } else {
+                    Impact::Destroy
+                },
+                Vec::new(),
+            )
+        });
+    let kept = after.iter().filter_map(|(id, new)| match before.get(id) {
+        None => Some(change(id, new, Impact::Create, Vec::new())),
+        Some(old) if old == new => None,
+        Some(old) => Some(modification(id, old, new)),
+    });
+    let mut changes: Vec<Change> = removed.chain(kept).collect();
+    changes.sort_by(|one, other| (one.impact, &one.resource).cmp(&(other.impact, &other.resource)));
+    changes
+}
+
+fn change(id: &str, resource: &Value, impact: Impact, properties: Vec<PropertyChange>) -> Change {
+    let type_name = resource["Type"].as_str().unwrap_or_default().to_owned();
+    let name = name_property(&type_name)
+        .and_then(|property| resource["Properties"][property].as_str())
+        .map(str::to_owned);
+    Change {
+        impact,
+        resource: id.to_owned(),
+        type_name,
+        name,
+        properties,
+    }
+}
+
+fn modification(id: &str, old: &Value, new: &Value) -> Change {
+    let mut properties = Vec::new();
+    differences(
+        String::new(),
+        Some(&old["Properties"]),
+        Some(&new["Properties"]),
+        &mut properties,
+    );
+    for attribute in ["DeletionPolicy", "UpdateReplacePolicy", "DependsOn"] {
+        differences(
+            attribute.to_owned(),
+            old.get(attribute),
+            new.get(attribute),
+            &mut properties,
+        );
+    }
+    let type_name = new["Type"].as_str().unwrap_or_default();
+    let replaced = old["Type"] != new["Type"]
+        || properties.iter().any(|property| {
+            let top = property.path.split('.').next().unwrap_or_default();
+            replacing_properties(type_name).contains(&top)
+        });
+    let impact = if replaced {
+        Impact::Replace
+    } else {
+        Impact::Update
+    };
+    change(id, new, impact, properties)
+}
+
+fn differences(
+    path: String,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    found: &mut Vec<PropertyChange>,
+) {
+    if old == new {
+        return;
+    }
+    let (Some(Value::Object(before)), Some(Value::Object(after))) = (old, new) else {
+        found.push(PropertyChange {
+            path,
+            from: old.cloned(),
+            to: new.cloned(),
+        });
+        return;
+    };
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let below = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        differences(below, before.get(key), after.get(key), found);
+    }
+}
+
+/// The property that holds the name people know.
+fn name_property(type_name: &str) -> Option<&'static str> {
+    Some(match type_name {
+        "AWS::SQS::Queue" => "QueueName",
+        "AWS::S3::Bucket" => "BucketName",
+        "AWS::Lambda::Function" => "FunctionName",
+        "AWS::Logs::LogGroup" => "LogGroupName",
+        "AWS::OpenSearchService::Domain" => "DomainName",
+        "AWS::SSM::Parameter" => "Name",
+        _ => return None,
+    })
+}
+
+/// Properties whose change replaces the resource, for the types of this stack.
+/// Source: CloudFormation template reference, "Update requires: Replacement".
+fn replacing_properties(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        "AWS::SQS::Queue" => &["QueueName", "FifoQueue"],
+        "AWS::S3::Bucket" => &["BucketName"],
+        "AWS::S3::BucketPolicy" => &["Bucket"],
+        "AWS::Lambda::Function" => &["FunctionName", "PackageType"],
+        "AWS::Lambda::EventSourceMapping" => &["EventSourceArn"],
+        "AWS::Lambda::Permission" => &[
+            "Action",
+            "FunctionName",
+            "Principal",
+            "SourceAccount",
+            "SourceArn",
+        ],
+        "AWS::IAM::Role" => &["RoleName", "Path"],
+        "AWS::IAM::InstanceProfile" => &["InstanceProfileName", "Path"],
+        "AWS::Logs::LogGroup" => &["LogGroupName"],
+        "AWS::OpenSearchService::Domain" => &["DomainName"],
+        "AWS::EC2::Instance" => &["SubnetId"],
+        "AWS::EC2::SecurityGroup" => &["GroupDescription", "GroupName", "VpcId"],
+        "AWS::SSM::Parameter" => &["Name", "Type"],
+        "AWS::Scheduler::Schedule" => &["Name"],
+        _ => &[],
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            impact,
+            resource,
+            type_name,
+            name,
+            ..
+        } = self;
+        write!(
+            formatter,
+            "{} {:<8}{}",
+            impact.sign(),
+            impact.word(),
+            name.as_ref().unwrap_or(resource)
+        )?;
+        write!(formatter, "  ({type_name})")?;
+        for PropertyChange { path, from, to } in &self.properties {
+            write!(
+                formatter,
+                "\n      {path}: {} → {}",
+                shown(from.as_ref()),
+                shown(to.as_ref())
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A value in a line: cut, since a policy or a script would fill the screen.
+fn shown(value: Option<&Value>) -> String {
+    const MOST: usize = 72;
+    let text = match value {
+        None => return "(none)".to_owned(),
+        Some(Value::String(text)) => text.escape_debug().to_string(),
+        Some(other) => other.to_string(),
+    };
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(resources: Value, code: &str) -> Deployment {
+        Deployment {
+            template: json!({ "Resources": resources }),
+            parameters: BTreeMap::from([("JudgeKey".to_owned(), code.to_owned())]),
+        }
+    }
+
+    fn judge() -> Value {
+        json!({"Judge": {"Type": "AWS::Lambda::Function", "Properties": {
+            "FunctionName": "PapersJudge", "Code": {"S3Key": {"Ref": "JudgeKey"}}}}})
+    }
+
+    #[test]
+    fn the_same_deployment_changes_nothing() {
+        assert_eq!(
+            changes(&deployment(judge(), "a"), &deployment(judge(), "a")),
+            []
+        );
+    }
+
+    #[test]
+    fn new_code_updates_its_function_alone() {
+        let changes = changes(&deployment(judge(), "a.zip"), &deployment(judge(), "b.zip"));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(
+            changes[0].to_string(),
+            "~ update  PapersJudge  (AWS::Lambda::Function)\n      Code.S3Key: a.zip → b.zip"
+        );
+    }
+
+    #[test]
+    fn a_new_name_replaces_and_stands_first() {
+        let queue =
+            |name: &str| json!({"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}});
+        let old = json!({"A": {"Type": "X", "Properties": {"p": 1}}, "Q": queue("a.fifo")});
+        let new = json!({"A": {"Type": "X", "Properties": {"p": 2}}, "Q": queue("b.fifo")});
+        let found = changes(&deployment(old, ""), &deployment(new, ""));
+        assert_eq!(
+            found.iter().map(|it| it.impact).collect::<Vec<_>>(),
+            [Impact::Replace, Impact::Update]
+        );
+        assert!(found[0].impact.is_dangerous());
+    }
+
+    #[test]
+    fn a_retained_resource_is_orphaned_and_another_destroyed() {
+        let old = json!({
+            "Kept": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": "papers"}},
+            "Gone": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "q.fifo"}},
+        });
+        let found = changes(&deployment(old, ""), &Deployment::none());
+        assert_eq!(
+            found.iter().map(|it| it.impact).collect::<Vec<_>>(),
+            [Impact::Destroy, Impact::Orphan]
+        );
+    }
+
+    #[test]
+    fn everything_is_new_at_first() {
+        let found = changes(&Deployment::none(), &deployment(judge(), "a"));
+        assert_eq!(found[0].impact, Impact::Create);
+    }
+}

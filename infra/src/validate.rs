@@ -1,0 +1,343 @@
+//! Finds combinations of resources that AWS refuses, or accepts and then loses messages over.
+//!
+//! In: a template. Out: every violation with its fix, so that `synth` reports all of them together
+//! before any AWS call. Values out of range cannot get this far when they come through `constructs`;
+//! they are checked here again because a template can also be built from the resources themselves.
+
+use std::fmt;
+
+use crate::cloudformation::lambda::{EventSourceMapping, Function};
+use crate::cloudformation::sqs::Queue;
+use crate::cloudformation::{Expr, LogicalId, Properties, Template};
+
+/// A combination that must not be deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The resource.
+    pub resource: LogicalId,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}: {} (fix: {})",
+            self.resource, self.problem, self.fix
+        )
+    }
+}
+
+/// Every violation of a template, by resource.
+pub fn violations(template: &Template) -> Vec<Violation> {
+    let mut found: Vec<Violation> = template
+        .duplicates()
+        .iter()
+        .map(|id| {
+            violation(
+                id,
+                "two resources have this id",
+                "give one construct another id",
+            )
+        })
+        .collect();
+    for (id, resource) in template.resources() {
+        match &resource.properties {
+            Properties::Queue(queue) => found.extend(check_queue(template, id, queue)),
+            Properties::Function(function) => found.extend(check_function(id, function)),
+            Properties::EventSourceMapping(mapping) => {
+                found.extend(check_mapping(template, id, mapping));
+            }
+            _ => {}
+        }
+    }
+    found.extend(check_references(template));
+    found
+}
+
+fn violation(
+    resource: &LogicalId,
+    problem: impl Into<String>,
+    fix: impl Into<String>,
+) -> Violation {
+    Violation {
+        resource: resource.clone(),
+        problem: problem.into(),
+        fix: fix.into(),
+    }
+}
+
+fn check_queue(template: &Template, id: &LogicalId, queue: &Queue) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if queue.fifo_queue != queue.queue_name.ends_with(".fifo") {
+        let fix = "end the names of FIFO queues, and of no others, in `.fifo`";
+        found.push(violation(
+            id,
+            format!("`{}` does not fit its kind", queue.queue_name),
+            fix,
+        ));
+    }
+    let dead_letters = queue
+        .redrive_policy
+        .as_ref()
+        .and_then(|policy| target_queue(template, &policy.dead_letter_target_arn));
+    if let Some((dead_letter_id, dead_letters)) = dead_letters
+        && dead_letters.fifo_queue != queue.fifo_queue
+    {
+        let kind = if queue.fifo_queue { "FIFO" } else { "standard" };
+        let problem = format!("its dead-letter queue {dead_letter_id} is not {kind}, but it is");
+        found.push(violation(
+            id,
+            problem,
+            format!("make {dead_letter_id} a {kind} queue"),
+        ));
+    }
+    found
+}
+
+fn check_function(id: &LogicalId, function: &Function) -> Option<Violation> {
+    // Source: Lambda quotas, "Function timeout".
+    (function.timeout > 900).then(|| {
+        let problem = format!("a timeout of {} s is over Lambda's 900 s", function.timeout);
+        violation(
+            id,
+            problem,
+            "lower it, or hand the work to something that may run longer",
+        )
+    })
+}
+
+fn check_mapping(
+    template: &Template,
+    id: &LogicalId,
+    mapping: &EventSourceMapping,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Some((queue_id, queue)) = target_queue(template, &mapping.event_source_arn) else {
+        return found;
+    };
+    // Source of both: Lambda guide, "Creating and configuring an Amazon SQS event source mapping".
+    if queue.fifo_queue
+        && mapping
+            .maximum_batching_window_in_seconds
+            .is_some_and(|secs| secs > 0)
+    {
+        let fix = "leave the window out; gather messages with a schedule instead";
+        found.push(violation(
+            id,
+            format!("FIFO queue {queue_id} allows no batching window"),
+            fix,
+        ));
+    }
+    if queue.fifo_queue && mapping.batch_size > 10 {
+        let problem = format!(
+            "a batch of {} is over the 10 messages of a FIFO queue",
+            mapping.batch_size
+        );
+        found.push(violation(id, problem, "set the batch size to at most 10"));
+    }
+    if let Some(timeout) = consumer_timeout(template, mapping)
+        && queue.visibility_timeout < timeout * 6
+    {
+        let problem = format!(
+            "{queue_id} hides a message for {} s, less than six times its consumer's {timeout} s",
+            queue.visibility_timeout
+        );
+        let fix = format!(
+            "set the visibility timeout of {queue_id} to at least {}",
+            timeout * 6
+        );
+        found.push(violation(id, problem, fix));
+    }
+    found
+}
+
+fn consumer_timeout(template: &Template, mapping: &EventSourceMapping) -> Option<u32> {
+    let id = mapping.function_name.dependencies().first().copied()?;
+    match &template.resource(id)?.properties {
+        Properties::Function(function) => Some(function.timeout),
+        _ => None,
+    }
+}
+
+fn target_queue<'a>(template: &'a Template, arn: &Expr) -> Option<(String, &'a Queue)> {
+    let id = (*arn.dependencies().first()?).to_owned();
+    match &template.resource(&id)?.properties {
+        Properties::Queue(queue) => Some((id, queue)),
+        _ => None,
+    }
+}
+
+/// A reference to something that is not in the template is found here and not by CloudFormation.
+fn check_references(template: &Template) -> Vec<Violation> {
+    let Ok(json) = template.to_json() else {
+        return Vec::new();
+    };
+    let known: Vec<&str> = template
+        .resources()
+        .map(|(id, _)| id.as_str())
+        .chain(template.parameters().map(LogicalId::as_str))
+        .collect();
+    let resources = json["Resources"].as_object().into_iter().flatten();
+    resources
+        .flat_map(|(id, resource)| {
+            let mut names = Vec::new();
+            referenced(resource, &mut names);
+            names
+                .into_iter()
+                .map(move |name| (LogicalId::new(id), name))
+        })
+        .filter(|(_, name)| !name.starts_with("AWS::") && !known.contains(&name.as_str()))
+        .map(|(id, name)| {
+            violation(
+                &id,
+                format!("it refers to `{name}`, which does not exist"),
+                "add it, or correct the reference",
+            )
+        })
+        .collect()
+}
+
+fn referenced(value: &serde_json::Value, names: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            if let Some(name) = map.get("Ref").and_then(|name| name.as_str()) {
+                names.push(name.to_owned());
+            }
+            if let Some(name) = map.get("Fn::GetAtt").and_then(|parts| parts[0].as_str()) {
+                names.push(name.to_owned());
+            }
+            map.values().for_each(|value| referenced(value, names));
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| referenced(value, names));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::cloudformation::Resource;
+    use crate::cloudformation::lambda::{Code, Environment, LoggingConfig};
+    use crate::cloudformation::sqs::RedrivePolicy;
+
+    fn queue(name: &str, visibility_timeout: u32, dead_letters: Option<&str>) -> Queue {
+        Queue {
+            queue_name: name.to_owned(),
+            fifo_queue: name.ends_with(".fifo"),
+            deduplication_scope: None,
+            fifo_throughput_limit: None,
+            visibility_timeout,
+            message_retention_period: 60,
+            sqs_managed_sse_enabled: true,
+            redrive_policy: dead_letters.map(|id| RedrivePolicy {
+                dead_letter_target_arn: Expr::attribute(&LogicalId::new(id), "Arn"),
+                max_receive_count: 3,
+            }),
+        }
+    }
+
+    fn function(timeout: u32) -> Function {
+        Function {
+            function_name: "Judge".to_owned(),
+            description: String::new(),
+            runtime: "provided.al2023",
+            handler: "bootstrap",
+            architectures: vec!["arm64"],
+            code: Code {
+                s3_bucket: "b".into(),
+                s3_key: "k".into(),
+            },
+            role: "arn".into(),
+            timeout,
+            memory_size: 128,
+            environment: Environment {
+                variables: BTreeMap::new(),
+            },
+            logging_config: LoggingConfig {
+                log_group: "g".into(),
+            },
+            reserved_concurrent_executions: None,
+        }
+    }
+
+    fn template(
+        dead_letters: &str,
+        visibility: u32,
+        timeout: u32,
+        batch_size: u32,
+        window: Option<u32>,
+    ) -> Template {
+        let id = LogicalId::new;
+        let mut template = Template::new("test");
+        template.add(id("Dead"), Resource::new(queue(dead_letters, 30, None)));
+        template.add(
+            id("Queue"),
+            Resource::new(queue("q.fifo", visibility, Some("Dead"))),
+        );
+        template.add(id("Judge"), Resource::new(function(timeout)));
+        template.add(
+            id("Mapping"),
+            Resource::new(EventSourceMapping {
+                event_source_arn: Expr::attribute(&id("Queue"), "Arn"),
+                function_name: Expr::reference(&id("Judge")),
+                batch_size,
+                maximum_batching_window_in_seconds: window,
+                function_response_types: vec!["ReportBatchItemFailures"],
+                scaling_config: None,
+            }),
+        );
+        template
+    }
+
+    #[test]
+    fn a_sound_template_has_no_violation() {
+        assert_eq!(violations(&template("d.fifo", 360, 60, 10, None)), []);
+        assert_eq!(violations(&template("d.fifo", 5400, 900, 10, Some(0))), []);
+    }
+
+    #[test]
+    fn every_wrong_combination_is_reported_at_once_with_its_fix() {
+        let found = violations(&template("dead", 359, 901, 11, Some(30)));
+        let text = found
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn one_second_less_than_six_times_is_too_little() {
+        assert_eq!(violations(&template("d.fifo", 359, 60, 10, None)).len(), 1);
+    }
+
+    #[test]
+    fn a_reference_to_nothing_is_found() {
+        let mut template = Template::new("test");
+        template.add(
+            LogicalId::new("Queue"),
+            Resource::new(queue("q.fifo", 1, Some("Nowhere"))),
+        );
+        assert!(violations(&template)[0].problem.contains("`Nowhere`"));
+    }
+
+    #[test]
+    fn two_constructs_with_one_id_are_found() {
+        let mut template = Template::new("test");
+        for _ in 0..2 {
+            template.add(
+                LogicalId::new("Queue"),
+                Resource::new(queue("q.fifo", 1, None)),
+            );
+        }
+        assert!(violations(&template)[0].problem.contains("two resources"));
+    }
+}

@@ -1,0 +1,143 @@
+//! `trainium-agent check`: what this machine has, as JSON for `infra status` and `infra doctor`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use crate::launch::chain;
+use crate::options::Options;
+use crate::python::Interpreter;
+use crate::sandbox::{IsolationChoice, Parts, Sandbox};
+use crate::service::neuron_devices;
+
+/// What was found. A part that is missing has a reason beside it.
+#[derive(Debug, Serialize)]
+pub struct Found {
+    /// Programs can be run.
+    pub ready: bool,
+    /// The method in use, or `none`.
+    pub isolation: &'static str,
+    /// Each method: `null` where it works, else why it does not.
+    pub methods: Vec<MethodFound>,
+    /// The interpreter's path.
+    pub python: Option<PathBuf>,
+    /// Its version.
+    pub python_version: Option<String>,
+    /// Its torch's version.
+    pub torch: Option<String>,
+    /// Neuron devices.
+    pub neuron: Vec<PathBuf>,
+    /// User of the programs when the agent is root.
+    pub run_as: Option<String>,
+    /// What is missing and what to do about it.
+    pub problems: Vec<String>,
+}
+
+/// One method of isolation.
+#[derive(Debug, Serialize)]
+pub struct MethodFound {
+    /// `bubblewrap` or `landlock`.
+    pub name: &'static str,
+    /// It holds here.
+    pub works: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// Looks at this machine. Changes nothing that a running agent uses.
+pub async fn look(options: &Options) -> Found {
+    let mut found = Found {
+        ready: false,
+        isolation: "none",
+        methods: Vec::new(),
+        python: None,
+        python_version: None,
+        torch: None,
+        neuron: neuron_devices(),
+        run_as: None,
+        problems: Vec::new(),
+    };
+    if let Err(error) = options.checked_token() {
+        found.problems.push(chain(&error));
+    }
+    match Interpreter::probe(&options.python).await {
+        Err(error) => found.problems.push(chain(&error)),
+        Ok(interpreter) => look_closer(options, interpreter, &mut found),
+    }
+    found.ready = found.isolation != "none";
+    found
+}
+
+fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
+    found.python = Some(interpreter.executable.clone());
+    found.python_version = Some(interpreter.version.clone());
+    found.torch.clone_from(&interpreter.torch);
+    if let Some(reason) = &interpreter.torch_error {
+        let advice = crate::classify::no_torch_message(&interpreter.executable.to_string_lossy());
+        found
+            .problems
+            .push(format!("{advice} ({})", reason.escape_debug()));
+    }
+    let (parts, _folder) = match parts(options, interpreter) {
+        Ok(parts) => parts,
+        Err(problem) => return found.problems.push(problem),
+    };
+    found.run_as = parts.run_as.map(|_| options.run_as.clone());
+    let choices = [
+        ("bubblewrap", IsolationChoice::Bubblewrap),
+        ("landlock", IsolationChoice::Landlock),
+    ];
+    for (name, choice) in choices {
+        let refusal = Sandbox::find(choice, &parts).err();
+        let reason = refusal.and_then(|refusal| refusal.0.into_iter().next());
+        let allowed = options.isolation == IsolationChoice::Auto || options.isolation == choice;
+        if reason.is_none() && allowed && found.isolation == "none" {
+            found.isolation = name;
+        }
+        found.methods.push(MethodFound {
+            name,
+            works: reason.is_none(),
+            reason: reason.map(|(_, reason)| reason),
+        });
+    }
+    if found.isolation == "none" {
+        found.problems.push(
+            "no isolation works, so programs would be refused: install `bubblewrap`, or use a kernel with \
+             Landlock (5.13 or newer)"
+                .to_owned(),
+        );
+    }
+}
+
+/// The parts of a sandbox in a folder of its own, which goes when the second value does.
+fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir), String> {
+    let run_as = options.program_user().map_err(|error| chain(&error))?;
+    let python_path = options.loader_folder().map_err(|error| chain(&error))?;
+    let folder = if options.state_dir.is_dir() {
+        tempfile::Builder::new()
+            .prefix("check-")
+            .tempdir_in(&options.state_dir)
+    } else {
+        tempfile::tempdir()
+    };
+    let folder =
+        folder.map_err(|error| format!("cannot make a folder to try programs in: {error}"))?;
+    let state_dir = prepare(folder.path())
+        .map_err(|error| format!("cannot use {}: {error}", folder.path().display()))?;
+    let parts = Parts {
+        launcher: std::env::current_exe()
+            .map_err(|error| format!("cannot find this binary: {error}"))?,
+        interpreter,
+        python_path,
+        state_dir,
+        run_as,
+        neuron_devices: neuron_devices(),
+        slots: options.slots.into(),
+    };
+    Ok((parts, folder))
+}
+
+fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
+    crate::service::prepare_state(folder)
+}

@@ -1,0 +1,219 @@
+//! The HTTP API: `GET /health`, `POST /execute`, `POST /execute_batch`.
+//!
+//! For people and for a tester that calls the agent instead of using the queue. Results are answered;
+//! they are written to S3 as well only for programs whose `s3_code_key` is given (and whose paper is
+//! known). `success` of a batch says that the batch was carried out; how its programs fared is in
+//! `successful`, `failed` and `results`. With a token every request needs `Authorization: Bearer`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use annapurna_contract::{CodeTestingMessage, PaperId, TestResult};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+
+use crate::executor::{ExecuteError, Executor, Job, MAX_CODE, Origin};
+use crate::launch::chain;
+use crate::runner::RunError;
+use crate::worker::{BatchError, MAX_BATCH, check_batch, check_timeout};
+
+/// Ten programs, escaped.
+const MAX_BODY: usize = 2 * MAX_BATCH * MAX_CODE as usize;
+/// The limit of `POST /execute` without one, seconds.
+const DEFAULT_TIMEOUT: u32 = 600;
+
+/// `POST /execute`.
+#[derive(Debug, Deserialize)]
+struct ExecuteRequest {
+    #[serde(default)]
+    paper_id: Option<PaperId>,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    s3_code_key: String,
+    #[serde(default)]
+    code_sha256: String,
+    #[serde(default = "default_timeout")]
+    timeout: u32,
+}
+
+fn default_timeout() -> u32 {
+    DEFAULT_TIMEOUT
+}
+
+/// The answer of `POST /execute_batch`.
+#[derive(Debug, Serialize)]
+struct BatchAnswer {
+    success: bool,
+    batch_size: usize,
+    successful: usize,
+    failed: usize,
+    results: Map<String, Value>,
+}
+
+/// A request that has no result.
+enum Refusal {
+    Request(BatchError),
+    Body(JsonRejection),
+    Failed(ExecuteError),
+    Lost(String),
+}
+
+impl From<BatchError> for Refusal {
+    fn from(error: BatchError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Body(rejection)
+    }
+}
+
+impl From<ExecuteError> for Refusal {
+    fn from(error: ExecuteError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, error) = match self {
+            Self::Request(error) => (StatusCode::BAD_REQUEST, chain(&error)),
+            Self::Body(rejection) => (rejection.status(), rejection.body_text()),
+            Self::Failed(ExecuteError::Run(RunError::Interrupted)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the agent is stopping".to_owned(),
+            ),
+            Self::Failed(error) => (StatusCode::BAD_GATEWAY, chain(&error)),
+            Self::Lost(error) => (StatusCode::INTERNAL_SERVER_ERROR, error),
+        };
+        (status, Json(json!({"success": false, "error": error}))).into_response()
+    }
+}
+
+/// The API. `token` is what a request must bear.
+pub fn router(executor: Arc<Executor>, token: Option<&str>) -> Router {
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/execute", post(execute))
+        .route("/execute_batch", post(execute_batch))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(executor);
+    match token {
+        None => router,
+        Some(token) => router.layer(middleware::from_fn_with_state(digest(token), authorize)),
+    }
+}
+
+type TokenDigest = [u8; 32];
+
+/// Comparing digests takes the same time wherever two tokens differ.
+fn digest(token: &str) -> TokenDigest {
+    Sha256::digest(token).into()
+}
+
+async fn authorize(State(expected): State<TokenDigest>, request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    if given.is_some_and(|token| digest(token) == expected) {
+        return next.run(request).await;
+    }
+    let error = json!({"success": false, "error": "a bearer token is needed"});
+    (StatusCode::UNAUTHORIZED, Json(error)).into_response()
+}
+
+async fn health(State(executor): State<Arc<Executor>>) -> Json<Value> {
+    let machine = &executor.machine;
+    let (status, isolation, reason) = match &executor.sandbox {
+        Ok(sandbox) => ("healthy", sandbox.method().name(), None),
+        Err(refusal) => ("refusing", "none", Some(refusal.to_string())),
+    };
+    Json(json!({
+        "status": status,
+        "isolation": isolation,
+        "reason": reason,
+        "python": machine.python,
+        "torch": machine.torch,
+        "neuron": machine.neuron,
+        "busy": executor.slots.busy(),
+        "slots": executor.slots.total(),
+    }))
+}
+
+async fn execute(
+    State(executor): State<Arc<Executor>>,
+    body: Result<Json<ExecuteRequest>, JsonRejection>,
+) -> Result<Json<TestResult>, Refusal> {
+    let Json(request) = body?;
+    check_timeout(request.timeout)?;
+    let job = Job {
+        paper_id: request.paper_id,
+        batch_id: String::new(),
+        code: request.code,
+        s3_code_key: request.s3_code_key,
+        code_sha256: request.code_sha256,
+        timeout: std::time::Duration::from_secs(request.timeout.into()),
+        origin: Origin::Http,
+    };
+    Ok(Json(executor.execute(&job).await?))
+}
+
+async fn execute_batch(
+    State(executor): State<Arc<Executor>>,
+    body: Result<Json<CodeTestingMessage>, JsonRejection>,
+) -> Result<Json<BatchAnswer>, Refusal> {
+    let Json(message) = body?;
+    check_batch(&message)?;
+    check_each_once(&message)?;
+    let batch_size = message.batch.len();
+    let mut running = JoinSet::new();
+    for program in message.batch {
+        let job = Job::of_batch(program, &message.batch_id, message.timeout, Origin::Http);
+        let executor = Arc::clone(&executor);
+        running.spawn(async move { executor.execute(&job).await });
+    }
+    let mut results = Map::new();
+    let mut successful = 0;
+    while let Some(joined) = running.join_next().await {
+        let result = joined.map_err(|error| Refusal::Lost(error.to_string()))??;
+        successful += usize::from(result.success);
+        if let Some(paper) = &result.paper_id {
+            let value = serde_json::to_value(&result).map_err(ExecuteError::from)?;
+            results.insert(paper.to_string(), value);
+        }
+    }
+    Ok(Json(BatchAnswer {
+        success: true,
+        batch_size,
+        successful,
+        failed: batch_size - successful,
+        results,
+    }))
+}
+
+/// The answer has one result a paper.
+fn check_each_once(message: &CodeTestingMessage) -> Result<(), BatchError> {
+    let mut seen = BTreeSet::new();
+    match message
+        .batch
+        .iter()
+        .find(|program| !seen.insert(&program.paper_id))
+    {
+        Some(program) => Err(BatchError::Twice(program.paper_id.clone())),
+        None => Ok(()),
+    }
+}

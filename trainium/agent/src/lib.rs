@@ -1,0 +1,29 @@
+//! The agent: pulls batches of generated programs, runs each in a sandbox, writes what they did to S3.
+//!
+//! In: messages of `code-testing.fifo` (and the same batches over HTTP), programs and data sets from
+//! S3. Out: `{paper_id}/outputs/…` in the outputs bucket, the result last, because its arrival is what
+//! tells the collector that a test has finished. The agent never touches the index and keeps nothing
+//! between runs but a cache of data sets. A program sees no network, no credentials and no other
+//! program; see [`sandbox`].
+
+pub mod capture;
+pub mod check;
+pub mod classify;
+pub mod datasets;
+pub mod executor;
+pub mod http;
+pub mod launch;
+pub mod metrics;
+pub mod options;
+pub mod plots;
+pub mod processes;
+pub mod python;
+pub mod queue;
+pub mod run_dir;
+pub mod runner;
+pub mod sandbox;
+pub mod service;
+pub mod shutdown;
+pub mod slots;
+pub mod store;
+pub mod worker;

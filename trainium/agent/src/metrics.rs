@@ -1,0 +1,164 @@
+//! Reads the numbers a program reports: lines `METRICS: {"training_loss": 0.02}` on its output.
+//!
+//! The text is the program's and hostile. Whatever is no JSON object, or too much, is counted and left
+//! out; nothing here fails. Python writes `NaN` and `Infinity`, which JSON does not know: they become
+//! `null`.
+
+use serde_json::{Map, Value};
+
+/// How a line of numbers begins.
+const MARKER: &str = "METRICS:";
+/// Longest line that is read, bytes.
+const MAX_LINE: usize = 64 * 1024;
+/// Most lines that are read.
+const MAX_LINES: usize = 10_000;
+/// Most names after merging.
+const MAX_NAMES: usize = 256;
+/// Longest name, bytes.
+const MAX_NAME: usize = 256;
+/// Longest JSON after merging, bytes. The index refuses documents far larger.
+const MAX_TOTAL: usize = 256 * 1024;
+
+/// What a program reported.
+#[derive(Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Names and values; a later line replaces what an earlier one said.
+    pub values: Map<String, Value>,
+    /// Lines or names that could not be taken.
+    pub ignored: usize,
+}
+
+impl Metrics {
+    /// Reads a program's standard output.
+    pub fn parse(stdout: &[u8]) -> Self {
+        let mut metrics = Self::default();
+        let mut total = 0;
+        let text = String::from_utf8_lossy(stdout);
+        let reports = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(MARKER));
+        for (count, report) in reports.enumerate() {
+            match parse_report(report).filter(|_| count < MAX_LINES) {
+                Some(values) => metrics.merge(values, &mut total),
+                None => metrics.ignored += 1,
+            }
+        }
+        metrics
+    }
+
+    /// `total` is the size of everything kept, in bytes of JSON.
+    fn merge(&mut self, values: Map<String, Value>, total: &mut usize) {
+        for (name, value) in values {
+            let size = name.len() + value.to_string().len() + 4;
+            let replaced = self
+                .values
+                .get(&name)
+                .map_or(0, |old| name.len() + old.to_string().len() + 4);
+            let is_new = replaced == 0;
+            let too_much = name.len() > MAX_NAME
+                || *total - replaced + size > MAX_TOTAL
+                || (is_new && self.values.len() >= MAX_NAMES);
+            if too_much {
+                self.ignored += 1;
+                continue;
+            }
+            *total = *total - replaced + size;
+            self.values.insert(name, value);
+        }
+    }
+}
+
+fn parse_report(report: &str) -> Option<Map<String, Value>> {
+    if report.len() > MAX_LINE {
+        return None;
+    }
+    match serde_json::from_str(&without_nan(report)) {
+        Ok(Value::Object(values)) => Some(values),
+        _ => None,
+    }
+}
+
+/// Replaces Python's `NaN`, `Infinity` and `-Infinity` outside strings by `null`.
+fn without_nan(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    let mut rest = json;
+    let mut in_string = false;
+    while let Some(character) = rest.chars().next() {
+        let token = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|token| !in_string && rest.starts_with(token));
+        let taken = match (token, character) {
+            (Some(token), _) => {
+                clean.push_str("null");
+                token.len()
+            }
+            (None, '\\') if in_string => {
+                let escaped = rest.chars().nth(1).map_or(0, char::len_utf8);
+                clean.push_str(&rest[..1 + escaped]);
+                1 + escaped
+            }
+            (None, _) => {
+                in_string ^= character == '"';
+                clean.push(character);
+                character.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(text: &str) -> (Value, usize) {
+        let metrics = Metrics::parse(text.as_bytes());
+        (Value::Object(metrics.values), metrics.ignored)
+    }
+
+    #[test]
+    fn a_later_line_replaces_what_an_earlier_one_said() {
+        let output = "hello\nMETRICS: {\"loss\": 2, \"epoch\": 1}\n  METRICS: {\"loss\": 0.5}\n";
+        assert_eq!(parse(output), (json!({"loss": 0.5, "epoch": 1}), 0));
+    }
+
+    #[test]
+    fn pythons_nan_and_infinity_become_null_outside_strings() {
+        let output = r#"METRICS: {"a": NaN, "b": [-Infinity, Infinity], "NaN \" NaN": "NaN"}"#;
+        let expected = json!({"a": null, "b": [null, null], "NaN \" NaN": "NaN"});
+        assert_eq!(parse(output), (expected, 0));
+    }
+
+    #[test]
+    fn garbage_is_counted_and_left_out() {
+        let output = "METRICS: \nMETRICS: [1]\nMETRICS: {'a': 1}\nMETRICS: {\"a\": 1e999}\n\
+                      METRICS: {\"a\\\nMETRICS:{\"é\":{\"nested\":[1]}}\nMETRICSX: {}";
+        assert_eq!(parse(output), (json!({"é": {"nested": [1]}}), 5));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_matter() {
+        let metrics = Metrics::parse(b"\xff\xfe\nMETRICS: {\"a\": 1}\n\xc3");
+        assert_eq!(metrics.values.len(), 1);
+    }
+
+    #[test]
+    fn names_and_size_are_limited() {
+        let many: String = (0..300)
+            .map(|n| format!("METRICS: {{\"m{n}\": {n}}}\n"))
+            .collect();
+        let metrics = Metrics::parse(many.as_bytes());
+        assert_eq!((metrics.values.len(), metrics.ignored), (MAX_NAMES, 44));
+
+        let big = "x".repeat(60_000);
+        let output: String = (0..10)
+            .map(|n| format!("METRICS: {{\"m{n}\": \"{big}\"}}\n"))
+            .collect();
+        assert_eq!(Metrics::parse(output.as_bytes()).values.len(), 4);
+        let deep = format!("METRICS: {{\"a\": {}", "[".repeat(50_000));
+        assert_eq!(Metrics::parse(deep.as_bytes()).ignored, 1);
+    }
+}

@@ -1,0 +1,278 @@
+//! The agent's command line and environment, as written and as checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::launch::Launch;
+use crate::run_dir::RunAs;
+use crate::runner::Limits;
+use crate::sandbox::IsolationChoice;
+
+const EXAMPLES: &str = "\
+Examples:
+  trainium-agent check --python /usr/bin/python3
+      What isolation, Python, torch and Neuron devices this machine has, as JSON
+  TESTING_QUEUE_URL=https://sqs.us-east-1.amazonaws.com/111122223333/code-testing.fifo \\
+  CODE_BUCKET=papers-code-artifacts OUTPUTS_BUCKET=papers-test-outputs \\
+  DATASETS_BUCKET=datasets-for-all-papers trainium-agent --state-dir /var/lib/annapurna
+      Pull batches and run them
+  curl -s localhost:8765/health
+      Ask a running agent
+  curl -s localhost:8765/execute -H 'content-type: application/json' -d '{\"code\": \"print(1)\"}'
+      Run one program and see its result
+
+Environment: TESTING_QUEUE_URL, CODE_BUCKET, OUTPUTS_BUCKET and DATASETS_BUCKET must be set to pull
+batches. AWS credentials, region and endpoint are found as by every AWS SDK.";
+
+/// Run generated programs in a sandbox and report what they did
+#[derive(Debug, clap::Parser)]
+#[command(name = "trainium-agent", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; without one, pull batches until SIGTERM.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What else the binary does.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Print as JSON what isolation, Python, torch and Neuron devices were found
+    Check,
+    /// Stand between the agent and a program; for the agent itself
+    #[command(hide = true)]
+    Launch {
+        /// Which part.
+        #[command(subcommand)]
+        part: Launch,
+    },
+}
+
+/// The settings as written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Interpreter of the programs
+    #[arg(long, env = "AGENT_PYTHON", default_value = "python3", global = true)]
+    pub python: String,
+    /// Folder with dataset_loader.py [default: `python` beside this binary]
+    #[arg(long, env = "AGENT_PYTHONPATH", global = true)]
+    pub python_path: Option<PathBuf>,
+    /// Folder of the agent: running programs, data sets
+    #[arg(
+        long,
+        env = "AGENT_STATE_DIR",
+        default_value = "/var/lib/annapurna",
+        global = true
+    )]
+    pub state_dir: PathBuf,
+    /// Address of the HTTP API
+    #[arg(
+        long,
+        env = "AGENT_LISTEN",
+        default_value = "127.0.0.1:8765",
+        global = true
+    )]
+    pub listen: SocketAddr,
+    /// Bearer token of the HTTP API; needed on an address that is not loopback
+    #[arg(long, env = "AGENT_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+    /// Programs at a time, one a NeuronCore
+    #[arg(long, env = "AGENT_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
+    pub slots: u16,
+    /// Memory of a program, MiB [default: 70 % of the machine's, divided by the slots]
+    #[arg(long, env = "AGENT_MEMORY_MIB", value_parser = clap::value_parser!(u64).range(64..), global = true)]
+    pub memory_mib: Option<u64>,
+    /// Output of a program on each of its two streams, MiB
+    #[arg(long, env = "AGENT_OUTPUT_MIB", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=256), global = true)]
+    pub output_mib: u64,
+    /// Files of a program, MiB
+    #[arg(long, env = "AGENT_DISK_MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    pub disk_mib: u64,
+    /// Processes and threads of a program
+    #[arg(long, env = "AGENT_PROCESSES", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(16..), global = true)]
+    pub processes: u64,
+    /// EC2 instance type, for the results
+    #[arg(
+        long,
+        env = "AGENT_INSTANCE_TYPE",
+        default_value = "local",
+        global = true
+    )]
+    pub instance_type: String,
+    /// How programs are confined; without a method that works, none is run
+    #[arg(
+        long,
+        env = "AGENT_ISOLATION",
+        value_enum,
+        default_value = "auto",
+        global = true
+    )]
+    pub isolation: IsolationChoice,
+    /// User of the programs when the agent is root
+    #[arg(long, env = "AGENT_RUN_AS", default_value = "nobody", global = true)]
+    pub run_as: String,
+}
+
+/// Settings that do not fit together or this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// Anyone could run programs here.
+    #[error("listening on {0}, which is not loopback, needs a token: set AGENT_TOKEN")]
+    TokenNeeded(SocketAddr),
+    /// An empty token is no secret.
+    #[error("AGENT_TOKEN is set but empty; give it 16 characters or more, or unset it")]
+    WeakToken,
+    /// No such user.
+    #[error(
+        "there is no user called `{0}` for the programs: set AGENT_RUN_AS to one that is not root"
+    )]
+    NoSuchUser(String),
+    /// Not that one.
+    #[error("programs must not run as root: set AGENT_RUN_AS to another user, got `{0}`")]
+    Root(String),
+    /// The loader is not where it should be.
+    #[error("there is no dataset_loader.py in {}: set AGENT_PYTHONPATH to its folder", .0.display())]
+    NoLoader(PathBuf),
+    /// The kernel does not say where this binary is.
+    #[error("cannot find this binary")]
+    Binary(#[source] std::io::Error),
+}
+
+impl Options {
+    /// The token, when the address and the token fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::TokenNeeded`] and [`OptionsError::WeakToken`].
+    pub fn checked_token(&self) -> Result<Option<&str>, OptionsError> {
+        match self.token.as_deref() {
+            None if self.listen.ip().is_loopback() => Ok(None),
+            None => Err(OptionsError::TokenNeeded(self.listen)),
+            Some(token) if token.trim().len() < 16 => Err(OptionsError::WeakToken),
+            Some(token) => Ok(Some(token)),
+        }
+    }
+
+    /// The user to become; `None` when the agent is not root and cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::NoSuchUser`] and [`OptionsError::Root`].
+    pub fn program_user(&self) -> Result<Option<RunAs>, OptionsError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(None);
+        }
+        let user = nix::unistd::User::from_name(&self.run_as)
+            .ok()
+            .flatten()
+            .ok_or_else(|| OptionsError::NoSuchUser(self.run_as.clone()))?;
+        if user.uid.is_root() || user.gid.as_raw() == 0 {
+            return Err(OptionsError::Root(self.run_as.clone()));
+        }
+        Ok(Some(RunAs {
+            user: user.uid.as_raw(),
+            group: user.gid.as_raw(),
+        }))
+    }
+
+    /// The folder with `dataset_loader.py`.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::NoLoader`] when it is not there.
+    pub fn loader_folder(&self) -> Result<PathBuf, OptionsError> {
+        let folder = match &self.python_path {
+            Some(folder) => folder.clone(),
+            None => {
+                let binary = std::env::current_exe().map_err(OptionsError::Binary)?;
+                binary.with_file_name("python")
+            }
+        };
+        match folder.canonicalize() {
+            Ok(found) if found.join("dataset_loader.py").is_file() => Ok(found),
+            _ => Err(OptionsError::NoLoader(folder)),
+        }
+    }
+
+    /// Limits of every program; the time is each batch's own.
+    pub fn limits(&self) -> Limits {
+        let mib = 1024 * 1024;
+        let share = total_memory_bytes() / 10 * 7 / u64::from(self.slots);
+        Limits {
+            timeout: std::time::Duration::ZERO,
+            memory_bytes: self.memory_mib.map_or(share, |memory| memory * mib),
+            output_bytes: self.output_mib * mib,
+            disk_bytes: self.disk_mib * mib,
+            processes: self.processes,
+        }
+    }
+}
+
+/// `MemTotal`; 4 GiB where the kernel does not say.
+fn total_memory_bytes() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    info.lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .map_or(4 << 30, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Options {
+        let name = std::iter::once(&"trainium-agent");
+        Cli::try_parse_from(name.chain(arguments)).unwrap().options
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_open_address_needs_a_token() {
+        let open = ["--listen", "0.0.0.0:8765"];
+        let error = options(&open).checked_token().unwrap_err();
+        assert!(error.to_string().contains("set AGENT_TOKEN"));
+        let with_token = [&open[..], &["--token", "0123456789abcdef"]].concat();
+        assert!(options(&with_token).checked_token().is_ok());
+        assert!(options(&["--token", ""]).checked_token().is_err());
+        assert_eq!(options(&[]).checked_token().unwrap(), None);
+    }
+
+    #[test]
+    fn root_is_no_user_for_programs() {
+        let chosen = options(&["--run-as", "root"]).program_user();
+        if nix::unistd::geteuid().is_root() {
+            assert!(matches!(chosen, Err(OptionsError::Root(_))));
+        } else {
+            assert!(matches!(chosen, Ok(None)));
+        }
+    }
+
+    #[test]
+    fn options_may_follow_the_command() {
+        let cli = Cli::try_parse_from(["trainium-agent", "check", "--python", "/x"]).unwrap();
+        assert_eq!(cli.options.python, "/x");
+    }
+
+    #[test]
+    fn the_launchers_arguments_are_taken_as_they_are() {
+        let words = "trainium-agent launch supervise -- bwrap --ro-bind / / -- /a launch confine --spec {} -- p -u";
+        let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+        let Some(Command::Launch {
+            part: Launch::Supervise { command },
+        }) = cli.command
+        else {
+            panic!("it is the supervisor");
+        };
+        assert_eq!(command.join(" "), words.split_once("-- ").unwrap().1);
+    }
+}

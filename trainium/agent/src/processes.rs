@@ -1,0 +1,143 @@
+//! What the kernel says about the processes below one process, and how all of them are ended.
+//!
+//! A program may fork, leave its group and its session; it cannot leave its tree, because the
+//! supervisor at its root adopts orphans (see [`crate::launch`]).
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+/// Memory and number of a tree's processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Sum of the resident memory of all processes, bytes. Shared pages count once a process.
+    pub resident_bytes: u64,
+    /// Processes; threads do not count.
+    pub processes: u64,
+}
+
+struct Process {
+    parent: i32,
+    resident_pages: u64,
+}
+
+/// What the processes below `root` use, without `root` itself.
+pub fn usage_below(root: i32) -> Usage {
+    let processes = all();
+    let page = sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .unwrap_or(4096);
+    let page = u64::try_from(page).unwrap_or(4096);
+    let below = descendants(&processes, root);
+    let pages: u64 = below
+        .iter()
+        .filter_map(|pid| processes.get(pid))
+        .map(|process| process.resident_pages)
+        .sum();
+    Usage {
+        resident_bytes: pages * page,
+        processes: below.len() as u64,
+    }
+}
+
+/// Kills every process below `root`, not `root` itself. Says how many there were.
+pub fn kill_below(root: i32) -> usize {
+    let below = descendants(&all(), root);
+    for pid in &below {
+        // One that has ended meanwhile is what we want.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    below.len()
+}
+
+/// Processes and threads of the user this process runs as.
+pub fn tasks_of_this_user() -> u64 {
+    let me = nix::unistd::geteuid().as_raw();
+    pids()
+        .filter(|pid| fs::metadata(format!("/proc/{pid}")).is_ok_and(|entry| entry.uid() == me))
+        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
+        .map(|tasks| tasks.count() as u64)
+        .sum()
+}
+
+fn descendants(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (pid, process) in processes {
+        children.entry(process.parent).or_default().push(*pid);
+    }
+    let mut found = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        // Removing keeps this finite even if a pid was reused while we were reading.
+        for child in children.remove(&pid).unwrap_or_default() {
+            found.push(child);
+            next.push(child);
+        }
+    }
+    found
+}
+
+fn all() -> HashMap<i32, Process> {
+    pids()
+        .filter_map(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            Some((pid, parse_stat(&stat)?))
+        })
+        .collect()
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Fields 4 (parent) and 24 (resident pages); the name before them may hold anything. Source: proc(5).
+fn parse_stat(stat: &str) -> Option<Process> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    Some(Process {
+        parent: fields.nth(1)?.parse().ok()?,
+        resident_pages: fields.nth(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_be_called_anything() {
+        let fields: Vec<String> = (5..=52).map(|field| field.to_string()).collect();
+        let stat = format!("7 (a) b (c) S 3 {}", fields.join(" "));
+        let process = parse_stat(&stat).unwrap();
+        assert_eq!((process.parent, process.resident_pages), (3, 24));
+        assert!(parse_stat("7 (a").is_none());
+    }
+
+    #[test]
+    fn grandchildren_are_counted_and_killed() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & sleep 60 & wait"])
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        for _ in 0..200 {
+            if usage_below(pid).processes == 2 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(usage_below(pid).processes, 2);
+        assert!(usage_below(pid).resident_bytes > 0);
+        assert_eq!(kill_below(pid), 2);
+        child.wait().unwrap();
+        assert_eq!(usage_below(pid), Usage::default());
+    }
+}

@@ -1,0 +1,388 @@
+//! Runs one program to its end, or to the first limit it meets, and measures it.
+//!
+//! In: Python source and limits. Out: how it ended, what it printed, its time and memory, and its folder,
+//! which lives until the plots are read. Blocking: the thread that starts the supervisor also waits for
+//! it. What the end means is [`crate::classify`]'s business.
+
+use std::fs;
+use std::io;
+use std::process::{Child, ChildStdin, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::capture::Capture;
+use crate::processes;
+use crate::run_dir::RunDir;
+use crate::sandbox::{PROGRAM_FILE, Sandbox, random_hex};
+use crate::shutdown::Shutdown;
+
+/// How often the end is looked for.
+const POLL: Duration = Duration::from_millis(20);
+/// How often memory and processes are measured.
+const MEASURE: Duration = Duration::from_millis(100);
+/// How often the disk is measured, which reads every folder.
+const MEASURE_DISK: Duration = Duration::from_secs(1);
+/// Longest wait for a killed run to be gone.
+const KILL_WAIT: Duration = Duration::from_secs(15);
+/// Longest wait for the pipes of a run that is gone.
+const PIPE_WAIT: Duration = Duration::from_secs(5);
+
+/// What a program may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall-clock time.
+    pub timeout: Duration,
+    /// Resident memory of all its processes, bytes.
+    pub memory_bytes: u64,
+    /// Each of standard output and error, bytes.
+    pub output_bytes: u64,
+    /// Files in its folder and `/tmp`, bytes.
+    pub disk_bytes: u64,
+    /// Processes at a time; threads count at the kernel's limit.
+    pub processes: u64,
+}
+
+/// One program to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Python source.
+    pub code: &'a [u8],
+    /// The NeuronCore.
+    pub slot: usize,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// The limit that ended a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitHit {
+    /// Wall-clock time.
+    Time,
+    /// Resident memory.
+    Memory,
+    /// Output on one stream.
+    Output,
+    /// Files.
+    Disk,
+    /// Processes.
+    Processes,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By this signal. A program that exits with 128 and a signal's number looks the same.
+    Signalled(i32),
+    /// By the agent, for this limit.
+    Limit(LimitHit),
+    /// Before it began: the sandbox could not be made.
+    Sandbox(String),
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct Run {
+    /// How.
+    pub end: End,
+    /// Standard output, cut at the limit.
+    pub stdout: Vec<u8>,
+    /// Standard error, cut at the limit.
+    pub stderr: Vec<u8>,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// When it had ended.
+    pub finished_at: DateTime<Utc>,
+    /// Wall-clock time between the two.
+    pub duration: Duration,
+    /// Highest resident memory that was measured, bytes.
+    pub peak_memory_bytes: u64,
+    /// What it wrote.
+    pub dir: RunDir,
+}
+
+/// Why there is no run. None of these is the program's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Interrupted,
+    /// The run's folder could not be made.
+    #[error("cannot prepare a folder for the run")]
+    Prepare(#[source] io::Error),
+    /// The launcher could not be started.
+    #[error("cannot start the launcher")]
+    Start(#[source] io::Error),
+    /// A killed run did not go away.
+    #[error("a run could not be ended within {} s", KILL_WAIT.as_secs())]
+    Stuck,
+}
+
+/// Runs programs in one kind of sandbox.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    sandbox: Sandbox,
+}
+
+impl Runner {
+    /// Runs in this sandbox.
+    pub fn new(sandbox: Sandbox) -> Self {
+        Self { sandbox }
+    }
+
+    /// The sandbox.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Runs one program. Blocks until it and everything it started is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: nothing about the program is known, and the run may be repeated.
+    pub fn run(&self, request: &Request<'_>, shutdown: &Shutdown) -> Result<Run, RunError> {
+        let parts = self.sandbox.parts();
+        let dir = RunDir::create(&parts.runs(), parts.run_as).map_err(RunError::Prepare)?;
+        fs::write(dir.work().join(PROGRAM_FILE), request.code).map_err(RunError::Prepare)?;
+        let mark = random_hex(16).map_err(RunError::Prepare)?;
+        let started_at = Utc::now();
+        let started = Instant::now();
+        let mut running = Running::start(&self.sandbox, &dir, &mark, request)?;
+        let watched = running.watch(&dir, &request.limits, started, shutdown);
+        let duration = started.elapsed();
+        let finished_at = Utc::now();
+        let (stdout, stderr) = running.into_output();
+        let (stop, peak_memory_bytes) = watched?;
+        let (marked, stdout) = strip_mark(stdout, &mark);
+        let end = match stop {
+            Stop::Limit(hit) => End::Limit(hit),
+            Stop::Ended(_) if !marked => End::Sandbox(refusal(&stderr)),
+            Stop::Ended(status) => end_of(status),
+        };
+        Ok(Run {
+            end,
+            stdout,
+            stderr,
+            started_at,
+            finished_at,
+            duration,
+            peak_memory_bytes,
+            dir,
+        })
+    }
+}
+
+enum Stop {
+    Ended(ExitStatus),
+    Limit(LimitHit),
+}
+
+struct Running {
+    child: Child,
+    /// Open as long as the run may go on.
+    lifeline: Option<ChildStdin>,
+    stdout: Option<Capture>,
+    stderr: Option<Capture>,
+    pid: i32,
+}
+
+impl Running {
+    fn start(
+        sandbox: &Sandbox,
+        dir: &RunDir,
+        mark: &str,
+        request: &Request<'_>,
+    ) -> Result<Self, RunError> {
+        let mut child = sandbox
+            .command(dir, mark, request)
+            .spawn()
+            .map_err(RunError::Start)?;
+        let limit = usize::try_from(request.limits.output_bytes).unwrap_or(usize::MAX);
+        let capture = |stream| Capture::start(stream, limit.saturating_add(2 * (mark.len() + 1)));
+        Ok(Self {
+            pid: i32::try_from(child.id()).unwrap_or_default(),
+            lifeline: child.stdin.take(),
+            stdout: child.stdout.take().map(capture),
+            stderr: child
+                .stderr
+                .take()
+                .map(|stream| Capture::start(stream, limit)),
+            child,
+        })
+    }
+
+    /// Waits for the end and enforces the limits. The run is gone afterwards, whatever is returned.
+    fn watch(
+        &mut self,
+        dir: &RunDir,
+        limits: &Limits,
+        started: Instant,
+        shutdown: &Shutdown,
+    ) -> Result<(Stop, u64), RunError> {
+        let mut peak = 0;
+        let mut next_measure = started;
+        let mut next_disk = started + MEASURE_DISK;
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(RunError::Start)? {
+                // A stop of the whole machine may have reached the program before us.
+                return if shutdown.is_requested() {
+                    Err(RunError::Interrupted)
+                } else {
+                    Ok((self.ended(status, dir, limits), peak))
+                };
+            }
+            let now = Instant::now();
+            let mut hit = self.cheap_limit(limits, started);
+            if hit.is_none() && now >= next_measure {
+                next_measure = now + MEASURE;
+                hit = self.measured_limit(limits, &mut peak);
+            }
+            if hit.is_none() && now >= next_disk {
+                hit = dir.is_over(limits.disk_bytes).then_some(LimitHit::Disk);
+                // Measuring a large tree must not become the run's main work.
+                next_disk = Instant::now() + MEASURE_DISK + now.elapsed() * 4;
+            }
+            if let Some(hit) = hit {
+                self.end()?;
+                return Ok((Stop::Limit(hit), peak));
+            }
+            if shutdown.is_requested() {
+                self.end()?;
+                return Err(RunError::Interrupted);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// A program may pass a limit and end between two looks.
+    fn ended(&mut self, status: ExitStatus, dir: &RunDir, limits: &Limits) -> Stop {
+        self.wait_for_pipes();
+        if self.overflowed() {
+            Stop::Limit(LimitHit::Output)
+        } else if dir.is_over(limits.disk_bytes) {
+            Stop::Limit(LimitHit::Disk)
+        } else {
+            Stop::Ended(status)
+        }
+    }
+
+    fn cheap_limit(&self, limits: &Limits, started: Instant) -> Option<LimitHit> {
+        if self.overflowed() {
+            Some(LimitHit::Output)
+        } else if started.elapsed() >= limits.timeout {
+            Some(LimitHit::Time)
+        } else {
+            None
+        }
+    }
+
+    fn measured_limit(&self, limits: &Limits, peak: &mut u64) -> Option<LimitHit> {
+        let usage = processes::usage_below(self.pid);
+        *peak = usage.resident_bytes.max(*peak);
+        if usage.resident_bytes > limits.memory_bytes {
+            Some(LimitHit::Memory)
+        } else if usage.processes > limits.processes {
+            Some(LimitHit::Processes)
+        } else {
+            None
+        }
+    }
+
+    fn overflowed(&self) -> bool {
+        [&self.stdout, &self.stderr]
+            .into_iter()
+            .flatten()
+            .any(Capture::overflowed)
+    }
+
+    /// Asks the supervisor to end the run, and ends it from here when it does not.
+    fn end(&mut self) -> Result<(), RunError> {
+        drop(self.lifeline.take());
+        let deadline = Instant::now() + KILL_WAIT;
+        while Instant::now() < deadline {
+            if self.child.try_wait().map_err(RunError::Start)?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(POLL);
+        }
+        processes::kill_below(self.pid);
+        let _ = self.child.kill();
+        thread::sleep(POLL);
+        match self.child.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(RunError::Stuck),
+        }
+    }
+
+    fn wait_for_pipes(&self) {
+        let deadline = Instant::now() + PIPE_WAIT;
+        let open = || {
+            [&self.stdout, &self.stderr]
+                .into_iter()
+                .flatten()
+                .any(|capture| !capture.is_finished())
+        };
+        while open() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn into_output(self) -> (Vec<u8>, Vec<u8>) {
+        self.wait_for_pipes();
+        let bytes = |capture: Option<Capture>| capture.map(Capture::into_bytes).unwrap_or_default();
+        (bytes(self.stdout), bytes(self.stderr))
+    }
+}
+
+/// Whether the program really began, and its own output. A second mark says that the interpreter could
+/// not be started after all.
+fn strip_mark(stdout: Vec<u8>, mark: &str) -> (bool, Vec<u8>) {
+    let line = format!("{mark}\n");
+    match stdout.strip_prefix(line.as_bytes()) {
+        Some(rest) if rest.starts_with(line.as_bytes()) => (false, Vec::new()),
+        Some(rest) => (true, rest.to_vec()),
+        None => (false, stdout),
+    }
+}
+
+fn refusal(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let text = text.trim();
+    if text.is_empty() {
+        "the launcher ended without a word".to_owned()
+    } else {
+        text.lines().next_back().unwrap_or_default().to_owned()
+    }
+}
+
+/// The supervisor reports signals as 128 and their number, which is also what bubblewrap does.
+fn end_of(status: ExitStatus) -> End {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) if (129..=159).contains(&code) => End::Signalled(code - 128),
+        (Some(code), _) => End::Exited(code),
+        (None, signal) => End::Signalled(signal.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_never_began_is_told_from_one_that_failed() {
+        assert_eq!(
+            strip_mark(b"m\nhello".to_vec(), "m"),
+            (true, b"hello".to_vec())
+        );
+        assert_eq!(strip_mark(b"m\nm\n".to_vec(), "m"), (false, vec![]));
+        assert!(!strip_mark(b"bwrap: no".to_vec(), "m").0);
+        assert_eq!(
+            refusal(b"a\nbwrap: setting up uid map: Permission denied\n"),
+            "bwrap: setting up uid map: Permission denied"
+        );
+    }
+}

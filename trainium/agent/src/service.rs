@@ -1,0 +1,284 @@
+//! Puts the agent together and keeps it running until SIGTERM or SIGINT.
+//!
+//! On a stop nothing new is taken, the programs of the current batch are killed without a result, their
+//! message is given back, and the process exits. After `kill -9` the programs end by themselves (their
+//! supervisor sees the agent go), the message comes back when its visibility ends, and leftovers in the
+//! state folder are removed at the next start.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use annapurna_contract::{AgentConfig, ConfigError};
+use aws_config::BehaviorVersion;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::datasets::Datasets;
+use crate::executor::{Executor, Machine};
+use crate::http;
+use crate::options::{Options, OptionsError};
+use crate::python::{Interpreter, PythonError};
+use crate::queue::SqsQueue;
+use crate::run_dir;
+use crate::sandbox::{Parts, Sandbox};
+use crate::shutdown::{Shutdown, ShutdownTrigger};
+use crate::slots::Slots;
+use crate::store::{Retry, S3Store};
+use crate::worker::Worker;
+
+/// Longest wait for programs to be killed and messages to be given back.
+const STOP_WAIT: Duration = Duration::from_secs(25);
+
+/// Why the agent does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Variables of the stack.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Settings of the machine.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The interpreter.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// The state folder.
+    #[error("cannot use {} as the agent's folder: set AGENT_STATE_DIR to one it may write", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another agent is there.
+    #[error("another agent already works in {}", .0.display())]
+    Busy(PathBuf),
+    /// The address.
+    #[error("cannot listen on {address}: set AGENT_LISTEN to a free address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals(#[source] io::Error),
+    /// This binary cannot be found.
+    #[error("cannot find this binary")]
+    Binary(#[source] io::Error),
+    /// A thread is gone.
+    #[error("looking for a sandbox failed")]
+    Probe(#[from] tokio::task::JoinError),
+    /// The API stopped.
+    #[error("the HTTP API stopped")]
+    Api(#[source] io::Error),
+}
+
+/// Runs the agent until it is asked to stop.
+///
+/// # Errors
+///
+/// [`ServiceError`] when it cannot start; a queue or bucket that cannot be reached is tried for ever.
+pub async fn run(options: &Options) -> Result<(), ServiceError> {
+    let config = AgentConfig::from_env()?;
+    let token = options.checked_token()?;
+    let (trigger, shutdown) = Shutdown::new();
+    stop_on_signals(trigger)?;
+    let (state_dir, _lock) = claim_state(&options.state_dir)?;
+    let interpreter = Interpreter::probe(&options.python).await?;
+    let executor =
+        Arc::new(executor(options, config, state_dir, interpreter, shutdown.clone()).await?);
+    let listener =
+        TcpListener::bind(options.listen)
+            .await
+            .map_err(|source| ServiceError::Listen {
+                address: options.listen,
+                source,
+            })?;
+    announce(&executor, listener.local_addr().unwrap_or(options.listen));
+    let aws = aws_config().await;
+    let worker = Worker {
+        queue: Arc::new(SqsQueue::new(
+            &aws,
+            executor.config.testing_queue_url.clone(),
+        )),
+        executor: Arc::clone(&executor),
+    };
+    let stop = shutdown.clone();
+    let api = axum::serve(listener, http::router(executor, token))
+        .with_graceful_shutdown(async move { stop.requested().await });
+    let work = async {
+        let (answered, ()) = tokio::join!(api.into_future(), worker.run());
+        answered.map_err(ServiceError::Api)
+    };
+    let too_late = async {
+        shutdown.requested().await;
+        tokio::time::sleep(STOP_WAIT).await;
+    };
+    tokio::select! {
+        result = work => result?,
+        () = too_late => tracing::warn!("stopped before every message was given back"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn aws_config() -> aws_config::SdkConfig {
+    aws_config::load_defaults(BehaviorVersion::latest()).await
+}
+
+async fn executor(
+    options: &Options,
+    config: AgentConfig<String>,
+    state_dir: PathBuf,
+    interpreter: Interpreter,
+    shutdown: Shutdown,
+) -> Result<Executor, ServiceError> {
+    let neuron_devices = neuron_devices();
+    let machine = Machine {
+        instance_type: options.instance_type.clone(),
+        python: interpreter.executable.to_string_lossy().into_owned(),
+        torch: interpreter.torch.clone(),
+        neuron: !neuron_devices.is_empty(),
+    };
+    let parts = Parts {
+        launcher: std::env::current_exe().map_err(ServiceError::Binary)?,
+        interpreter,
+        python_path: options.loader_folder()?,
+        state_dir,
+        run_as: options.program_user()?,
+        neuron_devices,
+        slots: options.slots.into(),
+    };
+    let store = Arc::new(S3Store::new(&aws_config().await));
+    let datasets = Datasets::new(
+        parts.datasets(),
+        config.datasets_bucket.clone(),
+        store.clone(),
+        Retry::PATIENT,
+    );
+    let choice = options.isolation;
+    let sandbox = tokio::task::spawn_blocking(move || Sandbox::find(choice, &parts)).await?;
+    Ok(Executor {
+        config,
+        store,
+        datasets,
+        sandbox,
+        limits: options.limits(),
+        machine,
+        slots: Slots::new(options.slots.into()),
+        retry: Retry::PATIENT,
+        shutdown,
+    })
+}
+
+fn announce(executor: &Executor, address: SocketAddr) {
+    let machine = &executor.machine;
+    let isolation = match &executor.sandbox {
+        Ok(sandbox) => sandbox.method().name(),
+        Err(refusal) => {
+            tracing::error!(error = %refusal, "every program will be refused");
+            "none"
+        }
+    };
+    if machine.torch.is_none() {
+        tracing::warn!("{}", crate::classify::no_torch_message(&machine.python));
+    }
+    tracing::info!(
+        %address,
+        isolation,
+        python = machine.python,
+        torch = machine.torch,
+        neuron = machine.neuron,
+        slots = executor.slots.total(),
+        queue = executor.config.testing_queue_url,
+        "started"
+    );
+}
+
+fn stop_on_signals(trigger: ShutdownTrigger) -> Result<(), ServiceError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServiceError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServiceError::Signals)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!(
+            "stopping: programs of the current batch are killed, their message goes back"
+        );
+        trigger.fire();
+        // The trigger lives on; a second signal changes nothing.
+        std::future::pending::<()>().await;
+    });
+    Ok(())
+}
+
+/// Makes the folder ours alone and removes what a killed agent left in it. The lock lasts as long as the
+/// returned file.
+fn claim_state(path: &Path) -> Result<(PathBuf, File), ServiceError> {
+    let failed = |source| ServiceError::State {
+        path: path.to_owned(),
+        source,
+    };
+    fs::create_dir_all(path).map_err(failed)?;
+    let lock = File::create(path.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(ServiceError::Busy(path.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    for entry in fs::read_dir(path).map_err(failed)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == "runs" || name.starts_with("check-") {
+            tracing::info!(folder = %entry.path().display(), "removing what an earlier agent left");
+            run_dir::remove(&entry.path()).map_err(failed)?;
+        }
+    }
+    let path = prepare_state(path).map_err(failed)?;
+    Ok((path, lock))
+}
+
+/// Makes the folders of a state folder and gives its path without links. Programs of another user may
+/// pass through it and not look into it.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn prepare_state(path: &Path) -> io::Result<PathBuf> {
+    let path = path.canonicalize()?;
+    for (folder, mode) in [("", 0o711), ("runs", 0o711), ("datasets", 0o755)] {
+        let folder = path.join(folder);
+        fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode))?;
+    }
+    Ok(path)
+}
+
+/// `/dev/neuron0` and its like; empty off Trainium.
+pub fn neuron_devices() -> Vec<PathBuf> {
+    let mut devices: Vec<PathBuf> = fs::read_dir("/dev")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.strip_prefix("neuron"))
+                .is_some_and(|number| {
+                    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+                })
+        })
+        .collect();
+    devices.sort();
+    devices
+}

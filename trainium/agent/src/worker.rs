@@ -1,0 +1,235 @@
+//! The loop that pulls batches: one message at a time, its programs side by side, the message deleted last.
+//!
+//! A message that cannot be read is given back at once, so the queue's redrive policy moves it to the
+//! dead-letter queue. A batch of which something could not be written is given back too; what is done is
+//! not repeated, because its result is in S3.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest};
+use tokio::task::JoinSet;
+
+use crate::executor::{Executor, Job, Origin};
+use crate::launch::chain;
+use crate::queue::{BatchQueue, Delivery};
+
+/// Programs of one batch.
+pub const MAX_BATCH: usize = 10;
+/// Wall-clock seconds a program may ask for.
+pub const TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
+/// How long a message stays hidden without a heartbeat.
+const VISIBILITY: Duration = Duration::from_secs(120);
+/// How often the message is hidden again.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Wait before a batch that failed for our reasons is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// First and longest wait when the queue cannot be reached.
+const QUEUE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Why a batch is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The text is not a batch.
+    #[error("the batch is not readable")]
+    Json(#[from] serde_json::Error),
+    /// Too few or too many programs.
+    #[error("a batch has 1 to {MAX_BATCH} programs, this one has {0}")]
+    Size(usize),
+    /// The limit is out of range.
+    #[error("timeout must be {} to {} seconds, got {given}", TIMEOUT_SECS.start(), TIMEOUT_SECS.end())]
+    Timeout {
+        /// What was asked for.
+        given: u32,
+    },
+    /// Two programs would write the same outputs.
+    #[error("the paper {0} is in the batch twice")]
+    Twice(PaperId),
+}
+
+/// Checks what both the queue and HTTP demand of a batch.
+///
+/// # Errors
+///
+/// [`BatchError::Size`] and [`BatchError::Timeout`].
+pub fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
+    if batch.batch.is_empty() || batch.batch.len() > MAX_BATCH {
+        return Err(BatchError::Size(batch.batch.len()));
+    }
+    check_timeout(batch.timeout)
+}
+
+/// Checks a program's wall-clock limit.
+///
+/// # Errors
+///
+/// [`BatchError::Timeout`].
+pub fn check_timeout(seconds: u32) -> Result<(), BatchError> {
+    if TIMEOUT_SECS.contains(&seconds) {
+        Ok(())
+    } else {
+        Err(BatchError::Timeout { given: seconds })
+    }
+}
+
+/// Pulls batches until the agent stops.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where batches come from.
+    pub queue: Arc<dyn BatchQueue>,
+    /// What runs them.
+    pub executor: Arc<Executor>,
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Every program has its result.
+    Done,
+    /// The message is no batch.
+    Malformed,
+    /// Something of ours failed.
+    Unfinished,
+    /// The agent is stopping.
+    Stopped,
+}
+
+impl Worker {
+    /// Works until the agent is asked to stop. A queue that cannot be reached is asked again for ever.
+    pub async fn run(&self) {
+        let shutdown = &self.executor.shutdown;
+        let mut wait = QUEUE_WAITS.0;
+        while !shutdown.is_requested() {
+            let received = tokio::select! {
+                received = self.queue.receive(VISIBILITY) => received,
+                () = shutdown.requested() => return,
+            };
+            match received {
+                Ok(delivery) => {
+                    wait = QUEUE_WAITS.0;
+                    if let Some(delivery) = delivery {
+                        self.handle(&delivery).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, wait_secs = wait.as_secs(), "cannot reach the queue");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(QUEUE_WAITS.1),
+                        () = shutdown.requested() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handle(&self, delivery: &Delivery) {
+        let outcome = tokio::select! {
+            outcome = self.process(delivery) => outcome,
+            never = self.heartbeat(&delivery.receipt) => match never {},
+        };
+        let settled = match outcome {
+            Outcome::Done => self.queue.delete(&delivery.receipt).await,
+            Outcome::Malformed | Outcome::Stopped => {
+                self.queue.hide(&delivery.receipt, Duration::ZERO).await
+            }
+            Outcome::Unfinished => self.queue.hide(&delivery.receipt, TRY_AGAIN).await,
+        };
+        if let Err(error) = settled {
+            // It comes again when its visibility ends; what has a result is not repeated then.
+            tracing::error!(message = delivery.message_id, %error, ?outcome, "cannot settle the message");
+        }
+        if outcome == Outcome::Malformed {
+            // A queue without a redrive policy must not keep us busy with it.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Keeps the message hidden for as long as this is polled; never ends.
+    async fn heartbeat(&self, receipt: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            if let Err(error) = self.queue.hide(receipt, VISIBILITY).await {
+                tracing::warn!(%error, "heartbeat failed; the batch may be delivered twice");
+            }
+        }
+    }
+
+    async fn process(&self, delivery: &Delivery) -> Outcome {
+        let batch = match read_batch(delivery) {
+            Ok(batch) => batch,
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::error!(
+                    message = delivery.message_id,
+                    reason,
+                    "left to the dead-letter queue"
+                );
+                return Outcome::Malformed;
+            }
+        };
+        tracing::info!(
+            batch = batch.batch_id,
+            programs = batch.batch.len(),
+            "batch received"
+        );
+        let mut running = JoinSet::new();
+        for program in latest_of_each_paper(batch.batch) {
+            let job = Job::of_batch(program, &batch.batch_id, batch.timeout, Origin::Queue);
+            let executor = Arc::clone(&self.executor);
+            running.spawn(async move { executor.execute(&job).await.map(|_| ()) });
+        }
+        let mut outcome = Outcome::Done;
+        while let Some(joined) = running.join_next().await {
+            let failed = match joined {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => chain(&error),
+                Err(error) => error.to_string(),
+            };
+            if !self.executor.shutdown.is_requested() {
+                tracing::error!(
+                    batch = batch.batch_id,
+                    error = failed,
+                    "a program has no result"
+                );
+            }
+            outcome = Outcome::Unfinished;
+        }
+        match outcome {
+            Outcome::Unfinished if self.executor.shutdown.is_requested() => Outcome::Stopped,
+            other => other,
+        }
+    }
+}
+
+/// A batch without a name of its own takes the message's, which is the same at every delivery.
+fn read_batch(delivery: &Delivery) -> Result<CodeTestingMessage, BatchError> {
+    let mut batch: CodeTestingMessage = serde_json::from_str(&delivery.body)?;
+    check_batch(&batch)?;
+    if batch.batch_id.is_empty() {
+        batch.batch_id.clone_from(&delivery.message_id);
+    }
+    Ok(batch)
+}
+
+/// A paper has one set of outputs, so only its newest program counts.
+fn latest_of_each_paper(batch: Vec<ProgramToTest>) -> Vec<ProgramToTest> {
+    let last: HashMap<PaperId, usize> = batch
+        .iter()
+        .enumerate()
+        .map(|(index, program)| (program.paper_id.clone(), index))
+        .collect();
+    batch
+        .into_iter()
+        .enumerate()
+        .filter(|(index, program)| {
+            let is_latest = last.get(&program.paper_id) == Some(index);
+            if !is_latest {
+                tracing::warn!(paper = %program.paper_id, "a later program of the batch replaces it");
+            }
+            is_latest
+        })
+        .map(|(_, program)| program)
+        .collect()
+}

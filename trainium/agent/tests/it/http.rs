@@ -1,0 +1,164 @@
+//! The HTTP API over a real connection.
+
+use std::sync::Arc;
+
+use annapurna_contract::PaperId;
+use serde_json::{Value, json};
+use trainium_agent::http::router;
+use trainium_agent::sandbox::NoSandbox;
+
+use crate::support::{Bench, MemoryStore, executor};
+
+struct Api {
+    base: String,
+    client: reqwest::Client,
+    store: Arc<MemoryStore>,
+    _trigger: trainium_agent::shutdown::ShutdownTrigger,
+    _bench: Option<Bench>,
+}
+
+impl Api {
+    async fn start(bench: Option<Bench>, token: Option<&str>) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let sandbox = match &bench {
+            Some(bench) => Ok(bench.sandbox.clone()),
+            None => Err(NoSandbox(vec![("landlock", "none".to_owned())])),
+        };
+        let (executor, trigger) = executor(sandbox, Arc::clone(&store));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let app = router(executor, token);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self {
+            base,
+            client: reqwest::Client::new(),
+            store,
+            _trigger: trigger,
+            _bench: bench,
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.client.post(format!("{}{path}", self.base)).json(&body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_the_promised_shape() {
+    let Some(bench) = Bench::best() else { return };
+    let api = Api::start(Some(bench), None).await;
+    let (good, bad) = (PaperId::of("good", None), PaperId::of("bad", None));
+    let body = json!({"timeout": 60, "batch": [
+        {"paper_id": good, "paper_title": "Adam", "code": "print('METRICS: {\"a\": 1}')", "s3_code_key": ""},
+        {"paper_id": bad, "paper_title": "Bad", "code": "import nothing_like_this", "s3_code_key": "k"},
+    ]});
+    let (status, answer) = api.post("/execute_batch", body).await;
+    assert_eq!(status, 200, "{answer}");
+    let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["success", "batch_size", "successful", "failed", "results"]
+    );
+    let counts = ["success", "batch_size", "successful", "failed"].map(|name| answer[name].clone());
+    assert_eq!(counts, [json!(true), json!(2), json!(1), json!(1)]);
+    assert_eq!(answer["results"][good.as_str()]["metrics"], json!({"a": 1}));
+    assert_eq!(answer["results"][bad.as_str()]["error_type"], "import");
+    // Only the program with a key is written.
+    assert!(api.store.result(&good).is_none());
+    assert_eq!(
+        api.store.result(&bad).unwrap().error_type.as_deref(),
+        Some("import")
+    );
+}
+
+#[tokio::test]
+async fn one_program_needs_no_paper() {
+    let Some(bench) = Bench::best() else { return };
+    let api = Api::start(Some(bench), None).await;
+    let (status, answer) = api
+        .post("/execute", json!({"code": "print(1)", "timeout": 30}))
+        .await;
+    assert_eq!(
+        (status, &answer["success"]),
+        (200, &json!(true)),
+        "{answer}"
+    );
+    assert_eq!(answer["paper_id"], Value::Null);
+}
+
+#[tokio::test]
+async fn wrong_requests_are_told_what_is_wrong() {
+    let api = Api::start(None, None).await;
+    let one = json!({"paper_id": PaperId::of("a", None), "code": ""});
+    let many = vec![one.clone(); 11];
+    for (path, body, words) in [
+        (
+            "/execute",
+            json!({"code": "", "timeout": 0}),
+            "timeout must be 1 to 3600 seconds, got 0",
+        ),
+        (
+            "/execute_batch",
+            json!({"batch": [], "timeout": 5}),
+            "this one has 0",
+        ),
+        (
+            "/execute_batch",
+            json!({"batch": many, "timeout": 5}),
+            "this one has 11",
+        ),
+        (
+            "/execute_batch",
+            json!({"batch": [one, one], "timeout": 5}),
+            "is in the batch twice",
+        ),
+        (
+            "/execute_batch",
+            json!({"batch": [{"paper_id": "../x"}], "timeout": 5}),
+            "a paper id is",
+        ),
+    ] {
+        let (status, answer) = api.post(path, body).await;
+        assert!((400..500).contains(&status), "{status}");
+        assert_eq!(answer["success"], false);
+        let error = answer["error"].as_str().unwrap();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn health_tells_when_programs_would_be_refused() {
+    let api = Api::start(None, None).await;
+    let answer = reqwest::get(format!("{}/health", api.base)).await.unwrap();
+    let health: Value = answer.json().await.unwrap();
+    assert_eq!(health["status"], "refusing");
+    assert!(
+        health["reason"]
+            .as_str()
+            .unwrap()
+            .contains("landlock: none")
+    );
+    assert_eq!((&health["busy"], &health["slots"]), (&json!(0), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_token_is_needed_for_everything_when_there_is_one() {
+    let api = Api::start(None, Some("0123456789abcdef")).await;
+    let health = format!("{}/health", api.base);
+    for (token, status) in [
+        (None, 401),
+        (Some("0123456789abcdeg"), 401),
+        (Some("0123456789abcdef"), 200),
+    ] {
+        let mut request = api.client.get(&health);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        assert_eq!(request.send().await.unwrap().status().as_u16(), status);
+    }
+    assert_eq!(api.post("/execute", json!({"code": ""})).await.0, 401);
+}

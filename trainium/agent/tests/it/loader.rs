@@ -1,0 +1,24 @@
+//! The Python side, where an interpreter has torch.
+
+use std::process::Command;
+
+use crate::support::{interpreter, python_path};
+
+#[test]
+fn the_dataset_loader_passes_its_own_tests() {
+    let interpreter = interpreter();
+    if interpreter.torch.is_none() {
+        println!("skipped: {} has no torch", interpreter.executable.display());
+        return;
+    }
+    let output = Command::new(&interpreter.executable)
+        .args(["-B", "-m", "unittest", "test_dataset_loader"])
+        .current_dir(python_path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,17 @@
+//! The agent against real processes: stand-in programs in each sandbox this machine has, the queue loop
+//! with queue and bucket in memory, the HTTP API, and the agent's own process. Tests that need something
+//! the machine lacks say so and pass.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "clippy takes the helpers of an integration test for the product"
+)]
+
+mod http;
+mod loader;
+mod process;
+mod programs;
+mod support;
+mod worker;

@@ -1,0 +1,171 @@
+//! The agent's own process: what it says, what a program learns of it, and what is left when it is killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::support::{Bench, is_running, python, python_path, until, wait_until};
+
+/// What no program may ever see.
+const SECRET: &str = "wJalrXUtnFEMIexamplekeyonly";
+
+/// An agent whose cloud is a closed port.
+struct Agent {
+    child: Child,
+    base: String,
+}
+
+fn command(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainium-agent"));
+    let closed = "http://127.0.0.1:1";
+    command
+        .args(["--listen", "127.0.0.1:0", "--python", python()])
+        .arg("--python-path")
+        .arg(python_path())
+        .arg("--state-dir")
+        .arg(state)
+        .env("AWS_ENDPOINT_URL", closed)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .env("TESTING_QUEUE_URL", format!("{closed}/1/code-testing.fifo"))
+        .envs(["CODE_BUCKET", "OUTPUTS_BUCKET", "DATASETS_BUCKET"].map(|name| (name, "bucket")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+impl Agent {
+    fn start(state: &Path) -> Self {
+        let mut child = command(state).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        let started = lines
+            .by_ref()
+            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+            .find(|line| line["message"] == "started")
+            .expect("the agent starts and says so in JSON");
+        let base = format!("http://{}", started["address"].as_str().unwrap());
+        // The pipe must be read on, or the agent stops at a full one.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, base }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    async fn execute(&self, code: &str) -> reqwest::Result<Value> {
+        let client = reqwest::Client::new();
+        let request = client.post(format!("{}/execute", self.base));
+        let body = json!({"code": code, "timeout": 120});
+        request.json(&body).send().await?.json().await
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn runs(state: &Path) -> usize {
+    std::fs::read_dir(state.join("runs")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_program_learns_nothing_of_the_agents_credentials() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let agent = Agent::start(state.path());
+    let code = format!(
+        "import glob, os, sys\n\
+         seen = str(os.environ)\n\
+         for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):\n\
+         \x20   try: seen += open(path).read()\n\
+         \x20   except OSError: pass\n\
+         sys.exit('AWS_' in seen or '{}' in seen)",
+        SECRET
+    );
+    let result = agent.execute(&code).await.unwrap();
+    assert_eq!(result["return_code"], 0, "{result}");
+}
+
+#[tokio::test]
+async fn killed_outright_its_programs_end_and_the_next_agent_cleans_up() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let agent = Agent::start(state.path());
+    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
+    let request = agent.execute(&code);
+    let kill_it = async {
+        until("the program runs", || is_running(&name)).await;
+        agent.signal(Signal::SIGKILL);
+    };
+    let (answer, ()) = tokio::join!(request, kill_it);
+    assert!(answer.is_err(), "the agent is gone");
+    wait_until("the program ends with its agent", || !is_running(&name));
+    assert_eq!(runs(state.path()), 1, "the leftover of the killed agent");
+    let _next = Agent::start(state.path());
+    assert_eq!(runs(state.path()), 0);
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let mut agent = Agent::start(state.path());
+    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
+    let request = agent.execute(&code);
+    let stop = async {
+        until("the program runs", || is_running(&name)).await;
+        agent.signal(Signal::SIGTERM);
+    };
+    let (answer, ()) = tokio::join!(request, stop);
+    assert_eq!(answer.unwrap()["error"], "the agent is stopping");
+    let asked = Instant::now();
+    assert!(agent.child.wait().unwrap().success());
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    assert!(!is_running(&name));
+    assert_eq!(runs(state.path()), 0);
+}
+
+#[test]
+fn a_second_agent_in_the_same_folder_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let _first = Agent::start(state.path());
+    let second = command(state.path()).output().unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another agent already works in"), "{said}");
+}
+
+#[test]
+fn check_prints_one_json_document() {
+    let output = command(Path::new("/nonexistent"))
+        .arg("check")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["methods"].as_array().unwrap().len(), 2);
+    assert!(found["python_version"].is_string());
+    assert_eq!(found["ready"], found["isolation"] != "none");
+}

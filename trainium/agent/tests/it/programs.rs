@@ -1,0 +1,315 @@
+//! What a program can do, and cannot, in each sandbox.
+
+use std::net::{TcpListener, UdpSocket};
+use std::time::{Duration, Instant};
+
+use trainium_agent::classify::classify;
+use trainium_agent::plots;
+use trainium_agent::runner::{End, LimitHit, Limits, Run};
+
+use crate::support::{Bench, MIB, is_running, limits, wait_until};
+
+fn out(run: &Run) -> String {
+    String::from_utf8_lossy(&run.stdout).into_owned()
+}
+
+fn err(run: &Run) -> String {
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
+/// Runs a program that must end well, and gives what it printed.
+fn printed(bench: &Bench, code: &str) -> String {
+    let run = bench.run(code, limits());
+    assert_eq!(run.end, End::Exited(0), "{}: {}", bench.name(), err(&run));
+    out(&run)
+}
+
+/// A name no other process has.
+fn unique(word: &str) -> String {
+    format!("{word}{}", trainium_agent::sandbox::random_hex(6).unwrap())
+}
+
+/// Leaves its group, its session and its parent, then sleeps under a name of its own.
+fn escapee(name: &str) -> String {
+    format!(
+        "import os, sys, time\n\
+         if os.fork() == 0:\n\
+         \x20   os.setsid()\n\
+         \x20   if os.fork() == 0:\n\
+         \x20       os.execv(sys.executable, ['{name}', '-c', 'import time; time.sleep(300)', '{name}'])\n\
+         \x20   os._exit(0)\n\
+         os.wait()\n\
+         time.sleep(0.3)\n"
+    )
+}
+
+#[test]
+fn a_program_runs_in_its_own_folder_with_nothing_of_the_agents_environment() {
+    for bench in Bench::all() {
+        let text = printed(
+            &bench,
+            "import os, sys\n\
+             open('x', 'w').write('1'); open(os.environ['TMPDIR'] + '/y', 'w').write('1')\n\
+             assert os.getcwd() == os.environ['HOME'] and os.getuid() != 0\n\
+             assert sys.stdin.read() == ''\n\
+             print(*sorted(os.environ))\n",
+        );
+        for name in text.split_whitespace() {
+            let known = "DATASETS_DIR HOME LANG MPLBACKEND MPLCONFIGDIR NEURON_COMPILE_CACHE_URL \
+                         NEURON_RT_VISIBLE_CORES OMP_NUM_THREADS PATH PWD PYTHONDONTWRITEBYTECODE \
+                         PYTHONNOUSERSITE PYTHONPATH PYTHONUNBUFFERED TMPDIR LC_CTYPE";
+            assert!(
+                known.split_whitespace().any(|known| known == name),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn time_memory_and_exit_code_are_measured() {
+    for bench in Bench::all() {
+        let run = bench.run(
+            "import time; x = bytearray(100 << 20); time.sleep(0.5); raise SystemExit(3)",
+            limits(),
+        );
+        assert_eq!(run.end, End::Exited(3));
+        assert!(run.duration >= Duration::from_millis(500));
+        let peak = run.peak_memory_bytes / MIB;
+        assert!((100..200).contains(&peak), "{peak} MiB");
+    }
+}
+
+#[test]
+fn a_syntax_error_is_told_as_one() {
+    for bench in Bench::all() {
+        let run = bench.run("def f(:\n", limits());
+        let failure = classify(&run.end, &run.stderr, &limits(), "python3").unwrap();
+        assert_eq!(failure.kind, "syntax");
+        assert!(
+            failure.message.starts_with("SyntaxError"),
+            "{}",
+            failure.message
+        );
+    }
+}
+
+#[test]
+fn a_timeout_ends_the_program_and_everything_it_started() {
+    for bench in Bench::all() {
+        let name = unique("escapee");
+        let code = format!("{}time.sleep(300)", escapee(&name));
+        let limits = Limits {
+            timeout: Duration::from_secs(2),
+            ..limits()
+        };
+        let started = Instant::now();
+        let run = std::thread::scope(|scope| {
+            let run = scope.spawn(|| bench.run(&code, limits));
+            wait_until("the escapee runs", || is_running(&name));
+            run.join().unwrap()
+        });
+        assert_eq!(run.end, End::Limit(LimitHit::Time));
+        assert!(started.elapsed() < Duration::from_secs(8));
+        assert!(!is_running(&name), "{}: it survived", bench.name());
+    }
+}
+
+#[test]
+fn what_a_program_leaves_behind_ends_with_it() {
+    for bench in Bench::all() {
+        let name = unique("escapee");
+        let run = bench.run(&escapee(&name), limits());
+        assert_eq!(run.end, End::Exited(0), "{}", err(&run));
+        assert!(!is_running(&name), "{}: it survived", bench.name());
+    }
+}
+
+#[test]
+fn a_flood_of_output_is_cut_and_ended() {
+    for bench in Bench::all() {
+        for stream in ["stdout", "stderr"] {
+            let code = format!("import sys\nwhile True: sys.{stream}.write('x' * 65536)");
+            let run = bench.run(&code, limits());
+            assert_eq!(run.end, End::Limit(LimitHit::Output));
+            assert!(run.stdout.len() + run.stderr.len() <= MIB as usize + 100);
+        }
+        let run = bench.run("print('x' * (2 << 20))", limits());
+        assert_eq!(
+            run.end,
+            End::Limit(LimitHit::Output),
+            "however fast it ends"
+        );
+    }
+}
+
+#[test]
+fn memory_is_limited_over_all_processes() {
+    for bench in Bench::all() {
+        let limits = Limits {
+            memory_bytes: 300 * MIB,
+            ..limits()
+        };
+        let code = "import os, time\n\
+                    for _ in range(4):\n\
+                    \x20   if os.fork() == 0:\n\
+                    \x20       x = bytearray(120 << 20); time.sleep(60)\n\
+                    time.sleep(60)";
+        assert_eq!(bench.run(code, limits).end, End::Limit(LimitHit::Memory));
+    }
+}
+
+#[test]
+fn files_are_limited_one_by_one_and_together() {
+    for bench in Bench::all() {
+        let run = bench.run("open('big', 'wb').write(bytes(64 << 20))", limits());
+        assert_eq!(run.end, End::Limit(LimitHit::Disk), "{}", err(&run));
+        assert!(err(&run).contains("File too large"), "{}", err(&run));
+        let many = "import os\n\
+                    for n in range(100): open(f'{os.environ[\"TMPDIR\"]}/{n}', 'wb').write(os.urandom(1 << 20))\n";
+        let run = bench.run(many, limits());
+        assert_eq!(run.end, End::Limit(LimitHit::Disk), "{}", err(&run));
+    }
+}
+
+#[test]
+fn a_fork_bomb_ends_and_leaves_nothing() {
+    for bench in Bench::all() {
+        let name = unique("bomb");
+        let code = format!(
+            "import os, sys\n\
+             if sys.argv[-1] != '{name}': os.execv(sys.executable, [sys.executable, __file__, '{name}'])\n\
+             while True:\n\
+             \x20   try: os.fork()\n\
+             \x20   except OSError: pass\n"
+        );
+        let limits = Limits {
+            timeout: Duration::from_secs(10),
+            ..limits()
+        };
+        let run = bench.run(&code, limits);
+        assert!(
+            matches!(run.end, End::Limit(LimitHit::Processes | LimitHit::Time)),
+            "{:?}",
+            run.end
+        );
+        assert!(!is_running(&name), "{}: some survived", bench.name());
+    }
+}
+
+#[test]
+fn files_outside_can_neither_be_read_nor_written() {
+    for bench in Bench::all() {
+        let secret = bench.state.path().join("secret");
+        std::fs::write(&secret, "secret").unwrap();
+        let agent = std::process::id();
+        let code = format!(
+            "import os\n\
+             read = ['/etc/shadow', '/etc/passwd', '/root/.bashrc', '/root', '/home', '/proc/{agent}/environ',\n\
+             \x20       f'/proc/{{os.getppid()}}/environ', {secret:?}, os.path.dirname({secret:?}) + '/runs',\n\
+             \x20       '/var/log', '/run/secrets']\n\
+             write = ['/usr/x', '/etc/x', '/x', '/dev/x', '/var/x', '/run/x', os.environ['PYTHONPATH'] + '/x',\n\
+             \x20        os.environ['DATASETS_DIR'] + '/x']\n\
+             for path in read:\n\
+             \x20   try: print('READ', path, os.listdir(path) if os.path.isdir(path) else open(path).read())\n\
+             \x20   except OSError: pass\n\
+             for path in write:\n\
+             \x20   try: open(path, 'w'); print('WROTE', path)\n\
+             \x20   except OSError: pass\n"
+        );
+        assert_eq!(printed(&bench, &code), "", "{}", bench.name());
+    }
+}
+
+#[test]
+fn the_network_cannot_be_reached() {
+    let tcp = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    udp.set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let ports = (
+        tcp.local_addr().unwrap().port(),
+        udp.local_addr().unwrap().port(),
+    );
+    for bench in Bench::all() {
+        let code = format!(
+            "import socket\n\
+             def attempt(what, act):\n\
+             \x20   try: act(); print(what)\n\
+             \x20   except OSError: pass\n\
+             connect = lambda address: socket.create_connection(address, 2)\n\
+             attempt('tcp', lambda: connect(('127.0.0.1', {})))\n\
+             attempt('imds', lambda: connect(('169.254.169.254', 80)))\n\
+             attempt('raw', lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))\n\
+             try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {}))\n\
+             except OSError: pass\n",
+            ports.0, ports.1
+        );
+        assert_eq!(printed(&bench, &code), "", "{}", bench.name());
+        let mut buffer = [0; 8];
+        assert!(
+            udp.recv(&mut buffer).is_err(),
+            "{}: a packet came",
+            bench.name()
+        );
+    }
+}
+
+#[test]
+fn a_program_cannot_end_its_supervisor() {
+    for bench in Bench::all() {
+        if bench.name() == "landlock" && !nix::unistd::geteuid().is_root() {
+            println!("skipped: without root it depends on the kernel's Landlock");
+            continue;
+        }
+        let code = "import os\n\
+                    try: os.kill(os.getppid(), 9)\n\
+                    except OSError: pass\n\
+                    print('still here')";
+        assert_eq!(printed(&bench, code), "still here\n");
+    }
+}
+
+#[test]
+fn a_signal_is_told_by_its_number() {
+    for bench in Bench::all() {
+        let run = bench.run("import os; os.kill(os.getpid(), 11)", limits());
+        assert_eq!(run.end, End::Signalled(11), "{}", bench.name());
+    }
+}
+
+#[test]
+fn a_linked_plot_is_not_taken() {
+    for bench in Bench::all() {
+        let code = "import os\n\
+                    open('real.png', 'wb').write(b'png')\n\
+                    os.symlink('/etc/passwd', 'passwd.png'); os.mkfifo('pipe.png')\n\
+                    os.mkdir('shut'); open('shut/a.png', 'w').write('x'); os.chmod('shut', 0)\n";
+        let run = bench.run(code, limits());
+        let found = plots::collect(&run.dir.work());
+        assert!(found.iter().all(|plot| !plot.bytes.starts_with(b"root:")));
+        assert!(found.iter().any(|plot| plot.name == "real.png"));
+        drop(run);
+        let left = std::fs::read_dir(bench.state.path().join("runs")).unwrap();
+        assert_eq!(left.count(), 0, "{}: a run's folder stays", bench.name());
+    }
+}
+
+#[test]
+fn programs_in_the_sandbox_can_use_torch_where_there_is_one() {
+    for bench in Bench::all() {
+        if bench.sandbox.parts().interpreter.torch.is_none() {
+            println!("skipped: the interpreter has no torch");
+            continue;
+        }
+        let limits = Limits {
+            memory_bytes: 2048 * MIB,
+            ..limits()
+        };
+        let code = "import torch\nfrom dataset_loader import load_dataset\n\
+                    train, test = load_dataset('synthetic')\n\
+                    print(len(train), torch.nn.Linear(20, 4)(test.x).shape)";
+        let run = bench.run(code, limits);
+        assert_eq!(out(&run), "2048 torch.Size([512, 4])\n", "{}", err(&run));
+    }
+}

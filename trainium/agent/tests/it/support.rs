@@ -1,0 +1,322 @@
+//! Sandboxes, programs, and a bucket and a queue in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use annapurna_contract::{AgentConfig, PaperId, TestResult, keys};
+use async_trait::async_trait;
+use tempfile::TempDir;
+use trainium_agent::datasets::Datasets;
+use trainium_agent::executor::{Executor, Machine};
+use trainium_agent::python::Interpreter;
+use trainium_agent::queue::{BatchQueue, Delivery, QueueError};
+use trainium_agent::run_dir::RunAs;
+use trainium_agent::runner::{Limits, Request, Run, Runner};
+use trainium_agent::sandbox::{IsolationChoice, NoSandbox, Parts, Sandbox};
+use trainium_agent::service::prepare_state;
+use trainium_agent::shutdown::{Shutdown, ShutdownTrigger};
+use trainium_agent::slots::Slots;
+use trainium_agent::store::{Fetched, ObjectStore, Retry, StoreError};
+
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+pub(crate) fn python_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../python")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The system's interpreter rather than one in somebody's home, which another user cannot start.
+pub(crate) fn python() -> &'static str {
+    if Path::new("/usr/bin/python3").exists() {
+        "/usr/bin/python3"
+    } else {
+        "python3"
+    }
+}
+
+pub(crate) fn interpreter() -> &'static Interpreter {
+    static FOUND: OnceLock<Interpreter> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(Interpreter::probe(python()))
+                .unwrap()
+        };
+        // A thread of its own: the caller may be a task already.
+        std::thread::spawn(runtime).join().unwrap()
+    })
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        timeout: Duration::from_secs(60),
+        memory_bytes: 512 * MIB,
+        output_bytes: MIB,
+        disk_bytes: 16 * MIB,
+        processes: 64,
+    }
+}
+
+/// A state folder with a sandbox that keeps its runs in it.
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) state: TempDir,
+}
+
+impl Bench {
+    fn new(choice: IsolationChoice) -> Result<Self, NoSandbox> {
+        let state = tempfile::tempdir().unwrap();
+        let run_as = nix::unistd::geteuid().is_root().then(|| {
+            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+            RunAs {
+                user: nobody.uid.as_raw(),
+                group: nobody.gid.as_raw(),
+            }
+        });
+        let parts = Parts {
+            launcher: env!("CARGO_BIN_EXE_trainium-agent").into(),
+            interpreter: interpreter().clone(),
+            python_path: python_path(),
+            state_dir: prepare_state(state.path()).unwrap(),
+            run_as,
+            neuron_devices: Vec::new(),
+            slots: 2,
+        };
+        let sandbox = Sandbox::find(choice, &parts)?;
+        Ok(Self { sandbox, state })
+    }
+
+    /// Every sandbox that works here.
+    pub(crate) fn all() -> Vec<Self> {
+        [IsolationChoice::Bubblewrap, IsolationChoice::Landlock]
+            .into_iter()
+            .filter_map(|choice| match Self::new(choice) {
+                Ok(bench) => Some(bench),
+                Err(refusal) => {
+                    println!("skipped with {choice:?}: {refusal}");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// The sandbox an agent would choose here, if there is one.
+    pub(crate) fn best() -> Option<Self> {
+        Self::all().into_iter().next()
+    }
+
+    pub(crate) fn run(&self, code: &str, limits: Limits) -> Run {
+        let (_trigger, shutdown) = Shutdown::new();
+        let request = Request {
+            code: code.as_bytes(),
+            slot: 1,
+            limits,
+        };
+        Runner::new(self.sandbox.clone())
+            .run(&request, &shutdown)
+            .unwrap()
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.sandbox.method().name()
+    }
+}
+
+/// Whether any process of this machine has `word` in its command line.
+pub(crate) fn is_running(word: &str) -> bool {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| String::from_utf8_lossy(&line).contains(word))
+}
+
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..1500 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited 30 s: {what}");
+}
+
+/// [`wait_until`] for a test whose other half is a task.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..1500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("waited 30 s: {what}");
+}
+
+/// What happened, in order, over bucket and queue.
+pub(crate) type Events = Arc<Mutex<Vec<String>>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStore {
+    pub(crate) objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(crate) events: Events,
+    /// Writes of keys that end so are refused.
+    pub(crate) refuse: Option<&'static str>,
+}
+
+impl MemoryStore {
+    pub(crate) fn with_code(self, paper: &PaperId, code: &str) -> Self {
+        let key = format!("code/{}", keys::code(paper));
+        self.objects.lock().unwrap().insert(key, code.into());
+        self
+    }
+
+    pub(crate) fn result(&self, paper: &PaperId) -> Option<TestResult> {
+        let key = format!("outputs/{}", keys::result(paper));
+        let objects = self.objects.lock().unwrap();
+        objects
+            .get(&key)
+            .map(|bytes| serde_json::from_slice(bytes).unwrap())
+    }
+
+    pub(crate) fn put_result(&self, paper: &PaperId, result: &TestResult) {
+        let key = format!("outputs/{}", keys::result(paper));
+        let bytes = serde_json::to_vec(result).unwrap();
+        self.objects.lock().unwrap().insert(key, bytes);
+    }
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let objects = self.objects.lock().unwrap();
+        let found = objects.get(&format!("{bucket}/{key}")).cloned();
+        match found {
+            Some(bytes) if bytes.len() as u64 > limit => Err(StoreError::TooLarge {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                limit,
+            }),
+            found => Ok(found),
+        }
+    }
+
+    async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Vec<u8>,
+        _content_type: &'static str,
+    ) -> Result<(), StoreError> {
+        if self.refuse.is_some_and(|ending| key.ends_with(ending)) {
+            return Err(StoreError::Failed {
+                verb: "write",
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                reason: "503".to_owned(),
+            });
+        }
+        self.events.lock().unwrap().push(format!("put {key}"));
+        let mut objects = self.objects.lock().unwrap();
+        objects.insert(format!("{bucket}/{key}"), bytes);
+        Ok(())
+    }
+
+    async fn fetch(
+        &self,
+        bucket: &str,
+        key: &str,
+        etag: Option<&str>,
+        file: &Path,
+    ) -> Result<Fetched, StoreError> {
+        let Some(bytes) = self.get(bucket, key, u64::MAX).await? else {
+            return Ok(Fetched::Missing);
+        };
+        if etag == Some("v1") {
+            return Ok(Fetched::Unchanged);
+        }
+        self.events.lock().unwrap().push(format!("fetch {key}"));
+        std::fs::write(file, bytes).unwrap();
+        Ok(Fetched::Saved("v1".to_owned()))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct MemoryQueue {
+    pub(crate) waiting: Mutex<VecDeque<String>>,
+    pub(crate) events: Events,
+}
+
+#[async_trait]
+impl BatchQueue for MemoryQueue {
+    async fn receive(&self, _visibility: Duration) -> Result<Option<Delivery>, QueueError> {
+        let body = self.waiting.lock().unwrap().pop_front();
+        match body {
+            None => std::future::pending().await,
+            Some(body) => Ok(Some(Delivery {
+                message_id: "message-1".to_owned(),
+                receipt: "receipt".to_owned(),
+                body,
+            })),
+        }
+    }
+
+    async fn hide(&self, _receipt: &str, visibility: Duration) -> Result<(), QueueError> {
+        let event = format!("hide {}", visibility.as_secs());
+        self.events.lock().unwrap().push(event);
+        Ok(())
+    }
+
+    async fn delete(&self, _receipt: &str) -> Result<(), QueueError> {
+        self.events.lock().unwrap().push("delete".to_owned());
+        Ok(())
+    }
+}
+
+/// An executor whose buckets are called `code`, `outputs` and `datasets`.
+pub(crate) fn executor(
+    sandbox: Result<Sandbox, NoSandbox>,
+    store: Arc<MemoryStore>,
+) -> (Arc<Executor>, ShutdownTrigger) {
+    let (trigger, shutdown) = Shutdown::new();
+    let retry = Retry {
+        attempts: 2,
+        first_wait: Duration::from_millis(1),
+    };
+    let folder = sandbox
+        .as_ref()
+        .map_or_else(|_| "/nonexistent".into(), |found| found.parts().datasets());
+    let executor = Executor {
+        config: AgentConfig {
+            testing_queue_url: "queue".to_owned(),
+            code_bucket: "code".to_owned(),
+            outputs_bucket: "outputs".to_owned(),
+            datasets_bucket: "datasets".to_owned(),
+        },
+        datasets: Datasets::new(folder, "datasets".to_owned(), store.clone(), retry),
+        store,
+        sandbox,
+        limits: limits(),
+        machine: Machine {
+            instance_type: "local".to_owned(),
+            python: python().to_owned(),
+            torch: interpreter().torch.clone(),
+            neuron: false,
+        },
+        slots: Slots::new(2),
+        retry,
+        shutdown,
+    };
+    (Arc::new(executor), trigger)
+}

@@ -1,0 +1,311 @@
+//! The queue loop: what is written when, what is repeated and what is not.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use annapurna_contract::{PaperId, TestResult};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use trainium_agent::sandbox::NoSandbox;
+use trainium_agent::worker::Worker;
+
+use crate::support::{Bench, MemoryQueue, MemoryStore, executor, is_running, until};
+
+fn paper(title: &str) -> PaperId {
+    PaperId::of(title, None)
+}
+
+fn program(paper: &PaperId, sha256: &str) -> Value {
+    json!({"paper_id": paper, "paper_title": "../../x", "s3_code_key": format!("{paper}/code.py"),
+           "code_sha256": sha256})
+}
+
+fn batch(programs: &[Value]) -> String {
+    json!({"batch_id": "b1", "batch": programs, "timeout": 60}).to_string()
+}
+
+fn sha256(code: &str) -> String {
+    hex::encode(Sha256::digest(code))
+}
+
+/// Works until the message is settled, and gives everything that happened.
+async fn work(
+    sandbox: Result<trainium_agent::sandbox::Sandbox, NoSandbox>,
+    store: Arc<MemoryStore>,
+    message: String,
+) -> Vec<String> {
+    let events = Arc::clone(&store.events);
+    let queue = MemoryQueue {
+        waiting: Mutex::new([message].into()),
+        events: Arc::clone(&events),
+    };
+    let (executor, trigger) = executor(sandbox, store);
+    let worker = Worker {
+        queue: Arc::new(queue),
+        executor,
+    };
+    let settled = async {
+        let is_settled = |event: &String| event == "delete" || event.starts_with("hide");
+        while !events.lock().unwrap().iter().any(is_settled) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        trigger.fire();
+    };
+    tokio::join!(worker.run(), settled);
+    let events = events.lock().unwrap();
+    events.clone()
+}
+
+#[tokio::test]
+async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
+    let Some(bench) = Bench::best() else { return };
+    let (good, bad) = (paper("good"), paper("bad"));
+    let code = "print('hello')\nprint('METRICS: {\"training_loss\": 0.5, \"bad\": NaN}')\n\
+                print('METRICS: garbage')\nopen('loss curve.png', 'w').write('png')";
+    let store = MemoryStore::default()
+        .with_code(&good, code)
+        .with_code(&bad, "raise ValueError('no')");
+    let store = Arc::new(store);
+    let message = batch(&[program(&good, &sha256(code)), program(&bad, "")]);
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
+
+    assert_eq!(events.last().unwrap(), "delete");
+    let of_good: Vec<&String> = events
+        .iter()
+        .filter(|event| event.contains(good.as_str()))
+        .collect();
+    let names = [
+        "stdout.log",
+        "stderr.log",
+        "metrics.json",
+        "plots/loss_curve.png",
+        "result.json",
+    ];
+    assert_eq!(
+        of_good
+            .iter()
+            .map(|event| event.as_str())
+            .collect::<Vec<_>>(),
+        names.map(|name| format!("put {good}/outputs/{name}"))
+    );
+    let result = store.result(&good).unwrap();
+    assert!(result.success && result.error_type.is_none());
+    assert_eq!(
+        result.metrics,
+        *json!({"training_loss": 0.5, "bad": null})
+            .as_object()
+            .unwrap()
+    );
+    assert_eq!(
+        (result.return_code, result.batch_id.as_str()),
+        (Some(0), "b1")
+    );
+    assert_eq!(result.code_sha256, sha256(code));
+    assert_eq!(
+        result.outputs.plots,
+        [format!("{good}/outputs/plots/loss_curve.png")]
+    );
+    assert_eq!(
+        (result.executed_on.as_str(), result.isolation.as_str()),
+        ("cpu", bench_name(&result))
+    );
+    let result = store.result(&bad).unwrap();
+    assert_eq!(result.error_type.as_deref(), Some("runtime"));
+    assert_eq!(result.error_message.as_deref(), Some("ValueError: no"));
+    assert_eq!(
+        store.objects.lock().unwrap()[&format!("outputs/{good}/outputs/stdout.log")][..6],
+        *b"hello\n"
+    );
+}
+
+fn bench_name(result: &TestResult) -> &'static str {
+    if result.isolation == "landlock" {
+        "landlock"
+    } else {
+        "bubblewrap"
+    }
+}
+
+#[tokio::test]
+async fn what_a_crashed_agent_finished_is_not_repeated() {
+    let Some(bench) = Bench::best() else { return };
+    let (done, stale, fresh) = (paper("done"), paper("stale"), paper("fresh"));
+    let code = "print(1)";
+    let store = Arc::new(
+        [&done, &stale, &fresh]
+            .into_iter()
+            .fold(MemoryStore::default(), |store, paper| {
+                store.with_code(paper, code)
+            }),
+    );
+    let earlier = |batch_id: &str| TestResult {
+        batch_id: batch_id.to_owned(),
+        code_sha256: sha256(code),
+        error_message: Some("earlier".to_owned()),
+        ..TestResult::default()
+    };
+    store.put_result(&done, &earlier("b1"));
+    store.put_result(&stale, &earlier("b0"));
+    // Without a digest in the message the program itself decides.
+    let message = batch(&[
+        program(&done, ""),
+        program(&stale, &sha256(code)),
+        program(&fresh, ""),
+    ]);
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
+    assert_eq!(events.last().unwrap(), "delete");
+    assert!(!events.iter().any(|event| event.contains(done.as_str())));
+    assert_eq!(store.result(&done).unwrap(), earlier("b1"));
+    assert!(store.result(&stale).unwrap().success);
+    assert!(store.result(&fresh).unwrap().success);
+}
+
+#[tokio::test]
+async fn a_message_that_is_no_batch_goes_back_for_the_dead_letter_queue() {
+    let one = program(&paper("a"), "");
+    let many: Vec<Value> = (0..11)
+        .map(|n| program(&paper(&n.to_string()), ""))
+        .collect();
+    let traversal = json!({"paper_id": "../../etc", "s3_code_key": "k"});
+    let no_time = json!({"batch": [one], "timeout": 0}).to_string();
+    let too_long = json!({"batch": [one], "timeout": 3601}).to_string();
+    for message in [
+        "nonsense".to_owned(),
+        batch(&[]),
+        batch(&many),
+        batch(&[traversal]),
+        no_time,
+        too_long,
+    ] {
+        let store = Arc::new(MemoryStore::default());
+        let events = work(Err(NoSandbox(vec![])), store, message).await;
+        assert_eq!(events, ["hide 0"]);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_results_cannot_be_written_is_not_deleted() {
+    let Some(bench) = Bench::best() else { return };
+    let one = paper("one");
+    let store = MemoryStore {
+        refuse: Some("result.json"),
+        ..MemoryStore::default()
+    };
+    let store = Arc::new(store.with_code(&one, "print(1)"));
+    let events = work(Ok(bench.sandbox), store, batch(&[program(&one, "")])).await;
+    assert_eq!(events.last().unwrap(), "hide 30");
+    assert!(!events.contains(&"delete".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
+    let Some(bench) = Bench::best() else { return };
+    let one = paper("one");
+    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
+    let store = Arc::new(MemoryStore::default().with_code(&one, &code));
+    let queue = MemoryQueue {
+        waiting: Mutex::new([batch(&[program(&one, "")])].into()),
+        events: Arc::clone(&store.events),
+    };
+    let (executor, trigger) = executor(Ok(bench.sandbox), Arc::clone(&store));
+    let worker = Worker {
+        queue: Arc::new(queue),
+        executor,
+    };
+    let stop = async {
+        until("the program runs", || is_running(&name)).await;
+        trigger.fire();
+    };
+    let both = async { tokio::join!(worker.run(), stop) };
+    tokio::time::timeout(Duration::from_secs(30), both)
+        .await
+        .unwrap();
+    assert_eq!(*store.events.lock().unwrap(), ["hide 0"]);
+    assert!(store.result(&one).is_none());
+    assert!(!is_running(&name));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_the_announced_one_is_not_run() {
+    let Some(bench) = Bench::best() else { return };
+    let (changed, absent) = (paper("changed"), paper("absent"));
+    let store = Arc::new(MemoryStore::default().with_code(&changed, "print('other')"));
+    let message = batch(&[program(&changed, &sha256("print(1)")), program(&absent, "")]);
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
+    assert_eq!(events.last().unwrap(), "delete");
+    for (paper, words) in [
+        (changed, "has SHA-256"),
+        (absent, "there is no program at s3://code/"),
+    ] {
+        let result = store.result(&paper).unwrap();
+        assert_eq!(result.error_type.as_deref(), Some("code"));
+        assert!(result.error_message.unwrap().contains(words));
+    }
+}
+
+#[tokio::test]
+async fn without_a_sandbox_nothing_runs_and_the_result_says_why() {
+    let one = paper("one");
+    let store = Arc::new(MemoryStore::default().with_code(&one, "print(1)"));
+    let refusal = NoSandbox(vec![("bubblewrap", "`bwrap` is not installed".to_owned())]);
+    let events = work(
+        Err(refusal),
+        Arc::clone(&store),
+        batch(&[program(&one, "")]),
+    )
+    .await;
+    assert_eq!(events.last().unwrap(), "delete");
+    let result = store.result(&one).unwrap();
+    assert_eq!(result.error_type.as_deref(), Some("sandbox"));
+    assert!(
+        result
+            .error_message
+            .unwrap()
+            .contains("`bwrap` is not installed")
+    );
+    assert_eq!(result.isolation, "none");
+}
+
+#[tokio::test]
+async fn of_two_programs_for_one_paper_the_later_one_counts() {
+    let Some(bench) = Bench::best() else { return };
+    let one = paper("one");
+    let store = Arc::new(MemoryStore::default().with_code(&one, "print(2)"));
+    let message = batch(&[
+        program(&one, &sha256("print(1)")),
+        program(&one, &sha256("print(2)")),
+    ]);
+    work(Ok(bench.sandbox), Arc::clone(&store), message).await;
+    assert!(store.result(&one).unwrap().success);
+}
+
+#[tokio::test]
+async fn a_data_set_is_fetched_once_and_readable_by_the_program() {
+    let Some(bench) = Bench::best() else { return };
+    let one = paper("one");
+    let other = paper("other");
+    let code = "import os\nprint(open(os.environ['DATASETS_DIR'] + '/' + 'mnist' + '.pt').read())";
+    let store = MemoryStore::default()
+        .with_code(&one, code)
+        .with_code(&other, code);
+    store
+        .objects
+        .lock()
+        .unwrap()
+        .insert("datasets/mnist.pt".to_owned(), b"digits".to_vec());
+    let store = Arc::new(store);
+    let message = batch(&[program(&one, ""), program(&other, "")]);
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| *event == "fetch mnist.pt")
+            .count(),
+        1
+    );
+    for paper in [one, other] {
+        let stdout = format!("outputs/{paper}/outputs/stdout.log");
+        assert_eq!(store.objects.lock().unwrap()[&stdout], b"digits\n");
+    }
+}
