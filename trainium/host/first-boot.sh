@@ -1,1 +1,158 @@
-# placeholder
+#!/bin/bash
+# Makes an instance the agent's. Runs once, as root, from the instance's user data, which has written
+# /etc/annapurna/agent.env before: the agent's variables, AWS_REGION, and AGENT_BUNDLE_PARAMETER, the SSM
+# parameter that names the bundle (an s3:// address of a zip: trainium-agent, python/, host/).
+#
+# Every step may run again. What changes later comes with the bundle, which `prepare` fetches at every
+# start of the agent; this script only installs what that needs.
+set -euo pipefail
+
+readonly VARIABLES=/etc/annapurna/agent.env
+readonly LIBRARY=/usr/local/lib/annapurna
+
+log() {
+    echo "annapurna first boot: $*" >&2
+}
+
+install_packages() {
+    if command -v apt-get > /dev/null; then
+        # cloud-init and unattended upgrades may hold the lock for minutes.
+        apt-get -o DPkg::Lock::Timeout=600 update -q
+        DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q \
+            bubblewrap nftables python3
+    else
+        dnf install -y -q bubblewrap nftables python3
+    fi
+}
+
+add_user() {
+    if ! id annapurna > /dev/null 2>&1; then
+        useradd --system --user-group --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin annapurna
+    fi
+}
+
+# The newest PyTorch environment of the Deep Learning AMI Neuron that is not one of its inference stacks.
+find_python() {
+    local candidates=() folder
+    for folder in /opt/aws_neuronx_venv_pytorch_*; do
+        if [[ -x $folder/bin/python && $folder != *nxd* && $folder != *inference* ]]; then
+            candidates+=("$folder/bin/python")
+        fi
+    done
+    if ((${#candidates[@]} == 0)); then
+        log "no Neuron PyTorch environment below /opt: programs run on the processor, with python3"
+        command -v python3
+        return
+    fi
+    printf '%s\n' "${candidates[@]}" | sort --version-sort | tail -n 1
+}
+
+set_python() {
+    if ! grep -q '^AGENT_PYTHON=' "$VARIABLES"; then
+        local python
+        python=$(find_python)
+        echo "AGENT_PYTHON=$python" >> "$VARIABLES"
+        log "programs run with $python"
+    fi
+}
+
+write_prepare() {
+    install -d -m 755 "$LIBRARY"
+    cat > "$LIBRARY/prepare.new" << 'PREPARE'
+#!/bin/bash
+# Before every start of the agent, as root: closes the metadata service to all but root and the agent, and
+# brings /opt/annapurna/current to the bundle that the stack names. Without a connection the bundle that is
+# there is started.
+set -euo pipefail
+
+readonly HOME_FOLDER=/opt/annapurna
+readonly UNIT=/etc/systemd/system/annapurna-agent.service
+
+# The instance's credentials are behind these addresses.
+close_metadata() {
+    nft -f - << RULES
+table inet annapurna
+delete table inet annapurna
+table inet annapurna {
+    chain output {
+        type filter hook output priority filter; policy accept;
+        ip daddr 169.254.169.254 meta skuid != { 0, $(id -u annapurna) } drop
+        ip6 daddr fd00:ec2::254 meta skuid != { 0, $(id -u annapurna) } drop
+    }
+}
+RULES
+}
+
+wanted_bundle() {
+    aws ssm get-parameter --region "$AWS_REGION" --name "$AGENT_BUNDLE_PARAMETER" \
+        --query Parameter.Value --output text
+}
+
+fetch_bundle() {
+    local source=$1 folder
+    install -d -m 755 "$HOME_FOLDER"
+    folder=$(mktemp -d "$HOME_FOLDER/release.XXXXXX")
+    chmod 755 "$folder"
+    aws s3 cp --region "$AWS_REGION" --only-show-errors "$source" "$folder/bundle.zip"
+    python3 -m zipfile -e "$folder/bundle.zip" "$folder"
+    rm "$folder/bundle.zip"
+    chmod 755 "$folder/trainium-agent"
+    test -f "$folder/python/dataset_loader.py"
+    echo "$source" > "$folder/source"
+    ln -sfn "$folder" "$HOME_FOLDER/current.new"
+    mv -T "$HOME_FOLDER/current.new" "$HOME_FOLDER/current"
+    find "$HOME_FOLDER" -mindepth 1 -maxdepth 1 -name 'release.*' ! -path "$folder" -exec rm -rf {} +
+}
+
+# A changed unit holds from the next start on.
+install_unit() {
+    if ! cmp -s "$HOME_FOLDER/current/host/annapurna-agent.service" "$UNIT"; then
+        install -m 644 "$HOME_FOLDER/current/host/annapurna-agent.service" "$UNIT"
+        systemctl daemon-reload
+    fi
+}
+
+if [[ ${1:-} == fetch ]]; then
+    fetch_bundle "$2"
+    exit
+fi
+close_metadata
+current=$(cat "$HOME_FOLDER/current/source" 2> /dev/null || true)
+if wanted=$(wanted_bundle); then
+    # A process of its own, because `set -e` does not hold inside the condition of an `if`.
+    if [[ $wanted != "$current" ]] && ! "$0" fetch "$wanted"; then
+        echo "cannot fetch $wanted" >&2
+        test -n "$current"
+    fi
+else
+    echo "cannot read the parameter $AGENT_BUNDLE_PARAMETER" >&2
+    test -n "$current"
+fi
+install_unit
+PREPARE
+    chmod 755 "$LIBRARY/prepare.new"
+    mv "$LIBRARY/prepare.new" "$LIBRARY/prepare"
+}
+
+start_agent() {
+    set -a
+    # shellcheck source=/dev/null
+    source "$VARIABLES"
+    set +a
+    "$LIBRARY/prepare"
+    systemctl enable --now annapurna-agent.service
+}
+
+test -f "$VARIABLES" || {
+    log "$VARIABLES is missing: the user data writes it before this script"
+    exit 1
+}
+log "packages"
+install_packages
+add_user
+set_python
+write_prepare
+log "bundle and service"
+start_agent
+log "done"

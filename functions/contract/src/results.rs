@@ -61,7 +61,8 @@ pub struct TestResult {
     /// The merged `METRICS:` lines of the program; a later value replaces an earlier one.
     #[serde(default)]
     pub metrics: Map<String, Value>,
-    /// `syntax`, `import`, `timeout`, `memory`, `output_limit`, `signal`, `runtime`, `no_torch`, `sandbox`; `None` on success.
+    /// `syntax`, `import`, `timeout`, `memory`, `output_limit`, `disk_limit`, `process_limit`, `signal`,
+    /// `runtime`, `no_torch`, `sandbox`, `code` (the program is missing or not the announced one); `None` on success.
     #[serde(default)]
     pub error_type: Option<String>,
     /// One or a few lines a person can act on; `None` on success.

@@ -119,7 +119,7 @@ async fn a_list_that_stays_blocked_fails_the_run_with_the_evidence() {
             let error = run(&scraper(&site, conference, &store), json!({}))
                 .await
                 .unwrap_err();
-            assert_eq!(error.kind(), "SourceBlocked", "{}", error.to_string());
+            assert_eq!(error.kind(), "SourceBlocked", "{error}");
             assert!(
                 error.to_string().contains("status "),
                 "{}",

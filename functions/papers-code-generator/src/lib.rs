@@ -320,12 +320,17 @@ impl Generator {
             from_full_text: !paper.body.is_empty(),
             record: self.fields(paper_id, program.dataset, &facts),
         };
-        let json = serde_json::to_vec_pretty(&metadata).map_err(|source| self.no_json(paper_id, source))?;
+        let json = serde_json::to_vec_pretty(&metadata)
+            .map_err(|source| self.no_json(paper_id, source))?;
         let bucket = &self.config.code_bucket;
         let key = keys::code(paper_id);
-        self.objects.put(bucket, &key, code, "text/x-python").await?;
+        self.objects
+            .put(bucket, &key, code, "text/x-python")
+            .await?;
         let key = keys::code_metadata(paper_id);
-        self.objects.put(bucket, &key, json, "application/json").await?;
+        self.objects
+            .put(bucket, &key, json, "application/json")
+            .await?;
         Ok(metadata)
     }
 
@@ -345,7 +350,11 @@ impl Generator {
     }
 
     /// The start of the PDF's text; empty when there is no PDF or no text in it.
-    async fn body(&self, paper_id: &PaperId, record: &PaperRecord) -> Result<String, GeneratorError> {
+    async fn body(
+        &self,
+        paper_id: &PaperId,
+        record: &PaperRecord,
+    ) -> Result<String, GeneratorError> {
         let Some(key) = &record.judged.s3_key else {
             return Ok(String::new());
         };

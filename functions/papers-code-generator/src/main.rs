@@ -16,7 +16,9 @@ async fn main() -> Result<(), Error> {
     let generator = &generator;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
         let end = event.context.deadline();
-        let left = end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        let left = end
+            .duration_since(SystemTime::now())
+            .unwrap_or(Duration::ZERO);
         Ok::<_, Error>(Box::pin(generator.handle(event.payload, left)).await?)
     }))
     .await

@@ -58,7 +58,9 @@ pub fn check(program: &GeneratedProgram) -> Result<Facts, Problems> {
     }
     let length = program.code.len();
     if length > CODE_LIMIT {
-        problems.push(format!("the program has {length} bytes, at most {CODE_LIMIT} are run"));
+        problems.push(format!(
+            "the program has {length} bytes, at most {CODE_LIMIT} are run"
+        ));
         return Err(Problems(problems));
     }
     match seen_in_own_thread(&program.code) {
@@ -217,7 +219,8 @@ impl<'a> Visitor<'a> for Seen {
                 self.modules.push(module);
             }
             Stmt::Return(_) if self.functions == 0 => {
-                self.misplaced.push("syntax error: `return` outside a function".to_owned());
+                self.misplaced
+                    .push("syntax error: `return` outside a function".to_owned());
             }
             Stmt::Break(_) | Stmt::Continue(_) if self.loops == 0 => {
                 self.misplaced
@@ -295,7 +298,10 @@ main()
         let code = "import torch\n# loss.backward(); optimizer.step()\nprint('torch.distributed no_grad')\n";
         assert_eq!(
             check(&program(code)).unwrap(),
-            Facts { lines_of_code: 3, ..Facts::default() }
+            Facts {
+                lines_of_code: 3,
+                ..Facts::default()
+            }
         );
     }
 
@@ -322,7 +328,10 @@ main()
             ("import torch\nf(a=1, 2)", "line 2"),
             ("import torch\n\tx = 1", "line 2"),
             ("import torch\nreturn 1", "`return` outside"),
-            ("import torch\nwhile x:\n  def f():\n    break", "outside a loop"),
+            (
+                "import torch\nwhile x:\n  def f():\n    break",
+                "outside a loop",
+            ),
             ("import torch\ntype X = int", "line 2"),
             ("import torch\0", "NUL"),
         ] {

@@ -55,7 +55,11 @@ pub(crate) fn question(paper: &PaperText) -> Result<String, serde_json::Error> {
 }
 
 /// The same question after a program that cannot be run.
-pub(crate) fn again(question: &str, code: &str, problems: &Problems) -> Result<String, serde_json::Error> {
+pub(crate) fn again(
+    question: &str,
+    code: &str,
+    problems: &Problems,
+) -> Result<String, serde_json::Error> {
     let problems = serde_json::to_string_pretty(&problems.0)?;
     let code = serde_json::to_string(first_chars(code, REPEATED_CHARACTERS))?;
     Ok(format!(

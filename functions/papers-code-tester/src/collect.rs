@@ -126,7 +126,10 @@ fn check(paper: &PaperId, result: &TestResult) -> Result<(), CollectError> {
     }
     if DateTime::parse_from_rfc3339(&result.finished_at).is_err() {
         let given = one_line(&result.finished_at, 80);
-        return Err(unusable(paper, format!("finished_at is no time: `{given}`")));
+        return Err(unusable(
+            paper,
+            format!("finished_at is no time: `{given}`"),
+        ));
     }
     Ok(())
 }
@@ -199,7 +202,9 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
         error_type: result.error_type.clone(),
         executed_on_trn: Some(on_trainium),
         executed_on_trn_updated_at: finished,
-        results_s3_location: bucket.as_ref().map(|bucket| format!("s3://{bucket}/{}", keys::result(paper))),
+        results_s3_location: bucket
+            .as_ref()
+            .map(|bucket| format!("s3://{bucket}/{}", keys::result(paper))),
         outputs_s3_bucket: bucket,
         execution_metrics: kept_metrics(paper, &result.metrics),
         ..Tested::default()
@@ -209,7 +214,10 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
 /// A time as the index's dates are written everywhere.
 fn utc(time: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(time).ok()?;
-    Some(time.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Millis, true))
+    Some(
+        time.with_timezone(&Utc)
+            .to_rfc3339_opts(SecondsFormat::Millis, true),
+    )
 }
 
 /// The metrics the index can keep: numbers, truth values and short texts under short names. The program
@@ -219,11 +227,13 @@ fn kept_metrics(paper: &PaperId, metrics: &Map<String, Value>) -> Option<Map<Str
         let named = !name.trim().is_empty() && name.chars().count() <= METRIC_CHARACTERS;
         // The index reads a dot as a path: `a` and `a.b` together would refuse the whole document.
         let plain = !name.contains('.') && !name.chars().any(char::is_control);
-        named && plain && match value {
-            Value::Number(_) | Value::Bool(_) => true,
-            Value::String(text) => text.chars().count() <= METRIC_CHARACTERS,
-            Value::Null | Value::Array(_) | Value::Object(_) => false,
-        }
+        named
+            && plain
+            && match value {
+                Value::Number(_) | Value::Bool(_) => true,
+                Value::String(text) => text.chars().count() <= METRIC_CHARACTERS,
+                Value::Null | Value::Array(_) | Value::Object(_) => false,
+            }
     };
     let kept: Map<String, Value> = metrics
         .iter()
@@ -258,10 +268,16 @@ mod tests {
     #[test]
     fn a_results_numbers_become_fields() {
         let tested = fields(&paper(), &result(), 1.5);
-        assert_eq!(tested.tested_at.as_deref(), Some("2026-01-02T03:14:05.000Z"));
+        assert_eq!(
+            tested.tested_at.as_deref(),
+            Some("2026-01-02T03:14:05.000Z")
+        );
         assert_eq!(tested.training_loss, Some(0.02));
         assert_eq!(tested.validation_accuracy, Some(1.0));
-        assert_eq!(tested.throughput_samples_per_sec, None, "a text is no number");
+        assert_eq!(
+            tested.throughput_samples_per_sec, None,
+            "a text is no number"
+        );
         assert_eq!(tested.trainium_hours, Some(0.1));
         assert!((tested.estimated_compute_cost.unwrap() - 0.15).abs() < 1e-9);
         let location = format!("s3://papers-test-outputs/{}/outputs/result.json", paper());
@@ -273,7 +289,10 @@ mod tests {
         let mut result = result();
         result.executed_on = "cpu".to_owned();
         let tested = fields(&paper(), &result, 1.5);
-        assert_eq!((tested.trainium_hours, tested.estimated_compute_cost), (None, None));
+        assert_eq!(
+            (tested.trainium_hours, tested.estimated_compute_cost),
+            (None, None)
+        );
         assert_eq!(tested.executed_on_trn, Some(false));
     }
 

@@ -215,7 +215,11 @@ impl Dispatcher {
         }
         let handed = Batch {
             batch_id: message.batch_id.clone(),
-            paper_ids: message.batch.iter().map(|program| program.paper_id.clone()).collect(),
+            paper_ids: message
+                .batch
+                .iter()
+                .map(|program| program.paper_id.clone())
+                .collect(),
         };
         match &self.settings.route {
             Route::Queue => {
@@ -226,7 +230,11 @@ impl Dispatcher {
             }
             Route::Http(url) => self.call(url, message, batch, end).await?,
         }
-        info!(batch_id = handed.batch_id, programs = batch.len(), "batch handed over");
+        info!(
+            batch_id = handed.batch_id,
+            programs = batch.len(),
+            "batch handed over"
+        );
         report.dispatched += batch.len();
         report.batches.push(handed);
         Ok(())
@@ -282,7 +290,10 @@ impl Dispatcher {
 
     /// Notes in the index that a run of the paper's program begins.
     async fn mark(&self, paper: &PaperId, begin: DateTime<Utc>) -> Result<(), TesterError> {
-        let marked = self.search.change(paper, |record| mark(record, begin)).await?;
+        let marked = self
+            .search
+            .change(paper, |record| mark(record, begin))
+            .await?;
         if marked.is_none() {
             warn!(paper_id = %paper, "a program waits for a paper that is not in the index");
         }
@@ -310,9 +321,16 @@ impl Dispatcher {
         let client = self.queues.client();
         let url = &self.settings.testing_queue_url;
         let request = client.get_queue_attributes().queue_url(url);
-        let output = request.set_attribute_names(Some(COUNTS.to_vec())).send().await;
+        let output = request
+            .set_attribute_names(Some(COUNTS.to_vec()))
+            .send()
+            .await;
         match output {
-            Ok(output) => output.attributes.unwrap_or_default().values().any(|count| count != "0"),
+            Ok(output) => output
+                .attributes
+                .unwrap_or_default()
+                .values()
+                .any(|count| count != "0"),
             Err(error) => {
                 let reason = annapurna_runtime::QueueError::failed("see", url, error);
                 warn!(%reason, "the queue of batches cannot be seen; it counts as full");

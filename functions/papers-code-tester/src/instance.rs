@@ -54,7 +54,12 @@ impl Machine {
 
     async fn try_tend(&self, work_waits: bool) -> Result<String, String> {
         let id = &self.instance_id;
-        let output = self.client.describe_instances().instance_ids(id).send().await;
+        let output = self
+            .client
+            .describe_instances()
+            .instance_ids(id)
+            .send()
+            .await;
         let output = output.map_err(reason)?;
         let reservations = output.reservations.unwrap_or_default();
         let mut instances = reservations
@@ -90,8 +95,12 @@ fn step(state: &State, up_for: Duration, work_waits: bool) -> Step {
 }
 
 fn up_for(instance: &Instance) -> Duration {
-    let launched = instance.launch_time.and_then(|time| SystemTime::try_from(time).ok());
-    launched.and_then(|time| time.elapsed().ok()).unwrap_or_default()
+    let launched = instance
+        .launch_time
+        .and_then(|time| SystemTime::try_from(time).ok());
+    launched
+        .and_then(|time| time.elapsed().ok())
+        .unwrap_or_default()
 }
 
 fn reason<E, R>(error: SdkError<E, R>) -> String

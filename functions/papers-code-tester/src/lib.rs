@@ -156,7 +156,10 @@ impl Tester {
     async fn notified(&self, notification: &Notification) -> Result<Collected, TesterError> {
         let (papers, others) = notification.papers();
         for key in others {
-            warn!(key = one_line(&key, 200), "notified of a key that is no result's");
+            warn!(
+                key = one_line(&key, 200),
+                "notified of a key that is no result's"
+            );
         }
         let requested = papers.len();
         let ids = papers.into_iter().map(String::from).collect();
@@ -176,7 +179,11 @@ impl Tester {
         let mut answer = Collected::default();
         for id in paper_ids {
             let outcome = match PaperId::try_from(id.clone()) {
-                Ok(paper) => self.collector.collect(&paper).await.map_err(|error| chain(&error)),
+                Ok(paper) => self
+                    .collector
+                    .collect(&paper)
+                    .await
+                    .map_err(|error| chain(&error)),
                 Err(error) => Err(error.to_string()),
             };
             let paper_id = one_line(&id, 80);

@@ -15,7 +15,9 @@ async fn main() -> Result<(), Error> {
     let tester = &tester;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
         let end = event.context.deadline();
-        let left = end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        let left = end
+            .duration_since(SystemTime::now())
+            .unwrap_or(Duration::ZERO);
         Ok::<_, Error>(Box::pin(tester.handle(event.payload, left)).await?)
     }))
     .await

@@ -48,7 +48,10 @@ impl Notification {
 
 fn decoded(key: &str) -> String {
     let mut pairs = form_urlencoded::parse(key.as_bytes());
-    pairs.next().map(|(key, _)| key.into_owned()).unwrap_or_default()
+    pairs
+        .next()
+        .map(|(key, _)| key.into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -35,7 +35,11 @@ impl Settings {
     pub(crate) fn parse(config: TesterConfig<String>) -> Result<Self, ConfigError> {
         let timeout_secs: u32 = number("TRAINIUM_TIMEOUT", &config.trainium_timeout)?;
         if timeout_secs == 0 {
-            return Err(invalid("TRAINIUM_TIMEOUT", "seconds from 1", config.trainium_timeout));
+            return Err(invalid(
+                "TRAINIUM_TIMEOUT",
+                "seconds from 1",
+                config.trainium_timeout,
+            ));
         }
         let batch_size: usize = number("BATCH_SIZE", &config.batch_size)?;
         if !(1..=10).contains(&batch_size) {
@@ -44,7 +48,11 @@ impl Settings {
         let price: f64 = number("HOURLY_PRICE_USD", &config.hourly_price_usd)?;
         if !price.is_finite() || price < 0.0 {
             let expected = "US dollars from 0";
-            return Err(invalid("HOURLY_PRICE_USD", expected, config.hourly_price_usd));
+            return Err(invalid(
+                "HOURLY_PRICE_USD",
+                expected,
+                config.hourly_price_usd,
+            ));
         }
         Ok(Self {
             route: route(&config.trainium_endpoint)?,
@@ -117,11 +125,17 @@ pub(crate) mod tests {
         let mut eleven = config();
         eleven.batch_size = "11".to_owned();
         let error = Settings::parse(eleven).unwrap_err();
-        assert_eq!(error.to_string(), "BATCH_SIZE must be from 1 to 10, got `11`");
+        assert_eq!(
+            error.to_string(),
+            "BATCH_SIZE must be from 1 to 10, got `11`"
+        );
         let mut odd = config();
         odd.trainium_endpoint = "trn.local:8000".to_owned();
         let error = Settings::parse(odd).unwrap_err();
-        assert!(error.to_string().contains("`queue` or an http(s) address"), "{error}");
+        assert!(
+            error.to_string().contains("`queue` or an http(s) address"),
+            "{error}"
+        );
         let mut free = config();
         free.hourly_price_usd = "NaN".to_owned();
         assert!(Settings::parse(free).is_err());

@@ -72,7 +72,12 @@ impl WaitingQueue {
         let body = message.body.clone().unwrap_or_default();
         let start = one_line(&body, 200);
         let id = message.message_id.as_deref();
-        error!(message_id = id, reason, body = start, "message cannot be read; put aside");
+        error!(
+            message_id = id,
+            reason,
+            body = start,
+            "message cannot be read; put aside"
+        );
         let dead_letters = self.dead_letter_url().await?;
         let attributes = message.attributes.as_ref();
         let group = attributes.and_then(|known| known.get(&Attribute::MessageGroupId));
@@ -103,8 +108,8 @@ impl WaitingQueue {
             .map_err(|error| QueueError::failed("read the attributes of", &self.url, error))?;
         let policy = output.attributes.and_then(|mut known| known.remove(&name));
         let policy = policy.ok_or_else(|| without("it has no redrive policy"))?;
-        let policy: Value = serde_json::from_str(&policy)
-            .map_err(|_| without("its redrive policy is not JSON"))?;
+        let policy: Value =
+            serde_json::from_str(&policy).map_err(|_| without("its redrive policy is not JSON"))?;
         let arn = policy["deadLetterTargetArn"].as_str().unwrap_or_default();
         // arn:aws:sqs:REGION:ACCOUNT:NAME
         let mut parts = arn.split(':').skip(4);
@@ -116,10 +121,10 @@ impl WaitingQueue {
             .queue_owner_aws_account_id(account)
             .send()
             .await
-            .map_err(|error| QueueError::failed("find the dead-letter queue of", &self.url, error))?;
-        output
-            .queue_url
-            .ok_or_else(|| without("it has no address"))
+            .map_err(|error| {
+                QueueError::failed("find the dead-letter queue of", &self.url, error)
+            })?;
+        output.queue_url.ok_or_else(|| without("it has no address"))
     }
 
     /// Gives messages back: they are visible at once. One that cannot be given back is visible again
@@ -145,7 +150,9 @@ impl WaitingQueue {
                     .ok()
             });
             let client = self.queues.client();
-            let request = client.change_message_visibility_batch().queue_url(&self.url);
+            let request = client
+                .change_message_visibility_batch()
+                .queue_url(&self.url);
             match request.set_entries(Some(entries.collect())).send().await {
                 Ok(output) if output.failed.is_empty() => {}
                 Ok(output) => warn!(failed = ?output.failed, "messages keep their hold"),
@@ -195,7 +202,9 @@ fn read(message: &Message) -> Result<Waiting, String> {
     Ok(Waiting {
         message: parsed,
         // Without a time of its own a message counts as new, and the next one makes the batch due.
-        sent_at: sent.and_then(DateTime::from_timestamp_millis).unwrap_or_else(Utc::now),
+        sent_at: sent
+            .and_then(DateTime::from_timestamp_millis)
+            .unwrap_or_else(Utc::now),
         receipt: message.receipt_handle.clone().unwrap_or_default(),
     })
 }

@@ -13,7 +13,7 @@
 mod verdict;
 
 use annapurna_contract::{
-    CodeGenerationMessage, ConfigError, Judged, JudgeConfig, PaperId, ResearchMessage,
+    CodeGenerationMessage, ConfigError, JudgeConfig, Judged, PaperId, ResearchMessage,
     config::number,
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
@@ -330,7 +330,10 @@ fn is_date(date: &str) -> bool {
     let is_day = chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok() && date.len() == 10;
     let usable = is_day || DateTime::parse_from_rfc3339(date).is_ok();
     if !usable {
-        warn!(date = one_line(date, 80), "publication date left out: not a date");
+        warn!(
+            date = one_line(date, 80),
+            "publication date left out: not a date"
+        );
     }
     usable
 }

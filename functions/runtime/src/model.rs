@@ -162,7 +162,8 @@ impl Model {
             model_id: model_id.to_owned(),
             reason,
         };
-        let body = json!({"inputText": text, "dimensions": EMBEDDING_DIMENSIONS, "normalize": true});
+        let body =
+            json!({"inputText": text, "dimensions": EMBEDDING_DIMENSIONS, "normalize": true});
         let output = self
             .client
             .invoke_model()

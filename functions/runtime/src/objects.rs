@@ -64,7 +64,14 @@ impl Objects {
         limit: u64,
     ) -> Result<Option<Vec<u8>>, ObjectsError> {
         let failed = |reason: String| failure("read", bucket, key, reason);
-        let output = match self.client.get_object().bucket(bucket).key(key).send().await {
+        let output = match self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await
+        {
             Ok(output) => output,
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
             Err(error) => return Err(failed(DisplayErrorContext(&error).to_string())),

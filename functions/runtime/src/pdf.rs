@@ -256,7 +256,10 @@ impl<'a> Extract<'a> {
     fn new(source: &'a Document) -> Self {
         let mut target = plain::Document::with_version("1.7");
         let entries = [
-            (CATALOG, vec![("Type", "Catalog".into()), ("Pages", PAGES.into())]),
+            (
+                CATALOG,
+                vec![("Type", "Catalog".into()), ("Pages", PAGES.into())],
+            ),
             (
                 PAGES,
                 vec![
@@ -269,7 +272,9 @@ impl<'a> Extract<'a> {
         for (id, fields) in entries {
             target.objects.insert(id, dictionary(fields).into());
         }
-        target.trailer.set("Root", plain::Object::Reference(CATALOG));
+        target
+            .trailer
+            .set("Root", plain::Object::Reference(CATALOG));
         Self {
             source,
             target,
@@ -301,7 +306,11 @@ impl<'a> Extract<'a> {
         // One broken font loses a whole page, so the broken ones are found and replaced.
         self.replace_broken_fonts(&mut resources, deadline);
         let again = self.take_text(&operators.content, &resources, characters, deadline);
-        if again.0.len() > text.len() { again.0 } else { text }
+        if again.0.len() > text.len() {
+            again.0
+        } else {
+            text
+        }
     }
 
     /// The nearest resources on the way up the page tree.
@@ -349,12 +358,7 @@ impl<'a> Extract<'a> {
     }
 
     /// Copies a form with everything in it, unless it is one already, is too deep or contains itself.
-    fn copy_form(
-        &mut self,
-        id: ObjectId,
-        inherited: &'a Dictionary,
-        depth: usize,
-    ) -> Option<Form> {
+    fn copy_form(&mut self, id: ObjectId, inherited: &'a Dictionary, depth: usize) -> Option<Form> {
         if let Some(known) = self.forms.get(&id) {
             return *known;
         }
@@ -369,7 +373,9 @@ impl<'a> Extract<'a> {
         self.forms.insert(id, None);
         let content = self.unpack(stream)?;
         let own = stream.dict.get(b"Resources").ok();
-        let resources = own.and_then(|own| self.dictionary(own)).unwrap_or(inherited);
+        let resources = own
+            .and_then(|own| self.dictionary(own))
+            .unwrap_or(inherited);
         let resources = self.copy_resources(resources, depth + 1);
         let operators = self.text_operators(&content, &resources)?;
         let size = Form {
@@ -427,7 +433,11 @@ impl<'a> Extract<'a> {
             Object::String(bytes, _) => {
                 plain::Object::String(bytes.clone(), plain::StringFormat::Literal)
             }
-            Object::Array(items) => items.iter().map(|item| self.convert(item)).collect::<Vec<_>>().into(),
+            Object::Array(items) => items
+                .iter()
+                .map(|item| self.convert(item))
+                .collect::<Vec<_>>()
+                .into(),
             Object::Dictionary(fields) => self.convert_dictionary(fields).into(),
             Object::Reference(id) => self.refer(*id),
         }
@@ -661,9 +671,10 @@ fn number(object: &Object) -> Option<plain::Object> {
 /// A part of what `TJ` shows: text, or a shift.
 fn shown(part: &Object) -> Option<plain::Object> {
     match part {
-        Object::String(text, _) => {
-            Some(plain::Object::String(text.clone(), plain::StringFormat::Literal))
-        }
+        Object::String(text, _) => Some(plain::Object::String(
+            text.clone(),
+            plain::StringFormat::Literal,
+        )),
         part => number(part),
     }
 }
@@ -697,9 +708,9 @@ fn range_entries(section: &str) -> Option<u64> {
         let end = match after.chars().next()? {
             '<' => after.find('>')? + 1,
             '[' => after.find(']')? + 1,
-            digit if digit.is_ascii_digit() => {
-                after.find(|end: char| !end.is_ascii_digit()).unwrap_or(after.len())
-            }
+            digit if digit.is_ascii_digit() => after
+                .find(|end: char| !end.is_ascii_digit())
+                .unwrap_or(after.len()),
             _ => return None,
         };
         rest = after[end..].trim_start();
@@ -834,7 +845,11 @@ mod tests {
     }
 
     fn set_forms(document: &mut Document, page: ObjectId, forms: Dictionary) {
-        let page = document.get_object_mut(page).unwrap().as_dict_mut().unwrap();
+        let page = document
+            .get_object_mut(page)
+            .unwrap()
+            .as_dict_mut()
+            .unwrap();
         let resources = page.get_mut(b"Resources").unwrap().as_dict_mut().unwrap();
         resources.set("XObject", forms);
     }
@@ -847,14 +862,19 @@ mod tests {
 
     #[test]
     fn operators_with_wrong_operands_cost_nothing_but_themselves() {
-        let broken = "/Nope cs 1 scn /X Do (no font yet) Tj 1 cm /F9 3 Tf Tj [(a) /b 3] TJ BT (x) Td ET Q ";
+        let broken =
+            "/Nope cs 1 scn /X Do (no font yet) Tj 1 cm /F9 3 Tf Tj [(a) /b 3] TJ BT (x) Td ET Q ";
         let bytes = file(&format!("{broken}{HELLO}"), helvetica(), |_, _| {});
         assert_eq!(read(bytes).unwrap(), "Hello, paper");
     }
 
     #[test]
     fn quote_operators_show_text_too() {
-        let bytes = file("BT /F1 12 Tf 14 TL 72 700 Td (one) ' 1 2 (two) \" ET", helvetica(), |_, _| {});
+        let bytes = file(
+            "BT /F1 12 Tf 14 TL 72 700 Td (one) ' 1 2 (two) \" ET",
+            helvetica(),
+            |_, _| {},
+        );
         let text = read(bytes).unwrap();
         assert!(text.contains("one") && text.contains("two"), "{text}");
     }
@@ -876,9 +896,12 @@ mod tests {
                 "Font" => dictionary! {"F1" => font},
                 "XObject" => dictionary! {"A" => form},
             };
-            let fields = dictionary! {"Type" => "XObject", "Subtype" => "Form", "Resources" => resources};
+            let fields =
+                dictionary! {"Type" => "XObject", "Subtype" => "Form", "Resources" => resources};
             let content = format!("{HELLO} /A Do");
-            document.objects.insert(form, Stream::new(fields, content.into()).into());
+            document
+                .objects
+                .insert(form, Stream::new(fields, content.into()).into());
             set_forms(document, page, dictionary! {"A" => form});
         });
         assert_eq!(read(bytes).unwrap(), "Hello, paper");
@@ -895,7 +918,9 @@ mod tests {
                     "Subtype" => "Form", "Resources" => dictionary! {"XObject" => inner},
                 };
                 let content = "/N Do ".repeat(1_000) + "q Q ";
-                document.objects.insert(*id, Stream::new(fields, content.into()).into());
+                document
+                    .objects
+                    .insert(*id, Stream::new(fields, content.into()).into());
             }
             set_forms(document, page, dictionary! {"L0" => ids[0]});
         });
@@ -908,7 +933,11 @@ mod tests {
             let mut bomb = Stream::new(dictionary! {}, vec![b' '; STREAM_LIMIT + 1]);
             bomb.compress().unwrap();
             let bomb = document.add_object(bomb);
-            let page = document.get_object_mut(page).unwrap().as_dict_mut().unwrap();
+            let page = document
+                .get_object_mut(page)
+                .unwrap()
+                .as_dict_mut()
+                .unwrap();
             page.set("Contents", bomb);
         });
         assert!(bytes.len() < 1 << 20);
@@ -917,7 +946,8 @@ mod tests {
 
     #[test]
     fn a_character_map_without_bounds_is_not_used() {
-        let cmap = |ranges: &str| bounded_cmap(format!("1 beginbfrange {ranges} endbfrange").as_bytes());
+        let cmap =
+            |ranges: &str| bounded_cmap(format!("1 beginbfrange {ranges} endbfrange").as_bytes());
         assert!(cmap("<0000> <FFFF> <0041>"));
         assert!(cmap("<00> <02> [<0041> <0042> <0043>] <03> <04> <0050>"));
         assert!(!cmap("<00000000> <FFFFFFFF> <0041>"));
@@ -928,14 +958,22 @@ mod tests {
 
     #[test]
     fn limits_on_characters_hold() {
-        let limits = Limits { characters: 5, ..Limits::default() };
+        let limits = Limits {
+            characters: 5,
+            ..Limits::default()
+        };
         let bytes = file(HELLO, helvetica(), |_, _| {});
         assert_eq!(text(bytes, limits).unwrap(), "Hello");
     }
 
     #[test]
     fn what_is_no_pdf_is_a_clean_error() {
-        for bytes in [&b""[..], b"<html>captcha</html>", b"%PDF-1.7\n%%EOF", &[0xff; 4096]] {
+        for bytes in [
+            &b""[..],
+            b"<html>captcha</html>",
+            b"%PDF-1.7\n%%EOF",
+            &[0xff; 4096],
+        ] {
             let error = read(bytes.to_vec()).unwrap_err();
             assert!(matches!(error, PdfError::Unreadable { .. }), "{error}");
         }
@@ -954,7 +992,10 @@ mod tests {
 
     #[test]
     fn ligatures_become_letters_and_control_characters_spaces() {
-        assert_eq!(tidy("\n e\u{fb03}cient \u{fb02}ow\u{0}x  \n\n\n\nend\n"), " efficient flow x\n\nend");
+        assert_eq!(
+            tidy("\n e\u{fb03}cient \u{fb02}ow\u{0}x  \n\n\n\nend\n"),
+            " efficient flow x\n\nend"
+        );
     }
 
     /// The real files, where they are.
@@ -973,13 +1014,28 @@ mod tests {
     #[test]
     fn real_papers_give_their_own_sentences() {
         let expected = [
-            ("arxiv_1706.03762_attention_neurips2017_style.pdf", "Attention Is All You Need"),
-            ("arxiv_1512.03385_resnet_two_column.pdf", "Deep Residual Learning"),
+            (
+                "arxiv_1706.03762_attention_neurips2017_style.pdf",
+                "Attention Is All You Need",
+            ),
+            (
+                "arxiv_1512.03385_resnet_two_column.pdf",
+                "Deep Residual Learning",
+            ),
             ("arxiv_2205.14135_flashattention_math.pdf", "IO-Awareness"),
-            ("arxiv_2002.08909_realm_icml_two_column.pdf", "Language Model Pre-Training"),
+            (
+                "arxiv_2002.08909_realm_icml_two_column.pdf",
+                "Language Model Pre-Training",
+            ),
             ("arxiv_1910.02054_zero_systems.pdf", "Memory Optimizations"),
-            ("arxiv_2203.14465_star_neurips_style.pdf", "Bootstrapping Reasoning"),
-            ("arxiv_1503.02531_distillation_quartz_resaved.pdf", "Distilling the Knowledge"),
+            (
+                "arxiv_2203.14465_star_neurips_style.pdf",
+                "Bootstrapping Reasoning",
+            ),
+            (
+                "arxiv_1503.02531_distillation_quartz_resaved.pdf",
+                "Distilling the Knowledge",
+            ),
             ("adam_iclr2015_pdfium_resaved.pdf", "first-order"),
             ("pondernet_icml_automl_workshop.pdf", "PonderNet"),
             ("pmlr_v220_carrion-ojeda23a.pdf", "NeurIPS"),
@@ -988,12 +1044,17 @@ mod tests {
             ("tracemonkey_two_column.pdf", "Trace-based"),
             ("latex_multicolumn_ccbysa.pdf", "Two-Column Document"),
             ("ligatures_one_line.pdf", "abcdef"),
-            ("corrupted_zen_of_python.pdf", "Beautiful is better than ugly"),
+            (
+                "corrupted_zen_of_python.pdf",
+                "Beautiful is better than ugly",
+            ),
             ("encrypted_empty_user_password.pdf", ""),
         ];
         let mut wrong = Vec::new();
         for (name, words) in expected {
-            let Some(bytes) = real_file(name) else { continue };
+            let Some(bytes) = real_file(name) else {
+                continue;
+            };
             let begin = Instant::now();
             match read(bytes) {
                 Ok(text) if text.contains(words) && !text.contains(['\u{fb00}', '\u{fb01}']) => {
@@ -1011,7 +1072,9 @@ mod tests {
             "encrypted_user_password_openpassword.pdf",
             "encrypted_aes256_user_password_foo.pdf",
         ] {
-            let Some(bytes) = real_file(name) else { continue };
+            let Some(bytes) = real_file(name) else {
+                continue;
+            };
             assert_eq!(read(bytes), Err(PdfError::Encrypted), "{name}");
         }
         if let Some(bytes) = real_file("image_only_ccitt_fax_scan.pdf") {

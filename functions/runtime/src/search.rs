@@ -284,7 +284,9 @@ impl Search {
             return Ok(None);
         }
         // The answer is by the index's own name, which differs from ours when ours is an alias.
-        let name = answer.as_object().and_then(|by_name| by_name.keys().next().cloned());
+        let name = answer
+            .as_object()
+            .and_then(|by_name| by_name.keys().next().cloned());
         if let Some(name) = name.filter(|_| status.is_success()) {
             answer = answer[name]["mappings"]["properties"].take();
         }
@@ -507,7 +509,10 @@ mod tests {
     #[test]
     fn a_host_without_a_scheme_means_https() {
         let given = [
-            ("search-x.eu-west-1.es.amazonaws.com", "https://search-x.eu-west-1.es.amazonaws.com/"),
+            (
+                "search-x.eu-west-1.es.amazonaws.com",
+                "https://search-x.eu-west-1.es.amazonaws.com/",
+            ),
             ("http://127.0.0.1:9200", "http://127.0.0.1:9200/"),
             ("https://search.example/", "https://search.example/"),
         ];
@@ -559,8 +564,14 @@ mod tests {
         let search = index("stages").await;
         let adam = id("Adam");
         assert_eq!(search.get(&adam).await.unwrap(), None);
-        search.upsert(&adam, &json!({"title": "Adam", "code_generated": false})).await.unwrap();
-        search.upsert(&adam, &json!({"code_generated": true})).await.unwrap();
+        search
+            .upsert(&adam, &json!({"title": "Adam", "code_generated": false}))
+            .await
+            .unwrap();
+        search
+            .upsert(&adam, &json!({"code_generated": true}))
+            .await
+            .unwrap();
         let record = search.get(&adam).await.unwrap().unwrap().record;
         assert_eq!(record.judged.title.as_deref(), Some("Adam"));
         assert_eq!(record.generated.code_generated, Some(true));
@@ -569,8 +580,14 @@ mod tests {
     #[tokio::test]
     async fn a_field_that_is_not_mapped_is_refused_by_name() {
         let search = index("strict").await;
-        let error = search.upsert(&id("Adam"), &json!({"surprise": 1})).await.unwrap_err();
-        assert!(matches!(error, SearchError::Refused { status: 400, .. }), "{error}");
+        let error = search
+            .upsert(&id("Adam"), &json!({"surprise": 1}))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, SearchError::Refused { status: 400, .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains("surprise"), "{error}");
     }
 
@@ -579,7 +596,10 @@ mod tests {
         let search = index("change").await;
         let adam = id("Adam");
         assert_eq!(search.change(&adam, |_| true).await.unwrap(), None);
-        search.upsert(&adam, &json!({"test_attempts": 0})).await.unwrap();
+        search
+            .upsert(&adam, &json!({"test_attempts": 0}))
+            .await
+            .unwrap();
         let add_one = |record: &mut PaperRecord| {
             record.tested.test_attempts = record.tested.test_attempts.map(|number| number + 1);
             true
@@ -600,7 +620,10 @@ mod tests {
     async fn the_nearest_paper_comes_first_with_its_cosine() {
         let search = index("nearest").await;
         assert_eq!(search.nearest(&vector(1.0, 0.0), 3).await.unwrap(), []);
-        for (title, embedding) in [("same", vector(1.0, 0.0)), ("half", vector(1.0, 3.0_f32.sqrt()))] {
+        for (title, embedding) in [
+            ("same", vector(1.0, 0.0)),
+            ("half", vector(1.0, 3.0_f32.sqrt())),
+        ] {
             let part = json!({"title": title, "abstract_embedding": embedding});
             search.upsert(&id(title), &part).await.unwrap();
         }

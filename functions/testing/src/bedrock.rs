@@ -103,8 +103,17 @@ async fn invoke(
 ) -> Json<Value> {
     bedrock.told.lock().unwrap().n_embeddings += 1;
     let mut vector = vec![0.0_f64; EMBEDDING_DIMENSIONS];
-    for word in request["inputText"].as_str().unwrap_or_default().split_whitespace() {
-        let sum: usize = word.bytes().map(usize::from).enumerate().map(|(at, byte)| (at + 1) * byte).sum();
+    for word in request["inputText"]
+        .as_str()
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        let sum: usize = word
+            .bytes()
+            .map(usize::from)
+            .enumerate()
+            .map(|(at, byte)| (at + 1) * byte)
+            .sum();
         vector[sum % EMBEDDING_DIMENSIONS] += 1.0;
     }
     let length = vector.iter().map(|part| part * part).sum::<f64>().sqrt();

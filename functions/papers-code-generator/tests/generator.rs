@@ -1,0 +1,347 @@
+//! The generator with real queues, buckets and index, and a Bedrock that answers as told.
+
+use std::time::Duration;
+
+use annapurna_contract::{
+    CodeEvaluationMessage, Generated, GeneratorConfig, Judged, PaperId, keys,
+};
+use annapurna_testing::{Bedrock, Stage};
+use papers_code_generator::{Generator, GeneratorError, Metadata};
+use serde_json::{Value, json};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const CODE: &str =
+    "import torch\nfrom dataset_loader import load_dataset\nload_dataset('synthetic')\n";
+
+struct Setting {
+    stage: Stage,
+    bedrock: Bedrock,
+    generator: Generator,
+    papers: String,
+    code: String,
+    queue: String,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let stage = Stage::new().await;
+        let bedrock = Bedrock::default();
+        let (papers, code) = (stage.bucket().await, stage.bucket().await);
+        let queue = stage.queue().await;
+        let config = GeneratorConfig {
+            opensearch_endpoint: stage.search_url.clone(),
+            opensearch_index: stage.index.clone(),
+            bedrock_model_id: "claude".to_owned(),
+            bedrock_endpoint: "unused".to_owned(),
+            bucket_name: papers.clone(),
+            code_bucket: code.clone(),
+            code_queue_url: queue.clone(),
+        };
+        let generator = Generator::new(&stage.sdk, bedrock.model().await, config).unwrap();
+        Self {
+            stage,
+            bedrock,
+            generator,
+            papers,
+            code,
+            queue,
+        }
+    }
+
+    /// An accepted paper in the index.
+    async fn paper(&self, title: &str, author: &str) -> PaperId {
+        let id = PaperId::of(title, None);
+        let judged = Judged {
+            title: Some(title.to_owned()),
+            authors: Some(vec![author.to_owned()]),
+            abstract_text: Some("We train.".to_owned()),
+            ingested_at: Some(chrono::Utc::now().to_rfc3339()),
+            abstract_embedding: Some([vec![1.0], vec![0.0; 1023]].concat()),
+            ..Judged::default()
+        };
+        self.stage.search.upsert(&id, &judged).await.unwrap();
+        self.stage.search.refresh().await.unwrap();
+        id
+    }
+
+    fn will_write(&self, code: &str) {
+        let program = json!({"code": code, "dataset": "synthetic", "description": "its idea"});
+        self.bedrock.answer(program);
+    }
+
+    async fn records(&self, papers: &[&PaperId]) -> Vec<String> {
+        let bodies: Vec<(&str, String)> = papers
+            .iter()
+            .map(|id| {
+                (
+                    id.as_str(),
+                    json!({"paper_id": id, "title": "t"}).to_string(),
+                )
+            })
+            .collect();
+        let answer = self
+            .generator
+            .handle(Stage::event(&bodies), HOUR)
+            .await
+            .unwrap();
+        let failures = answer["batchItemFailures"].as_array().unwrap().iter();
+        failures
+            .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    async fn ask(&self, event: Value) -> Value {
+        let answer = self.generator.handle(event, HOUR).await.unwrap();
+        self.stage.search.refresh().await.unwrap();
+        answer
+    }
+
+    async fn fields(&self, id: &PaperId) -> Generated {
+        self.stage
+            .search
+            .get(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .record
+            .generated
+    }
+
+    async fn sent(&self) -> Vec<CodeEvaluationMessage> {
+        let messages = self.stage.take(&self.queue).await.into_iter();
+        messages
+            .map(|(body, _)| serde_json::from_str(&body).unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_paper_gets_a_program_with_its_facts_and_a_message() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    setting.will_write(CODE);
+    assert_eq!(setting.records(&[&adam]).await, Vec::<String>::new());
+    let code = setting
+        .stage
+        .object(&setting.code, &keys::code(&adam))
+        .await
+        .unwrap();
+    assert_eq!(code, CODE.as_bytes());
+    let key = keys::code_metadata(&adam);
+    let metadata = setting.stage.object(&setting.code, &key).await.unwrap();
+    let metadata: Metadata = serde_json::from_slice(&metadata).unwrap();
+    assert_eq!(metadata.description, "its idea");
+    let fields = setting.fields(&adam).await;
+    assert_eq!(fields, metadata.record);
+    assert_eq!(fields.code_generated, Some(true));
+    assert_eq!(fields.lines_of_code, Some(3));
+    let sent = setting.sent().await;
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].code_sha256, metadata.code_sha256);
+    assert_eq!(sent[0].s3_code_key, format!("{adam}/code.py"));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_asks_no_model() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    setting.will_write(CODE);
+    setting.records(&[&adam]).await;
+    let first = setting.fields(&adam).await;
+    // As if the function had ended after it wrote to S3.
+    setting
+        .stage
+        .search
+        .upsert(&adam, &json!({"code_generated": false}))
+        .await
+        .unwrap();
+    assert_eq!(setting.records(&[&adam, &adam]).await, Vec::<String>::new());
+    assert_eq!(setting.bedrock.prompts().len(), 1);
+    assert_eq!(setting.fields(&adam).await, first);
+    assert_eq!(
+        setting.sent().await.len(),
+        1,
+        "the same message within five minutes is one"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_run_is_asked_for_again_with_what_was_found() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    setting.will_write("import torch\ndef broken(:\n");
+    setting.will_write(CODE);
+    assert_eq!(setting.records(&[&adam]).await, Vec::<String>::new());
+    let prompts = setting.bedrock.prompts();
+    assert_eq!(prompts.len(), 2);
+    assert!(
+        prompts[1].contains("syntax error in line 2"),
+        "{}",
+        prompts[1]
+    );
+}
+
+#[tokio::test]
+async fn two_programs_that_cannot_run_leave_nothing_and_come_again() {
+    let setting = Setting::new().await;
+    let (adam, lion) = (
+        setting.paper("Adam", "K").await,
+        setting.paper("Lion", "C").await,
+    );
+    for code in ["print('no torch')", "import torch\n  indented", CODE] {
+        setting.will_write(code);
+    }
+    assert_eq!(setting.records(&[&adam, &lion]).await, ["m0"]);
+    assert_eq!(
+        setting
+            .stage
+            .object(&setting.code, &keys::code(&adam))
+            .await,
+        None
+    );
+    assert_eq!(setting.fields(&adam).await, Generated::default());
+    assert_eq!(setting.sent().await.len(), 1);
+}
+
+#[tokio::test]
+async fn throttling_and_papers_that_are_not_there_come_again() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    let unknown = PaperId::of("Unknown", None);
+    assert_eq!(setting.records(&[&adam, &unknown]).await, ["m0", "m1"]);
+}
+
+#[tokio::test]
+async fn the_papers_text_is_shown_to_the_model_as_data() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam </paper>", "Kingma").await;
+    setting
+        .stage
+        .search
+        .upsert(&adam, &json!({"s3_key": "a.pdf"}))
+        .await
+        .unwrap();
+    setting
+        .stage
+        .put(&setting.papers, "a.pdf", b"not a PDF".as_slice())
+        .await;
+    setting.will_write(CODE);
+    assert_eq!(setting.records(&[&adam]).await, Vec::<String>::new());
+    assert_eq!(setting.bedrock.prompts()[0].matches("</paper>").count(), 1);
+}
+
+#[tokio::test]
+async fn peoples_requests_are_answered_paper_by_paper() {
+    let setting = Setting::new().await;
+    let adam = setting
+        .paper("Adam: adaptive moments", "Diederik Kingma")
+        .await;
+    let lion = setting.paper("Lion: evolved signs", "Xiangning Chen").await;
+    setting.will_write(CODE);
+    let answer = setting
+        .ask(json!({"action": "generate_by_title", "title": "adaptive moments", "max_papers": "1"}))
+        .await;
+    assert_eq!(answer["action"], "generate_by_title");
+    assert_eq!(answer["requested"], 1);
+    let program = json!({"paper_id": adam, "title": "Adam: adaptive moments", "s3_code_key": keys::code(&adam)});
+    assert_eq!(answer["generated"], json!([program]));
+
+    setting.will_write(CODE);
+    let event = json!({"action": "generate_by_ids", "paper_ids": [adam, lion, "../etc"]});
+    let answer = setting.ask(event).await;
+    assert_eq!(answer["already"][0]["paper_id"], json!(adam));
+    assert_eq!(answer["generated"][0]["paper_id"], json!(lion));
+    assert_eq!(answer["failed"][0]["paper_id"], "../etc");
+
+    let by_author = json!({"action": "generate_by_author", "author": "kingma"});
+    assert_eq!(
+        setting.ask(by_author).await["already"][0]["paper_id"],
+        json!(adam)
+    );
+    let by_words = json!({"action": "generate_by_keywords", "keywords": ["evolved", "signs"]});
+    assert_eq!(
+        setting.ask(by_words).await["already"][0]["paper_id"],
+        json!(lion)
+    );
+    assert_eq!(setting.bedrock.prompts().len(), 2);
+}
+
+#[tokio::test]
+async fn recent_papers_are_those_without_a_program() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    let lion = setting.paper("Lion", "Chen").await;
+    setting.will_write(CODE);
+    setting
+        .ask(json!({"action": "generate_by_id", "paper_id": adam}))
+        .await;
+    setting.will_write(CODE);
+    let recent = json!({"action": "generate_recent", "max_papers": 5});
+    let answer = setting.ask(recent.clone()).await;
+    assert_eq!(answer["requested"], 1);
+    assert_eq!(answer["generated"][0]["paper_id"], json!(lion));
+    assert_eq!(setting.ask(recent).await["requested"], 0);
+}
+
+#[tokio::test]
+async fn query_syntax_in_a_persons_text_is_only_text() {
+    let setting = Setting::new().await;
+    setting.paper("Adam", "Kingma").await;
+    for text in [
+        "*",
+        "title:* OR _exists_:title",
+        "\"",
+        "{\"match_all\":{}}",
+        "",
+    ] {
+        let event = json!({"action": "generate_by_keywords", "keywords": text});
+        let answer = setting.ask(event).await;
+        assert_eq!(answer["requested"], 0, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn paper_info_is_the_record_without_its_vector() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    for event in [
+        json!({"action": "get_paper_info", "paper_id": adam}),
+        json!({"action": "get_paper_info", "title": "adam"}),
+    ] {
+        let answer = setting.ask(event).await;
+        assert_eq!(answer["paper_id"], json!(adam));
+        assert_eq!(answer["paper"]["authors"], json!(["Kingma"]));
+        assert_eq!(answer["paper"].get("abstract_embedding"), None);
+    }
+    let missing = json!({"action": "get_paper_info", "title": "nothing like it"});
+    assert_eq!(setting.ask(missing).await["found"], false);
+}
+
+#[tokio::test]
+async fn a_request_begins_no_paper_it_cannot_finish() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    let event = json!({"action": "generate_by_id", "paper_id": adam});
+    let answer = setting
+        .generator
+        .handle(event, Duration::from_secs(30))
+        .await
+        .unwrap();
+    assert!(
+        answer["failed"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no time left")
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_action_is_an_error_that_lists_the_known_ones() {
+    let setting = Setting::new().await;
+    let event = json!({"action": "generate_everything"});
+    let error = setting.generator.handle(event, HOUR).await.unwrap_err();
+    let GeneratorError::Event(reason) = error else {
+        panic!("{error}");
+    };
+    assert!(reason.to_string().contains("generate_by_title"), "{reason}");
+}

@@ -1,0 +1,374 @@
+//! The tester with real queues, buckets and index, and an agent that is played by the test.
+
+use std::time::Duration;
+
+use annapurna_contract::{
+    CodeEvaluationMessage, CodeTestingMessage, PaperId, TestResult, Tested, TesterConfig, keys,
+};
+use annapurna_testing::Stage;
+use axum::{Json, Router, routing::post};
+use papers_code_tester::{Tester, TesterError};
+use serde_json::{Value, json};
+
+const QUARTER: Duration = Duration::from_secs(895);
+
+struct Setting {
+    stage: Stage,
+    config: TesterConfig<String>,
+}
+
+impl Setting {
+    async fn new() -> Self {
+        let stage = Stage::new().await;
+        let config = TesterConfig {
+            opensearch_endpoint: stage.search_url.clone(),
+            opensearch_index: stage.index.clone(),
+            code_bucket: stage.bucket().await,
+            outputs_bucket: stage.bucket().await,
+            evaluation_queue_url: stage.queue().await,
+            testing_queue_url: stage.queue().await,
+            trainium_endpoint: "queue".to_owned(),
+            trainium_instance_id: "none".to_owned(),
+            batch_size: "3".to_owned(),
+            max_wait: "600".to_owned(),
+            trainium_timeout: "600".to_owned(),
+            hourly_price_usd: "1.5".to_owned(),
+        };
+        Self { stage, config }
+    }
+
+    fn tester(&self) -> Tester {
+        Tester::new(&self.stage.sdk, self.config.clone()).unwrap()
+    }
+
+    /// A paper of the index whose program waits for its test.
+    async fn waiting(&self, title: &str) -> PaperId {
+        let id = PaperId::of(title, None);
+        let part = json!({"title": title, "code_generated": true});
+        self.stage.search.upsert(&id, &part).await.unwrap();
+        self.program(&id, &format!("sha-{title}")).await;
+        id
+    }
+
+    async fn program(&self, id: &PaperId, code_sha256: &str) {
+        let message = CodeEvaluationMessage {
+            paper_id: id.clone(),
+            paper_title: "title".to_owned(),
+            s3_bucket: self.config.code_bucket.clone(),
+            s3_code_key: keys::code(id),
+            code_sha256: code_sha256.to_owned(),
+        };
+        let body = serde_json::to_string(&message).unwrap();
+        let queue = &self.config.evaluation_queue_url;
+        self.stage.send(queue, id.as_str(), &body).await;
+        self.stage
+            .put(
+                &self.config.code_bucket,
+                &keys::code(id),
+                b"import torch".as_slice(),
+            )
+            .await;
+    }
+
+    async fn dispatch(&self, force: bool) -> Value {
+        let event = json!({"action": "dispatch", "force": force});
+        self.tester().handle(event, QUARTER).await.unwrap()
+    }
+
+    async fn batches(&self) -> Vec<CodeTestingMessage> {
+        let messages = self
+            .stage
+            .take(&self.config.testing_queue_url)
+            .await
+            .into_iter();
+        messages
+            .map(|(body, _)| serde_json::from_str(&body).unwrap())
+            .collect()
+    }
+
+    async fn still_waiting(&self) -> usize {
+        self.stage
+            .take(&self.config.evaluation_queue_url)
+            .await
+            .len()
+    }
+
+    async fn fields(&self, id: &PaperId) -> Tested {
+        self.stage
+            .search
+            .get(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .record
+            .tested
+    }
+
+    /// The agent's result of a program.
+    async fn result(&self, id: &PaperId, code_sha256: &str) -> TestResult {
+        let mut result: TestResult =
+            serde_json::from_str(include_str!("events/result.json")).unwrap();
+        result.paper_id = Some(id.clone());
+        result.code_sha256 = code_sha256.to_owned();
+        let body = serde_json::to_vec(&result).unwrap();
+        self.stage
+            .put(&self.config.outputs_bucket, &keys::result(id), body)
+            .await;
+        result
+    }
+
+    /// Notifies as S3 does.
+    async fn notify(&self, id: &PaperId) -> Result<Value, TesterError> {
+        let key = keys::result(id).replace('/', "%2F");
+        let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": {"object": {"key": key}}}]});
+        self.tester().handle(event, QUARTER).await
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_not_full_waits_and_is_seen_again() {
+    let setting = Setting::new().await;
+    setting.waiting("Adam").await;
+    setting.waiting("Lion").await;
+    for _ in 0..3 {
+        let answer = setting.dispatch(false).await;
+        assert_eq!(
+            (&answer["dispatched"], &answer["waiting"]),
+            (&json!(0), &json!(2)),
+            "{answer}"
+        );
+    }
+    assert!(setting.batches().await.is_empty());
+    assert_eq!(setting.still_waiting().await, 2);
+}
+
+#[tokio::test]
+async fn full_batches_go_and_the_rest_waits() {
+    let setting = Setting::new().await;
+    let mut papers = Vec::new();
+    for number in 0..7 {
+        papers.push(setting.waiting(&format!("Paper {number}")).await);
+    }
+    let answer = setting.dispatch(false).await;
+    assert_eq!(answer["action"], "dispatch");
+    assert_eq!(
+        (&answer["dispatched"], &answer["waiting"]),
+        (&json!(6), &json!(1)),
+        "{answer}"
+    );
+    let batches = setting.batches().await;
+    assert_eq!(batches.len(), 2);
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch.batch.len() == 3 && batch.timeout == 600)
+    );
+    assert_eq!(json!(batches[0].batch_id), answer["batches"][0]["batch_id"]);
+    let first = &batches[0].batch[0];
+    assert_eq!(first.s3_code_key, keys::code(&first.paper_id));
+    let fields = setting.fields(&first.paper_id).await;
+    assert_eq!(fields.test_in_progress, Some(true));
+    assert_eq!(fields.test_attempts, Some(1));
+    assert!(fields.last_test_attempt.is_some());
+    assert_eq!(setting.still_waiting().await, 1);
+}
+
+#[tokio::test]
+async fn force_and_age_make_a_small_batch_due() {
+    let mut setting = Setting::new().await;
+    setting.waiting("Adam").await;
+    assert_eq!(setting.dispatch(true).await["dispatched"], 1);
+    setting.waiting("Lion").await;
+    setting.config.max_wait = "0".to_owned();
+    assert_eq!(setting.dispatch(false).await["dispatched"], 1);
+    assert_eq!(setting.batches().await.len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_waiting_is_nothing_done() {
+    let setting = Setting::new().await;
+    let answer = setting.dispatch(true).await;
+    assert_eq!(answer["batches"], json!([]));
+    assert_eq!(answer["instance"], "none");
+}
+
+#[tokio::test]
+async fn a_program_that_has_a_result_is_not_run_again_and_its_result_is_collected() {
+    let setting = Setting::new().await;
+    let adam = setting.waiting("Adam").await;
+    setting.result(&adam, "sha-Adam").await;
+    let answer = setting.dispatch(true).await;
+    assert_eq!(
+        (&answer["dispatched"], &answer["already_tested"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(setting.fields(&adam).await.tested, Some(true));
+    // A new program of the same paper is a new test.
+    setting.program(&adam, "sha-new").await;
+    assert_eq!(setting.dispatch(true).await["dispatched"], 1);
+}
+
+#[tokio::test]
+async fn two_programs_of_one_paper_do_not_share_a_batch() {
+    let setting = Setting::new().await;
+    let adam = setting.waiting("Adam").await;
+    setting.program(&adam, "sha-second").await;
+    setting.waiting("Lion").await;
+    setting.dispatch(true).await;
+    setting.dispatch(true).await;
+    let batches = setting.batches().await;
+    let of_adam = |batch: &CodeTestingMessage| {
+        let programs = batch.batch.iter();
+        programs.filter(|program| program.paper_id == adam).count()
+    };
+    let n_programs: usize = batches.iter().map(|batch| batch.batch.len()).sum();
+    assert_eq!(n_programs, 3);
+    assert!(batches.iter().all(|batch| of_adam(batch) <= 1));
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_goes_to_the_dead_letter_queue() {
+    let setting = Setting::new().await;
+    let queue = &setting.config.evaluation_queue_url;
+    setting.stage.send(queue, "bad", "{\"paper_id\": 7}").await;
+    let adam = setting.waiting("Adam").await;
+    let answer = setting.dispatch(true).await;
+    assert_eq!(
+        (&answer["malformed"], &answer["dispatched"]),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
+    let dead = setting
+        .stage
+        .take(&setting.stage.dead_letters_of(queue))
+        .await;
+    assert_eq!(dead, [("{\"paper_id\": 7}".to_owned(), "bad".to_owned())]);
+    assert_eq!(setting.batches().await[0].batch[0].paper_id, adam);
+    assert_eq!(setting.still_waiting().await, 0);
+}
+
+#[tokio::test]
+async fn a_batch_handed_over_twice_is_one() {
+    let setting = Setting::new().await;
+    let adam = setting.waiting("Adam").await;
+    setting.dispatch(true).await;
+    // As if the message had not been deleted.
+    setting.program(&adam, "sha-Adam").await;
+    setting.dispatch(true).await;
+    assert_eq!(setting.batches().await.len(), 1);
+    assert_eq!(setting.fields(&adam).await.test_attempts, Some(1));
+}
+
+#[tokio::test]
+async fn a_result_is_in_the_index_once_however_often_s3_tells() {
+    let setting = Setting::new().await;
+    let adam = setting.waiting("Adam").await;
+    setting.dispatch(true).await;
+    setting.result(&adam, "sha-Adam").await;
+    setting.notify(&adam).await.unwrap();
+    let fields = setting.fields(&adam).await;
+    assert_eq!(fields.tested, Some(true));
+    assert_eq!(fields.test_success, Some(true));
+    assert_eq!(fields.test_in_progress, Some(false));
+    assert_eq!(fields.training_loss, Some(0.02));
+    assert_eq!(fields.executed_on.as_deref(), Some("trainium"));
+    setting.notify(&adam).await.unwrap();
+    assert_eq!(setting.fields(&adam).await, fields);
+    let answer = setting
+        .tester()
+        .handle(
+            json!({"action": "collect", "paper_ids": [adam, "x"]}),
+            QUARTER,
+        )
+        .await
+        .unwrap();
+    assert_eq!(answer["collected"], json!([adam]));
+    assert_eq!(answer["failed"][0]["paper_id"], "x");
+    assert_eq!(setting.fields(&adam).await.test_attempts, Some(1));
+}
+
+#[tokio::test]
+async fn every_kind_of_metric_and_output_is_taken_by_the_index() {
+    let setting = Setting::new().await;
+    let adam = setting.waiting("Adam").await;
+    let mut result = setting.result(&adam, "sha-Adam").await;
+    let odd = json!({
+        "a b": 1, "$x": 2, "_id": 3, "é": 4.5, "a": true, "a.b": 5, "big": 1e300, "t": "x", "_": 0, "[]": 1,
+    });
+    result.metrics = odd.as_object().unwrap().clone();
+    result.error_message = Some("line\nline \u{1b}[31m".repeat(2_000));
+    result.return_code = None;
+    let body = serde_json::to_vec(&result).unwrap();
+    setting
+        .stage
+        .put(&setting.config.outputs_bucket, &keys::result(&adam), body)
+        .await;
+    setting.notify(&adam).await.unwrap();
+    assert_eq!(
+        setting.fields(&adam).await.execution_metrics.unwrap().len(),
+        9
+    );
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_written_is_told_again() {
+    let setting = Setting::new().await;
+    let unknown = PaperId::of("Unknown", None);
+    setting.result(&unknown, "sha").await;
+    let error = setting.notify(&unknown).await.unwrap_err();
+    assert!(error.to_string().contains("is not in the index"), "{error}");
+    let nothing = setting.waiting("No result yet").await;
+    let error = setting.notify(&nothing).await.unwrap_err();
+    assert!(error.to_string().contains("no result"), "{error}");
+    setting
+        .stage
+        .put(
+            &setting.config.outputs_bucket,
+            &keys::result(&nothing),
+            b"{".as_slice(),
+        )
+        .await;
+    let error = setting.notify(&nothing).await.unwrap_err();
+    assert!(error.to_string().contains("cannot be used"), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_at_an_address_is_called_with_as_much_as_fits() {
+    let mut setting = Setting::new().await;
+    let answer = |Json(message): Json<CodeTestingMessage>| async move {
+        assert!(message.batch.len() <= 2, "two programs of 600 s fit");
+        let mut results = serde_json::Map::new();
+        for program in message.batch {
+            assert_eq!(program.code.as_deref(), Some("import torch"));
+            let mut result: TestResult =
+                serde_json::from_str(include_str!("events/result.json")).unwrap();
+            result.paper_id = Some(program.paper_id.clone());
+            results.insert(program.paper_id.to_string(), json!(result));
+        }
+        Json(
+            json!({"success": true, "batch_size": 2, "successful": 2, "failed": 0, "results": results}),
+        )
+    };
+    let router = Router::new().route("/execute_batch", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    setting.config.trainium_endpoint = format!("http://{address}");
+    let adam = setting.waiting("Adam").await;
+    setting.waiting("Lion").await;
+    setting.waiting("Sgd").await;
+    assert_eq!(setting.dispatch(false).await["dispatched"], 2);
+    assert_eq!(setting.fields(&adam).await.tested, Some(true));
+    assert_eq!(setting.still_waiting().await, 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_reached_loses_no_program() {
+    let mut setting = Setting::new().await;
+    setting.config.trainium_endpoint = "http://127.0.0.1:1".to_owned();
+    setting.waiting("Adam").await;
+    let event = json!({"action": "dispatch", "force": true});
+    let error = setting.tester().handle(event, QUARTER).await.unwrap_err();
+    assert!(matches!(error, TesterError::Agent(_)), "{error}");
+    assert_eq!(setting.still_waiting().await, 1);
+}
