@@ -16,7 +16,7 @@ use ruff_python_ast::{
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 
 /// Longest program, bytes.
-pub const CODE_LIMIT: usize = 64 << 10;
+pub(crate) const CODE_LIMIT: usize = 64 << 10;
 /// The oldest Python that runs programs. Source: AWS Neuron documentation, Deep Learning AMI of Ubuntu 22.
 const PYTHON: PythonVersion = PythonVersion::PY310;
 /// The checking thread's stack: attribute chains nest as deep as the program is long.

@@ -8,18 +8,18 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use annapurna_contract::{CodeTestingMessage, PaperId, PaperRecord, ProgramToTest};
+use annapurna_contract::{CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult};
 use annapurna_runtime::{Objects, Queues, Search, batch::chain};
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     TesterError, agent,
-    collect::Collector,
+    collect::{CollectError, Collector},
     instance::Machine,
     settings::{Route, Settings},
     waiting::{Waiting, WaitingQueue},
@@ -162,9 +162,8 @@ impl Dispatcher {
             }
             for program in taken {
                 let paper = &program.message.paper_id;
-                if self.is_tested(&program).await? {
-                    self.waiting.delete(&[program]).await;
-                    report.already_tested += 1;
+                if let Some(result) = self.known_result(&program).await? {
+                    report.already_tested += usize::from(self.settle(&program, &result).await);
                 } else if batch.iter().any(|other| other.message.paper_id == *paper) {
                     later.push(program);
                 } else {
@@ -175,23 +174,35 @@ impl Dispatcher {
         Ok((batch, later))
     }
 
-    /// Whether this very program has a result, which then is in the index too.
-    async fn is_tested(&self, program: &Waiting) -> Result<bool, TesterError> {
+    /// Whether this very program has a result.
+    async fn known_result(&self, program: &Waiting) -> Result<Option<TestResult>, TesterError> {
         let message = &program.message;
         let paper = &message.paper_id;
-        let result = match self.collector.result(paper).await {
-            Ok(result) => result,
-            Err(error) => {
-                warn!(paper_id = %paper, reason = chain(&error), "result cannot be used; tested again");
-                return Ok(false);
+        match self.collector.result(paper).await {
+            Ok(result) => Ok(result.filter(|result| result.code_sha256 == message.code_sha256)),
+            Err(error @ CollectError::Unusable { .. }) => {
+                warn!(paper_id = %paper, reason = chain(&error), "tested again");
+                Ok(None)
             }
-        };
-        let Some(result) = result.filter(|result| result.code_sha256 == message.code_sha256) else {
-            return Ok(false);
-        };
-        self.collector.write(paper, &result).await?;
-        info!(paper_id = %paper, "this program has a result already");
-        Ok(true)
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Brings the result of a program that needs no further run into the index. A failure holds up this
+    /// program alone: its message stays in hand and comes again.
+    async fn settle(&self, program: &Waiting, result: &TestResult) -> bool {
+        let paper = &program.message.paper_id;
+        match self.collector.write(paper, result).await {
+            Ok(()) => {
+                info!(paper_id = %paper, "this program has a result already");
+                self.waiting.delete(std::slice::from_ref(program)).await;
+                true
+            }
+            Err(reason) => {
+                error!(paper_id = %paper, reason = chain(&reason), "its result is not collected");
+                false
+            }
+        }
     }
 
     fn has_waited(&self, batch: &[Waiting]) -> bool {

@@ -372,3 +372,47 @@ async fn an_agent_that_cannot_be_reached_loses_no_program() {
     assert!(matches!(error, TesterError::Agent(_)), "{error}");
     assert_eq!(setting.still_waiting().await, 1);
 }
+
+#[tokio::test]
+async fn a_result_of_a_paper_that_is_not_in_the_index_holds_up_no_other() {
+    let setting = Setting::new().await;
+    let unknown = PaperId::of("Unknown", None);
+    setting.program(&unknown, "sha-unknown").await;
+    setting.result(&unknown, "sha-unknown").await;
+    let adam = setting.waiting("Adam").await;
+    let answer = setting.dispatch(true).await;
+    assert_eq!(
+        (&answer["dispatched"], &answer["already_tested"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(setting.batches().await[0].batch[0].paper_id, adam);
+}
+
+#[tokio::test]
+async fn a_stopped_instance_is_started_for_a_batch_and_left_alone_without_one() {
+    let mut setting = Setting::new().await;
+    let ec2 = aws_sdk_ec2::Client::new(&setting.stage.sdk);
+    let request = ec2
+        .run_instances()
+        .image_id("ami-0123456789abcdef0")
+        .min_count(1);
+    let output = request.max_count(1).send().await.unwrap();
+    let id = output.instances()[0].instance_id().unwrap().to_owned();
+    ec2.stop_instances().instance_ids(&id).send().await.unwrap();
+    setting.config.trainium_instance_id = id;
+    assert_eq!(setting.dispatch(false).await["instance"], "stopped");
+    setting.waiting("Adam").await;
+    assert_eq!(setting.dispatch(true).await["instance"], "starting");
+    assert_eq!(setting.dispatch(false).await["instance"], "running");
+    setting.config.trainium_instance_id = "i-00000000000000000".to_owned();
+    setting.waiting("Lion").await;
+    let answer = setting.dispatch(true).await;
+    assert_eq!(
+        answer["dispatched"], 1,
+        "a batch waits in its queue whatever the instance does"
+    );
+    assert!(
+        answer["instance"].as_str().unwrap().starts_with("error: "),
+        "{answer}"
+    );
+}

@@ -1,6 +1,6 @@
 //! `trainium-agent check`: what this machine has, as JSON for `infra status` and `infra doctor`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use tempfile::TempDir;
@@ -9,7 +9,7 @@ use crate::launch::chain;
 use crate::options::Options;
 use crate::python::Interpreter;
 use crate::sandbox::{IsolationChoice, Parts, Sandbox};
-use crate::service::neuron_devices;
+use crate::service::{neuron_devices, prepare_state};
 
 /// What was found. A part that is missing has a reason beside it.
 #[derive(Debug, Serialize)]
@@ -114,16 +114,14 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
 fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir), String> {
     let run_as = options.program_user().map_err(|error| chain(&error))?;
     let python_path = options.loader_folder().map_err(|error| chain(&error))?;
-    let folder = if options.state_dir.is_dir() {
-        tempfile::Builder::new()
-            .prefix("check-")
-            .tempdir_in(&options.state_dir)
-    } else {
-        tempfile::tempdir()
-    };
+    // A person who may not write where the agent works can still be told about the rest.
+    let folder = tempfile::Builder::new()
+        .prefix("check-")
+        .tempdir_in(&options.state_dir)
+        .or_else(|_| tempfile::tempdir());
     let folder =
         folder.map_err(|error| format!("cannot make a folder to try programs in: {error}"))?;
-    let state_dir = prepare(folder.path())
+    let state_dir = prepare_state(folder.path())
         .map_err(|error| format!("cannot use {}: {error}", folder.path().display()))?;
     let parts = Parts {
         launcher: std::env::current_exe()
@@ -136,8 +134,4 @@ fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir)
         slots: options.slots.into(),
     };
     Ok((parts, folder))
-}
-
-fn prepare(folder: &Path) -> std::io::Result<PathBuf> {
-    crate::service::prepare_state(folder)
 }

@@ -20,10 +20,10 @@ use crate::queue::{BatchQueue, Delivery};
 pub const MAX_BATCH: usize = 10;
 /// Wall-clock seconds a program may ask for.
 pub const TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
-/// How long a message stays hidden without a heartbeat.
-const VISIBILITY: Duration = Duration::from_secs(120);
+/// How long a message stays hidden without a heartbeat: how long a killed agent delays its batch.
+const VISIBILITY: Duration = Duration::from_secs(60);
 /// How often the message is hidden again.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Wait before a batch that failed for our reasons is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// First and longest wait when the queue cannot be reached.

@@ -1,0 +1,2 @@
+//! Without a build script cargo would leave the build dependencies out.
+fn main() {}
