@@ -504,6 +504,7 @@ impl<'a> Pipeline<'a> {
             name,
             removal,
             versioned: true,
+            encrypted_transport: self.environment.local().is_none(),
             notify,
         };
         bucket.add_to(&mut self.template, protection);

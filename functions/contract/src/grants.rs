@@ -12,7 +12,7 @@ pub enum Grant {
     ReadObjects(Bucket),
     /// Create objects.
     WriteObjects(Bucket),
-    /// Send to a queue.
+    /// Send to a queue and count what waits in it.
     SendMessages(Queue),
     /// Receive from, extend, and delete from a queue.
     ConsumeMessages(Queue),

@@ -1,5 +1,7 @@
 //! The generator with real queues, buckets and index, and a Bedrock that answers as told.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::time::Duration;
 
 use annapurna_contract::{

@@ -1,5 +1,7 @@
 //! The tester with real queues, buckets and index, and an agent that is played by the test.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::time::Duration;
 
 use annapurna_contract::{

@@ -111,7 +111,7 @@ async fn look(
     for item in tracked.iter_mut().filter(|it| !it.has_result()) {
         let stage = match search.get(&item.id).await? {
             Some(stored) => stage(&stored.record),
-            None if has_verdict(environment, cloud, &item.id).await => "rejected",
+            None if is_rejected(environment, cloud, &item.id).await => "rejected",
             None => item.stage,
         };
         if stage != item.stage {
@@ -123,18 +123,22 @@ async fn look(
     Ok(())
 }
 
-/// A paper with a verdict that is not in the index was rejected; between the two writes of an accepted
-/// one the index comes first.
-async fn has_verdict(environment: &Environment, cloud: &Cloud, paper: &PaperId) -> bool {
+/// The judge keeps every verdict in S3, before an accepted paper reaches the index.
+async fn is_rejected(environment: &Environment, cloud: &Cloud, paper: &PaperId) -> bool {
     let bucket = environment.bucket_name(Bucket::Papers);
-    cloud
+    let object = cloud
         .s3
-        .head_object()
+        .get_object()
         .bucket(bucket)
         .key(keys::verdict(paper))
         .send()
-        .await
-        .is_ok()
+        .await;
+    let Ok(object) = object else { return false };
+    let Ok(body) = object.body.collect().await else {
+        return false;
+    };
+    let verdict: serde_json::Value = serde_json::from_slice(&body.into_bytes()).unwrap_or_default();
+    verdict["decision"] == "reject"
 }
 
 fn summary(tracked: &[Tracked]) -> String {

@@ -20,6 +20,8 @@ pub struct PrivateBucket {
     pub removal: DeletionPolicy,
     /// Keep replaced versions, for 30 days after they were replaced.
     pub versioned: bool,
+    /// Refuse plain HTTP; an emulator on loopback speaks nothing else.
+    pub encrypted_transport: bool,
     /// Invoke this function for new objects with this key ending.
     pub notify: Option<ObjectNotification>,
 }
@@ -37,7 +39,7 @@ pub struct ObjectNotification {
 }
 
 impl PrivateBucket {
-    /// Adds the bucket and a policy that refuses unencrypted transport.
+    /// Adds the bucket and a policy of what holds whatever the callers' own policies say.
     pub fn add_to(self, template: &mut Template, protection: Option<Statement>) -> LogicalId {
         let id = LogicalId::new(self.id);
         let arn = Expr::global_arn("s3", self.name.clone());
@@ -70,10 +72,14 @@ impl PrivateBucket {
             resource = resource.after(&permission);
         }
         let id = template.add(id, resource);
-        let mut statements = vec![encrypted_transport_only(&arn)];
-        statements.extend(protection);
-        let policy = BucketPolicy::on(&id, PolicyDocument::new(statements));
-        template.add(id.part("Policy"), Resource::new(policy));
+        let encrypted = self
+            .encrypted_transport
+            .then(|| encrypted_transport_only(&arn));
+        let statements: Vec<Statement> = encrypted.into_iter().chain(protection).collect();
+        if !statements.is_empty() {
+            let policy = BucketPolicy::on(&id, PolicyDocument::new(statements));
+            template.add(id.part("Policy"), Resource::new(policy));
+        }
         id
     }
 }

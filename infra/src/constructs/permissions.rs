@@ -42,7 +42,11 @@ impl Targets {
                 &["s3:PutObject"],
                 vec![self.objects(bucket)],
             )],
-            Grant::SendMessages(queue) => self.on_queue("SendTo", queue, &["sqs:SendMessage"]),
+            Grant::SendMessages(queue) => self.on_queue(
+                "SendTo",
+                queue,
+                &["sqs:SendMessage", "sqs:GetQueueAttributes"],
+            ),
             Grant::ConsumeMessages(queue) => self.on_queue(
                 "ConsumeFrom",
                 queue,

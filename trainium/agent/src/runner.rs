@@ -282,10 +282,11 @@ impl Running {
     fn measured_limit(&self, limits: &Limits, peak: &mut u64) -> Option<LimitHit> {
         let usage = processes::usage_below(self.pid);
         *peak = usage.resident_bytes.max(*peak);
-        if usage.resident_bytes > limits.memory_bytes {
-            Some(LimitHit::Memory)
-        } else if usage.processes > limits.processes {
+        // First the processes: too many of them also take much memory.
+        if usage.processes > limits.processes {
             Some(LimitHit::Processes)
+        } else if usage.resident_bytes > limits.memory_bytes {
+            Some(LimitHit::Memory)
         } else {
             None
         }
