@@ -44,7 +44,7 @@ pub enum EnvironmentError {
         nearest: Option<String>,
     },
     /// Values outside their ranges, all of them.
-    #[error("cannot use {}: {}", path.display(), problems.join("; "))]
+    #[error("cannot use {}:\n  {}", path.display(), problems.join("\n  "))]
     Invalid {
         /// The file.
         path: PathBuf,

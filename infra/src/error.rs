@@ -169,8 +169,12 @@ impl CommandError {
             let mut source: Option<&dyn std::error::Error> = Some(&error);
             while let Some(error) = source {
                 let text = error.to_string();
-                // The SDK's outer layers only say "service error".
-                if text != "service error" && !reason.contains(&text) {
+                // The SDK's outer layers only say where in the SDK it failed.
+                let says_why = !matches!(
+                    text.as_str(),
+                    "service error" | "dispatch failure" | "other"
+                );
+                if says_why && !reason.contains(&text) {
                     if !reason.is_empty() {
                         reason.push_str(": ");
                     }
@@ -230,7 +234,7 @@ impl CommandError {
                 "reindex `{index}` into a new index with the new mapping, then deploy again"
             )),
             Self::FunctionFailed { function, .. } => Some(format!(
-                "read its logs: cargo run -p infra -- logs ENV {function}"
+                "read its logs: cargo run -p infra -- logs ENVIRONMENT {function}"
             )),
             Self::SampleIncomplete { waiting, .. } => {
                 Some(format!("still on their way: {}", waiting.join(", ")))

@@ -442,7 +442,7 @@ impl<'a> Pipeline<'a> {
                 description: format!("Looks for new papers of {}", source.name()),
                 expression: scrape_cadence(source).to_owned(),
                 window_minutes: 60,
-                event: "{}".to_owned(),
+                event: scrape_event(source, self.environment.scraper.conference_year),
                 enabled: self.environment.scraper.scheduled,
             }
             .add_to(&mut self.template, function, &role);
@@ -617,6 +617,14 @@ const fn scrape_cadence(source: Source) -> &'static str {
         Source::Icml => "cron(29 6 3 6-9 ? *)",
         Source::Neurips => "cron(31 7 4 10-12 ? *)",
         Source::Mlsys => "cron(37 8 5 4-7 ? *)",
+    }
+}
+
+/// The event of a source's schedule. MLSys has published its list since 2026 only.
+fn scrape_event(source: Source, year: u32) -> String {
+    match source {
+        Source::Mlsys => format!("{{\"CONFERENCE_YEAR\":{}}}", year.max(2026)),
+        _ => "{}".to_owned(),
     }
 }
 

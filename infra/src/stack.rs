@@ -234,6 +234,8 @@ pub async fn prepare(
         .change_set_type(kind)
         .capabilities(Capability::CapabilityIam)
         .on_stack_failure(OnStackFailure::Rollback)
+        // What an earlier stack of this environment retained is taken up again, not tripped over.
+        .import_existing_resources(true)
         .set_parameters(Some(parameters.collect()))
         .tags(Tag::builder().key("application").value("annapurna").build());
     request = match template {

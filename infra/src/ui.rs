@@ -77,21 +77,24 @@ impl Ui {
     /// Says why the command stopped, with its causes and the next step.
     pub fn error(&self, error: &CommandError) {
         self.line(&format!(
-            "{} {error}",
-            style("error:").red().bold().for_stderr()
+            "{} {}",
+            style("error:").red().bold().for_stderr(),
+            safe_lines(&error.to_string())
         ));
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
             self.line(&format!(
-                "{} {cause}",
-                style("caused by:").red().for_stderr()
+                "{} {}",
+                style("caused by:").red().for_stderr(),
+                safe_lines(&cause.to_string())
             ));
             source = cause.source();
         }
         if let Some(hint) = error.hint() {
             self.line(&format!(
-                "{} {hint}",
-                style("hint:").cyan().bold().for_stderr()
+                "{} {}",
+                style("hint:").cyan().bold().for_stderr(),
+                safe_lines(&hint)
             ));
         }
     }
@@ -204,6 +207,11 @@ pub fn safe(text: &str) -> String {
         .collect()
 }
 
+/// Text from outside that keeps its lines, each of them [`safe`].
+pub fn safe_lines(text: &str) -> String {
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
 /// Characters that reorder or hide what is around them (bidirectional controls, zero width).
 const fn is_format(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -255,6 +263,7 @@ mod tests {
     #[test]
     fn hostile_titles_cannot_steer_the_terminal() {
         assert_eq!(safe("a\u{1b}[31mred\nb\u{202e}c"), "a [31mred b c");
+        assert_eq!(safe_lines("a\u{1b}[2J\nb"), "a [2J\nb");
         assert_eq!(cut("attention", 4), "att…");
     }
 

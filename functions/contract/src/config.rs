@@ -3,6 +3,27 @@
 //! A function reads `JudgeConfig<String>` from its environment; `infra` builds `JudgeConfig<Expr>`
 //! with references to resources. Both are the same struct, so a variable that nobody sets does not
 //! compile, and one that nobody reads cannot be set.
+//!
+//! ```
+//! let set = annapurna_contract::AgentConfig {
+//!     testing_queue_url: "https://sqs.us-east-1.amazonaws.com/1/code-testing.fifo",
+//!     code_bucket: "papers-code-artifacts",
+//!     outputs_bucket: "papers-test-outputs",
+//!     datasets_bucket: "datasets-for-all-papers",
+//! };
+//! assert_eq!(set.into_variables().len(), 4);
+//! ```
+//!
+//! The same without `outputs_bucket`:
+//!
+//! ```compile_fail,E0063
+//! let set = annapurna_contract::AgentConfig {
+//!     testing_queue_url: "https://sqs.us-east-1.amazonaws.com/1/code-testing.fifo",
+//!     code_bucket: "papers-code-artifacts",
+//!     datasets_bucket: "datasets-for-all-papers",
+//! };
+//! assert_eq!(set.into_variables().len(), 4);
+//! ```
 
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use annapurna_runtime::{Objects, Queues, Search, batch::chain};
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -30,6 +31,9 @@ const MOST_BATCHES: usize = 10;
 /// An attempt that began this lately and still runs is the same attempt, marked again after a crash.
 const SAME_ATTEMPT: TimeDelta = TimeDelta::minutes(10);
 
+/// Papers one look for lost notifications takes.
+const SWEPT_AT_ONCE: usize = 50;
+
 /// What a dispatch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatched {
@@ -41,6 +45,8 @@ pub struct Dispatched {
     pub waiting: usize,
     /// Programs that had a result already.
     pub already_tested: usize,
+    /// Results brought into the index because the notification of them had not done so.
+    pub collected_late: usize,
     /// Messages that could not be read, now in the dead-letter queue.
     pub malformed: usize,
     /// The instance's state; `none` without one.
@@ -98,6 +104,7 @@ impl Dispatcher {
         let end = Instant::now() + time;
         let mut report = Dispatched::default();
         let outcome = self.hand_over_due(force, end, &mut report).await;
+        let outcome = outcome.and(self.sweep(&mut report).await);
         // The instance is looked after even when a batch failed, since it costs money.
         report.instance = self.tend(&report).await;
         outcome.map(|()| report)
@@ -128,6 +135,31 @@ impl Dispatcher {
             // A call of the agent takes this run's time; the next minute has its own.
             if !full || self.settings.route != Route::Queue {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects results whose notification got lost: S3 has a failed collection repeated twice, and then
+    /// no more.
+    async fn sweep(&self, report: &mut Dispatched) -> Result<(), TesterError> {
+        let query = json!({
+            "size": SWEPT_AT_ONCE,
+            "query": {"bool": {"filter": [
+                {"term": {"test_in_progress": true}},
+                {"range": {"last_test_attempt": {"lt": "now-2m"}}},
+            ]}},
+        });
+        for (paper, record) in self.search.search(&query).await? {
+            let result = match self.collector.result(&paper).await {
+                Ok(Some(result)) if is_of_this_attempt(&result, &record) => result,
+                _ => continue,
+            };
+            match self.collector.write(&paper, &result).await {
+                Ok(()) => report.collected_late += 1,
+                Err(reason) => {
+                    error!(paper_id = %paper, reason = chain(&reason), "its result is not collected");
+                }
             }
         }
         Ok(())
@@ -377,6 +409,14 @@ fn mark(record: &mut PaperRecord, begin: DateTime<Utc>) -> bool {
     tested.last_test_attempt = Some(begin.to_rfc3339_opts(SecondsFormat::Millis, true));
     tested.test_attempts = Some(tested.test_attempts.unwrap_or_default() + 1);
     true
+}
+
+/// Whether a result is of the attempt that the index says is under way, and not of an earlier one.
+fn is_of_this_attempt(result: &TestResult, record: &PaperRecord) -> bool {
+    let time = |text: Option<&str>| DateTime::parse_from_rfc3339(text?).ok();
+    let begun = time(record.tested.last_test_attempt.as_deref());
+    let finished = time(Some(&result.finished_at));
+    matches!((begun, finished), (Some(begun), Some(finished)) if finished >= begun)
 }
 
 #[cfg(test)]

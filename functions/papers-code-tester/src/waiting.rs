@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use annapurna_contract::CodeEvaluationMessage;
 use annapurna_runtime::{QueueError, Queues, text::one_line};
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName as Attribute, QueueAttributeName,
-};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -138,29 +135,20 @@ impl WaitingQueue {
         self.set_hold(waiting, time).await;
     }
 
+    // One call a message and not the batch calls: a batch has at most ten, and emulators ask for other
+    // permissions for the batch calls than AWS, which knows only those of the single ones.
     async fn set_hold(&self, waiting: &[Waiting], time: Duration) {
         let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        for part in waiting.chunks(10) {
-            let entries = part.iter().enumerate().filter_map(|(number, waiting)| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(number.to_string())
-                    .receipt_handle(&waiting.receipt)
-                    .visibility_timeout(seconds)
-                    .build()
-                    .ok()
-            });
-            let client = self.queues.client();
-            let request = client
-                .change_message_visibility_batch()
-                .queue_url(&self.url);
-            match request.set_entries(Some(entries.collect())).send().await {
-                Ok(output) if output.failed.is_empty() => {}
-                Ok(output) => warn!(failed = ?output.failed, "messages keep their hold"),
-                Err(error) => {
-                    let reason = QueueError::failed("give back to", &self.url, error);
-                    warn!(%reason, "messages keep their hold");
-                }
-            }
+        let client = self.queues.client();
+        let calls = waiting.iter().map(|waiting| {
+            let request = client.change_message_visibility().queue_url(&self.url);
+            let request = request.receipt_handle(&waiting.receipt);
+            request.visibility_timeout(seconds).send()
+        });
+        for error in failures(calls).await {
+            let reason =
+                QueueError::failed("change the visibility of a message of", &self.url, error);
+            warn!(%reason, "a message keeps its hold");
         }
     }
 
@@ -171,26 +159,22 @@ impl WaitingQueue {
     }
 
     async fn delete_receipts(&self, receipts: Vec<String>) {
-        for part in receipts.chunks(10) {
-            let entries = part.iter().enumerate().filter_map(|(number, receipt)| {
-                DeleteMessageBatchRequestEntry::builder()
-                    .id(number.to_string())
-                    .receipt_handle(receipt)
-                    .build()
-                    .ok()
-            });
-            let client = self.queues.client();
-            let request = client.delete_message_batch().queue_url(&self.url);
-            match request.set_entries(Some(entries.collect())).send().await {
-                Ok(output) if output.failed.is_empty() => {}
-                Ok(output) => warn!(failed = ?output.failed, "messages will come again"),
-                Err(error) => {
-                    let reason = QueueError::failed("delete from", &self.url, error);
-                    warn!(%reason, "messages will come again");
-                }
-            }
+        let client = self.queues.client();
+        let calls = receipts.into_iter().map(|receipt| {
+            let request = client.delete_message().queue_url(&self.url);
+            request.receipt_handle(receipt).send()
+        });
+        for error in failures(calls).await {
+            let reason = QueueError::failed("delete from", &self.url, error);
+            warn!(%reason, "a message will come again");
         }
     }
+}
+
+/// Makes the calls side by side and returns what went wrong.
+async fn failures<T, E>(calls: impl Iterator<Item = impl Future<Output = Result<T, E>>>) -> Vec<E> {
+    let outcomes = futures::future::join_all(calls).await;
+    outcomes.into_iter().filter_map(Result::err).collect()
 }
 
 fn read(message: &Message) -> Result<Waiting, String> {

@@ -418,3 +418,25 @@ async fn a_stopped_instance_is_started_for_a_batch_and_left_alone_without_one() 
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn a_result_that_nobody_was_told_of_is_collected_by_a_later_look() {
+    let setting = Setting::new().await;
+    let id = PaperId::of("silence", None);
+    let part = json!({
+        "title": "silence",
+        "test_in_progress": true,
+        "last_test_attempt": "2020-01-01T00:00:00Z",
+    });
+    setting.stage.search.upsert(&id, &part).await.unwrap();
+    setting.stage.search.refresh().await.unwrap();
+    setting.result(&id, "sha").await;
+    assert_eq!(setting.dispatch(false).await["collected_late"], 1);
+    let fields = setting.fields(&id).await;
+    assert_eq!(
+        (fields.tested, fields.test_in_progress),
+        (Some(true), Some(false))
+    );
+    setting.stage.search.refresh().await.unwrap();
+    assert_eq!(setting.dispatch(false).await["collected_late"], 0);
+}

@@ -123,7 +123,7 @@ async fn deploy_here(
     .await?;
     report(cx, environment, &deployed)?;
     cx.ui.status(format!(
-        "model: {}\nFor the aws CLI:\n  export AWS_ENDPOINT_URL={} AWS_REGION={} \
+        "model: {}\nFor the aws CLI, with --endpoint-url {}:\n  export AWS_DEFAULT_REGION={} \
          AWS_ACCESS_KEY_ID={ROOT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ROOT_SECRET_KEY}",
         local::backend(&settings.model)?.label(),
         services.endpoint_url,

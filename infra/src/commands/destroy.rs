@@ -9,6 +9,7 @@ use crate::error::CommandError;
 use crate::local;
 use crate::plan::{Deployment, Impact, changes};
 use crate::stack::{self, Deployed};
+use crate::ui;
 
 /// Delete an environment's stack; a local one leaves nothing behind
 ///
@@ -44,7 +45,7 @@ fn agreed_to_plan(
     deployed: &Deployed,
 ) -> Result<bool, CommandError> {
     for change in changes(&deployed.deployment, &Deployment::none()) {
-        cx.ui.result(&change)?;
+        cx.ui.result(ui::safe_lines(&change.to_string()))?;
     }
     let agreed = args.yes || cx.ui.confirm(&format!("Destroy `{}`?", environment.name))?;
     if !agreed {

@@ -29,7 +29,7 @@ pub(super) struct LogsArgs {
 
 /// Reads `15m` and the like.
 fn parse_span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("expected a number with s, m, h or d, such as 15m, got `{text}`");
+    let wrong = || "expected a number with s, m, h or d, such as 15m".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds = match unit {
         's' => 1,
@@ -50,21 +50,22 @@ pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, Comman
     let group = format!("/aws/lambda/{}", target.environment.named(function.name()));
     let span = i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX);
     let mut from = Utc::now().timestamp_millis().saturating_sub(span);
-    // Several events may share a millisecond: those of the newest one are remembered by their ids.
-    let mut shown: Vec<String> = Vec::new();
+    // Several events may share a millisecond, and not every service gives them ids: of those at the
+    // newest one's time, as many are passed over as were shown.
+    let mut shown_at_from = 0;
     loop {
-        for event in events(&target.cloud, &group, from).await? {
-            if shown.contains(&event.id) {
-                continue;
-            }
-            if event.at > from {
-                from = event.at;
-                shown.clear();
-            }
+        let events = events(&target.cloud, &group, from).await?;
+        let known = shown_at_from.min(events.iter().filter(|event| event.at == from).count());
+        for event in events.into_iter().skip(known) {
+            shown_at_from = if event.at > from {
+                1
+            } else {
+                shown_at_from + 1
+            };
+            from = event.at;
             let at = DateTime::from_timestamp_millis(event.at).unwrap_or_default();
             cx.ui
                 .result(format!("{}  {}", at.format("%H:%M:%S%.3f"), event.text))?;
-            shown.push(event.id);
         }
         if !args.follow {
             return Ok(ExitCode::SUCCESS);
@@ -74,7 +75,6 @@ pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, Comman
 }
 
 struct Event {
-    id: String,
     at: i64,
     text: String,
 }
@@ -92,7 +92,6 @@ async fn events(cloud: &Cloud, group: &str, from: i64) -> Result<Vec<Event>, Com
         let page = request.send().await;
         let page = page.map_err(CommandError::aws(format!("read the log group {group}")))?;
         found.extend(page.events().iter().map(|event| Event {
-            id: event.event_id().unwrap_or_default().to_owned(),
             at: event.timestamp().unwrap_or_default(),
             text: ui::safe(event.message().unwrap_or_default().trim_end()),
         }));

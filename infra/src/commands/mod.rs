@@ -110,10 +110,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
         Command::ServePapers(args) => return serve::papers(args).await,
         _ => {}
     }
-    let root = match cli.project {
-        Some(root) => root,
-        None => find_project()?,
-    };
+    let root = find_project(cli.project)?;
     let state = cli.state.unwrap_or_else(|| root.join(".annapurna"));
     let cx = Context { ui, root, state };
     match cli.command {
@@ -133,10 +130,15 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
     }
 }
 
-/// The nearest folder, from the working directory upwards, that has `environments/` and `Cargo.toml`.
-fn find_project() -> Result<PathBuf, CommandError> {
-    let from =
-        std::env::current_dir().map_err(CommandError::file("find", "the working directory"))?;
+/// The nearest folder, from `from` or the working directory upwards, that has `environments/` and
+/// `Cargo.toml`.
+fn find_project(from: Option<PathBuf>) -> Result<PathBuf, CommandError> {
+    let from = match from {
+        Some(folder) => std::path::absolute(&folder).map_err(CommandError::file("find", folder))?,
+        None => {
+            std::env::current_dir().map_err(CommandError::file("find", "the working directory"))?
+        }
+    };
     let is_project = |folder: &&Path| {
         folder.join("environments").is_dir() && folder.join("Cargo.toml").is_file()
     };

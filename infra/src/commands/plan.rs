@@ -49,7 +49,8 @@ impl std::fmt::Display for DeployPlan {
             return write!(formatter, "Nothing changes in `{}`.", self.environment);
         }
         for change in &self.resources {
-            writeln!(formatter, "{}", ui_lines(change))?;
+            // A property may hold text that is not ours.
+            writeln!(formatter, "{}", ui::safe_lines(&change.to_string()))?;
         }
         if self.index != IndexPlan::UpToDate {
             writeln!(formatter, "{}", self.index)?;
@@ -76,16 +77,6 @@ impl std::fmt::Display for DeployPlan {
             }
         )
     }
-}
-
-/// A change line by line, each made safe: a property may hold text that is not ours.
-fn ui_lines(change: &Change) -> String {
-    change
-        .to_string()
-        .lines()
-        .map(ui::safe)
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 /// Compares what is wanted with what is deployed.

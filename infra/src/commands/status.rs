@@ -9,6 +9,7 @@ use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
 use crate::environment::{Environment, LocalSettings};
 use crate::error::CommandError;
+use crate::stack::Deployed;
 use crate::{local, stack, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
@@ -64,6 +65,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
                 environment.stack_name(),
             ));
             counts = queues::counts(cloud, &environment).await?;
+            parts.extend(domain_part(cloud, deployed).await?);
             parts.extend(instance_part(cloud, &environment).await?);
         }
         _ => parts.push(part("stack", "not deployed", environment.stack_name())),
@@ -146,6 +148,31 @@ fn text(value: &Value) -> String {
         Value::Null => "unknown".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// The search domain of the stack; `None` when the environment names its own OpenSearch.
+async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>, CommandError> {
+    let domain = &deployed.deployment.template["Resources"]["SearchDomain"]["Properties"];
+    let Some(name) = domain["DomainName"].as_str() else {
+        return Ok(None);
+    };
+    let answer = cloud
+        .opensearch
+        .describe_domain()
+        .domain_name(name)
+        .send()
+        .await;
+    let answer = answer.map_err(CommandError::aws(format!("describe the domain {name}")))?;
+    let status = answer.domain_status();
+    let state = match status {
+        Some(status) if status.processing() == Some(true) => "changing",
+        Some(_) => "active",
+        None => "unknown",
+    };
+    let version = status
+        .and_then(|it| it.engine_version())
+        .unwrap_or_default();
+    Ok(Some(part("domain", state, format!("{name}, {version}"))))
 }
 
 async fn instance_part(

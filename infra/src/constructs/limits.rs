@@ -12,6 +12,29 @@ pub struct OutOfRange {
     value: u32,
 }
 
+/// A doctest with a value in a `const`.
+macro_rules! example {
+    ($kind:literal, $name:ident, $value:literal, $more:literal) => {
+        concat!(
+            "```",
+            $kind,
+            "\n",
+            "use infra::constructs::limits::",
+            stringify!($name),
+            ";\n",
+            "const VALUE: ",
+            stringify!($name),
+            " = ",
+            stringify!($name),
+            "::new(",
+            $value,
+            $more,
+            ");\n",
+            "```"
+        )
+    };
+}
+
 macro_rules! limited {
     ($(#[$doc:meta])* $name:ident, $what:literal, $least:literal..=$most:literal $unit:literal) => {
         $(#[$doc])*
@@ -23,6 +46,16 @@ macro_rules! limited {
         impl $name {
             /// A value known when this program is compiled; use it in a `const`, where a value
             /// outside the range does not compile.
+            ///
+            /// The range's ends compile:
+            ///
+            #[doc = example!("", $name, $least, "")]
+            #[doc = example!("", $name, $most, "")]
+            ///
+            /// One less, or one more, does not:
+            ///
+            #[doc = example!("compile_fail,E0080", $name, $least, " - 1")]
+            #[doc = example!("compile_fail,E0080", $name, $most, " + 1")]
             pub const fn new(value: u32) -> Self {
                 assert!(
                     value >= $least && value <= $most,
@@ -133,7 +166,18 @@ impl FifoQueueName {
         }
     }
 
-    /// A name known when this program is compiled.
+    /// A name known when this program is compiled; in a `const`, a name that SQS refuses does not
+    /// compile.
+    ///
+    /// ```
+    /// use infra::constructs::limits::FifoQueueName;
+    /// const NAME: &str = FifoQueueName::assert("researchQueue.fifo");
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// use infra::constructs::limits::FifoQueueName;
+    /// const NAME: &str = FifoQueueName::assert("researchQueue");
+    /// ```
     pub const fn assert(name: &'static str) -> &'static str {
         assert!(
             Self::is_valid(name),
@@ -178,6 +222,12 @@ mod tests {
         assert!(
             MaxConcurrency::checked("c", 1).is_err() && MaxConcurrency::checked("c", 2).is_ok()
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "a function's memory must be 128 to 10240 MiB")]
+    fn the_compiler_shows_the_range() {
+        MemoryMib::new(64);
     }
 
     #[test]

@@ -164,3 +164,16 @@ fn from_document(document: &Document) -> Value {
         Document::Null => Value::Null,
     }
 }
+
+#[test]
+fn every_sample_paper_is_relevant_by_the_rules() {
+    for paper in crate::paper_site::sample_papers().unwrap() {
+        let text = PaperText {
+            title: paper.title,
+            abstract_text: paper.abstract_text,
+            body: String::new(),
+        };
+        let verdict = rules::judge(&text);
+        assert!(verdict.relevant, "{}: {}", text.title, verdict.reason);
+    }
+}

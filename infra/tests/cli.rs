@@ -1,0 +1,288 @@
+//! Runs the built program as a person does, with no network, no credentials and no running service,
+//! and compares what that person sees: exit code, standard output and standard error.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A copy of the project's environments in a folder of its own, beside the state of nothing deployed.
+struct TestProject {
+    folder: TempDir,
+}
+
+/// How a run ended and what it wrote, without the paths of this machine.
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self
+            .code
+            .map_or_else(|| "none: a signal".to_owned(), |it| it.to_string());
+        writeln!(formatter, "exit code: {code}")?;
+        writeln!(formatter, "----- stdout -----\n{}", self.stdout)?;
+        write!(formatter, "----- stderr -----\n{}", self.stderr)
+    }
+}
+
+impl TestProject {
+    fn new() -> Self {
+        let project = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let environments = project.root().join("environments");
+        std::fs::create_dir_all(&environments).unwrap();
+        std::fs::write(project.root().join("Cargo.toml"), "[workspace]\n").unwrap();
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        for entry in std::fs::read_dir(ours).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, environments.join(path.file_name().unwrap())).unwrap();
+        }
+        project
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    /// Replaces a line's text, which must be there, in a file of the project.
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.root().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "`{from}` is not in {file}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Runs a command on this project.
+    fn infra<const N: usize>(&self, args: [&str; N]) -> Run {
+        let mut command = self.command();
+        command.arg("--project").arg(self.root());
+        self.run(command.args(args))
+    }
+
+    /// The program in `folder`, with this project's state but not told where the project is.
+    fn infra_in<const N: usize>(&self, folder: &Path, args: [&str; N]) -> Run {
+        self.run(self.command().current_dir(folder).args(args))
+    }
+
+    /// The program, with nothing of this machine's configuration in reach.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("NO_COLOR", "1")
+            .env_remove("CLICOLOR_FORCE")
+            .arg("--state")
+            .arg(self.folder.path().join("state"));
+        command
+    }
+
+    fn run(&self, command: &mut Command) -> Run {
+        let output = command.output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: self.redacted(&output.stdout),
+            stderr: self.redacted(&output.stderr),
+        }
+    }
+
+    fn redacted(&self, text: &[u8]) -> String {
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let folder = self.folder.path();
+        let real = folder.canonicalize().unwrap();
+        [real.as_os_str(), folder.as_os_str()]
+            .into_iter()
+            .filter_map(OsStr::to_str)
+            .fold(text, |text, path| text.replace(path, "[temp]"))
+    }
+
+    /// Whether a command has left anything in the folder of local environments.
+    fn has_state(&self) -> bool {
+        self.folder.path().join("state").exists()
+    }
+}
+
+#[test]
+fn an_unknown_environment_is_answered_with_the_known_ones() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["plan", "prd"]));
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_line_and_the_nearest_key() {
+    let project = TestProject::new();
+    project.edit(
+        "environments/dev.toml",
+        "memory-mib = 512",
+        "memory-mb = 512",
+    );
+    insta::assert_snapshot!(project.infra(["plan", "dev"]));
+}
+
+#[test]
+fn a_missing_key_is_shown_with_its_table() {
+    let project = TestProject::new();
+    project.edit("environments/dev.toml", "batch-size = 10\n", "");
+    insta::assert_snapshot!(project.infra(["plan", "dev"]));
+}
+
+#[test]
+fn values_out_of_range_are_shown_all_together() {
+    let project = TestProject::new();
+    let dev = "environments/dev.toml";
+    project.edit(dev, "memory-mib = 512", "memory-mib = 64");
+    project.edit(dev, "timeout-secs = 900", "timeout-secs = 901");
+    project.edit(dev, "batch-size = 10", "batch-size = 11");
+    project.edit(dev, "log-retention-days = 7", "log-retention-days = 8");
+    insta::assert_snapshot!(project.infra(["synth", "dev"]));
+}
+
+#[test]
+fn synth_needs_nothing_deployed_and_always_gives_the_same_bytes() {
+    let project = TestProject::new();
+    for environment in ["dev", "local", "prod"] {
+        let first = project.infra(["synth", environment]);
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        assert_eq!(first.stderr, "");
+        let template: serde_json::Value = serde_json::from_str(&first.stdout).unwrap();
+        assert!(template["Resources"].is_object());
+        assert_eq!(first.stdout, project.infra(["synth", environment]).stdout);
+    }
+    assert!(!project.has_state());
+}
+
+#[test]
+fn the_project_is_found_from_a_folder_inside_it() {
+    let project = TestProject::new();
+    let inside = project.infra_in(&project.root().join("environments"), ["synth", "prod"]);
+    assert_eq!(inside.code, Some(0), "{}", inside.stderr);
+    assert_eq!(inside.stdout, project.infra(["synth", "prod"]).stdout);
+}
+
+#[test]
+fn outside_a_project_a_command_says_how_to_name_one() {
+    let project = TestProject::new();
+    let outside = project.folder.path().join("elsewhere");
+    std::fs::create_dir(&outside).unwrap();
+    insta::assert_snapshot!(project.infra_in(&outside, ["plan", "local"]));
+}
+
+#[test]
+fn a_plan_with_nothing_deployed_ends_with_what_it_would_create() {
+    let project = TestProject::new();
+    let plan = project.infra(["plan", "local"]);
+    assert_eq!((plan.code, plan.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(plan.stdout.lines().next_back().unwrap());
+    assert!(!project.has_state(), "a plan changes nothing");
+}
+
+#[test]
+fn a_plan_as_json_has_the_same_changes_as_the_text() {
+    let project = TestProject::new();
+    let plan = project.infra(["plan", "local", "--json"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    let json: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+    let changes = json["resources"].as_array().unwrap();
+    assert!(changes.iter().all(|change| change["impact"] == "create"));
+    let text = project.infra(["plan", "local"]).stdout;
+    let last = text.lines().next_back().unwrap().to_owned();
+    assert_eq!(last, format!("local: {} to create", changes.len()));
+}
+
+#[test]
+fn without_credentials_a_command_on_aws_says_to_sign_in() {
+    let project = TestProject::new();
+    let plan = project.infra(["plan", "prod"]);
+    assert_eq!(plan.code, Some(3), "{plan}");
+    let (first, last) = (plan.stderr.lines().next(), plan.stderr.lines().next_back());
+    assert!(
+        // The SDK's own words follow; they change with its version.
+        first.is_some_and(
+            |line| line.starts_with("error: cannot learn the account of the credentials: ")
+        ),
+        "{plan}"
+    );
+    assert_eq!(
+        last,
+        Some("hint: sign in first: `aws sso login`, or set AWS_PROFILE")
+    );
+}
+
+#[test]
+fn the_status_of_what_is_not_deployed_shows_every_part_stopped() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["status", "local"]));
+}
+
+#[test]
+fn papers_of_what_is_not_deployed_are_an_error_with_the_command_to_deploy() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["papers", "local"]));
+}
+
+#[test]
+fn an_unknown_function_is_answered_with_the_known_ones() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["invoke", "local", "Nope"]));
+}
+
+#[test]
+fn an_event_that_is_not_json_is_refused_before_anything_is_called() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["invoke", "local", "PapersJudge", "{"]));
+}
+
+#[test]
+fn a_span_without_a_known_unit_is_refused_with_an_example() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["logs", "local", "PapersJudge", "--since", "15x"]));
+}
+
+#[test]
+fn destroying_what_is_not_there_succeeds_and_says_so() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["destroy", "local"]));
+    assert!(!project.has_state());
+}
+
+#[test]
+fn a_production_environment_is_not_destroyed_without_credentials() {
+    let project = TestProject::new();
+    let destroy = project.infra(["destroy", "prod", "--yes"]);
+    assert_eq!(destroy.code, Some(3), "{destroy}");
+}
+
+#[test]
+fn a_project_that_is_none_is_refused_with_its_folder() {
+    let project = TestProject::new();
+    let elsewhere = project.folder.path().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    insta::assert_snapshot!(project.infra_in(
+        project.folder.path(),
+        ["status", "local", "--project", elsewhere]
+    ));
+}
+
+#[test]
+fn an_error_never_steers_the_terminal() {
+    let project = TestProject::new();
+    let run = project.infra(["status", "\u{1b}[2J\u{202e}prd"]);
+    assert_eq!(run.code, Some(2));
+    assert!(!run.stderr.contains(['\u{1b}', '\u{202e}']), "{run}");
+}

@@ -1,0 +1,680 @@
+//! The whole path on this machine, with the real processes, messages and API calls: deploy, ten sample
+//! papers to their results, kills in the middle, the aws CLI, and real papers when they are at hand.
+//!
+//! One environment serves all rules, since deploying it takes the longest; it lives in a folder of its
+//! own and goes with the test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed step fails the test, and skips are said"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use annapurna_local::paper_site::PaperSite;
+use serde_json::Value;
+
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A local environment that is destroyed with this value, also when a rule does not hold.
+struct Deployment {
+    state: tempfile::TempDir,
+    paper_site: String,
+}
+
+impl Deployment {
+    fn new() -> Self {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_leftovers(target);
+        let prefix = format!("pipeline-{}-", std::process::id());
+        let state = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(target)
+            .unwrap();
+        Self {
+            state,
+            paper_site: String::new(),
+        }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.state.path().join("local")
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = infra(self.state.path());
+        if !self.paper_site.is_empty() {
+            command.env("ANNAPURNA_PAPER_SITE_URL", &self.paper_site);
+        }
+        command.args(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed and returns its standard output.
+    fn infra(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "infra {args:?}\n{out}\n{err}");
+        out
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.infra(args)).unwrap()
+    }
+
+    fn papers(&self) -> Vec<Value> {
+        self.json(&["papers", "local", "--json", "--limit", "100"])
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    fn tested(&self) -> usize {
+        self.papers()
+            .iter()
+            .filter(|paper| paper["tested"] == true)
+            .count()
+    }
+
+    fn endpoint(&self) -> String {
+        let outputs = self.json(&["outputs", "local", "--json"]);
+        let url = outputs["ResearchQueueUrl"].as_str().unwrap().to_owned();
+        url.split('/').take(3).collect::<Vec<_>>().join("/")
+    }
+
+    fn s3(&self) -> aws_sdk_s3::Client {
+        use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.endpoint())
+            .region(Region::new("us-east-1"))
+            .force_path_style(true)
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Every version of every object with this ending.
+    async fn versions(&self, bucket: &str, ending: &str) -> Vec<String> {
+        let page = self
+            .s3()
+            .list_object_versions()
+            .bucket(bucket)
+            .send()
+            .await
+            .unwrap();
+        page.versions()
+            .iter()
+            .filter_map(|version| version.key().map(str::to_owned))
+            .filter(|key| key.ends_with(ending))
+            .collect()
+    }
+
+    fn pid_of(&self, service: &str) -> i64 {
+        let file = self.home().join("run").join(format!("{service}.json"));
+        let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        state["pid"].as_i64().unwrap()
+    }
+}
+
+/// Ends what a test that was killed left running: an environment outlives the process that deployed it.
+fn remove_leftovers(target: &Path) {
+    for entry in std::fs::read_dir(target).unwrap().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix("pipeline-")
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            infra(&entry.path())
+                .args(["destroy", "local", "--yes"])
+                .output()
+                .unwrap();
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+}
+
+/// The program, for environments in `state`, without AWS settings of whoever runs the tests.
+fn infra(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
+    command
+        .args(["--project", PROJECT])
+        .arg("--state")
+        .arg(state);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["emulator", "agent", "model"] {
+                let log = std::fs::read_to_string(self.home().join(format!("logs/{name}.log")));
+                let log = log.unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(25).collect();
+                eprintln!("--- end of {name}.log, newest first\n{}", tail.join("\n"));
+            }
+        }
+        self.run(&["destroy", "local", "--yes"]);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn kill(pid: i64) {
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success(), "kill -9 {pid}");
+}
+
+/// Processes of a function of this environment: they have its name and the emulator's address.
+fn function_processes(function: &str, endpoint: &str) -> Vec<i64> {
+    let wanted = [
+        format!("AWS_LAMBDA_FUNCTION_NAME={function}"),
+        format!("AWS_ENDPOINT_URL={endpoint}"),
+    ];
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i64>().ok())
+        .filter(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let environ = text(&environ);
+            let variables: BTreeSet<&str> = environ.split('\0').collect();
+            wanted
+                .iter()
+                .all(|variable| variables.contains(variable.as_str()))
+        })
+        .collect()
+}
+
+/// Waits until something holds; every wait has a limit and says what it waits for.
+async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(
+            start.elapsed() < limit,
+            "{what} did not happen within {limit:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Serves a site for as long as the runtime lives.
+async fn serve(site: PaperSite) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(site.serve(listener));
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn papers_reach_their_results_through_kills_and_repeats() {
+    let mut deployment = Deployment::new();
+    eprintln!("deploying to {}", deployment.state.path().display());
+    deployment.infra(&["deploy", "local", "--yes"]);
+    ten_sample_papers_have_results(&deployment).await;
+    a_plan_after_a_deploy_changes_nothing(&deployment);
+    status_shows_every_part(&deployment);
+    a_second_scrape_stores_and_queues_nothing(&deployment);
+    the_roles_of_the_pipeline_cannot_delete_a_paper(&deployment).await;
+    the_aws_cli_runs_the_users_commands(&deployment);
+    killed_processes_lose_nothing_and_repeat_nothing(&mut deployment).await;
+    real_papers_end_in_the_index(&mut deployment).await;
+    destroy_leaves_nothing(&deployment);
+}
+
+async fn ten_sample_papers_have_results(deployment: &Deployment) {
+    let papers = deployment.papers();
+    assert_eq!(papers.len(), 10);
+    for paper in &papers {
+        assert_eq!(paper["tested"], true, "{paper}");
+        assert_eq!(paper["test_success"], true, "{paper}");
+        assert!(paper["training_loss"].as_f64().unwrap() > 0.0, "{paper}");
+        assert!(
+            paper["validation_accuracy"].as_f64().unwrap() > 0.3,
+            "{paper}"
+        );
+    }
+    assert_eq!(
+        deployment
+            .versions("llm-research-papers", ".pdf")
+            .await
+            .len(),
+        10
+    );
+    assert_eq!(
+        deployment
+            .versions("papers-code-artifacts", "/code.py")
+            .await
+            .len(),
+        10
+    );
+    assert_eq!(
+        deployment
+            .versions("papers-test-outputs", "/outputs/stdout.log")
+            .await
+            .len(),
+        10
+    );
+}
+
+fn a_plan_after_a_deploy_changes_nothing(deployment: &Deployment) {
+    assert_eq!(
+        deployment.infra(&["plan", "local"]),
+        "Nothing changes in `local`.\n"
+    );
+}
+
+fn status_shows_every_part(deployment: &Deployment) {
+    let status = deployment.infra(&["status", "local"]);
+    for part in ["cloud", "search", "model", "papers", "agent"] {
+        let line = status.lines().find(|line| line.starts_with(part));
+        assert!(
+            line.is_some_and(|line| line.contains("runs")),
+            "{part}\n{status}"
+        );
+    }
+    assert!(status.contains("model: offline rules"), "{status}");
+    assert!(status.contains("isolation"), "{status}");
+}
+
+fn a_second_scrape_stores_and_queues_nothing(deployment: &Deployment) {
+    let answer = deployment.json(&[
+        "invoke",
+        "local",
+        "PaperScraper_ICLR",
+        r#"{"MAX_PAPERS":"5"}"#,
+    ]);
+    assert_eq!(answer["found"], 4, "{answer}");
+    assert_eq!(answer["already"], 4, "{answer}");
+    assert_eq!(answer["stored"], 0, "{answer}");
+    assert_eq!(answer["queued"], 0, "{answer}");
+}
+
+/// The agent's own credentials, as its process has them, against a raw paper.
+async fn the_roles_of_the_pipeline_cannot_delete_a_paper(deployment: &Deployment) {
+    let key = deployment
+        .versions("llm-research-papers", ".pdf")
+        .await
+        .remove(0);
+    let outputs = deployment.json(&["outputs", "local", "--json"]);
+    let role = outputs["TrainiumAgentRoleArn"].as_str().unwrap();
+    let root = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .endpoint_url(deployment.endpoint())
+        .region(aws_config::Region::new("us-east-1"))
+        .credentials_provider(
+            aws_credential_types::provider::SharedCredentialsProvider::new(
+                aws_credential_types::Credentials::new("test", "test", None, None, "test"),
+            ),
+        )
+        .build();
+    let sts = aws_sdk_sts::Client::new(&root);
+    let session = sts
+        .assume_role()
+        .role_arn(role)
+        .role_session_name("test")
+        .send()
+        .await
+        .unwrap();
+    let session = session.credentials().unwrap();
+    let config = deployment.s3().config().to_builder().credentials_provider(
+        aws_credential_types::Credentials::new(
+            session.access_key_id(),
+            session.secret_access_key(),
+            Some(session.session_token().to_owned()),
+            None,
+            "role",
+        ),
+    );
+    let agent = aws_sdk_s3::Client::from_conf(config.build());
+    let refused = agent
+        .delete_object()
+        .bucket("llm-research-papers")
+        .key(&key)
+        .send()
+        .await;
+    assert_eq!(
+        refused
+            .unwrap_err()
+            .raw_response()
+            .unwrap()
+            .status()
+            .as_u16(),
+        403
+    );
+    let own = agent
+        .list_objects_v2()
+        .bucket("papers-test-outputs")
+        .send()
+        .await;
+    assert!(own.is_ok(), "the role may do what it is granted");
+}
+
+fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
+    let Some(aws) = ["/usr/bin/aws", "/usr/local/bin/aws", "aws"]
+        .into_iter()
+        .find(|program| {
+            let version = Command::new(program).arg("--version").output();
+            version.is_ok_and(|output| text(&output.stdout).starts_with("aws-cli/2."))
+        })
+    else {
+        eprintln!("skipped: no aws CLI of version 2 (Debian: awscli)");
+        return;
+    };
+    let endpoint = deployment.endpoint();
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = Command::new(aws)
+            .current_dir(folder.path())
+            .args(args)
+            .args(["--endpoint-url", &endpoint])
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "aws {args:?}\n{}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    let answer = || -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join("out.json")).unwrap()).unwrap()
+    };
+    let invoke = [
+        "lambda",
+        "invoke",
+        "--cli-binary-format",
+        "raw-in-base64-out",
+    ];
+    let scrape = [
+        "--function-name",
+        "PaperScraper_ICLR",
+        "--payload",
+        r#"{"MAX_PAPERS": "5"}"#,
+        "out.json",
+    ];
+    run(&[&invoke[..], &scrape[..]].concat());
+    assert_eq!(answer()["found"], 4);
+    let event = r#"{"action":"generate_recent","max_papers":5}"#;
+    let generate = [
+        "--function-name",
+        "PapersCodeGenerator",
+        "--payload",
+        event,
+        "out.json",
+    ];
+    run(&[&invoke[..], &generate[..]].concat());
+    assert_eq!(answer()["action"], "generate_recent");
+    let logs = run(&["logs", "tail", "/aws/lambda/PapersJudge", "--since", "15m"]);
+    assert!(logs.contains("judged"), "{logs}");
+    let url = format!("{endpoint}/000000000000/researchQueue.fifo");
+    let count = run(&[
+        "sqs",
+        "get-queue-attributes",
+        "--queue-url",
+        &url,
+        "--attribute-names",
+        "ApproximateNumberOfMessages",
+    ]);
+    assert!(
+        count.contains(r#""ApproximateNumberOfMessages": "0""#),
+        "{count}"
+    );
+}
+
+/// Twelve papers that the rules accept, each clearly another one, as an Atom feed with their PDFs.
+fn twelve_papers() -> PaperSite {
+    const WORDS: [&str; 12] = [
+        "ocean currents",
+        "protein folding",
+        "railway timetables",
+        "violin acoustics",
+        "soil moisture",
+        "court rulings",
+        "galaxy clusters",
+        "bird migration",
+        "steel welding",
+        "bread fermentation",
+        "traffic lights",
+        "glacier melting",
+    ];
+    let entry = |number: usize, words: &str| {
+        format!(
+            "<entry><id>http://arxiv.org/abs/2602.{number:05}v1</id>\
+             <title>A transformer language model for {words}</title>\
+             <updated>2026-02-0{}T00:00:00Z</updated>\
+             <link href=\"https://arxiv.org/pdf/2602.{number:05}v1\" rel=\"related\" \
+             type=\"application/pdf\" title=\"pdf\"/>\
+             <summary>We train a neural network on {words} with gradient descent. Records of {words} \
+             from {number} stations are its only data; {words} are predicted one week ahead.</summary>\
+             <published>2026-02-0{}T00:00:00Z</published>\
+             <author><name>Author {number}</name></author></entry>",
+            number % 9 + 1,
+            number % 9 + 1,
+        )
+    };
+    let entries: String = WORDS
+        .iter()
+        .enumerate()
+        .map(|(number, words)| entry(number + 1, words))
+        .collect();
+    let feed = format!(
+        "<?xml version='1.0' encoding='UTF-8'?><feed xmlns=\"http://www.w3.org/2005/Atom\">{entries}</feed>"
+    );
+    let pdf = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n\
+        xref\n0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Size 3>>\nstartxref\n9\n%%EOF";
+    PaperSite::new()
+        .with_arxiv_feed(&feed)
+        .unwrap()
+        .with_arxiv_pdfs([pdf.to_vec()])
+}
+
+async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deployment) {
+    deployment.paper_site = serve(twelve_papers()).await;
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    let endpoint = deployment.endpoint();
+    let answer = deployment.json(&[
+        "invoke",
+        "local",
+        "PaperScraper_ArXiv",
+        r#"{"MAX_PAPERS":12}"#,
+    ]);
+    assert_eq!(answer["stored"], 12, "{answer}");
+    // The judge is killed while messages of these papers are with it.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        let processes = function_processes("PapersJudge", &endpoint);
+        processes
+            .iter()
+            .for_each(|pid| drop(Command::new("kill").args(["-9", &pid.to_string()]).status()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let written = async || {
+        deployment
+            .papers()
+            .iter()
+            .filter(|paper| paper["code_generated"] == true)
+            .count()
+            == 22
+    };
+    until(
+        "a program for each of the 22 papers",
+        Duration::from_secs(420),
+        written,
+    )
+    .await;
+    // The agent is killed once it has finished something, and is started again by a deploy.
+    let finished = async || deployment.tested() > 10;
+    let dispatch = [
+        "invoke",
+        "local",
+        "PapersCodeTester",
+        r#"{"action":"dispatch","force":true}"#,
+    ];
+    deployment.infra(&dispatch);
+    until(
+        "a first result of the new batch",
+        Duration::from_secs(180),
+        finished,
+    )
+    .await;
+    kill(deployment.pid_of("agent"));
+    let status = deployment.infra(&["status", "local"]);
+    assert!(
+        status
+            .lines()
+            .any(|line| line.starts_with("agent") && line.contains("stopped")),
+        "{status}"
+    );
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    let all = async || {
+        deployment.infra(&dispatch);
+        deployment.tested() == 22
+    };
+    until(
+        "a result for each of the 22 papers",
+        Duration::from_secs(300),
+        all,
+    )
+    .await;
+    let results = deployment
+        .versions("papers-test-outputs", "/outputs/result.json")
+        .await;
+    let distinct: BTreeSet<&String> = results.iter().collect();
+    assert_eq!(
+        (results.len(), distinct.len()),
+        (22, 22),
+        "each program has exactly one result"
+    );
+    let programs = deployment
+        .versions("papers-code-artifacts", "/code.py")
+        .await;
+    assert_eq!(programs.len(), 22, "each program was written once");
+    for queue in deployment
+        .json(&["queues", "local", "--json"])
+        .as_array()
+        .unwrap()
+    {
+        assert_eq!(queue["dead"], 0, "{queue}");
+    }
+}
+
+/// The real arXiv feed and real PDFs of the data folder beside the project.
+async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
+    let data = std::env::var_os("ANNAPURNA_DATA")
+        .map_or_else(|| Path::new(PROJECT).join("../shared/data"), PathBuf::from);
+    let Ok(feed) = std::fs::read_to_string(data.join("arxiv/search_start0_max10.xml")) else {
+        eprintln!("skipped: no real papers in {}", data.display());
+        return;
+    };
+    let names = [
+        "arxiv_1706.03762_attention_neurips2017_style",
+        "arxiv_1512.03385_resnet_two_column",
+        "arxiv_2205.14135_flashattention_math",
+    ];
+    let pdfs = names.map(|name| std::fs::read(data.join(format!("pdf/{name}.pdf"))).unwrap());
+    let site = PaperSite::new()
+        .with_arxiv_feed(&feed)
+        .unwrap()
+        .with_arxiv_pdfs(pdfs);
+    deployment.paper_site = serve(site).await;
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    let answer = deployment.json(&[
+        "invoke",
+        "local",
+        "PaperScraper_ArXiv",
+        r#"{"MAX_PAPERS":10}"#,
+    ]);
+    assert_eq!(answer["found"], 10, "{answer}");
+    assert_eq!(answer["stored"], 10, "{answer}");
+    let judged = async || {
+        deployment
+            .versions("llm-research-papers", ".json")
+            .await
+            .iter()
+            .filter(|key| key.starts_with("verdicts/"))
+            .count()
+            == 32
+    };
+    until(
+        "a verdict on each of the 32 papers",
+        Duration::from_secs(180),
+        judged,
+    )
+    .await;
+    let accepted = accepted_titles(deployment, &feed).await;
+    assert!(
+        !accepted.is_empty(),
+        "the rules accept at least one of ten real papers"
+    );
+    let indexed = async || {
+        let titles: BTreeSet<String> = deployment
+            .papers()
+            .iter()
+            .filter(|paper| paper["code_generated"] == true)
+            .filter_map(|paper| paper["title"].as_str().map(str::to_owned))
+            .collect();
+        accepted.is_subset(&titles)
+    };
+    until(
+        "a program for each accepted real paper",
+        Duration::from_secs(180),
+        indexed,
+    )
+    .await;
+}
+
+/// Titles of the feed that the judge accepted.
+async fn accepted_titles(deployment: &Deployment, feed: &str) -> BTreeSet<String> {
+    let s3 = deployment.s3();
+    let mut titles = BTreeSet::new();
+    for key in deployment.versions("llm-research-papers", ".json").await {
+        if !key.starts_with("verdicts/") {
+            continue;
+        }
+        let object = s3
+            .get_object()
+            .bucket("llm-research-papers")
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        let verdict = object.body.collect().await.unwrap().into_bytes();
+        let verdict: Value = serde_json::from_slice(&verdict).unwrap();
+        let title = verdict["record"]["title"].as_str().unwrap();
+        if verdict["decision"] == "accept" && feed.contains(&title.replace('&', "&amp;")) {
+            titles.insert(title.to_owned());
+        }
+    }
+    titles
+}
+
+fn destroy_leaves_nothing(deployment: &Deployment) {
+    let endpoint = deployment.endpoint();
+    let pids =
+        ["emulator", "opensearch", "model", "paper-site", "agent"].map(|it| deployment.pid_of(it));
+    deployment.infra(&["destroy", "local", "--yes"]);
+    assert!(!deployment.home().exists());
+    for pid in pids {
+        assert!(
+            !Path::new(&format!("/proc/{pid}")).exists(),
+            "process {pid} is still there"
+        );
+    }
+    assert!(function_processes("PapersJudge", &endpoint).is_empty());
+}
