@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, ResourceStatus, Stack,
-    StackEvent, StackStatus, Tag,
+    Capability, ChangeSetStatus, ChangeSetType, EventFilter, OnStackFailure, Parameter,
+    ResourceStatus, Stack, StackEvent, StackStatus, Tag,
 };
 
 use crate::cloud::Cloud;
@@ -39,6 +39,8 @@ pub struct ChangeSet {
     name: String,
     /// What CloudFormation says it will do, a line each.
     pub lines: Vec<String>,
+    /// Resources that are there already and become the stack's.
+    pub imports: Vec<String>,
 }
 
 /// Where the template of a change set is.
@@ -234,8 +236,9 @@ pub async fn prepare(
         .change_set_type(kind)
         .capabilities(Capability::CapabilityIam)
         .on_stack_failure(OnStackFailure::Rollback)
-        // What an earlier stack of this environment retained is taken up again, not tripped over.
-        .import_existing_resources(true)
+        // A new stack takes up again what an earlier one of this environment retained. A stack that
+        // exists adopts nothing: there a name that is taken is a mistake.
+        .import_existing_resources(!exists)
         .set_parameters(Some(parameters.collect()))
         .tags(Tag::builder().key("application").value("annapurna").build());
     request = match template {
@@ -249,6 +252,7 @@ pub async fn prepare(
         stack: stack.to_owned(),
         name,
         lines: Vec::new(),
+        imports: Vec::new(),
     };
     set.wait_until_ready(cloud).await
 }
@@ -267,6 +271,8 @@ impl ChangeSet {
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
                     self.lines = set.changes().iter().filter_map(change_line).collect();
+                    let imports = self.lines.iter().filter(|line| line.starts_with("Import "));
+                    self.imports = imports.cloned().collect();
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
@@ -338,7 +344,7 @@ impl ChangeSet {
         let status = describe(cloud, &self.stack).await?.map(|it| status_of(&it));
         match status {
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => Ok(()),
-            _ => Err(rolled_back(&self.stack, &events)),
+            _ => Err(first_cause(cloud, &self.stack, &events).await),
         }
     }
 }
@@ -438,22 +444,55 @@ async fn follow(
 }
 
 async fn first_failure(cloud: &Cloud, stack: &str) -> Result<CommandError, CommandError> {
-    Ok(rolled_back(stack, &events_since(cloud, stack, None).await?))
+    let events = events_since(cloud, stack, None).await?;
+    Ok(first_cause(cloud, stack, &events).await)
+}
+
+/// The first cause of a failure: a resource's own, or what CloudFormation's validation before the first
+/// change found, which only `DescribeEvents` tells.
+async fn first_cause(cloud: &Cloud, stack: &str, events: &[StackEvent]) -> CommandError {
+    let request = cloud
+        .cloudformation
+        .describe_events()
+        .stack_name(stack)
+        .filters(EventFilter::builder().failed_events(true).build());
+    let of_stack = |event: &StackEvent| event.logical_resource_id() == Some(stack);
+    let told = events.iter().any(|event| failed(event) && !of_stack(event));
+    if !told && let Ok(answer) = request.send().await {
+        let found = answer.operation_events().iter().find_map(|event| {
+            Some((
+                event.logical_resource_id()?,
+                event.validation_status_reason()?,
+            ))
+        });
+        if let Some((resource, reason)) = found {
+            return CommandError::RolledBack {
+                stack: stack.to_owned(),
+                resource: crate::ui::safe(resource),
+                reason: crate::ui::safe(reason),
+            };
+        }
+    }
+    rolled_back(stack, events)
+}
+
+/// Whether a resource failed, for a reason of its own or another's.
+fn failed(event: &StackEvent) -> bool {
+    matches!(
+        event.resource_status(),
+        Some(
+            ResourceStatus::CreateFailed
+                | ResourceStatus::UpdateFailed
+                | ResourceStatus::DeleteFailed
+        )
+    )
 }
 
 /// The first event that failed for a reason of its own; what was cancelled because of it does not count.
 fn rolled_back(stack: &str, events: &[StackEvent]) -> CommandError {
     let cause = events.iter().find(|event| {
-        let failed = matches!(
-            event.resource_status(),
-            Some(
-                ResourceStatus::CreateFailed
-                    | ResourceStatus::UpdateFailed
-                    | ResourceStatus::DeleteFailed
-            )
-        );
         let reason = event.resource_status_reason().unwrap_or_default();
-        failed && !reason.contains("cancelled")
+        failed(event) && !reason.contains("cancelled")
     });
     let text = |text: Option<&str>| crate::ui::safe(text.unwrap_or("unknown"));
     CommandError::RolledBack {

@@ -211,6 +211,11 @@ impl Rollout<'_> {
         drop(step);
         self.cx.ui.result(&plan)?;
         if let Some(set) = set {
+            for import in &set.imports {
+                self.cx.ui.status(format!(
+                    "{import}: it is there already and becomes the stack's"
+                ));
+            }
             if !self.agreed(&plan)? {
                 set.discard(self.cloud).await?;
                 self.cx.ui.status("Nothing was changed.");
