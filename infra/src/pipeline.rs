@@ -16,7 +16,7 @@ use annapurna_contract::{
 use crate::cloudformation::iam::Statement;
 use crate::cloudformation::lambda::Code;
 use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Resource, Template, ssm};
-use crate::constructs::bucket::{ObjectNotification, PrivateBucket, deny_deletion};
+use crate::constructs::bucket::{ObjectNotification, PrivateBucket, Versions, deny_deletion};
 use crate::constructs::function::{FunctionHandle, FunctionSize, RustFunction};
 use crate::constructs::limits::{
     BatchSize, FifoQueueName, FunctionTimeout, InvalidQueueName, MaxConcurrency, MaxReceives,
@@ -38,8 +38,9 @@ const LOOKS: MaxReceives = MaxReceives::new(1000);
 const MODEL_BATCH: BatchSize = BatchSize::new(2);
 /// Copies of a function that ask the model at once.
 const MODEL_COPIES: MaxConcurrency = MaxConcurrency::new(5);
-/// The agent extends a batch's invisibility while it works; this is how soon a dead agent's batch
-/// comes back.
+/// The agent gives the batch back whenever it stops or cannot write, and each time counts.
+const BATCH_RECEIVES: MaxReceives = MaxReceives::new(100);
+/// For a batch that nobody extends yet; the agent sets its own, shorter, and renews it while it works.
 const AGENT_VISIBILITY: VisibilityTimeout = VisibilityTimeout::new(120);
 
 /// Parameter: the bucket with code and templates.
@@ -371,6 +372,17 @@ impl<'a> Pipeline<'a> {
                 &["ssm:GetParameter"],
                 vec![Expr::arn("ssm", format!("parameter{parameter_name}"))],
             ),
+            // The managed policy of Systems Manager allows every parameter of the account.
+            Statement::deny_all_but(
+                "NoOtherParameter",
+                &[
+                    "ssm:GetParameter",
+                    "ssm:GetParameters",
+                    "ssm:GetParametersByPath",
+                    "ssm:GetParameterHistory",
+                ],
+                vec![Expr::arn("ssm", format!("parameter{parameter_name}"))],
+            ),
         ];
         let machine = Machine {
             user_data: self.first_boot(&parameter_name),
@@ -395,9 +407,10 @@ impl<'a> Pipeline<'a> {
             outputs_bucket: self.bucket(Bucket::Outputs),
             datasets_bucket: self.bucket(Bucket::Datasets),
         };
-        let mut parts = vec![Expr::from(
-            "#!/bin/bash\ninstall -d -m 755 /etc/annapurna\ncat > /etc/annapurna/agent.env <<'VARIABLES'\n",
-        )];
+        let mut parts = vec![Expr::from(concat!(
+            "#!/bin/bash\ninstall -d -m 755 /etc/annapurna\n",
+            "cat > /etc/annapurna/agent.env <<'VARIABLES'\n"
+        ))];
         let instance_type = self
             .environment
             .trainium
@@ -415,10 +428,27 @@ impl<'a> Pipeline<'a> {
         for (name, value) in variables {
             parts.extend([Expr::Literal(format!("{name}=")), value, Expr::from("\n")]);
         }
-        parts.push(Expr::from("VARIABLES\n"));
+        // User data runs once, and what it needs may be out of reach just then: the script becomes a unit
+        // that is tried until it succeeds.
+        parts.push(Expr::from(
+            "VARIABLES\ncat > /usr/local/sbin/annapurna-first-boot <<'FIRST_BOOT'\n",
+        ));
         parts.push(Expr::from(include_str!(
             "../../trainium/host/first-boot.sh"
         )));
+        parts.push(Expr::from(
+            "FIRST_BOOT\nchmod 755 /usr/local/sbin/annapurna-first-boot\n",
+        ));
+        parts.push(Expr::from(
+            "cat > /etc/systemd/system/annapurna-first-boot.service <<'UNIT'\n",
+        ));
+        parts.push(Expr::from(include_str!(
+            "../../trainium/host/annapurna-first-boot.service"
+        )));
+        parts.push(Expr::from("UNIT\nsystemctl daemon-reload\n"));
+        parts.push(Expr::from(
+            "systemctl enable --now --no-block annapurna-first-boot.service\n",
+        ));
         Expr::concat(parts)
     }
 
@@ -499,11 +529,17 @@ impl<'a> Pipeline<'a> {
         notify: Option<ObjectNotification>,
         protection: Option<Statement>,
     ) {
+        // The raw papers cannot be made again, not even by another run.
+        let versions = if protection.is_some() {
+            Versions::Forever
+        } else {
+            Versions::Month
+        };
         let bucket = PrivateBucket {
             id,
             name,
             removal,
-            versioned: true,
+            versions,
             encrypted_transport: self.environment.local().is_none(),
             notify,
         };
@@ -558,7 +594,7 @@ fn add_queues(
                     (visibility_for(environment.generator.size.timeout), RECEIVES)
                 }
                 Queue::CodeEvaluation => (visibility_for(environment.testing.size.timeout), LOOKS),
-                Queue::CodeTesting => (AGENT_VISIBILITY, RECEIVES),
+                Queue::CodeTesting => (AGENT_VISIBILITY, BATCH_RECEIVES),
             };
             let work_queue = WorkQueue {
                 id: queue_id(queue).to_owned(),
@@ -664,19 +700,20 @@ mod tests {
     fn no_role_has_a_star_action_or_deletes_objects() {
         let json = stack(&environment("prod")).unwrap().to_json().unwrap();
         for (id, resource) in json["Resources"].as_object().unwrap() {
-            for policy in resource["Properties"]["Policies"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
+            let properties = &resource["Properties"];
+            let managed = properties.get("ManagedPolicyArns").map(ToString::to_string);
+            assert!(
+                managed.is_none_or(|arns| arns.matches("policy/").count() == 1
+                    && arns.contains("policy/AmazonSSMManagedInstanceCore")),
+                "{id}"
+            );
+            for policy in properties["Policies"].as_array().into_iter().flatten() {
                 for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
                     let actions = statement["Action"].to_string();
                     assert!(!actions.contains('*'), "{id}: {actions}");
                     assert!(!actions.contains("s3:Delete"), "{id}: {actions}");
-                    let alone = statement["Resource"]
-                        .as_array()
-                        .unwrap()
-                        .contains(&"*".into());
+                    let resources = statement["Resource"].as_array();
+                    let alone = resources.is_some_and(|it| it.contains(&"*".into()));
                     assert!(
                         !alone || actions == r#"["ec2:DescribeInstances"]"#,
                         "{id}: {actions}"
@@ -691,8 +728,42 @@ mod tests {
         for name in ["local", "dev", "prod"] {
             let template = stack(&environment(name)).unwrap();
             let bucket = template.resource("PapersBucket").unwrap();
-            assert_eq!(bucket.deletion_policy(), DeletionPolicy::Retain, "{name}");
+            assert!(bucket.is_retained(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_raw_papers_refuse_deletion_by_every_role_of_the_pipeline() {
+        let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+        let statements =
+            &json["Resources"]["PapersBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"];
+        let denied = statements
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["Sid"] == "PapersAreNeverDeleted");
+        let denied = denied.unwrap();
+        assert_eq!(denied["Effect"], "Deny");
+        assert!(
+            denied["Action"]
+                .as_array()
+                .unwrap()
+                .contains(&"s3:DeleteObjectVersion".into())
+        );
+        let principals = denied["Principal"]["AWS"].to_string();
+        for function in Function::ALL {
+            let role = LogicalId::new(function.name()).part("Role");
+            assert!(principals.contains(role.as_str()), "{role}");
+        }
+        assert!(principals.contains("TrainiumAgentRole"));
+    }
+
+    #[test]
+    fn the_first_boot_script_fits_into_user_data() {
+        let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+        let launch = &json["Resources"]["TrainiumLaunch"]["Properties"]["LaunchTemplateData"];
+        // 16 KB before encoding; references become somewhat longer. Source: EC2 user guide, "user data".
+        assert!(launch["UserData"].to_string().len() < 15_000);
     }
 
     #[test]

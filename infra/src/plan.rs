@@ -19,6 +19,8 @@ pub enum Impact {
     Destroy,
     /// A new one takes its place.
     Replace,
+    /// CloudFormation cannot tell before it knows a value that changes with another resource.
+    MayReplace,
     /// It stays, but leaves the stack.
     Orphan,
     /// It changes in place.
@@ -33,6 +35,7 @@ impl Impact {
         match self {
             Self::Destroy => "destroy",
             Self::Replace => "replace",
+            Self::MayReplace => "may replace",
             Self::Orphan => "orphan",
             Self::Update => "update",
             Self::Create => "create",
@@ -43,16 +46,11 @@ impl Impact {
     pub const fn sign(self) -> char {
         match self {
             Self::Destroy => '-',
-            Self::Replace => '!',
+            Self::Replace | Self::MayReplace => '!',
             Self::Orphan => '?',
             Self::Update => '~',
             Self::Create => '+',
         }
-    }
-
-    /// Whether data or messages may be lost.
-    pub const fn is_dangerous(self) -> bool {
-        matches!(self, Self::Destroy | Self::Replace)
     }
 }
 
@@ -85,6 +83,66 @@ pub struct Change {
     /// What differs; empty for new and removed resources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<PropertyChange>,
+}
+
+impl Change {
+    /// Whether data, messages or a running program may be lost.
+    pub fn is_dangerous(&self) -> bool {
+        const STATEFUL: [&str; 5] = [
+            "AWS::SQS::Queue",
+            "AWS::S3::Bucket",
+            "AWS::OpenSearchService::Domain",
+            "AWS::Logs::LogGroup",
+            "AWS::EC2::Instance",
+        ];
+        matches!(
+            self.impact,
+            Impact::Destroy | Impact::Replace | Impact::MayReplace
+        ) && STATEFUL.contains(&self.type_name.as_str())
+    }
+}
+
+/// What CloudFormation's own change set says of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Logical id.
+    pub resource: String,
+    /// Resource type.
+    pub type_name: String,
+    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
+    pub action: String,
+    /// `True`, `False` or `Conditional`; empty for new and removed resources.
+    pub replacement: String,
+}
+
+/// Brings what CloudFormation announces into the changes: it follows references that a comparison of
+/// templates cannot, such as an instance's to the newest version of its launch template.
+pub fn heed(changes: &mut Vec<Change>, announced: &[Announced]) {
+    for it in announced {
+        let impact = match it.replacement.as_str() {
+            "True" => Impact::Replace,
+            "Conditional" => Impact::MayReplace,
+            _ => continue,
+        };
+        match changes
+            .iter_mut()
+            .find(|change| change.resource == it.resource)
+        {
+            Some(change) => change.impact = change.impact.min(impact),
+            None => changes.push(Change {
+                impact,
+                resource: it.resource.clone(),
+                type_name: it.type_name.clone(),
+                name: None,
+                properties: Vec::new(),
+            }),
+        }
+    }
+    sort(changes);
+}
+
+fn sort(changes: &mut [Change]) {
+    changes.sort_by(|one, other| (one.impact, &one.resource).cmp(&(other.impact, &other.resource)));
 }
 
 /// A template with the values of its parameters.
@@ -143,7 +201,8 @@ pub fn changes(deployed: &Deployment, wanted: &Deployment) -> Vec<Change> {
         .iter()
         .filter(|(id, _)| !after.contains_key(*id))
         .map(|(id, old)| {
-            let retained = old["DeletionPolicy"] == "Retain";
+            let policy = old["DeletionPolicy"].as_str().unwrap_or_default();
+            let retained = policy.starts_with("Retain");
             change(
                 id,
                 old,
@@ -161,7 +220,7 @@ pub fn changes(deployed: &Deployment, wanted: &Deployment) -> Vec<Change> {
         Some(old) => Some(modification(id, old, new)),
     });
     let mut changes: Vec<Change> = removed.chain(kept).collect();
-    changes.sort_by(|one, other| (one.impact, &one.resource).cmp(&(other.impact, &other.resource)));
+    sort(&mut changes);
     changes
 }
 
@@ -272,7 +331,7 @@ fn replacing_properties(type_name: &str) -> &'static [&'static str] {
         "AWS::IAM::InstanceProfile" => &["InstanceProfileName", "Path"],
         "AWS::Logs::LogGroup" => &["LogGroupName"],
         "AWS::OpenSearchService::Domain" => &["DomainName"],
-        "AWS::EC2::Instance" => &["SubnetId"],
+        "AWS::EC2::Instance" => &["LaunchTemplate", "SubnetId"],
         "AWS::EC2::SecurityGroup" => &["GroupDescription", "GroupName", "VpcId"],
         "AWS::SSM::Parameter" => &["Name", "Type"],
         "AWS::Scheduler::Schedule" => &["Name"],
@@ -370,13 +429,14 @@ mod tests {
             found.iter().map(|it| it.impact).collect::<Vec<_>>(),
             [Impact::Replace, Impact::Update]
         );
-        assert!(found[0].impact.is_dangerous());
+        assert!(found[0].is_dangerous());
+        assert!(!found[1].is_dangerous());
     }
 
     #[test]
     fn a_retained_resource_is_orphaned_and_another_destroyed() {
         let old = json!({
-            "Kept": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": "papers"}},
+            "Kept": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"BucketName": "papers"}},
             "Gone": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "q.fifo"}},
         });
         let found = changes(&deployment(old, ""), &Deployment::none());
@@ -384,6 +444,34 @@ mod tests {
             found.iter().map(|it| it.impact).collect::<Vec<_>>(),
             [Impact::Destroy, Impact::Orphan]
         );
+    }
+
+    #[test]
+    fn what_cloudformation_announces_makes_a_change_worse_never_better() {
+        let mut changes = changes(&deployment(judge(), "a"), &deployment(judge(), "b"));
+        let said = |resource: &str, type_name: &str, replacement: &str| Announced {
+            resource: resource.to_owned(),
+            type_name: type_name.to_owned(),
+            action: "Modify".to_owned(),
+            replacement: replacement.to_owned(),
+        };
+        heed(
+            &mut changes,
+            &[
+                said("Judge", "AWS::Lambda::Function", "False"),
+                said("Messages", "AWS::Lambda::EventSourceMapping", "False"),
+                said("Machine", "AWS::EC2::Instance", "Conditional"),
+            ],
+        );
+        let found: Vec<_> = changes
+            .iter()
+            .map(|it| (it.resource.as_str(), it.impact))
+            .collect();
+        assert_eq!(
+            found,
+            [("Machine", Impact::MayReplace), ("Judge", Impact::Update)]
+        );
+        assert!(changes[0].is_dangerous());
     }
 
     #[test]

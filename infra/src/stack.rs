@@ -14,7 +14,7 @@ use aws_sdk_cloudformation::types::{
 use crate::cloud::Cloud;
 use crate::cloudformation::Template;
 use crate::error::CommandError;
-use crate::plan::Deployment;
+use crate::plan::{Announced, Deployment};
 
 /// How long a stack may take: a search domain takes up to half an hour.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(3_600);
@@ -37,10 +37,8 @@ pub struct Deployed {
 pub struct ChangeSet {
     stack: String,
     name: String,
-    /// What CloudFormation says it will do, a line each.
-    pub lines: Vec<String>,
-    /// Resources that are there already and become the stack's.
-    pub imports: Vec<String>,
+    /// What CloudFormation says it will do.
+    pub changes: Vec<Announced>,
 }
 
 /// Where the template of a change set is.
@@ -150,6 +148,12 @@ pub async fn settle(
         wait_for_rest(cloud, stack).await?;
         return Box::pin(settle(cloud, stack, say)).await;
     }
+    if status == StackStatus::UpdateRollbackFailed {
+        return Err(CommandError::Usage {
+            problem: format!("stack `{stack}` could not be rolled back and takes no update"),
+            hint: format!("aws cloudformation continue-update-rollback --stack-name {stack}"),
+        });
+    }
     let is_remnant = matches!(
         status,
         StackStatus::RollbackComplete
@@ -251,8 +255,7 @@ pub async fn prepare(
     let set = ChangeSet {
         stack: stack.to_owned(),
         name,
-        lines: Vec::new(),
-        imports: Vec::new(),
+        changes: Vec::new(),
     };
     set.wait_until_ready(cloud).await
 }
@@ -270,9 +273,7 @@ impl ChangeSet {
             let set = set.map_err(CommandError::aws("describe the change set"))?;
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
-                    self.lines = set.changes().iter().filter_map(change_line).collect();
-                    let imports = self.lines.iter().filter(|line| line.starts_with("Import "));
-                    self.imports = imports.cloned().collect();
+                    self.changes = set.changes().iter().filter_map(announced).collect();
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
@@ -349,17 +350,15 @@ impl ChangeSet {
     }
 }
 
-fn change_line(change: &aws_sdk_cloudformation::types::Change) -> Option<String> {
+fn announced(change: &aws_sdk_cloudformation::types::Change) -> Option<Announced> {
     let change = change.resource_change()?;
-    let action = change.action().map_or("", |action| action.as_str());
-    let replaced = match change.replacement().map(|it| it.as_str()) {
-        Some("True") => ", replaced",
-        Some("Conditional") => ", may be replaced",
-        _ => "",
-    };
-    let id = change.logical_resource_id().unwrap_or_default();
-    let type_name = change.resource_type().unwrap_or_default();
-    Some(format!("{action} {id} ({type_name}{replaced})"))
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Some(Announced {
+        resource: text(change.logical_resource_id()),
+        type_name: text(change.resource_type()),
+        action: text(change.action().map(|action| action.as_str())),
+        replacement: text(change.replacement().map(|replacement| replacement.as_str())),
+    })
 }
 
 async fn events_since(

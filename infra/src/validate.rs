@@ -139,6 +139,16 @@ fn check_mapping(
         );
         found.push(violation(id, problem, "set the batch size to at most 10"));
     }
+    if queue.redrive_policy.is_none() {
+        let problem = format!(
+            "{queue_id} has no dead-letter queue: a message that always fails blocks its group"
+        );
+        found.push(violation(
+            id,
+            problem,
+            format!("give {queue_id} a redrive policy"),
+        ));
+    }
     if let Some(timeout) = consumer_timeout(template, mapping)
         && queue.visibility_timeout < timeout * 6
     {
@@ -181,8 +191,11 @@ fn check_references(template: &Template) -> Vec<Violation> {
         .map(|(id, _)| id.as_str())
         .chain(template.parameters().map(LogicalId::as_str))
         .collect();
-    let resources = json["Resources"].as_object().into_iter().flatten();
-    resources
+    let parts = ["Resources", "Outputs"].map(|part| json[part].as_object());
+    parts
+        .into_iter()
+        .flatten()
+        .flatten()
         .flat_map(|(id, resource)| {
             let mut names = Vec::new();
             referenced(resource, &mut names);

@@ -507,13 +507,18 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
     assert_eq!(answer["stored"], 12, "{answer}");
     // The judge is killed while messages of these papers are with it.
     let start = Instant::now();
+    let mut n_killed = 0;
     while start.elapsed() < Duration::from_secs(3) {
-        let processes = function_processes("PapersJudge", &endpoint);
-        processes
-            .iter()
-            .for_each(|pid| drop(Command::new("kill").args(["-9", &pid.to_string()]).status()));
+        for pid in function_processes("PapersJudge", &endpoint) {
+            let killed = Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status()
+                .unwrap();
+            n_killed += usize::from(killed.success());
+        }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+    assert!(n_killed > 0, "a judge was there to be killed");
     // The agent is killed in the middle of a batch: something of it has a result, something runs.
     let written = async || {
         let papers = deployment.papers();
@@ -649,6 +654,25 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
         indexed,
     )
     .await;
+    let s3 = deployment.s3();
+    for paper in deployment.papers() {
+        let title = paper["title"].as_str().unwrap();
+        if accepted.contains(title) {
+            let key = format!("{}/metadata.json", paper["paper_id"].as_str().unwrap());
+            let object = s3
+                .get_object()
+                .bucket("papers-code-artifacts")
+                .key(key)
+                .send()
+                .await;
+            let body = object.unwrap().body.collect().await.unwrap().into_bytes();
+            let metadata: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                metadata["from_full_text"], true,
+                "the PDF's text is in the prompt: {title}"
+            );
+        }
+    }
 }
 
 /// Titles of the feed that the judge accepted.
@@ -683,9 +707,12 @@ fn destroy_leaves_nothing(deployment: &Deployment) {
     deployment.infra(&["destroy", "local", "--yes"]);
     assert!(!deployment.home().exists());
     for pid in pids {
+        // What has ended may wait for init to notice; it has no command line any more.
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         assert!(
-            !Path::new(&format!("/proc/{pid}")).exists(),
-            "process {pid} is still there"
+            command.is_empty(),
+            "{} ({pid}) is still there",
+            text(&command)
         );
     }
     assert!(function_processes("PapersJudge", &endpoint).is_empty());

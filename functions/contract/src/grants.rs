@@ -1,7 +1,8 @@
 //! Who may do what to which resource. `infra` turns each grant into one IAM policy statement.
 //!
 //! A grant names a capability, not IAM actions; the one translation into actions and ARNs is in
-//! `infra`. No capability deletes an object, so the pipeline's roles cannot lose a paper.
+//! `infra`. No capability deletes an object, and the bucket of raw papers keeps every version, so the
+//! pipeline's roles cannot lose a paper.
 
 use crate::{Bucket, Function, Queue};
 
@@ -12,6 +13,8 @@ pub enum Grant {
     ReadObjects(Bucket),
     /// Create objects.
     WriteObjects(Bucket),
+    /// Create the judge's verdicts beside the raw papers, and nothing else there.
+    WriteVerdicts,
     /// Send to a queue and count what waits in it.
     SendMessages(Queue),
     /// Receive from, extend, and delete from a queue.
@@ -52,7 +55,7 @@ impl Principal {
             ],
             Self::Function(Function::Judge) => &[
                 Grant::ReadObjects(Bucket::Papers),
-                Grant::WriteObjects(Bucket::Papers),
+                Grant::WriteVerdicts,
                 Grant::ConsumeMessages(Queue::Research),
                 Grant::SendMessages(Queue::CodeGeneration),
                 Grant::ReadIndex,

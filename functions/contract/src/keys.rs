@@ -12,9 +12,12 @@ pub fn paper_source_record(source: Source, year: u16, paper: &PaperId) -> String
     format!("{}/{year}/{paper}.json", source.key_part())
 }
 
+/// Where the verdicts are in [`crate::Bucket::Papers`].
+pub const VERDICTS_PREFIX: &str = "verdicts/";
+
 /// The judge's verdict with its reason, in [`crate::Bucket::Papers`].
 pub fn verdict(paper: &PaperId) -> String {
-    format!("verdicts/{paper}.json")
+    format!("{VERDICTS_PREFIX}{paper}.json")
 }
 
 /// The generated program, in [`crate::Bucket::Code`].

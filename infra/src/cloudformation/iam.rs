@@ -66,6 +66,9 @@ pub struct Statement {
     /// On what; absent in a trust policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resource: Vec<Expr>,
+    /// On everything but this.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_resource: Vec<Expr>,
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<Value>,
@@ -80,7 +83,17 @@ impl Statement {
             principal: None,
             action: action.to_vec(),
             resource,
+            not_resource: Vec::new(),
             condition: None,
+        }
+    }
+
+    /// Refuses `action` on everything but `resource`.
+    pub fn deny_all_but(sid: &str, action: &[&'static str], resource: Vec<Expr>) -> Self {
+        Self {
+            effect: "Deny",
+            not_resource: resource,
+            ..Self::allow(sid, action, Vec::new())
         }
     }
 
@@ -92,6 +105,7 @@ impl Statement {
             principal: Some(BTreeMap::from([(kind, vec![principal])])),
             action: vec!["sts:AssumeRole"],
             resource: Vec::new(),
+            not_resource: Vec::new(),
             condition: None,
         }
     }

@@ -63,12 +63,30 @@ resource_types! {
 }
 
 /// What happens to the physical resource when its definition goes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// It goes, too.
     Delete,
-    /// It stays, outside any stack.
+    /// It stays, outside any stack; one that a failed deployment has just made goes again.
     Retain,
+}
+
+impl DeletionPolicy {
+    /// As `DeletionPolicy` says it. Source: CloudFormation guide, "DeletionPolicy attribute".
+    const fn on_deletion(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "RetainExceptOnCreate",
+        }
+    }
+
+    /// As `UpdateReplacePolicy` says it, which knows no creation.
+    const fn on_replacement(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+        }
+    }
 }
 
 /// One resource of a template.
@@ -80,9 +98,9 @@ pub struct Resource {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<LogicalId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deletion_policy: Option<DeletionPolicy>,
+    deletion_policy: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    update_replace_policy: Option<DeletionPolicy>,
+    update_replace_policy: Option<&'static str>,
     /// The properties as typed.
     pub properties: Properties,
 }
@@ -110,14 +128,14 @@ impl Resource {
     /// The same policy for deletion and for replacement, since both lose the physical resource.
     #[must_use]
     pub fn on_removal(mut self, policy: DeletionPolicy) -> Self {
-        self.deletion_policy = Some(policy);
-        self.update_replace_policy = Some(policy);
+        self.deletion_policy = Some(policy.on_deletion());
+        self.update_replace_policy = Some(policy.on_replacement());
         self
     }
 
-    /// What happens when it is removed; CloudFormation deletes when nothing is said.
-    pub fn deletion_policy(&self) -> DeletionPolicy {
-        self.deletion_policy.unwrap_or(DeletionPolicy::Delete)
+    /// Whether its physical resource stays when it is removed.
+    pub fn is_retained(&self) -> bool {
+        self.deletion_policy == Some(DeletionPolicy::Retain.on_deletion())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cloudformation::Template;
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::local::{self, Services};
-use crate::plan::Deployment;
+use crate::plan::{Deployment, heed};
 use crate::stack::{self, Deployed, TemplateSource};
 use crate::{index, pipeline, ui};
 
@@ -72,7 +72,10 @@ async fn deploy_to_aws(
     let Some(deployed) = deployment.stack(template, BTreeMap::new()).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if let Some(instance) = deployed.outputs.get("TrainiumInstanceId") {
+    let (deployed, plan) = deployed;
+    if plan.agent.is_some()
+        && let Some(instance) = deployed.outputs.get("TrainiumInstanceId")
+    {
         restart_agent(cx, &cloud, instance).await?;
     }
     report(cx, environment, &deployed)?;
@@ -108,7 +111,7 @@ async fn deploy_here(
         account,
         assets: &assets,
     };
-    let Some(deployed) = deployment.stack(template, services.parameters()).await? else {
+    let Some((deployed, _)) = deployment.stack(template, services.parameters()).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     start_agent(
@@ -178,7 +181,7 @@ impl Rollout<'_> {
         &self,
         template: Template,
         mut parameters: BTreeMap<String, String>,
-    ) -> Result<Option<Deployed>, CommandError> {
+    ) -> Result<Option<(Deployed, DeployPlan)>, CommandError> {
         let name = self.environment.stack_name();
         let region = &self.environment.region;
         let bucket = assets::bucket_name(&self.account, region);
@@ -192,7 +195,7 @@ impl Rollout<'_> {
             template: template.to_json()?,
             parameters,
         };
-        let plan = compare(
+        let mut plan = compare(
             self.cx,
             self.environment,
             self.cloud,
@@ -209,12 +212,20 @@ impl Rollout<'_> {
         let step = self.cx.ui.begin("CloudFormation prepares a change set");
         let set = stack::prepare(self.cloud, &name, source, &wanted.parameters).await?;
         drop(step);
+        if let Some(set) = &set {
+            heed(&mut plan.resources, &set.changes);
+        }
         self.cx.ui.result(&plan)?;
         if let Some(set) = set {
-            for import in &set.imports {
-                self.cx.ui.status(format!(
-                    "{import}: it is there already and becomes the stack's"
-                ));
+            for import in set
+                .changes
+                .iter()
+                .filter(|change| change.action == "Import")
+            {
+                let id = ui::safe(&import.resource);
+                self.cx
+                    .ui
+                    .status(format!("{id} is there already and becomes the stack's"));
             }
             if !self.agreed(&plan)? {
                 set.discard(self.cloud).await?;
@@ -230,7 +241,7 @@ impl Rollout<'_> {
                     environment: self.environment.name.clone(),
                 })?;
         self.index(&deployed).await?;
-        Ok(Some(deployed))
+        Ok(Some((deployed, plan)))
     }
 
     async fn publish(&self, bucket: &str) -> Result<(), CommandError> {
@@ -257,10 +268,7 @@ impl Rollout<'_> {
 
     /// In AWS every change is asked about; on this machine only what could lose something.
     fn agreed(&self, plan: &DeployPlan) -> Result<bool, CommandError> {
-        let dangerous = plan
-            .resources
-            .iter()
-            .any(|change| change.impact.is_dangerous());
+        let dangerous = plan.resources.iter().any(|change| change.is_dangerous());
         if self.args.yes || (self.environment.local().is_some() && !dangerous) {
             return Ok(true);
         }
@@ -275,7 +283,7 @@ impl Rollout<'_> {
     }
 
     async fn execute(&self, set: &stack::ChangeSet) -> Result<(), CommandError> {
-        let step = self.cx.ui.begin_counted("resources", set.lines.len());
+        let step = self.cx.ui.begin_counted("resources", set.changes.len());
         let finished = std::sync::atomic::AtomicUsize::new(0);
         let stack_name = self.environment.stack_name();
         set.execute(self.cloud, &|event| {
@@ -297,7 +305,7 @@ impl Rollout<'_> {
         drop(step);
         self.cx
             .ui
-            .done(format!("Stack {stack_name}: {} changes", set.lines.len()));
+            .done(format!("Stack {stack_name}: {} changes", set.changes.len()));
         Ok(())
     }
 

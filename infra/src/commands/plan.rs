@@ -9,6 +9,7 @@ use crate::cloud::Cloud;
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
+use crate::pipeline::AGENT_KEY;
 use crate::plan::{Change, Deployment, changes};
 use crate::stack::{self, Deployed};
 use crate::{local, ui};
@@ -96,10 +97,14 @@ pub(super) async fn compare(
         Some(endpoint) => index::plan(&index::search(cloud, endpoint)?).await?,
     };
     let home = cx.home(environment);
-    let agent = assets
-        .agent_binary
-        .as_ref()
-        .and_then(|it| local::agent_outdated(&home, it));
+    let agent = match &assets.agent_binary {
+        Some(binary) => local::agent_outdated(&home, binary),
+        None => {
+            let key = |deployment: &Deployment| deployment.parameters.get(AGENT_KEY).cloned();
+            let changed = deployed.is_some() && key(before) != key(wanted);
+            changed.then_some("its bundle changed; what it runs is given back to the queue")
+        }
+    };
     Ok(DeployPlan {
         environment: environment.name.clone(),
         resources: changes(before, wanted),

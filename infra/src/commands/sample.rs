@@ -204,7 +204,7 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
     ))?;
     let arrived = tracked.iter().filter(|it| it.has_result()).count();
     if arrived == tracked.len() {
-        cx.ui.done(format!("{arrived} sample papers have results"));
+        say_how_it_went(cx, tracked);
         return Ok(());
     }
     Err(CommandError::SampleIncomplete {
@@ -216,4 +216,24 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
             .map(|it| format!("{} ({})", ui::cut(&it.paper.title, 40), it.stage))
             .collect(),
     })
+}
+
+fn say_how_it_went(cx: &Context, tracked: &[Tracked]) {
+    let all = tracked.len();
+    let passed = tracked.iter().filter(|it| it.stage == "passed").count();
+    if passed == all {
+        cx.ui.done(format!(
+            "{all} sample papers have results, and every program passed"
+        ));
+        return;
+    }
+    cx.ui.warn(format!(
+        "of {all} sample papers not every one passed: {}",
+        summary(tracked)
+    ));
+    if passed == 0 {
+        cx.ui.status(
+            "`infra doctor local` says what running programs needs; the table above, what they met",
+        );
+    }
 }

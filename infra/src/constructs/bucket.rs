@@ -18,12 +18,21 @@ pub struct PrivateBucket {
     pub name: String,
     /// What becomes of it when the stack goes.
     pub removal: DeletionPolicy,
-    /// Keep replaced versions, for 30 days after they were replaced.
-    pub versioned: bool,
+    /// What becomes of replaced versions.
+    pub versions: Versions,
     /// Refuse plain HTTP; an emulator on loopback speaks nothing else.
     pub encrypted_transport: bool,
     /// Invoke this function for new objects with this key ending.
     pub notify: Option<ObjectNotification>,
+}
+
+/// What becomes of replaced versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// They stay for ever: nothing in the bucket can be lost by writing over it.
+    Forever,
+    /// They stay for 30 days.
+    Month,
 }
 
 /// Whom to tell about which new objects.
@@ -55,8 +64,8 @@ impl PrivateBucket {
             bucket_encryption: json!({"ServerSideEncryptionConfiguration": [
                 {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
             ]}),
-            versioning_configuration: self.versioned.then(|| json!({"Status": "Enabled"})),
-            lifecycle_configuration: Some(lifecycle(self.versioned)),
+            versioning_configuration: Some(json!({"Status": "Enabled"})),
+            lifecycle_configuration: Some(lifecycle(self.versions)),
             notification_configuration: self.notify.map(|notify| NotificationConfiguration {
                 lambda_configurations: vec![LambdaConfiguration {
                     event: "s3:ObjectCreated:*",
@@ -84,13 +93,13 @@ impl PrivateBucket {
     }
 }
 
-/// Unfinished uploads go after a week; replaced versions after 30 days.
-fn lifecycle(versioned: bool) -> serde_json::Value {
+/// Unfinished uploads go after a week.
+fn lifecycle(versions: Versions) -> serde_json::Value {
     let mut rules = vec![json!({
         "Id": "unfinished-uploads", "Status": "Enabled",
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}
     })];
-    if versioned {
+    if versions == Versions::Month {
         rules.push(json!({
             "Id": "replaced-versions", "Status": "Enabled",
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30}
@@ -135,6 +144,8 @@ pub fn deny_deletion(bucket_name: &str, roles: Vec<Expr>) -> Statement {
         "s3:DeleteBucket",
         "s3:PutLifecycleConfiguration",
         "s3:PutBucketVersioning",
+        "s3:PutBucketPolicy",
+        "s3:DeleteBucketPolicy",
     ];
     let mut statement = everyone(
         "Deny",

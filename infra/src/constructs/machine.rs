@@ -124,7 +124,7 @@ impl Machine {
     }
 }
 
-/// Nothing comes in. Out goes only HTTPS, which SQS, S3, Systems Manager and package mirrors need;
+/// Nothing comes in. Out goes HTTPS to SQS, S3 and Systems Manager, and HTTP to Ubuntu's package mirrors;
 /// rules for what goes out can be given with a VPC only, and the default VPC's stay open.
 fn no_way_in(vpc_id: Option<String>) -> SecurityGroup {
     if vpc_id.is_none() {
@@ -141,7 +141,9 @@ fn no_way_in(vpc_id: Option<String>) -> SecurityGroup {
         security_group_ingress: Vec::new(),
         security_group_egress: vec![
             json!({"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0",
-                   "Description": "AWS APIs and package mirrors"}),
+                   "Description": "AWS APIs"}),
+            json!({"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "CidrIp": "0.0.0.0/0",
+                   "Description": "Package mirrors"}),
         ],
     }
 }

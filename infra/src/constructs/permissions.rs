@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::{Bucket, Grant, Queue};
+use annapurna_contract::{Bucket, Grant, Queue, keys};
 use serde_json::json;
 
 use super::queue::QueueHandle;
@@ -42,6 +42,15 @@ impl Targets {
                 &["s3:PutObject"],
                 vec![self.objects(bucket)],
             )],
+            Grant::WriteVerdicts => {
+                let verdicts = Expr::Literal(format!("/{}*", keys::VERDICTS_PREFIX));
+                let verdicts = Expr::concat([self.bucket_arn(Bucket::Papers), verdicts]);
+                vec![Statement::allow(
+                    "WriteVerdicts",
+                    &["s3:PutObject"],
+                    vec![verdicts],
+                )]
+            }
             Grant::SendMessages(queue) => self.on_queue(
                 "SendTo",
                 queue,
