@@ -173,7 +173,7 @@ fn every_sample_paper_is_relevant_by_the_rules() {
             abstract_text: paper.abstract_text,
             body: String::new(),
         };
-        let verdict = rules::judge(&text);
+        let verdict = super::rules::judge(&text);
         assert!(verdict.relevant, "{}: {}", text.title, verdict.reason);
     }
 }

@@ -1,0 +1,118 @@
+//! Change sets against the emulator: a failed update names its first cause and leaves what was there,
+//! and a template too large for a request goes through S3.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use annapurna_local::emulator::EmulatorOptions;
+use annapurna_local::testing::{TestEmulator, test_emulator};
+use infra::assets;
+use infra::cloud::Cloud;
+use infra::environment::Environment;
+use infra::stack::{self, TemplateSource};
+use serde_json::json;
+
+const STACK: &str = "annapurna-test";
+
+async fn cloud() -> (TestEmulator, Cloud) {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+    let environment = Environment::load(&folder, "local").unwrap();
+    let cloud = Cloud::connect(&environment, Some(&emulator.endpoint_url)).await;
+    (emulator, cloud)
+}
+
+/// A template of FIFO queues with these names.
+fn queues(names: &[&str]) -> String {
+    let resources: serde_json::Map<String, serde_json::Value> = names
+        .iter()
+        .map(|name| {
+            let properties = json!({
+                "QueueName": format!("{name}.fifo"), "FifoQueue": true, "VisibilityTimeout": 30
+            });
+            let queue = json!({"Type": "AWS::SQS::Queue", "Properties": properties});
+            ((*name).to_owned(), queue)
+        })
+        .collect();
+    json!({ "Resources": resources }).to_string()
+}
+
+async fn deploy(cloud: &Cloud, source: TemplateSource) -> Result<(), infra::error::CommandError> {
+    let set = stack::prepare(cloud, STACK, source, &BTreeMap::new()).await?;
+    match set {
+        Some(set) => set.execute(cloud, &|_| {}).await,
+        None => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
+    let (_emulator, cloud) = cloud().await;
+    deploy(&cloud, TemplateSource::Body(queues(&["First"])))
+        .await
+        .unwrap();
+    let before = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    // A bucket of that name is there, and is not the stack's.
+    cloud
+        .s3
+        .create_bucket()
+        .bucket("taken")
+        .send()
+        .await
+        .unwrap();
+    let mut wanted: serde_json::Value =
+        serde_json::from_str(&queues(&["First", "Second"])).unwrap();
+    wanted["Resources"]["Broken"] =
+        json!({"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "taken"}});
+    let error = deploy(&cloud, TemplateSource::Body(wanted.to_string()))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("`Broken` failed"), "{error}");
+    assert_eq!(error.exit_code(), 3);
+    let after = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    assert_eq!(after.deployment, before.deployment);
+    assert_eq!(after.status.as_str(), "UPDATE_ROLLBACK_COMPLETE");
+    deploy(&cloud, TemplateSource::Body(queues(&["First", "Second"])))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
+    let (_emulator, cloud) = cloud().await;
+    let body = queues(&["First", "Second"]);
+    assets::ensure_bucket(&cloud, "assets", "us-east-1")
+        .await
+        .unwrap();
+    let url = assets::publish_template(&cloud, "assets", "us-east-1", &body)
+        .await
+        .unwrap();
+    deploy(&cloud, TemplateSource::Url(url.clone()))
+        .await
+        .unwrap();
+    let deployed = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    assert_eq!(
+        deployed.deployment.template["Resources"]
+            .as_object()
+            .unwrap()
+            .len(),
+        2
+    );
+    let again = stack::prepare(&cloud, STACK, TemplateSource::Url(url), &BTreeMap::new()).await;
+    assert!(again.unwrap().is_none(), "nothing is to be changed");
+}
+
+#[tokio::test]
+async fn a_failed_creation_is_cleared_away_by_the_next_deployment() {
+    let (_emulator, cloud) = cloud().await;
+    let broken =
+        json!({"Resources": {"Machine": {"Type": "AWS::EC2::Instance", "Properties": {}}}});
+    let outcome = deploy(&cloud, TemplateSource::Body(broken.to_string())).await;
+    assert!(outcome.is_err(), "the emulator has no instances");
+    stack::settle(&cloud, STACK, &|_| {}).await.unwrap();
+    deploy(&cloud, TemplateSource::Body(queues(&["First"])))
+        .await
+        .unwrap();
+}
