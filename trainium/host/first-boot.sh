@@ -1,7 +1,8 @@
 #!/bin/bash
 # Makes an instance the agent's. Runs as root at each boot, until it succeeds, by annapurna-first-boot.service;
-# the user data wrote both, and /etc/annapurna/agent.env before: the agent's variables, AWS_REGION, and AGENT_BUNDLE_PARAMETER, the SSM
-# parameter that names the bundle (an s3:// address of a zip: trainium-agent, python/, host/).
+# the user data wrote both, and /etc/annapurna/agent.env before: the agent's variables, AWS_REGION, and
+# AGENT_BUNDLE_PARAMETER, the SSM parameter that names the bundle (an s3:// address of a zip: trainium-agent,
+# python/, host/).
 #
 # Every step may run again. What changes later comes with the bundle, which `prepare` fetches at every
 # start of the agent; this script only installs what that needs.

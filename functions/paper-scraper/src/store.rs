@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use annapurna_runtime::batch::chain;
 use async_trait::async_trait;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine;
 use sha2::{Digest, Sha256};
@@ -171,14 +173,18 @@ impl Store for AwsStore {
     }
 }
 
-fn failed<E, R>(operation: &'static str, target: &str, error: &SdkError<E, R>) -> StoreError
+fn failed<E>(operation: &'static str, target: &str, error: &SdkError<E, HttpResponse>) -> StoreError
 where
     E: std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
+    // A refused HEAD has no body and thus no code: its status is all there is.
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let status = status.map(|status| format!(" (HTTP status {status})"));
     StoreError {
         operation,
         target: target.to_owned(),
-        reason: DisplayErrorContext(error).to_string(),
+        reason: format!("{}{}", chain(error), status.unwrap_or_default()),
     }
 }

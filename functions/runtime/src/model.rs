@@ -15,7 +15,7 @@ use annapurna_contract::model::EMBEDDING_DIMENSIONS;
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::{
     Client,
-    error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{BuildError, ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::{
         ContentBlock, ConversationRole, ConverseOutput, InferenceConfiguration, Message,
@@ -26,6 +26,8 @@ use aws_sdk_bedrockruntime::{
 use aws_smithy_types::{Document, Number};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+
+use crate::batch::chain;
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -230,7 +232,7 @@ where
     ];
     let lasting = error.code().is_some_and(|code| LASTING.contains(&code));
     let model_id = model_id.to_owned();
-    let reason = DisplayErrorContext(error).to_string();
+    let reason = chain(&error);
     if lasting {
         ModelError::Refused { model_id, reason }
     } else {

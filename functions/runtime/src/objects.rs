@@ -3,11 +3,9 @@
 //! Nothing here deletes.
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    primitives::ByteStream,
-};
+use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream};
+
+use crate::batch::chain;
 
 /// Why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +72,7 @@ impl Objects {
         {
             Ok(output) => output,
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
-            Err(error) => return Err(failed(DisplayErrorContext(&error).to_string())),
+            Err(error) => return Err(failed(chain(&error))),
         };
         let size = output
             .content_length()
@@ -113,7 +111,7 @@ impl Objects {
             .await
             .map(|_| ())
             .map_err(|error| {
-                let reason = DisplayErrorContext(&error).to_string();
+                let reason = chain(&error);
                 failure("write", bucket, key, reason)
             })
     }
@@ -146,7 +144,7 @@ impl Objects {
                 Ok(false)
             }
             Err(error) => {
-                let reason = DisplayErrorContext(&error).to_string();
+                let reason = chain(&error);
                 Err(failure("write", bucket, key, reason))
             }
         }

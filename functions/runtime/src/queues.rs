@@ -4,8 +4,10 @@
 //! harmless and papers move in parallel. Receiving is Lambda's work, or the tester's own.
 
 use aws_config::SdkConfig;
-use aws_sdk_sqs::{Client, error::DisplayErrorContext};
+use aws_sdk_sqs::Client;
 use serde::Serialize;
+
+use crate::batch::chain;
 
 /// Why a message could not be sent.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,7 @@ impl QueueError {
         Self::Failed {
             action,
             queue_url: queue_url.to_owned(),
-            reason: DisplayErrorContext(error).to_string(),
+            reason: chain(&error),
         }
     }
 }
