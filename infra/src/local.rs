@@ -347,7 +347,11 @@ pub async fn remove(home: &Home, progress: &dyn Progress) -> Result<(), CommandE
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(CommandError::file("remove", home.root())(error))
         }
-        _ => Ok(()),
+        _ => {
+            // The folder of all environments goes with its last one; it stays while it holds another.
+            let _ = home.root().parent().map(std::fs::remove_dir);
+            Ok(())
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
-use crate::environment::{Environment, LocalSettings};
+use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::stack::Deployed;
 use crate::{local, stack, ui};
@@ -48,7 +48,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     let environment = cx.environment(&args.environment)?;
     let home = cx.home(&environment);
     let mut parts = match environment.local() {
-        Some(settings) => local_parts(&home, settings).await?,
+        Some(settings) => local_parts(&home, settings, &environment.search).await?,
         None => Vec::new(),
     };
     let mut counts = Vec::new();
@@ -98,7 +98,11 @@ fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn local_parts(home: &Home, settings: &LocalSettings) -> Result<Vec<Part>, CommandError> {
+async fn local_parts(
+    home: &Home,
+    settings: &LocalSettings,
+    search: &SearchSettings,
+) -> Result<Vec<Part>, CommandError> {
     let service = |label: &str, name: &str, detail: String| match process::running(home, name) {
         Some(state) => {
             let port = state
@@ -117,11 +121,14 @@ async fn local_parts(home: &Home, settings: &LocalSettings) -> Result<Vec<Part>,
             Some(url) => part("cloud", "external", url.clone()),
             None => service("cloud", annapurna_local::emulator::SERVICE, String::new()),
         },
-        service(
-            "search",
-            annapurna_local::opensearch::SERVICE,
-            String::new(),
-        ),
+        match search {
+            SearchSettings::Url(url) => part("search", "external", url.clone()),
+            SearchSettings::Domain { .. } => service(
+                "search",
+                annapurna_local::opensearch::SERVICE,
+                String::new(),
+            ),
+        },
         service("model", local::MODEL, model),
         service("papers", local::PAPER_SITE, String::new()),
         service("agent", local::AGENT, String::new()),
