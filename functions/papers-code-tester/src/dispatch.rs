@@ -151,12 +151,17 @@ impl Dispatcher {
             ]}},
         });
         for (paper, record) in self.search.search(&query).await? {
-            let result = match self.collector.result(&paper).await {
-                Ok(Some(result)) if is_of_this_attempt(&result, &record) => result,
-                _ => continue,
+            let collected = match self.collector.result(&paper).await {
+                Ok(Some(result)) if is_of_this_attempt(&result, &record) => {
+                    self.collector.write(&paper, &result).await
+                }
+                // It runs still, or its result is an earlier attempt's.
+                Ok(_) => continue,
+                Err(reason) => Err(reason),
             };
-            match self.collector.write(&paper, &result).await {
+            match collected {
                 Ok(()) => report.collected_late += 1,
+                // The next look tries again.
                 Err(reason) => {
                     error!(paper_id = %paper, reason = chain(&reason), "its result is not collected");
                 }
