@@ -241,7 +241,15 @@ impl<'a> Pipeline<'a> {
             arxiv_url: host("https://arxiv.org"),
             arxiv_query: Expr::from(settings.arxiv_query.as_str()),
             openreview_url: host("https://openreview.net"),
+            openreview_api_v1_url: host("https://api.openreview.net"),
+            openreview_api_v2_url: host("https://api2.openreview.net"),
             virtual_site_url: host("https://{conference}.cc"),
+            proceedings_url: host("https://proceedings.{conference}.cc"),
+            datasets_proceedings_url: host(
+                "https://datasets-benchmarks-proceedings.{conference}.cc",
+            ),
+            pmlr_url: host("https://proceedings.mlr.press"),
+            pmlr_files_url: host("https://raw.githubusercontent.com"),
             request_interval_ms: Expr::from(settings.request_interval_ms.to_string()),
         };
         self.function(name, &description, settings.size, config.into_variables())

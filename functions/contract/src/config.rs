@@ -125,8 +125,20 @@ function_config! {
         arxiv_query = "ARXIV_QUERY",
         /// OpenReview's host of pages and PDFs: `https://openreview.net`.
         openreview_url = "OPENREVIEW_URL",
+        /// OpenReview's API of the older conferences: `https://api.openreview.net`.
+        openreview_api_v1_url = "OPENREVIEW_API_V1_URL",
+        /// OpenReview's API of the newer conferences: `https://api2.openreview.net`.
+        openreview_api_v2_url = "OPENREVIEW_API_V2_URL",
         /// The conferences' virtual sites; `{conference}` stands for `iclr`: `https://{conference}.cc`.
         virtual_site_url = "VIRTUAL_SITE_URL",
+        /// The conferences' proceedings: `https://proceedings.{conference}.cc`.
+        proceedings_url = "PROCEEDINGS_URL",
+        /// NeurIPS 2021 kept its data sets' papers apart: `https://datasets-benchmarks-proceedings.{conference}.cc`.
+        datasets_proceedings_url = "DATASETS_PROCEEDINGS_URL",
+        /// The proceedings of ICML: `https://proceedings.mlr.press`.
+        pmlr_url = "PMLR_URL",
+        /// Where PMLR keeps the PDFs of its newer volumes: `https://raw.githubusercontent.com`.
+        pmlr_files_url = "PMLR_FILES_URL",
         /// Least time between two requests to one host, milliseconds; arXiv's own three seconds are kept besides.
         request_interval_ms = "REQUEST_INTERVAL_MS",
     }

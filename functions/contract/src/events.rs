@@ -54,6 +54,9 @@ pub struct ScraperEvent {
     /// Words to search for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_term: Option<String>,
+    /// arXiv only: papers first submitted since then. A day, `2026-11-20`, or a span before now, `2d` or `36h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// Where an earlier run stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,

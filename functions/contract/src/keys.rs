@@ -12,6 +12,24 @@ pub fn paper_source_record(source: Source, year: u16, paper: &PaperId) -> String
     format!("{}/{year}/{paper}.json", source.key_part())
 }
 
+/// A part of a conference's list, for one window of its scrape; `digest` is that of the whole list.
+pub fn list_part(source: Source, year: u16, digest: &str, part: usize) -> String {
+    format!(
+        "_lists/{}/{year}/{digest}/{part:04}.json",
+        source.key_part()
+    )
+}
+
+/// What a source's page said of one paper that its list leaves out; `digest` is that of the source's name of it.
+pub fn paper_details(source: Source, year: u16, digest: &str) -> String {
+    format!("_details/{}/{year}/{digest}.json", source.key_part())
+}
+
+/// Who may send requests to a host now, where only one run may at a time.
+pub fn host_lease(host: &str) -> String {
+    format!("_leases/{host}.json")
+}
+
 /// Where the verdicts are in [`crate::Bucket::Papers`].
 pub const VERDICTS_PREFIX: &str = "verdicts/";
 

@@ -15,6 +15,7 @@ pub mod names;
 pub mod paper;
 pub mod paper_id;
 pub mod results;
+pub mod scrape;
 
 pub use config::{
     AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,

@@ -31,13 +31,18 @@ pub enum Expect {
     Json,
     /// A PDF, complete.
     Pdf,
+    /// A page for people that is not a challenge.
+    Html,
+    /// Plain text: robots rules.
+    Text,
 }
 
 impl Expect {
     /// Bytes of a body, after decompression, above which it is refused.
     const fn limit_bytes(self) -> usize {
         match self {
-            Self::Atom => 32 << 20,
+            Self::Atom | Self::Html => 32 << 20,
+            Self::Text => 1 << 20,
             Self::Json | Self::Pdf => 96 << 20,
         }
     }
@@ -47,6 +52,8 @@ impl Expect {
             Self::Atom => "an Atom feed",
             Self::Json => "JSON",
             Self::Pdf => "a PDF",
+            Self::Html => "a page",
+            Self::Text => "plain text",
         }
     }
 }

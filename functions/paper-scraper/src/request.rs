@@ -318,7 +318,14 @@ mod tests {
             arxiv_url: "https://arxiv.org".to_owned(),
             arxiv_query: "cat:cs.LG".to_owned(),
             openreview_url: "https://openreview.net".to_owned(),
+            openreview_api_v1_url: "https://api.openreview.net".to_owned(),
+            openreview_api_v2_url: "https://api2.openreview.net".to_owned(),
             virtual_site_url: "https://{conference}.cc".to_owned(),
+            proceedings_url: "https://proceedings.{conference}.cc".to_owned(),
+            datasets_proceedings_url: "https://datasets-benchmarks-proceedings.{conference}.cc"
+                .to_owned(),
+            pmlr_url: "https://proceedings.mlr.press".to_owned(),
+            pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
             request_interval_ms: "500".to_owned(),
         })
         .unwrap()

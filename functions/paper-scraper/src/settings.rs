@@ -28,8 +28,20 @@ pub struct Settings {
     pub arxiv_query: String,
     /// OpenReview's host of pages and PDFs.
     pub openreview_url: Url,
+    /// OpenReview's API of the older conferences.
+    pub openreview_api_v1_url: Url,
+    /// OpenReview's API of the newer conferences.
+    pub openreview_api_v2_url: Url,
     /// The virtual sites' base URL with `{conference}` in it, or one base URL for all.
     pub virtual_site_url: String,
+    /// The proceedings' base URL, likewise.
+    pub proceedings_url: String,
+    /// The base URL of the proceedings of data sets' papers, likewise.
+    pub datasets_proceedings_url: String,
+    /// PMLR's host of pages.
+    pub pmlr_url: Url,
+    /// PMLR's host of newer PDFs.
+    pub pmlr_files_url: Url,
     /// Least time between two requests to one host.
     pub request_interval: Duration,
 }
@@ -41,14 +53,30 @@ impl Settings {
     ///
     /// [`ConfigError::Invalid`] names the first variable that is not of its kind.
     pub fn from_config(config: ScraperConfig<String>) -> Result<Self, ConfigError> {
-        let sample_site = config.virtual_site_url.replace("{conference}", "iclr");
-        base_url("VIRTUAL_SITE_URL", &sample_site)?;
+        let templates = [
+            ("VIRTUAL_SITE_URL", &config.virtual_site_url),
+            ("PROCEEDINGS_URL", &config.proceedings_url),
+            ("DATASETS_PROCEEDINGS_URL", &config.datasets_proceedings_url),
+        ];
+        for (name, template) in templates {
+            base_url(name, &template.replace("{conference}", "iclr"))?;
+        }
         Ok(Self {
             conference_year: number("CONFERENCE_YEAR", &config.conference_year)?,
             max_papers: number("MAX_PAPERS", &config.max_papers)?,
             arxiv_api_url: base_url("ARXIV_API_URL", &config.arxiv_api_url)?,
             arxiv_url: base_url("ARXIV_URL", &config.arxiv_url)?,
             openreview_url: base_url("OPENREVIEW_URL", &config.openreview_url)?,
+            openreview_api_v1_url: base_url(
+                "OPENREVIEW_API_V1_URL",
+                &config.openreview_api_v1_url,
+            )?,
+            openreview_api_v2_url: base_url(
+                "OPENREVIEW_API_V2_URL",
+                &config.openreview_api_v2_url,
+            )?,
+            pmlr_url: base_url("PMLR_URL", &config.pmlr_url)?,
+            pmlr_files_url: base_url("PMLR_FILES_URL", &config.pmlr_files_url)?,
             request_interval: Duration::from_millis(number(
                 "REQUEST_INTERVAL_MS",
                 &config.request_interval_ms,
@@ -59,6 +87,8 @@ impl Settings {
             contact: config.contact,
             arxiv_query: config.arxiv_query,
             virtual_site_url: config.virtual_site_url,
+            proceedings_url: config.proceedings_url,
+            datasets_proceedings_url: config.datasets_proceedings_url,
         })
     }
 }
@@ -104,7 +134,14 @@ mod tests {
             arxiv_url: "https://arxiv.org".to_owned(),
             arxiv_query: "cat:cs.LG".to_owned(),
             openreview_url: "https://openreview.net".to_owned(),
+            openreview_api_v1_url: "https://api.openreview.net".to_owned(),
+            openreview_api_v2_url: "https://api2.openreview.net".to_owned(),
             virtual_site_url: "https://{conference}.cc".to_owned(),
+            proceedings_url: "https://proceedings.{conference}.cc".to_owned(),
+            datasets_proceedings_url: "https://datasets-benchmarks-proceedings.{conference}.cc"
+                .to_owned(),
+            pmlr_url: "https://proceedings.mlr.press".to_owned(),
+            pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
             request_interval_ms: "500".to_owned(),
         }
     }

@@ -235,6 +235,10 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 /// The port on 127.0.0.1 for the service: the one it runs on, or had before as long as nobody else took
 /// it, or a free one.
 pub fn remembered_port(home: &Home, name: &str) -> Result<u16, LocalError> {
+    port_where(home, name, is_free)
+}
+
+fn port_where(home: &Home, name: &str, is_free: impl Fn(u16) -> bool) -> Result<u16, LocalError> {
     if let Some(port) = running(home, name).and_then(|state| state.port) {
         return Ok(port);
     }
@@ -246,7 +250,7 @@ pub fn remembered_port(home: &Home, name: &str) -> Result<u16, LocalError> {
     if let Some(port) = before.filter(|port| is_free(*port)) {
         return Ok(port);
     }
-    let port = any_free_port()?;
+    let port = free_port_where(is_free)?;
     write_whole(&file, port.to_string().as_bytes())?;
     Ok(port)
 }
@@ -258,6 +262,10 @@ fn is_free(port: u16) -> bool {
 /// A free port on 127.0.0.1. The search starts at a place that differs from call to call, so that two
 /// programs rarely meet.
 pub fn any_free_port() -> Result<u16, LocalError> {
+    free_port_where(is_free)
+}
+
+fn free_port_where(is_free: impl Fn(u16) -> bool) -> Result<u16, LocalError> {
     let (first, last) = PORTS;
     let count = last - first + 1;
     let nanos = SystemTime::UNIX_EPOCH
@@ -340,4 +348,21 @@ pub async fn answers(url: &str) -> bool {
 /// Name and value of an environment variable.
 pub fn variable(name: &str, value: impl AsRef<OsStr>) -> (OsString, OsString) {
     (name.into(), value.as_ref().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Who holds a port is given here and not asked of the machine, where other tests take ports, too.
+    #[test]
+    fn a_port_is_remembered_until_somebody_else_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let port = port_where(&home, "service", |_| true).unwrap();
+        assert_eq!(port_where(&home, "service", |_| true).unwrap(), port);
+        let other = port_where(&home, "service", |free| free != port).unwrap();
+        assert_ne!(other, port);
+        assert_eq!(port_where(&home, "service", |_| true).unwrap(), other);
+    }
 }

@@ -152,16 +152,6 @@ fn a_process_that_got_the_number_of_an_ended_one_is_left_alone() {
 }
 
 #[test]
-fn a_port_is_remembered_until_somebody_else_takes_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let home = Home::new(folder.path());
-    let port = process::remembered_port(&home, NAME).unwrap();
-    assert_eq!(process::remembered_port(&home, NAME).unwrap(), port);
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    assert_ne!(process::remembered_port(&home, NAME).unwrap(), port);
-}
-
-#[test]
 fn a_running_service_keeps_its_port() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());

@@ -54,12 +54,14 @@ fn of_success(page: &Page, expect: Expect, is_html: bool) -> Verdict {
     if expect == Expect::Pdf && has_pdf_header(body) {
         return of_pdf(body);
     }
-    if is_html || is_plain_refusal(body) {
+    if is_plain_refusal(body) || (is_html && expect != Expect::Html) {
         return Verdict::Blocked;
     }
     let first = first_byte(body);
     match (expect, first) {
+        (Expect::Text, _) => Verdict::Good,
         (_, None) => Verdict::Misfit("an empty body"),
+        (Expect::Html, _) if is_html => Verdict::Good,
         (Expect::Atom, Some(b'<')) | (Expect::Json, Some(b'{' | b'[')) => Verdict::Good,
         _ => Verdict::Misfit("something else"),
     }

@@ -133,7 +133,13 @@ pub fn config(site: &str, conference: &str) -> ScraperConfig<String> {
         arxiv_url: site.to_owned(),
         arxiv_query: "cat:cs.LG".to_owned(),
         openreview_url: site.to_owned(),
+        openreview_api_v1_url: site.to_owned(),
+        openreview_api_v2_url: site.to_owned(),
         virtual_site_url: site.to_owned(),
+        proceedings_url: site.to_owned(),
+        datasets_proceedings_url: format!("{site}/datasets-benchmarks"),
+        pmlr_url: site.to_owned(),
+        pmlr_files_url: format!("{site}/pmlr-files"),
         request_interval_ms: "0".to_owned(),
     }
 }

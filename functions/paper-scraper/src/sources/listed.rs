@@ -1,0 +1,107 @@
+//! What every kind of list yields: papers as one list has them, before lists are merged.
+
+use std::collections::BTreeSet;
+
+use annapurna_contract::Source;
+use serde_json::Value;
+use url::Url;
+
+use crate::http::HttpError;
+use crate::paper::BrokenEntry;
+
+/// The conference and year that a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edition {
+    /// The conference.
+    pub source: Source,
+    /// Its year.
+    pub year: u16,
+}
+
+/// A paper as one list has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedPaper {
+    /// The list's own name of the paper: the virtual site's id, OpenReview's forum, the hash or id of proceedings.
+    pub source_id: String,
+    /// Its place in the list; grows along it. A number of the source's own where there is one, so
+    /// that it stays when the list changes.
+    pub place: u64,
+    /// Cleaned; never empty.
+    pub title: String,
+    /// In order; empty when the list names none.
+    pub authors: Vec<String>,
+    /// Cleaned, when the list has it.
+    pub abstract_text: Option<String>,
+    /// `YYYY-MM-DD`, when known.
+    pub date: Option<String>,
+    /// The paper's page, for people.
+    pub url: Option<String>,
+    /// The OpenReview forum, when known.
+    pub forum: Option<String>,
+    /// Where its PDF should be, on configured hosts, the best place first.
+    pub pdf_urls: Vec<Url>,
+    /// Topics, as the site writes them: `Deep Learning->Robustness`.
+    pub topics: BTreeSet<String>,
+    /// Keywords.
+    pub keywords: Vec<String>,
+    /// The page that has what this list leaves out (abstract, authors, the PDF's address), on a
+    /// configured host; `None` when the list says everything.
+    pub details_url: Option<Url>,
+    /// Everything the list said, as it said it.
+    pub record: Value,
+}
+
+/// A whole list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    /// Its papers, each once, ordered by place.
+    pub papers: Vec<ListedPaper>,
+    /// Entries that could not be read.
+    pub broken: Vec<BrokenEntry>,
+}
+
+/// What a paper's own page says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Details {
+    /// In order; empty when the page names none.
+    pub authors: Vec<String>,
+    /// Cleaned, when the page has it.
+    pub abstract_text: Option<String>,
+    /// `YYYY-MM-DD`, when the page says.
+    pub date: Option<String>,
+    /// The OpenReview forum, when the page links to it.
+    pub forum: Option<String>,
+    /// The PDF's addresses on configured hosts.
+    pub pdf_urls: Vec<Url>,
+}
+
+/// Why a list could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The site has no such list: another kind of list may have the papers.
+    #[error("there is no list at {url}")]
+    Absent {
+        /// Where it should be.
+        url: String,
+    },
+    /// The site did not answer as it should.
+    #[error(transparent)]
+    Http(HttpError),
+    /// The list contradicts itself, or cannot be followed to its end.
+    #[error("the list at {url} {problem}")]
+    Wrong {
+        /// Its first page.
+        url: String,
+        /// What is wrong, with the numbers or the escaped text.
+        problem: String,
+    },
+}
+
+impl From<HttpError> for ListError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Missing { url, .. } => Self::Absent { url },
+            error => Self::Http(error),
+        }
+    }
+}
