@@ -26,6 +26,8 @@ pub struct Cloud {
     pub opensearch: aws_sdk_opensearch::Client,
     /// S3.
     pub s3: aws_sdk_s3::Client,
+    /// Step Functions.
+    pub sfn: aws_sdk_sfn::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
     /// Systems Manager.
@@ -80,6 +82,7 @@ impl Cloud {
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             opensearch: aws_sdk_opensearch::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
+            sfn: aws_sdk_sfn::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),

@@ -189,8 +189,63 @@ pub struct ScraperSettings {
     pub arxiv_query: String,
     /// Least time between two requests to one host.
     pub request_interval_ms: u32,
+    /// How long until a scrape takes papers again that were held back.
+    pub retake_after_secs: u32,
     /// Whether the schedules of the scrapers run.
     pub scheduled: bool,
+    /// Other hosts than the sources' own.
+    pub hosts: ScraperHosts,
+}
+
+/// Base URLs that stand in for the sources' own: a mirror, a proxy, a recorded site. One that is absent
+/// is the public host, and the paper site where the environment has one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ScraperHosts {
+    /// arXiv's API.
+    pub arxiv_api: Option<String>,
+    /// arXiv's PDFs.
+    pub arxiv: Option<String>,
+    /// OpenReview's pages and PDFs.
+    pub openreview: Option<String>,
+    /// OpenReview's API of the older conferences.
+    pub openreview_api_v1: Option<String>,
+    /// OpenReview's API of the newer conferences.
+    pub openreview_api_v2: Option<String>,
+    /// The conferences' virtual sites; `{conference}` stands for `iclr`.
+    pub virtual_site: Option<String>,
+    /// The conferences' proceedings; `{conference}` stands for `iclr`.
+    pub proceedings: Option<String>,
+    /// The proceedings of data sets' papers; `{conference}` stands for `neurips`.
+    pub datasets_proceedings: Option<String>,
+    /// PMLR's pages.
+    pub pmlr: Option<String>,
+    /// PMLR's newer PDFs.
+    pub pmlr_files: Option<String>,
+}
+
+impl ScraperHosts {
+    fn check(&self, problems: &mut Problems) {
+        for (key, url) in [
+            ("arxiv-api", &self.arxiv_api),
+            ("arxiv", &self.arxiv),
+            ("openreview", &self.openreview),
+            ("openreview-api-v1", &self.openreview_api_v1),
+            ("openreview-api-v2", &self.openreview_api_v2),
+            ("pmlr", &self.pmlr),
+            ("pmlr-files", &self.pmlr_files),
+        ] {
+            problems.base_url(&format!("scraper.hosts.{key}"), url.as_deref());
+        }
+        for (key, url) in [
+            ("virtual-site", &self.virtual_site),
+            ("proceedings", &self.proceedings),
+            ("datasets-proceedings", &self.datasets_proceedings),
+        ] {
+            let one = url.as_ref().map(|url| url.replace("{conference}", "iclr"));
+            problems.base_url(&format!("scraper.hosts.{key}"), one.as_deref());
+        }
+    }
 }
 
 /// The judge's settings.
@@ -296,7 +351,10 @@ struct ScraperFile {
     max_papers: u32,
     arxiv_query: String,
     request_interval_ms: u32,
+    retake_after_secs: u32,
     scheduled: bool,
+    #[serde(default)]
+    hosts: ScraperHosts,
 }
 
 #[derive(Deserialize)]
@@ -403,6 +461,24 @@ impl Problems {
             value.starts_with("https://") || value.starts_with("http://"),
             format!("{what} must begin with https:// or http://, got `{value}`"),
         );
+    }
+
+    /// A base URL: http or https, a host, and neither query nor fragment nor a slash at its end.
+    fn base_url(&mut self, what: &str, value: Option<&str>) {
+        let fits = |value: &str| {
+            reqwest::Url::parse(value).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            }) && !value.contains(['{', '}'])
+                && !value.ends_with('/')
+        };
+        if let Some(value) = value.filter(|value| !fits(value)) {
+            self.0.push(format!(
+                "{what} must be an address such as https://example.org, without a slash at its end, got `{value}`"
+            ));
+        }
     }
 
     fn name_part(&mut self, what: &str, value: &str, most: usize) {
@@ -631,6 +707,7 @@ fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
 
 impl ScraperFile {
     fn check(self, problems: &mut Problems) -> ScraperSettings {
+        self.hosts.check(problems);
         ScraperSettings {
             size: problems.size("scraper", self.memory_mib, self.timeout_secs),
             conference_year: problems.range(
@@ -647,7 +724,15 @@ impl ScraperFile {
                 0,
                 60_000,
             ),
+            // At most a week: a source that is back after that is a new scrape's.
+            retake_after_secs: problems.range(
+                "scraper.retake-after-secs",
+                self.retake_after_secs,
+                1,
+                604_800,
+            ),
             scheduled: self.scheduled,
+            hosts: self.hosts,
         }
     }
 }
@@ -756,6 +841,37 @@ mod tests {
             text.contains("judge.duplicate-similarity must be 0.5 to 1, got 7"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn hosts_are_base_urls_and_only_some_name_the_conference() {
+        let hosts = |lines: &str| {
+            let path = folder().join("dev.toml");
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.replace("[judge]", &format!("[scraper.hosts]\n{lines}\n[judge]"));
+            Environment::parse("dev", Path::new("dev.toml"), &text)
+        };
+        let good =
+            "virtual-site = \"https://{conference}.example.org\"\npmlr = \"http://127.0.0.1:80/p\"";
+        let environment = hosts(good).unwrap();
+        assert_eq!(environment.scraper.hosts.arxiv, None);
+        assert_eq!(
+            environment.scraper.hosts.pmlr.as_deref(),
+            Some("http://127.0.0.1:80/p")
+        );
+        for bad in [
+            "arxiv = \"arxiv.org\"",
+            "arxiv = \"https://arxiv.org/\"",
+            "arxiv = \"https://arxiv.org?x=1\"",
+            "arxiv = \"file:///etc\"",
+            "openreview-api-v1 = \"https://{conference}.example.org\"",
+            "proceedings = \"https://{venue}.example.org\"",
+        ] {
+            let error = hosts(bad).unwrap_err().to_string();
+            assert!(error.contains("must be an address"), "{bad}: {error}");
+        }
+        let unknown = hosts("openreview-api = \"https://a.example\"").unwrap_err();
+        assert!(unknown.to_string().contains("unknown field"), "{unknown}");
     }
 
     #[test]

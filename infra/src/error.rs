@@ -131,6 +131,22 @@ pub enum CommandError {
         /// Its own words.
         reason: String,
     },
+    /// A scrape ended without its papers.
+    #[error("{execution} failed: {reason}")]
+    ScrapeFailed {
+        /// The execution.
+        execution: String,
+        /// Its first cause.
+        reason: String,
+    },
+    /// Ctrl-C while following what runs by itself.
+    #[error("no longer followed; {execution} goes on")]
+    GoesOn {
+        /// The execution.
+        execution: String,
+        /// The command that follows it again.
+        again: String,
+    },
     /// Not everything of the sample arrived.
     #[error("{arrived} of {expected} sample papers have results")]
     SampleIncomplete {
@@ -236,6 +252,10 @@ impl CommandError {
             Self::FunctionFailed { function, .. } => Some(format!(
                 "read its logs: cargo run -p infra -- logs ENVIRONMENT {function}"
             )),
+            Self::ScrapeFailed { .. } => Some(
+                "correct the cause and start it again: what is there is not loaded twice; its log: cargo run -p infra -- logs ENVIRONMENT PapersScraper --since 1h".to_owned(),
+            ),
+            Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
             Self::SampleIncomplete { waiting, .. } => {
                 Some(format!("still on their way: {}", waiting.join(", ")))
             }
@@ -253,8 +273,8 @@ impl CommandError {
         }
     }
 
-    /// 2: the request is wrong. 3: AWS, or a service of the environment, refused or undid it.
-    /// 130: interrupted.
+    /// 1: what was asked for was tried and failed. 2: the request is wrong. 3: AWS, or a service of the
+    /// environment, refused or undid it. 130: interrupted.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Environment(_)
@@ -277,7 +297,8 @@ impl CommandError {
             | Self::IndexConflict { .. }
             | Self::FunctionFailed { .. }
             | Self::SampleIncomplete { .. } => 3,
-            Self::Interrupted => 130,
+            Self::ScrapeFailed { .. } => 1,
+            Self::Interrupted | Self::GoesOn { .. } => 130,
         }
     }
 }

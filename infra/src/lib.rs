@@ -16,6 +16,7 @@ pub mod index;
 pub mod local;
 pub mod pipeline;
 pub mod plan;
+pub mod scrape_machine;
 pub mod stack;
 pub mod ui;
 pub mod validate;

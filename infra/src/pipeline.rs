@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::events::TesterEvent;
+use annapurna_contract::events::{ScraperEvent, TesterEvent};
 use annapurna_contract::names::{INDEX, INSTANCE_PURPOSE};
+use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, Grant, JudgeConfig, Queue, ScraperConfig,
     Source, TesterConfig, keys,
@@ -27,7 +28,9 @@ use crate::constructs::permissions::Targets;
 use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
 use crate::constructs::schedule::{self, Cadence};
 use crate::constructs::search::SearchDomain;
+use crate::constructs::state_machine::{self, Workflow};
 use crate::environment::{Environment, SearchSettings};
+use crate::scrape_machine;
 
 /// Failures before a paper's message goes to the dead-letter queue: enough to outlast a throttled
 /// model for some visibility timeouts.
@@ -47,6 +50,8 @@ const AGENT_VISIBILITY: VisibilityTimeout = VisibilityTimeout::new(120);
 pub const ASSETS_BUCKET: &str = "AssetsBucket";
 /// Parameter: key of the agent's bundle.
 pub const AGENT_KEY: &str = "TrainiumAgentKey";
+/// Output: ARN of the state machine that takes whole lists of papers.
+pub const SCRAPE_MACHINE_ARN: &str = "ScrapeConferenceArn";
 /// Parameter of local environments: what answers for Bedrock.
 pub const MODEL_URL: &str = "ModelUrl";
 /// Parameter of local environments: the site with the sample papers.
@@ -87,7 +92,8 @@ pub fn stack(environment: &Environment) -> Result<Template, InvalidQueueName> {
     let generator = pipeline.generator();
     let instance = pipeline.agent();
     let tester = pipeline.tester(instance);
-    pipeline.schedules(&scrapers, &tester);
+    let machine = pipeline.scrape_machine(&any_scraper);
+    pipeline.schedules(&machine, &tester);
     let mut owners: Vec<&FunctionHandle> = scrapers.iter().collect();
     owners.extend([&any_scraper, &judge, &generator, &tester]);
     pipeline.buckets(&owners, &tester);
@@ -215,9 +221,10 @@ impl<'a> Pipeline<'a> {
 
     fn scraper(&mut self, name: Function) -> FunctionHandle {
         let settings = &self.environment.scraper;
-        let host = |public: &str| {
-            self.paper_site
-                .clone()
+        let hosts = &settings.hosts;
+        let host = |own: &Option<String>, public: &str| {
+            let own = own.as_deref().map(Expr::from);
+            own.or_else(|| self.paper_site.clone())
                 .unwrap_or_else(|| Expr::from(public))
         };
         let (conference, description) = match name {
@@ -237,20 +244,22 @@ impl<'a> Pipeline<'a> {
             bucket_name: self.bucket(Bucket::Papers),
             queue_url: self.queue(Queue::Research).url,
             contact: Expr::from(self.environment.contact.as_str()),
-            arxiv_api_url: host("https://export.arxiv.org"),
-            arxiv_url: host("https://arxiv.org"),
+            arxiv_api_url: host(&hosts.arxiv_api, "https://export.arxiv.org"),
+            arxiv_url: host(&hosts.arxiv, "https://arxiv.org"),
             arxiv_query: Expr::from(settings.arxiv_query.as_str()),
-            openreview_url: host("https://openreview.net"),
-            openreview_api_v1_url: host("https://api.openreview.net"),
-            openreview_api_v2_url: host("https://api2.openreview.net"),
-            virtual_site_url: host("https://{conference}.cc"),
-            proceedings_url: host("https://proceedings.{conference}.cc"),
+            openreview_url: host(&hosts.openreview, "https://openreview.net"),
+            openreview_api_v1_url: host(&hosts.openreview_api_v1, "https://api.openreview.net"),
+            openreview_api_v2_url: host(&hosts.openreview_api_v2, "https://api2.openreview.net"),
+            virtual_site_url: host(&hosts.virtual_site, "https://{conference}.cc"),
+            proceedings_url: host(&hosts.proceedings, "https://proceedings.{conference}.cc"),
             datasets_proceedings_url: host(
+                &hosts.datasets_proceedings,
                 "https://datasets-benchmarks-proceedings.{conference}.cc",
             ),
-            pmlr_url: host("https://proceedings.mlr.press"),
-            pmlr_files_url: host("https://raw.githubusercontent.com"),
+            pmlr_url: host(&hosts.pmlr, "https://proceedings.mlr.press"),
+            pmlr_files_url: host(&hosts.pmlr_files, "https://raw.githubusercontent.com"),
             request_interval_ms: Expr::from(settings.request_interval_ms.to_string()),
+            retake_after: Expr::from(settings.retake_after_secs.to_string()),
         };
         self.function(name, &description, settings.size, config.into_variables())
     }
@@ -460,10 +469,25 @@ impl<'a> Pipeline<'a> {
         Expr::concat(parts)
     }
 
-    fn schedules(&mut self, scrapers: &[FunctionHandle], tester: &FunctionHandle) {
-        let mut invoked: Vec<&FunctionHandle> = scrapers.iter().collect();
-        invoked.push(tester);
-        let role = schedule::add_role(&mut self.template, &invoked);
+    /// The machine that takes a whole list of papers. One function serves every source, so that what is
+    /// taken at once is bounded in one place.
+    fn scrape_machine(&mut self, scraper: &FunctionHandle) -> Expr {
+        let timeout = self.environment.scraper.size.timeout;
+        let machine = Workflow {
+            id: SCRAPE_CONFERENCE,
+            name: self.environment.named(SCRAPE_CONFERENCE),
+            definition: scrape_machine::definition(&state_machine::resource(scraper), timeout),
+            functions: vec![scraper],
+        };
+        let arn = machine.add_to(&mut self.template);
+        let description = "State machine that takes whole lists of papers";
+        self.template
+            .output(SCRAPE_MACHINE_ARN, description, arn.clone());
+        arn
+    }
+
+    fn schedules(&mut self, machine: &Expr, tester: &FunctionHandle) {
+        let role = schedule::add_role(&mut self.template, tester, machine);
         let event = serde_json::to_string(&TesterEvent::Dispatch { force: false });
         Cadence {
             id: "DispatchEveryMinute".to_owned(),
@@ -473,17 +497,18 @@ impl<'a> Pipeline<'a> {
             event: event.unwrap_or_default(),
             enabled: true,
         }
-        .add_to(&mut self.template, tester, &role);
-        for (source, function) in Source::ALL.into_iter().zip(scrapers) {
+        .add_to(&mut self.template, &tester.arn, &role);
+        for source in Source::ALL {
+            let event = scrape_event(source, self.environment.scraper.conference_year);
             Cadence {
                 id: format!("Scrape{}", source.name()),
-                description: format!("Looks for new papers of {}", source.name()),
+                description: format!("Takes the new papers of {}", source.name()),
                 expression: scrape_cadence(source).to_owned(),
                 window_minutes: 60,
-                event: scrape_event(source, self.environment.scraper.conference_year),
+                event: serde_json::to_string(&event).unwrap_or_default(),
                 enabled: self.environment.scraper.scheduled,
             }
-            .add_to(&mut self.template, function, &role);
+            .add_to(&mut self.template, machine, &role);
         }
     }
 
@@ -652,23 +677,32 @@ fn add_search(template: &mut Template, environment: &Environment) -> (Expr, Opti
     }
 }
 
-/// When each source is looked at, UTC, none at another's hour. Conferences publish once a year, so a
-/// look a month in their season is enough; arXiv announces on weekdays.
+/// When each source is taken, UTC, none at another's hour. A conference is taken once, when its year's
+/// papers are out; arXiv's announcements of a weekday, Monday to Friday, reach its API in the night
+/// after, so each is there at the next day's hour.
 const fn scrape_cadence(source: Source) -> &'static str {
     match source {
         Source::Arxiv => "cron(17 4 ? * TUE-SAT *)",
-        Source::Iclr => "cron(23 5 2 2-6 ? *)",
-        Source::Icml => "cron(29 6 3 6-9 ? *)",
-        Source::Neurips => "cron(31 7 4 10-12 ? *)",
-        Source::Mlsys => "cron(37 8 5 4-7 ? *)",
+        Source::Iclr => "cron(23 5 2 6 ? *)",
+        Source::Mlsys => "cron(37 8 5 7 ? *)",
+        Source::Icml => "cron(29 6 3 9 ? *)",
+        Source::Neurips => "cron(31 7 4 12 ? *)",
     }
 }
 
-/// The event of a source's schedule. MLSys has published its list since 2026 only.
-fn scrape_event(source: Source, year: u32) -> String {
-    match source {
-        Source::Mlsys => format!("{{\"CONFERENCE_YEAR\":{}}}", year.max(2026)),
-        _ => "{}".to_owned(),
+/// How far back a day's scrape of arXiv looks. Papers are listed by the day they were submitted and
+/// appear later: one handed in on Friday evening is taken on Wednesday morning, four and a half days on.
+/// A week also takes what a lost day or two left, and what is known costs one question each.
+const ARXIV_SINCE: &str = "7d";
+
+/// The event of a source's schedule.
+fn scrape_event(source: Source, year: u32) -> ScraperEvent {
+    let is_arxiv = source == Source::Arxiv;
+    ScraperEvent {
+        conference: Some(source.name().to_owned()),
+        conference_year: (!is_arxiv).then_some(year),
+        since: is_arxiv.then(|| ARXIV_SINCE.to_owned()),
+        ..ScraperEvent::default()
     }
 }
 
@@ -729,6 +763,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_source_has_a_schedule_of_its_own_hour_that_starts_the_machine() {
+        let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+        let mut hours = std::collections::BTreeSet::new();
+        for source in Source::ALL {
+            let schedule = &json["Resources"][format!("Scrape{}", source.name())]["Properties"];
+            let target = &schedule["Target"];
+            assert_eq!(target["Arn"]["Ref"], SCRAPE_CONFERENCE);
+            let event: ScraperEvent =
+                serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
+            assert_eq!(event.conference.as_deref(), Some(source.name()));
+            // A year would narrow arXiv; without one, a conference would be another one's.
+            assert_eq!(event.conference_year.is_none(), source == Source::Arxiv);
+            let cron = schedule["ScheduleExpression"].as_str().unwrap();
+            hours.insert(cron.split(' ').nth(1).unwrap().to_owned());
+        }
+        assert_eq!(hours.len(), Source::ALL.len());
     }
 
     #[test]

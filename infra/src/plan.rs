@@ -277,6 +277,11 @@ fn differences(
     if old == new {
         return;
     }
+    let (unpacked_old, unpacked_new) = (old.and_then(unpacked), new.and_then(unpacked));
+    let (old, new) = match (&unpacked_old, &unpacked_new) {
+        (Some(before), Some(after)) => (Some(before), Some(after)),
+        _ => (old, new),
+    };
     let (Some(Value::Object(before)), Some(Value::Object(after))) = (old, new) else {
         found.push(PropertyChange {
             path,
@@ -298,6 +303,12 @@ fn differences(
     }
 }
 
+/// What a property's text holds, when that is a JSON object: a schedule's event, a machine's definition.
+fn unpacked(value: &Value) -> Option<Value> {
+    let text = value.as_str().filter(|text| text.starts_with('{'))?;
+    serde_json::from_str(text).ok().filter(Value::is_object)
+}
+
 /// The property that holds the name people know.
 fn name_property(type_name: &str) -> Option<&'static str> {
     Some(match type_name {
@@ -306,6 +317,7 @@ fn name_property(type_name: &str) -> Option<&'static str> {
         "AWS::Lambda::Function" => "FunctionName",
         "AWS::Logs::LogGroup" => "LogGroupName",
         "AWS::OpenSearchService::Domain" => "DomainName",
+        "AWS::StepFunctions::StateMachine" => "StateMachineName",
         "AWS::SSM::Parameter" => "Name",
         _ => return None,
     })
@@ -335,6 +347,7 @@ fn replacing_properties(type_name: &str) -> &'static [&'static str] {
         "AWS::EC2::SecurityGroup" => &["GroupDescription", "GroupName", "VpcId"],
         "AWS::SSM::Parameter" => &["Name", "Type"],
         "AWS::Scheduler::Schedule" => &["Name"],
+        "AWS::StepFunctions::StateMachine" => &["StateMachineName", "StateMachineType"],
         _ => &[],
     }
 }
@@ -415,6 +428,20 @@ mod tests {
         assert_eq!(
             changes[0].to_string(),
             "~ update  PapersJudge  (AWS::Lambda::Function)\n      Code.S3Key: a.zip → b.zip"
+        );
+    }
+
+    #[test]
+    fn a_definition_in_a_text_is_compared_state_by_state() {
+        let machine = |seconds: u32| {
+            let text = format!(r#"{{"States": {{"Take": {{"TimeoutSeconds": {seconds}}}}}}}"#);
+            json!({"M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {
+                "StateMachineName": "ScrapeConference", "DefinitionString": text}}})
+        };
+        let changes = changes(&deployment(machine(960), ""), &deployment(machine(360), ""));
+        assert_eq!(
+            changes[0].to_string(),
+            "~ update  ScrapeConference  (AWS::StepFunctions::StateMachine)\n      DefinitionString.States.Take.TimeoutSeconds: 960 → 360"
         );
     }
 

@@ -35,6 +35,11 @@ impl Ui {
         }
     }
 
+    /// Whether a person sees moving lines.
+    pub const fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
     /// Writes a result to standard output. A closed pipe is not an error: the reader has enough.
     ///
     /// # Errors

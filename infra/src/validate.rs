@@ -10,6 +10,8 @@ use crate::cloudformation::lambda::{EventSourceMapping, Function};
 use crate::cloudformation::sqs::Queue;
 use crate::cloudformation::{Expr, LogicalId, Properties, Template};
 
+mod state_machine;
+
 /// A combination that must not be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -50,6 +52,9 @@ pub fn violations(template: &Template) -> Vec<Violation> {
             Properties::Function(function) => found.extend(check_function(id, function)),
             Properties::EventSourceMapping(mapping) => {
                 found.extend(check_mapping(template, id, mapping));
+            }
+            Properties::StateMachine(machine) => {
+                found.extend(state_machine::check(template, id, machine));
             }
             _ => {}
         }
@@ -257,7 +262,7 @@ mod tests {
         }
     }
 
-    fn function(timeout: u32) -> Function {
+    pub(super) fn function(timeout: u32) -> Function {
         Function {
             function_name: "Judge".to_owned(),
             description: String::new(),

@@ -249,6 +249,49 @@ fn an_event_that_is_not_json_is_refused_before_anything_is_called() {
 }
 
 #[test]
+fn an_unknown_source_is_answered_with_the_known_ones() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["scrape", "local", "cvpr\u{1b}[2J"]));
+}
+
+#[test]
+fn what_does_not_go_with_a_source_is_refused_before_anything_is_called() {
+    let project = TestProject::new();
+    let since = project.infra(["scrape", "prod", "NeurIPS", "--since", "2d"]);
+    let topic = project.infra(["scrape", "prod", "arxiv", "--topic", "Deep Learning"]);
+    insta::assert_snapshot!(format!("{since}\n{topic}"));
+}
+
+#[test]
+fn a_since_that_is_neither_day_nor_span_is_refused_with_examples() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["scrape", "local", "arxiv", "--since", "2w"]));
+}
+
+#[test]
+fn a_scrape_of_what_is_not_deployed_is_an_error_with_the_command_to_deploy() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["scrape", "local", "both", "--follow"]));
+}
+
+#[test]
+fn the_help_of_a_scrape_has_examples() {
+    let project = TestProject::new();
+    insta::assert_snapshot!(project.infra(["scrape", "--help"]));
+}
+
+#[test]
+fn a_host_that_is_no_address_is_shown_with_its_key() {
+    let project = TestProject::new();
+    project.edit(
+        "environments/dev.toml",
+        "[judge]",
+        "[scraper.hosts]\narxiv = \"arxiv.org\"\n\n[judge]",
+    );
+    insta::assert_snapshot!(project.infra(["plan", "dev"]));
+}
+
+#[test]
 fn a_span_without_a_known_unit_is_refused_with_an_example() {
     let project = TestProject::new();
     insta::assert_snapshot!(project.infra(["logs", "local", "PapersJudge", "--since", "15x"]));

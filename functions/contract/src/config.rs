@@ -141,6 +141,8 @@ function_config! {
         pmlr_files_url = "PMLR_FILES_URL",
         /// Least time between two requests to one host, milliseconds; arXiv's own three seconds are kept besides.
         request_interval_ms = "REQUEST_INTERVAL_MS",
+        /// Seconds until a scrape takes papers again that were held back.
+        retake_after = "RETAKE_AFTER_SECONDS",
     }
 }
 

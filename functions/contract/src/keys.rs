@@ -14,10 +14,12 @@ pub fn paper_source_record(source: Source, year: u16, paper: &PaperId) -> String
 
 /// A part of a conference's list, for one window of its scrape; `digest` is that of the whole list.
 pub fn list_part(source: Source, year: u16, digest: &str, part: usize) -> String {
-    format!(
-        "_lists/{}/{year}/{digest}/{part:04}.json",
-        source.key_part()
-    )
+    format!("{}{digest}/{part:04}.json", list_prefix(source, year))
+}
+
+/// Where the parts of a conference's lists are.
+pub fn list_prefix(source: Source, year: u16) -> String {
+    format!("_lists/{}/{year}/", source.key_part())
 }
 
 /// What a source's page said of one paper that its list leaves out; `digest` is that of the source's name of it.

@@ -54,6 +54,89 @@ pub struct ScrapePlan {
     pub summary: Option<ScrapeSummary>,
 }
 
+/// Failures that a plan's summary lists.
+pub const MOST_FAILURES_OF_PLAN: usize = 50;
+/// Failures that a window lists.
+pub const MOST_FAILURES_OF_WINDOW: usize = 3;
+
+impl ScrapePlan {
+    /// What has become of the papers of all windows up to now.
+    pub fn summary_so_far(&self) -> ScrapeSummary {
+        let mut total = ScrapeSummary {
+            source: self.source.clone(),
+            ..ScrapeSummary::default()
+        };
+        for window in &self.windows {
+            total.absorb(&window.summary_so_far(), MOST_FAILURES_OF_PLAN);
+        }
+        total
+    }
+}
+
+impl ScrapeWindow {
+    /// Places of this round that are not taken yet.
+    pub fn rest(&self) -> Vec<u32> {
+        if self.only.is_empty() {
+            return (self.next..self.n_papers).collect();
+        }
+        let is_left = |place: &u32| *place >= self.next;
+        self.only.iter().copied().filter(is_left).collect()
+    }
+
+    /// What has become of the window's papers: those settled, and those held back.
+    pub fn summary_so_far(&self) -> ScrapeSummary {
+        let mut summary = self.settled.clone();
+        summary.found += self.held_back.len();
+        summary.metadata_only += self.metadata_kept as usize;
+        for failed in &self.evidence {
+            summary.add_failed(failed.clone(), MOST_FAILURES_OF_PLAN);
+        }
+        summary.failed_not_listed +=
+            self.held_back.len() - self.evidence.len().min(self.held_back.len());
+        if let Some(error) = &self.error {
+            self.add_given_up(&mut summary, error);
+        }
+        summary
+    }
+
+    /// Papers of a window that was given up are accounted for: as failed.
+    fn add_given_up(&self, summary: &mut ScrapeSummary, error: &StepError) {
+        let n_left = self.rest().len();
+        let name = format!(
+            "{} {}, {n_left} papers of {}",
+            self.source.name(),
+            self.year,
+            self.list_key
+        );
+        let failed = FailedPaper {
+            paper: name,
+            title: None,
+            error: format!("not taken: {} {}", error.error, error.cause),
+        };
+        summary.found += n_left;
+        summary.add_failed(failed, MOST_FAILURES_OF_PLAN);
+        summary.failed_not_listed += n_left.saturating_sub(1);
+    }
+
+    /// The window for the next round: what is left and what was held back; `None` when nothing is.
+    pub fn again(&self) -> Option<Self> {
+        let rest = if self.done { Vec::new() } else { self.rest() };
+        let mut only = [rest, self.held_back.clone()].concat();
+        only.sort_unstable();
+        only.dedup();
+        (!only.is_empty()).then(|| Self {
+            only,
+            next: 0,
+            done: false,
+            held_back: Vec::new(),
+            metadata_kept: 0,
+            evidence: Vec::new(),
+            error: None,
+            ..self.clone()
+        })
+    }
+}
+
 /// A part of a list, and how far it has been taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrapeWindow {
@@ -75,8 +158,12 @@ pub struct ScrapeWindow {
     pub only: Vec<u32>,
     /// Places of papers of this round that could not be had for now.
     pub held_back: Vec<u32>,
-    /// What became of the papers, over all rounds.
-    pub summary: ScrapeSummary,
+    /// How many of them have their metadata kept.
+    pub metadata_kept: u32,
+    /// The first of them with the evidence.
+    pub evidence: Vec<FailedPaper>,
+    /// What became of all other papers, over all rounds.
+    pub settled: ScrapeSummary,
     /// Why the machine gave the window up, in Step Functions' words; absent when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StepError>,
@@ -124,6 +211,19 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl ScrapeSummary {
+    /// Adds another summary's counts, and its failures while there are fewer than `most`.
+    pub fn absorb(&mut self, other: &Self, most: usize) {
+        self.found += other.found;
+        self.stored += other.stored;
+        self.queued += other.queued;
+        self.already += other.already;
+        self.metadata_only += other.metadata_only;
+        for failed in &other.failed {
+            self.add_failed(failed.clone(), most);
+        }
+        self.failed_not_listed += other.failed_not_listed;
+    }
+
     /// Adds a failure to the list while it has fewer than `most` entries, and counts it after that.
     pub fn add_failed(&mut self, failed: FailedPaper, most: usize) {
         if self.failed.len() < most {
@@ -165,6 +265,71 @@ mod tests {
             panic!("not a list: {step:?}");
         };
         assert_eq!(request.conference.as_deref(), Some("MLSYS"));
+    }
+
+    fn window(n_papers: u32) -> ScrapeWindow {
+        ScrapeWindow {
+            source: Source::Iclr,
+            year: 2025,
+            list_key: "_lists/iclr/2025/00/0000.json".to_owned(),
+            n_papers,
+            share: 2,
+            next: 0,
+            done: false,
+            only: Vec::new(),
+            held_back: Vec::new(),
+            metadata_kept: 0,
+            evidence: Vec::new(),
+            settled: ScrapeSummary::default(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn papers_held_back_are_counted_and_taken_again() {
+        let mut window = ScrapeWindow {
+            next: 5,
+            done: true,
+            held_back: vec![1, 3],
+            metadata_kept: 2,
+            ..window(5)
+        };
+        window.settled.found = 3;
+        window.settled.stored = 3;
+        let summary = window.summary_so_far();
+        assert_eq!((summary.found, summary.stored), (5, 3));
+        assert_eq!((summary.metadata_only, summary.n_failed()), (2, 2));
+        let again = window.again().unwrap();
+        assert_eq!((again.rest(), again.done), (vec![1, 3], false));
+        assert_eq!(again.summary_so_far().found, 3);
+        assert_eq!(
+            ScrapeWindow {
+                held_back: Vec::new(),
+                ..window
+            }
+            .again(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_window_given_up_goes_on_where_it_was_and_accounts_for_its_papers() {
+        let mut window = ScrapeWindow {
+            next: 3,
+            held_back: vec![0],
+            metadata_kept: 1,
+            error: Some(StepError {
+                error: "Lambda.Unknown".to_owned(),
+                cause: String::new(),
+            }),
+            ..window(5)
+        };
+        window.settled.found = 2;
+        let summary = window.summary_so_far();
+        assert_eq!((summary.found, summary.n_failed()), (5, 3));
+        let again = window.again().unwrap();
+        assert_eq!(again.rest(), [0, 3, 4]);
+        assert_eq!(again.error, None);
     }
 
     #[test]

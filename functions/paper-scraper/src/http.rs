@@ -425,6 +425,9 @@ impl Http {
         }
     }
 
+    /// x
+    pub fn share(&self, _n: u32) {}
+
     fn host(&self, url: &Url) -> Arc<HostState> {
         let key = host_key(url);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);

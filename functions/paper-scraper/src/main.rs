@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     let scraper = &scraper;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = request::working_time(event.context.deadline());
-        let answer = scraper.handle(event.payload, deadline).await;
+        let answer = scraper.answer(event.payload, deadline).await;
         // The runtime logs the diagnostic.
         answer.map_err(|error| Diagnostic {
             error_type: error.kind().to_owned(),

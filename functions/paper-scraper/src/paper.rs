@@ -2,13 +2,15 @@
 
 use annapurna_contract::{PaperId, Source};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::http::HttpError;
+use crate::http::{Expect, Http, HttpError, Page};
+use crate::sources::listed::{Details, ListError};
 
 /// A paper of a list: everything the source said, and where its PDF is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Paper {
     /// The source that lists it.
     pub source: Source,
@@ -28,8 +30,12 @@ pub struct Paper {
     pub date: Option<String>,
     /// The source's page of the paper.
     pub url: Option<String>,
-    /// Where the PDF should be, on a configured host; `None` when the source names no PDF.
-    pub pdf_url: Option<Url>,
+    /// Where the PDF should be, on configured hosts, the best place first; empty when no list names one.
+    pub pdf_urls: Vec<Url>,
+    /// The page that has what the lists leave out.
+    pub details: Option<DetailsPage>,
+    /// Why a list that might name the PDF could not be had now.
+    pub unread_list: Option<String>,
     /// Everything the source said, as it said it.
     pub source_record: Value,
 }
@@ -39,6 +45,61 @@ impl Paper {
     pub fn id(&self) -> PaperId {
         PaperId::of(&self.title, self.abstract_text.as_deref())
     }
+}
+
+impl Paper {
+    /// The paper with what its own page says. The page's addresses come first: a list's can be guesses.
+    pub fn with_details(mut self, details: Details) -> Self {
+        self.pdf_urls = without_repeats([details.pdf_urls, self.pdf_urls].concat());
+        if self.authors.is_empty() {
+            self.authors = details.authors;
+        }
+        self.abstract_text = self.abstract_text.or(details.abstract_text);
+        self.date = self.date.or(details.date);
+        self.details = None;
+        self
+    }
+}
+
+/// Addresses in their order, each once.
+pub fn without_repeats(urls: Vec<Url>) -> Vec<Url> {
+    let mut kept: Vec<Url> = Vec::new();
+    for url in urls {
+        if !kept.contains(&url) {
+            kept.push(url);
+        }
+    }
+    kept
+}
+
+/// A paper's own page, and how it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetailsPage {
+    /// Whose page it is.
+    pub kind: DetailsKind,
+    /// Its address, on a configured host.
+    pub url: Url,
+}
+
+/// The sites whose pages of papers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetailsKind {
+    /// The proceedings' software of NeurIPS, MLSys and ICLR.
+    Proceedings,
+    /// PMLR.
+    Pmlr,
+    /// A conference's virtual site.
+    VirtualSite,
+}
+
+/// Why there is no PDF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPdf {
+    /// In words, with the evidence.
+    pub reason: String,
+    /// A later run may have it.
+    pub is_temporary: bool,
 }
 
 /// An entry of a list that is not a paper, and why.
@@ -57,6 +118,8 @@ pub struct Listing {
     pub papers: Vec<Paper>,
     /// Entries that could not be read.
     pub broken: Vec<BrokenEntry>,
+    /// Other lists of the same papers that could not be had.
+    pub problems: Vec<BrokenEntry>,
     /// Where to go on; `None` when the list ends here.
     pub next: Option<u64>,
 }
@@ -88,17 +151,17 @@ pub enum SourceError {
         /// The query sent.
         query: String,
     },
-    /// The conference's site has no list of that year.
+    /// No site has a list of that year.
     #[error(
-        "{conference} has no list of papers for {year} at {url}; years known to have one: {known}"
+        "{conference} has no list of papers for {year} at {urls}; years known to have one: {known}"
     )]
     NoSuchYear {
         /// The conference.
         conference: &'static str,
         /// The year asked for.
         year: u16,
-        /// Where it should be.
-        url: String,
+        /// Where one should be.
+        urls: String,
         /// Years known to have one.
         known: String,
     },
@@ -114,8 +177,8 @@ pub enum SourceError {
         /// Topics that exist, or a word that there are none.
         existing: String,
     },
-    /// The list keeps its abstracts in a second file, which is not there.
-    #[error("the list of {conference} {year} has no abstracts and {url} is not there")]
+    /// Nothing says what the papers are about, which is part of what they are known by.
+    #[error("the list of {conference} {year} has no abstracts, and neither has {url}")]
     NoAbstracts {
         /// The conference.
         conference: &'static str,
@@ -124,31 +187,49 @@ pub enum SourceError {
         /// Where the abstracts should be.
         url: String,
     },
-    /// The pages of a list lead elsewhere or in a circle.
-    #[error("the list at {url} goes on at `{next}`, which is not followed: {reason}")]
-    BadNextPage {
-        /// The page.
-        url: String,
-        /// Its `next`, escaped.
-        next: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// The pages of a list together hold another number of papers than the list says.
-    #[error("the list at {url} says that it has {expected} entries and has {found}")]
-    WrongCount {
-        /// The first page.
-        url: String,
-        /// Its count.
-        expected: u64,
-        /// Entries on all its pages.
-        found: u64,
+    /// A list contradicts itself or leads astray.
+    #[error("cannot list the papers of {conference} {year}: {error}")]
+    List {
+        /// The conference.
+        conference: &'static str,
+        /// Its year.
+        year: u16,
+        /// What is wrong.
+        error: Box<ListError>,
     },
 }
 
-/// A place that lists papers and has their PDFs, for one query.
+/// A place that lists papers and has their pages and PDFs, for one query.
 #[async_trait]
 pub trait PaperSource: Send + Sync {
+    /// The way to its sites.
+    fn http(&self) -> &Http;
+
     /// Lists at most `limit` papers from a position on; 0 is the beginning.
     async fn list(&self, from: u64, limit: usize) -> Result<Listing, SourceError>;
+
+    /// Reads the paper's own page. Only asked for a paper that has one in `details`.
+    async fn details(&self, paper: &Paper) -> Result<Details, HttpError>;
+
+    /// Fetches the PDF from the first place that has it.
+    async fn pdf(&self, paper: &Paper) -> Result<(Url, Page), NoPdf> {
+        let mut reasons: Vec<String> = paper.unread_list.iter().cloned().collect();
+        let mut is_temporary = paper.unread_list.is_some();
+        for url in &paper.pdf_urls {
+            match self.http().get(url, Expect::Pdf).await {
+                Ok(page) => return Ok((url.clone(), page)),
+                Err(error) => {
+                    is_temporary |= error.is_temporary();
+                    reasons.push(error.to_string());
+                }
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push("the source names no PDF".to_owned());
+        }
+        Err(NoPdf {
+            reason: reasons.join("; "),
+            is_temporary,
+        })
+    }
 }

@@ -5,13 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
+use chrono::Utc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::settings::Settings;
-use crate::sources::arxiv::Query;
-use crate::sources::conference::{Filter, Site, site_of};
+use crate::sources::arxiv::{Query, Since};
+use crate::sources::conference::Filter;
+use crate::sources::listed::Edition;
 use crate::text::excerpt;
 
 /// Time kept back for handing over before Lambda ends the function.
@@ -19,7 +21,7 @@ const HANDOVER: Duration = Duration::from_secs(20);
 /// Years a conference can have; the sites know which it has.
 const YEARS: std::ops::RangeInclusive<u32> = 1987..=2100;
 /// Papers of one run at most; a cursor goes on from there.
-const MOST_PAPERS: u32 = 30_000;
+pub const MOST_PAPERS: u32 = 30_000;
 
 /// When to stop working, given when Lambda ends the function.
 pub fn working_time(end: SystemTime) -> Instant {
@@ -62,6 +64,14 @@ pub enum RequestError {
     /// arXiv sorts by categories, not topics.
     #[error("topic_filter works with conferences, not with ARXIV: use search_term")]
     TopicAtArxiv,
+    /// Conferences are listed by year.
+    #[error("since works with ARXIV only: a conference is taken by CONFERENCE_YEAR")]
+    SinceAtConference,
+    /// A time that cannot be read.
+    #[error(
+        "since must be a day before today such as `2026-11-20`, or a span such as `2d` or `36h`, got `{0}`"
+    )]
+    BadSince(String),
     /// Nothing to search for.
     #[error("{name} has no letter or digit: `{value}`")]
     EmptyWords {
@@ -98,10 +108,8 @@ pub enum Target {
     Arxiv(Query),
     /// A year of a conference.
     Conference {
-        /// The conference's site.
-        site: &'static Site,
-        /// The year.
-        year: u16,
+        /// The conference and its year.
+        edition: Edition,
         /// Which of its papers.
         filter: Filter,
     },
@@ -112,11 +120,11 @@ impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Arxiv(query) => {
-                let digest = hex::encode(Sha256::digest(&query.text));
+                let digest = hex::encode(Sha256::digest(&query.name));
                 write!(formatter, "arxiv-{}", &digest[..8])
             }
-            Self::Conference { site, year, .. } => {
-                write!(formatter, "{}-{year}", site.source.key_part())
+            Self::Conference { edition, .. } => {
+                write!(formatter, "{}-{}", edition.source.key_part(), edition.year)
             }
         }
     }
@@ -215,12 +223,15 @@ fn target(
     in_range("CONFERENCE_YEAR", year, YEARS)?;
     // In range, so it fits.
     let year = u16::try_from(year).unwrap_or(u16::MAX);
-    if let Some(site) = site_of(source) {
+    let since = event.since.as_deref();
+    if source != Source::Arxiv {
+        if since.is_some() {
+            return Err(RequestError::SinceAtConference);
+        }
         let topic = worded("topic_filter", event.topic_filter.as_deref())?;
         let words = worded("search_term", event.search_term.as_deref())?;
         return Ok(Target::Conference {
-            site,
-            year,
+            edition: Edition { source, year },
             filter: Filter { topic, words },
         });
     }
@@ -230,7 +241,11 @@ fn target(
     let words = event.search_term.as_deref();
     // The setting is a conference's year; only an event can narrow arXiv to one.
     let year = event.conference_year.map(|_| year);
-    Query::new(settings, words, year)
+    let bad_since = |text: &str| RequestError::BadSince(excerpt(text.as_bytes(), 60));
+    let since = since
+        .map(|text| Since::parse(text, Utc::now()).ok_or_else(|| bad_since(text)))
+        .transpose()?;
+    Query::new(settings, words, year, since.as_ref())
         .map(Target::Arxiv)
         .ok_or_else(|| RequestError::EmptyWords {
             name: "search_term",
@@ -327,6 +342,7 @@ mod tests {
             pmlr_url: "https://proceedings.mlr.press".to_owned(),
             pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
             request_interval_ms: "500".to_owned(),
+            retake_after: "60".to_owned(),
         })
         .unwrap()
     }
@@ -390,6 +406,49 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn since_is_a_day_or_a_span_and_for_arxiv() {
+        let now = "2026-11-23T04:00:00Z".parse().unwrap();
+        let moment = |text| Since::parse(text, now).map(|since| since.moment.to_rfc3339());
+        assert_eq!(moment("2026-11-20").unwrap(), "2026-11-20T00:00:00+00:00");
+        assert_eq!(moment("2d").unwrap(), "2026-11-21T04:00:00+00:00");
+        assert_eq!(moment(" 36h").unwrap(), "2026-11-21T16:00:00+00:00");
+        for bad in [
+            "",
+            "d",
+            "2w",
+            "-1d",
+            "tomorrow",
+            "2026-11-24",
+            "0h",
+            "9999999999d",
+            "２d",
+            "2026-13-01",
+        ] {
+            assert_eq!(moment(bad), None, "{bad}");
+        }
+        assert!(error("ARXIV", json!({"since": "soon"})).contains("got `soon`"));
+        assert!(error("ICLR", json!({"since": "2d"})).contains("CONFERENCE_YEAR"));
+    }
+
+    #[test]
+    fn a_span_before_now_keeps_its_cursor() {
+        let target = |since: &str, hour: u32| {
+            let now = chrono::NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+            let now = now.and_hms_opt(hour, 0, 0).unwrap().and_utc();
+            let since = Since::parse(since, now).unwrap();
+            let query = Query::new(&settings("ARXIV"), None, None, Some(&since)).unwrap();
+            assert!(
+                query
+                    .text
+                    .starts_with("(cat:cs.LG) AND submittedDate:[2026112")
+            );
+            Target::Arxiv(query).to_string()
+        };
+        assert_eq!(target("2d", 1), target("2d", 5));
+        assert_ne!(target("2d", 1), target("3d", 1));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Settings {
     pub pmlr_files_url: Url,
     /// Least time between two requests to one host.
     pub request_interval: Duration,
+    /// How long until a scrape takes papers again that were held back.
+    pub retake_after: Duration,
 }
 
 impl Settings {
@@ -80,6 +82,10 @@ impl Settings {
             request_interval: Duration::from_millis(number(
                 "REQUEST_INTERVAL_MS",
                 &config.request_interval_ms,
+            )?),
+            retake_after: Duration::from_secs(number(
+                "RETAKE_AFTER_SECONDS",
+                &config.retake_after,
             )?),
             conference: config.conference,
             bucket_name: config.bucket_name,
@@ -143,6 +149,7 @@ mod tests {
             pmlr_url: "https://proceedings.mlr.press".to_owned(),
             pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
             request_interval_ms: "500".to_owned(),
+            retake_after: "60".to_owned(),
         }
     }
 

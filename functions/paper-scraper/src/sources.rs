@@ -2,7 +2,14 @@
 
 pub mod arxiv;
 pub mod atom;
+pub mod bibtex;
 pub mod conference;
-pub mod conference_feed;
+pub mod editions;
 pub mod hosts;
+mod html;
 pub mod listed;
+pub mod openreview;
+pub mod pmlr;
+pub mod proceedings;
+pub mod virtual_feed;
+pub mod virtual_pages;

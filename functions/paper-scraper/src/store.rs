@@ -67,6 +67,9 @@ pub trait Store: Send + Sync {
     /// The metadata of an object; `None` when there is none at the key.
     async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError>;
 
+    /// The body of an object; `None` when there is none at the key.
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Writes to a free key; a key that is taken stays as it is.
     async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError>;
 
@@ -142,6 +145,28 @@ impl Store for AwsStore {
                 Ok(None)
             }
             Err(error) => Err(failed("HeadObject", key, &error)),
+        }
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let got = self.s3.get_object().bucket(&self.bucket).key(key).send();
+        match got.await {
+            Ok(object) => {
+                let body = object.body.collect().await.map_err(|error| StoreError {
+                    operation: "GetObject",
+                    target: key.to_owned(),
+                    reason: chain(&error),
+                })?;
+                Ok(Some(body.to_vec()))
+            }
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_no_such_key()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("GetObject", key, &error)),
         }
     }
 

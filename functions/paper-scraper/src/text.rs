@@ -27,7 +27,11 @@ pub fn decode_entities(text: &str) -> String {
     while let Some(start) = rest.find('&') {
         decoded.push_str(&rest[..start]);
         rest = &rest[start..];
-        let end = rest.find(';').filter(|end| *end <= LONGEST_ENTITY);
+        // Only as far as an entity goes: a long text may have many `&` and no `;`.
+        let end = rest
+            .bytes()
+            .take(LONGEST_ENTITY + 1)
+            .position(|byte| byte == b';');
         let entity = end.map(|end| &rest[..=end]);
         match entity.and_then(|entity| Some((entity, quick_xml::escape::unescape(entity).ok()?))) {
             Some((entity, character)) => {

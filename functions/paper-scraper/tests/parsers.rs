@@ -8,10 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use annapurna_contract::Source;
 use paper_scraper::sources::atom::{self, Answer, AtomError, AtomFeed};
-use paper_scraper::sources::conference_feed::{self as feed, Edition, Entry, FeedError, Sites};
+use paper_scraper::sources::hosts::Hosts;
+use paper_scraper::sources::listed::ListedPaper;
+use paper_scraper::sources::virtual_feed::{self as feed, Entry, FeedError};
 use serde_json::{Value, json};
 use support::reference;
-use url::Url;
 
 const NEW_DIALECT: &str = include_str!("fixtures/arxiv_2026.xml");
 const OLD_DIALECT: &str = include_str!("fixtures/arxiv_2025.xml");
@@ -25,26 +26,19 @@ fn atom_feed(xml: &[u8]) -> AtomFeed {
     }
 }
 
-fn openreview() -> Url {
-    Url::parse("http://127.0.0.1:9/").unwrap()
+fn hosts() -> Hosts {
+    support::hosts("http://127.0.0.1:9", Source::Iclr)
 }
 
 fn merged(list: &str) -> Vec<Entry> {
     let page = feed::parse_page(list.as_bytes(), true).unwrap();
-    feed::merge(page.records, &openreview()).0
+    feed::merge(page.records, &hosts()).0
 }
 
-fn papers(entries: Vec<Entry>) -> Vec<paper_scraper::paper::Paper> {
-    let sites = Sites {
-        virtual_site: openreview(),
-        openreview: openreview(),
-    };
-    let edition = Edition {
-        source: Source::Iclr,
-        year: 2025,
-    };
-    let into_paper = |entry: Entry| entry.into_paper(edition, &sites, &HashMap::new());
-    entries.into_iter().map(into_paper).collect()
+fn papers(entries: Vec<Entry>) -> Vec<ListedPaper> {
+    let hosts = hosts();
+    let into_listed = |entry: Entry| entry.into_listed(&hosts, &HashMap::new());
+    entries.into_iter().map(into_listed).collect()
 }
 
 #[test]
@@ -128,7 +122,7 @@ fn damaged_bytes_never_panic() {
             let _ = atom::parse(&bytes);
             let _ = feed::parse_abstracts(&bytes);
             if let Ok(page) = feed::parse_page(&bytes, true) {
-                papers(feed::merge(page.records, &openreview()).0);
+                papers(feed::merge(page.records, &hosts()).0);
             }
         }
     }
@@ -176,42 +170,34 @@ fn a_talk_and_a_poster_are_one_paper_and_namesakes_are_two() {
         papers[4].abstract_text.as_deref(),
         Some("The oral of it has the abstract.")
     );
-    assert_eq!(
-        papers[0].source_record["records"].as_array().unwrap().len(),
-        2
-    );
+    assert_eq!(papers[0].record["records"].as_array().unwrap().len(), 2);
 }
 
 #[test]
-fn only_a_forum_of_openreview_gives_a_pdf_and_only_on_the_configured_host() {
-    let urls: Vec<Option<String>> = papers(merged(LIST))
-        .into_iter()
-        .map(|paper| paper.pdf_url.map(String::from))
-        .collect();
-    assert_eq!(
-        urls[0].as_deref(),
-        Some("http://127.0.0.1:9/pdf?id=forumAAAA1")
-    );
-    assert_eq!(urls[2], None);
-    assert_eq!(urls[4], None, "a group and another host are no forum");
-    assert_eq!(urls[5], None, "an id with a path in it is none");
+fn only_an_address_of_openreview_names_a_forum() {
+    let papers = papers(merged(LIST));
+    let forums: Vec<Option<&str>> = papers.iter().map(|paper| paper.forum.as_deref()).collect();
+    assert_eq!(forums[0], Some("forumAAAA1"));
+    assert_eq!(forums[2], None);
+    assert_eq!(forums[4], None, "a group and another host are no forum");
+    assert_eq!(forums[5], None, "an id with a path in it is none");
 }
 
 #[test]
 fn a_record_without_a_title_is_reported() {
     let page = feed::parse_page(LIST.as_bytes(), true).unwrap();
-    let (_, broken) = feed::merge(page.records, &openreview());
+    let (_, broken) = feed::merge(page.records, &hosts());
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].entry, "record 107");
 }
 
 #[test]
 fn a_topic_filter_takes_a_topic_and_what_is_below_it() {
-    let entries = merged(LIST);
+    let papers = papers(merged(LIST));
     let n_with = |filter: &str| {
-        entries
+        papers
             .iter()
-            .filter(|entry| entry.has_topic(filter))
+            .filter(|paper| paper.has_topic(filter))
             .count()
     };
     assert_eq!(
@@ -314,13 +300,13 @@ fn the_recorded_list_of_neurips_2025_is_read() {
     );
     // A page of several is allowed to hold a part.
     let page = feed::parse_page(&list, false).unwrap();
-    let (entries, broken) = feed::merge(page.records, &openreview());
+    let (entries, broken) = feed::merge(page.records, &hosts());
     assert_eq!((entries.len(), broken.len()), (3, 0));
     let papers = papers(entries);
     assert!(
         papers
             .iter()
-            .all(|paper| paper.pdf_url.is_some() && paper.abstract_text.is_some())
+            .all(|paper| paper.forum.is_some() && paper.abstract_text.is_some())
     );
     assert!(
         papers
@@ -356,7 +342,7 @@ fn recorded_conference_years_merge_to_their_unique_papers() {
             })
         };
         let records = samples.into_iter().enumerate().map(record).collect();
-        let (entries, broken) = feed::merge(records, &openreview());
+        let (entries, broken) = feed::merge(records, &hosts());
         assert!(broken.is_empty(), "{file}");
         assert_eq!(
             (entries.len(), titles.len()),

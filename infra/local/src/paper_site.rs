@@ -196,6 +196,14 @@ impl PaperSite {
         self
     }
 
+    /// Gives many forums of OpenReview the same PDF.
+    pub fn with_openreview_pdfs(mut self, forums: &[String], pdf: Vec<u8>) -> Self {
+        let pdf = Bytes::from(pdf);
+        let each = forums.iter().map(|forum| (forum.clone(), pdf.clone()));
+        self.openreview_pdfs.extend(each);
+        self
+    }
+
     /// The router.
     pub fn router(self) -> Router {
         Router::new()

@@ -13,6 +13,7 @@ pub mod s3;
 pub mod scheduler;
 pub mod sqs;
 pub mod ssm;
+pub mod step_functions;
 pub mod template;
 
 pub use expr::{Expr, LogicalId};

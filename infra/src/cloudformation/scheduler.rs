@@ -35,7 +35,7 @@ pub struct FlexibleTimeWindow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Target {
-    /// ARN of the function.
+    /// ARN of the function or of the state machine.
     pub arn: Expr,
     /// Role that Scheduler assumes.
     pub role_arn: Expr,

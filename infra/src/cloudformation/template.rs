@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Expr, LogicalId, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm};
+use super::{
+    Expr, LogicalId, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm, step_functions,
+};
 
 macro_rules! resource_types {
     ($($(#[$doc:meta])* $variant:ident($properties:ty) = $name:literal,)*) => {
@@ -50,6 +52,8 @@ resource_types! {
     LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup",
     /// A schedule.
     Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule",
+    /// A state machine.
+    StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine",
     /// An OpenSearch domain.
     Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain",
     /// An instance.

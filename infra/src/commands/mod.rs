@@ -23,6 +23,7 @@ mod papers;
 mod plan;
 mod queues;
 mod sample;
+mod scrape;
 mod serve;
 mod status;
 mod synth;
@@ -32,6 +33,7 @@ Examples:
   infra deploy local              The whole pipeline on this machine, with ten sample papers
   infra plan prod                 What a deploy would change; changes nothing
   infra deploy prod               Build, upload, show the change set, ask, execute
+  infra scrape prod neurips --year 2025 --follow
   infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
   infra logs local PapersJudge --since 15m --follow
   infra destroy local             Stop everything and remove it";
@@ -59,6 +61,7 @@ enum Command {
     Destroy(destroy::DestroyArgs),
     Status(status::StatusArgs),
     Outputs(outputs::OutputsArgs),
+    Scrape(scrape::ScrapeArgs),
     Invoke(invoke::InvokeArgs),
     Logs(logs::LogsArgs),
     Queues(queues::QueuesArgs),
@@ -91,7 +94,9 @@ pub struct Context {
 /// Runs a command and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     let ui = Ui::new();
+    // A command that has something to say of Ctrl-C says it.
     let outcome = tokio::select! {
+        biased;
         outcome = dispatch(cli, ui.clone()) => outcome,
         _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted),
     };
@@ -120,6 +125,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
         Command::Destroy(args) => destroy::run(&cx, args).await,
         Command::Status(args) => status::run(&cx, args).await,
         Command::Outputs(args) => outputs::run(&cx, args).await,
+        Command::Scrape(args) => scrape::run(&cx, args).await,
         Command::Invoke(args) => invoke::run(&cx, args).await,
         Command::Logs(args) => logs::run(&cx, args).await,
         Command::Queues(args) => queues::run(&cx, args).await,

@@ -1,14 +1,16 @@
 use std::process::ExitCode;
 
 use annapurna_local::{Home, process};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::queues::{self, Count};
-use super::{Context, EnvironmentArg};
+use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
+use crate::pipeline::SCRAPE_MACHINE_ARN;
 use crate::stack::Deployed;
 use crate::{local, stack, ui};
 
@@ -67,6 +69,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
             counts = queues::counts(cloud, &environment).await?;
             parts.extend(domain_part(cloud, deployed).await?);
             parts.extend(instance_part(cloud, &environment).await?);
+            parts.extend(scrape_parts(cloud, deployed).await?);
         }
         _ => parts.push(part("stack", "not deployed", environment.stack_name())),
     }
@@ -202,4 +205,32 @@ async fn instance_part(
         .filter_map(|it| Some((it.state()?.name()?.as_str(), it.instance_id()?)))
         .find(|(state, _)| *state != "terminated")
         .map(|(state, id)| part("instance", state, id)))
+}
+
+/// The scrapes that run, and those of the last two days that failed.
+async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, CommandError> {
+    use aws_sdk_sfn::types::ExecutionStatus;
+    let Some(machine) = deployed.outputs.get(SCRAPE_MACHINE_ARN) else {
+        return Ok(Vec::new());
+    };
+    let recent = (Utc::now() - TimeDelta::days(2)).timestamp();
+    let executions = scrape::executions::latest(cloud, machine).await?;
+    Ok(executions
+        .iter()
+        .filter_map(|it| {
+            let state = match it.status() {
+                ExecutionStatus::Running => "runs",
+                ExecutionStatus::Succeeded => return None,
+                _ if it.start_date().secs() < recent => return None,
+                _ => "failed",
+            };
+            let began = DateTime::from_timestamp(it.start_date().secs(), 0)?;
+            let began = began.format("%Y-%m-%d %H:%M UTC");
+            Some(part(
+                "scrape",
+                state,
+                format!("{}, begun {began}", it.name()),
+            ))
+        })
+        .collect())
 }

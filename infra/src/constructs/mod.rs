@@ -11,3 +11,4 @@ pub mod permissions;
 pub mod queue;
 pub mod schedule;
 pub mod search;
+pub mod state_machine;

@@ -1,4 +1,4 @@
-//! A schedule that invokes a function with a fixed event.
+//! A schedule that invokes a function, or starts a state machine, with a fixed event.
 
 use super::function::FunctionHandle;
 use crate::cloudformation::iam::{Policy, PolicyDocument, Role, Statement};
@@ -22,13 +22,18 @@ pub struct Cadence {
     pub enabled: bool,
 }
 
-/// Adds the role with which Scheduler invokes these functions, and nothing else.
-pub fn add_role(template: &mut Template, functions: &[&FunctionHandle]) -> Expr {
-    let arns = functions
-        .iter()
-        .map(|function| function.arn.clone())
-        .collect();
-    let statement = Statement::allow("InvokeScheduled", &["lambda:InvokeFunction"], arns);
+/// Adds the role with which Scheduler invokes this function and starts this state machine, and nothing
+/// else.
+pub fn add_role(template: &mut Template, function: &FunctionHandle, machine: &Expr) -> Expr {
+    let arn = function.arn.clone();
+    let statements = vec![
+        Statement::allow("InvokeScheduled", &["lambda:InvokeFunction"], vec![arn]),
+        Statement::allow(
+            "StartScheduled",
+            &["states:StartExecution"],
+            vec![machine.clone()],
+        ),
+    ];
     let role = template.add(
         LogicalId::new("SchedulesRole"),
         Resource::new(Role {
@@ -39,7 +44,7 @@ pub fn add_role(template: &mut Template, functions: &[&FunctionHandle]) -> Expr 
             ]),
             policies: vec![Policy {
                 policy_name: "invoke".to_owned(),
-                policy_document: PolicyDocument::new(vec![statement]),
+                policy_document: PolicyDocument::new(statements),
             }],
             managed_policy_arns: Vec::new(),
         }),
@@ -48,11 +53,11 @@ pub fn add_role(template: &mut Template, functions: &[&FunctionHandle]) -> Expr 
 }
 
 impl Cadence {
-    /// Adds the schedule.
+    /// Adds the schedule of a function or of a state machine.
     ///
     /// A missed start is tried again for as long as the next one is not near: one minute's tick is not
     /// worth a retry, and a day's scrape is.
-    pub fn add_to(self, template: &mut Template, function: &FunctionHandle, role_arn: &Expr) {
+    pub fn add_to(self, template: &mut Template, target_arn: &Expr, role_arn: &Expr) {
         let flexible = self.window_minutes > 0;
         let schedule = Schedule {
             description: self.description,
@@ -63,7 +68,7 @@ impl Cadence {
                 maximum_window_in_minutes: flexible.then_some(self.window_minutes),
             },
             target: Target {
-                arn: function.arn.clone(),
+                arn: target_arn.clone(),
                 role_arn: role_arn.clone(),
                 input: self.event,
                 retry_policy: RetryPolicy {

@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use annapurna_contract::Source;
 use async_trait::async_trait;
-use chrono::Datelike;
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use url::Url;
 
 use super::atom::{self, Answer, AtomEntry, AtomFeed};
+use super::listed::Details;
 use crate::http::{Expect, Http, HttpError};
 use crate::paper::{BrokenEntry, Listing, Paper, PaperSource, SourceError};
 use crate::settings::{Settings, join};
 use crate::text::{clean, excerpt};
 
 /// Entries of one page; arXiv allows 2000 and recommends less.
-const PAGE: usize = 100;
+const PAGE: usize = 200;
 
 /// A search at arXiv.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,28 +29,90 @@ pub struct Query {
     pub text: String,
     /// The query came from the settings, where one that matches nothing is a mistake.
     pub is_configured: bool,
+    /// What was asked for, the same at every hour: a span before now is another text each time.
+    pub name: String,
+}
+
+/// From when on papers were first submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// As the event has it.
+    pub text: String,
+    /// The moment, UTC.
+    pub moment: DateTime<Utc>,
+}
+
+impl Since {
+    /// Reads a day, `2026-11-20`, or a span before `now`: `2d`, `36h`. `None` for anything else, and
+    /// for a moment that is not before `now`.
+    pub fn parse(text: &str, now: DateTime<Utc>) -> Option<Self> {
+        let text = text.trim();
+        let moment = match text.parse::<NaiveDate>() {
+            Ok(day) => day.and_hms_opt(0, 0, 0)?.and_utc(),
+            Err(_) => {
+                let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+                let number: u32 = number.parse().ok()?;
+                let span = match unit {
+                    "d" => TimeDelta::try_days(i64::from(number))?,
+                    "h" => TimeDelta::try_hours(i64::from(number))?,
+                    _ => return None,
+                };
+                now.checked_sub_signed(span)?
+            }
+        };
+        (moment < now).then(|| Self {
+            text: text.to_owned(),
+            moment,
+        })
+    }
 }
 
 impl Query {
-    /// The event's words as one phrase, or else the configured query; within a year when one is given.
+    /// The event's words as one phrase, or else the configured query; within a year, or since a moment,
+    /// when one is given.
     ///
     /// `None` when the words hold no letter or digit.
-    pub fn new(settings: &Settings, search_term: Option<&str>, year: Option<u16>) -> Option<Self> {
-        let (text, is_configured) = match search_term {
-            Some(words) => (phrase(words)?, false),
-            None => (settings.arxiv_query.clone(), true),
-        };
-        let Some(year) = year else {
-            return Some(Self {
-                text,
-                is_configured,
-            });
-        };
-        let text = format!("({text}) AND submittedDate:[{year}01010000 TO {year}12312359]");
-        Some(Self {
-            text,
+    pub fn new(
+        settings: &Settings,
+        search_term: Option<&str>,
+        year: Option<u16>,
+        since: Option<&Since>,
+    ) -> Option<Self> {
+        let mut query = Self::configured(settings);
+        if let Some(words) = search_term {
+            query.text = phrase(words)?;
+            query.name = query.text.clone();
+            query.is_configured = false;
+        }
+        if let Some(year) = year {
+            let span = format!("submittedDate:[{year}01010000 TO {year}12312359]");
+            query = query.within(&span, &span);
+        }
+        if let Some(since) = since {
+            // The end lies beyond every paper: arXiv's ranges need both.
+            let moment = since.moment.format("%Y%m%d%H%M");
+            let span = format!("submittedDate:[{moment} TO 210001010000]");
+            query = query.within(&span, &since.text);
+        }
+        Some(query)
+    }
+
+    /// The query of the settings.
+    pub fn configured(settings: &Settings) -> Self {
+        Self {
+            name: settings.arxiv_query.clone(),
+            text: settings.arxiv_query.clone(),
+            is_configured: true,
+        }
+    }
+
+    fn within(self, span: &str, name: &str) -> Self {
+        Self {
+            text: format!("({}) AND {span}", self.text),
+            // A year or a day without papers is no mistake.
             is_configured: false,
-        })
+            name: format!("({}) AND {name}", self.name),
+        }
     }
 }
 
@@ -131,6 +194,15 @@ fn plausible(feed: AtomFeed, start: u64, known_total: u64) -> Result<AtomFeed, S
 
 #[async_trait]
 impl PaperSource for Arxiv {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// arXiv's feed says everything.
+    async fn details(&self, _paper: &Paper) -> Result<Details, HttpError> {
+        Ok(Details::default())
+    }
+
     async fn list(&self, start: u64, limit: usize) -> Result<Listing, SourceError> {
         let source_name = Source::Arxiv.name();
         let answer = self.page(start, limit.clamp(1, PAGE)).await;
@@ -197,7 +269,13 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
         abstract_text: entry.summary.clone(),
         date: Some(date.to_string()),
         url: entry.page_link().map(str::to_owned),
-        pdf_url: entry.pdf_link().and_then(|link| pdf_url(link, pdf_base)),
+        pdf_urls: entry
+            .pdf_link()
+            .and_then(|link| pdf_url(link, pdf_base))
+            .into_iter()
+            .collect(),
+        details: None,
+        unread_list: None,
         source_record: serde_json::to_value(&entry).unwrap_or_default(),
     })
 }

@@ -1,80 +1,36 @@
-//! ICLR, ICML, NeurIPS and MLSys, through the JSON list of their virtual sites.
+//! ICLR, ICML, NeurIPS and MLSys: one year's papers, put together from the lists that have them.
 //!
-//! In: a conference, a year, filters. Out: its papers in the order of the site's ids. A position is
-//! one more than the last paper's id, so it stays right when the list changes meanwhile. PDFs come
-//! from OpenReview; a paper whose forum the list does not name is metadata only.
+//! In: a conference, a year, filters. Out: its papers in the order of the list that counts
+//! ([`super::editions`]). A position is one more than a paper's place there, so it stays right when
+//! the list changes meanwhile, wherever the site numbers its papers. Other lists only add to a paper
+//! what the first leaves out, found again by OpenReview forum or by normalised title.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use annapurna_contract::{ConfigError, Source};
+use annapurna_contract::{ConfigError, normalize_title};
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::json;
 use url::Url;
 
-use super::conference_feed::{self as feed, Edition, Entry, FeedPage, Sites};
+use super::editions::{ListKind, known_years, lists_of};
+use super::hosts::Hosts;
+use super::listed::{Details, Edition, ListError, Listed, ListedPaper};
+use super::{openreview, pmlr, proceedings, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
-use crate::paper::{Listing, PaperSource, SourceError};
-use crate::settings::{Settings, join};
+use crate::paper::{
+    BrokenEntry, DetailsKind, DetailsPage, Listing, Paper, PaperSource, SourceError,
+    without_repeats,
+};
+use crate::settings::Settings;
 use crate::text::excerpt;
-
-/// What is known of a conference's site.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Site {
-    /// The conference.
-    pub source: Source,
-    /// The name in addresses.
-    slug: &'static str,
-    /// The public host; MLSys alone is not `.cc`.
-    host: &'static str,
-    /// Years whose list is known to exist. Other years are asked for too: this table only makes the
-    /// error useful when the site has none.
-    years: &'static [u16],
-}
-
-const SITES: [Site; 4] = [
-    Site {
-        source: Source::Iclr,
-        slug: "iclr",
-        host: "iclr.cc",
-        years: &[2020, 2021, 2022, 2023, 2024, 2025, 2026],
-    },
-    Site {
-        source: Source::Icml,
-        slug: "icml",
-        host: "icml.cc",
-        years: &[2020, 2021, 2022, 2023, 2024, 2025, 2026],
-    },
-    Site {
-        source: Source::Neurips,
-        slug: "neurips",
-        host: "neurips.cc",
-        years: &[2020, 2021, 2022, 2023, 2024, 2025],
-    },
-    Site {
-        source: Source::Mlsys,
-        slug: "mlsys",
-        host: "mlsys.org",
-        years: &[2026],
-    },
-];
-
-/// The site of a conference; `None` for arXiv, which is none.
-pub fn site_of(source: Source) -> Option<&'static Site> {
-    SITES.iter().find(|site| site.source == source)
-}
-
-/// From this year on, abstracts are in a file of their own.
-const ABSTRACTS_APART_SINCE: u16 = 2026;
-/// Pages of one list; all lists seen have one.
-const MOST_PAGES: usize = 200;
 
 /// Which papers of a conference are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// `Deep Learning` and all below it, or `Deep Learning->Large Language Models`.
     pub topic: Option<String>,
-    /// Words that must all occur.
+    /// Words that must all occur in the title, the abstract or the keywords, as far as the lists have them.
     pub words: Option<String>,
 }
 
@@ -82,10 +38,26 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct Conference {
     http: Arc<Http>,
-    site: &'static Site,
     edition: Edition,
-    sites: Sites,
+    hosts: Hosts,
     filter: Filter,
+}
+
+/// The papers of a year, put together.
+struct Whole {
+    papers: Vec<Merged>,
+    broken: Vec<BrokenEntry>,
+    problems: Vec<BrokenEntry>,
+}
+
+/// A paper with what every list says of it.
+struct Merged {
+    listed: ListedPaper,
+    kind: ListKind,
+    /// Addresses of the PDF in the lists that only add.
+    added_pdf_urls: Vec<Url>,
+    added: Vec<(ListKind, serde_json::Value)>,
+    unread_list: Option<String>,
 }
 
 impl Conference {
@@ -93,236 +65,336 @@ impl Conference {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] when `VIRTUAL_SITE_URL` makes no address for this conference.
+    /// [`ConfigError::Invalid`] when a setting makes no address for this conference.
     pub fn new(
         http: Arc<Http>,
         settings: &Settings,
-        site: &'static Site,
-        year: u16,
+        edition: Edition,
         filter: Filter,
     ) -> Result<Self, ConfigError> {
-        let sites = Sites {
-            virtual_site: virtual_site(&settings.virtual_site_url, site)?,
-            openreview: settings.openreview_url.clone(),
-        };
-        let edition = Edition {
-            source: site.source,
-            year,
-        };
         Ok(Self {
             http,
-            site,
             edition,
-            sites,
+            hosts: Hosts::of(edition.source, settings)?,
             filter,
         })
     }
 
-    fn file_url(&self, kind: &str) -> Url {
-        let name = format!("{}-{}-{kind}.json", self.site.slug, self.edition.year);
-        join(
-            &self.sites.virtual_site,
-            &format!("static/virtual/data/{name}"),
-        )
+    async fn list_of(&self, kind: ListKind) -> Result<Listed, ListError> {
+        let (http, hosts, edition) = (self.http.as_ref(), &self.hosts, self.edition);
+        match kind {
+            ListKind::VirtualFeed => virtual_feed::list(http, hosts, edition).await,
+            ListKind::VirtualPages => virtual_pages::list(http, hosts, edition).await,
+            ListKind::Proceedings => proceedings::list(http, hosts, edition).await,
+            ListKind::Pmlr => pmlr::list(http, hosts, edition).await,
+            ListKind::OpenReview => openreview::list(http, hosts, edition).await,
+        }
     }
 
-    fn http_error(&self, error: HttpError) -> SourceError {
+    fn error(&self, error: ListError) -> SourceError {
         let conference = self.edition.source.name();
-        if let HttpError::Missing { url, .. } = error {
-            let known: Vec<String> = self.site.years.iter().map(u16::to_string).collect();
-            return SourceError::NoSuchYear {
+        match error {
+            ListError::Http(error) => SourceError::Http {
+                source_name: conference,
+                error,
+            },
+            error => SourceError::List {
                 conference,
                 year: self.edition.year,
-                url,
-                known: known.join(", "),
-            };
-        }
-        SourceError::Http {
-            source_name: conference,
-            error,
+                error: Box::new(error),
+            },
         }
     }
 
-    /// All records of the list, over all its pages.
-    async fn records(&self) -> Result<Vec<Value>, SourceError> {
-        let first_url = self.file_url("orals-posters");
-        let mut seen = HashSet::from([first_url.clone()]);
-        let mut page = self.feed_page(&first_url, true).await?;
-        let expected = page.count;
-        let mut records = std::mem::take(&mut page.records);
-        let mut url = first_url.clone();
-        while let Some(next) = page.next.take() {
-            url = next_page(&url, &next, &mut seen)?;
-            page = self.feed_page(&url, false).await?;
-            records.append(&mut page.records);
+    /// The first list that exists.
+    async fn base(&self) -> Result<(ListKind, Listed), SourceError> {
+        let mut absent = Vec::new();
+        for kind in lists_of(self.edition) {
+            match self.list_of(*kind).await {
+                Ok(listed) => return Ok((*kind, listed)),
+                Err(ListError::Absent { url }) => absent.push(url),
+                Err(error) => return Err(self.error(error)),
+            }
         }
-        let found = records.len() as u64;
-        if found != expected {
-            return Err(SourceError::WrongCount {
-                url: first_url.to_string(),
-                expected,
-                found,
-            });
-        }
-        Ok(records)
-    }
-
-    async fn feed_page(&self, url: &Url, is_first: bool) -> Result<FeedPage, SourceError> {
-        let read = |page: Page| feed::parse_page(&page.body, is_first);
-        let page = self.http.get_with(url, Expect::Json, read).await;
-        page.map_err(|error| self.http_error(error))
-    }
-
-    /// The abstracts' file, where the list leaves them out. A list without abstracts must not be
-    /// taken as it is: the papers' ids are made from their abstracts.
-    async fn abstracts(&self, records: &[Value]) -> Result<HashMap<String, String>, SourceError> {
-        let lacks_abstracts = feed::lacks_abstracts(records);
-        if !lacks_abstracts && self.edition.year < ABSTRACTS_APART_SINCE {
-            return Ok(HashMap::new());
-        }
-        let url = self.file_url("abstracts");
-        let read = |page: Page| feed::parse_abstracts(&page.body);
-        match self.http.get_with(&url, Expect::Json, read).await {
-            Ok(abstracts) => Ok(abstracts),
-            Err(HttpError::Missing { .. }) if !lacks_abstracts => Ok(HashMap::new()),
-            Err(HttpError::Missing { .. }) => Err(SourceError::NoAbstracts {
-                conference: self.edition.source.name(),
-                year: self.edition.year,
-                url: url.to_string(),
-            }),
-            Err(error) => Err(SourceError::Http {
-                source_name: self.edition.source.name(),
-                error,
-            }),
-        }
-    }
-
-    /// Keeps the entries of the wanted topic.
-    fn by_topic(&self, mut entries: Vec<Entry>) -> Result<Vec<Entry>, SourceError> {
-        let Some(topic) = &self.filter.topic else {
-            return Ok(entries);
-        };
-        let existing: BTreeSet<String> = entries.iter().flat_map(Entry::topics).collect();
-        entries.retain(|entry| entry.has_topic(topic));
-        if !entries.is_empty() {
-            return Ok(entries);
-        }
-        let existing: Vec<String> = existing.into_iter().collect();
-        Err(SourceError::NoSuchTopic {
-            filter: excerpt(topic.as_bytes(), 100),
+        Err(SourceError::NoSuchYear {
             conference: self.edition.source.name(),
             year: self.edition.year,
-            existing: match existing.join(", ") {
-                none if none.is_empty() => "none, this list has no topics".to_owned(),
-                some => some,
+            urls: if absent.is_empty() {
+                "any site".to_owned()
+            } else {
+                absent.join(", ")
             },
+            known: known_years(self.edition.source),
         })
+    }
+
+    /// Puts the lists together. A list that only adds and cannot be had spoils nothing: it is reported,
+    /// and a paper whose PDF nobody else names waits for it.
+    async fn whole(&self) -> Result<Whole, SourceError> {
+        let (base, listed) = self.base().await?;
+        let mut whole = Whole {
+            papers: listed
+                .papers
+                .into_iter()
+                .map(|listed| Merged::new(base, listed))
+                .collect(),
+            broken: listed.broken,
+            problems: Vec::new(),
+        };
+        for kind in lists_of(self.edition).iter().copied() {
+            if kind == base || !whole.is_wanting(kind) {
+                continue;
+            }
+            match self.list_of(kind).await {
+                Ok(listed) => whole.add(kind, listed),
+                Err(ListError::Absent { .. }) => {}
+                Err(error) => whole.miss(kind, &error.to_string()),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Keeps the papers of the wanted topic.
+    fn by_topic(&self, papers: &mut Vec<Merged>) -> Result<(), SourceError> {
+        let Some(topic) = &self.filter.topic else {
+            return Ok(());
+        };
+        let existing: BTreeSet<&String> = papers
+            .iter()
+            .flat_map(|paper| &paper.listed.topics)
+            .collect();
+        if !papers.iter().any(|paper| paper.listed.has_topic(topic)) {
+            let existing: Vec<&str> = existing.into_iter().map(String::as_str).collect();
+            return Err(SourceError::NoSuchTopic {
+                filter: excerpt(topic.as_bytes(), 100),
+                conference: self.edition.source.name(),
+                year: self.edition.year,
+                existing: match existing.join(", ") {
+                    none if none.is_empty() => "none, this list has no topics".to_owned(),
+                    some => some,
+                },
+            });
+        }
+        papers.retain(|paper| paper.listed.has_topic(topic));
+        Ok(())
+    }
+
+    /// A list without abstracts must not be taken as it is: papers are known by their abstracts.
+    fn refuse_without_abstracts(&self, papers: &[Merged]) -> Result<(), SourceError> {
+        let knows_nothing = |paper: &&Merged| {
+            paper.listed.abstract_text.is_none() && paper.listed.details_url.is_none()
+        };
+        let n_without = papers.iter().filter(knows_nothing).count();
+        if n_without * 2 <= papers.len() {
+            return Ok(());
+        }
+        Err(SourceError::NoAbstracts {
+            conference: self.edition.source.name(),
+            year: self.edition.year,
+            url: virtual_feed::file_url(&self.hosts, self.edition, "abstracts").to_string(),
+        })
+    }
+
+    fn paper(&self, merged: Merged) -> Paper {
+        let Merged {
+            listed,
+            kind,
+            added_pdf_urls,
+            added,
+            unread_list,
+        } = merged;
+        let forum = listed.forum.as_deref();
+        let mut pdf_urls = [added_pdf_urls, listed.pdf_urls].concat();
+        pdf_urls.extend(forum.map(|forum| self.hosts.openreview_pdf(forum)));
+        let others: serde_json::Map<String, serde_json::Value> = added
+            .into_iter()
+            .map(|(kind, record)| (kind.name().to_owned(), record))
+            .collect();
+        Paper {
+            source: self.edition.source,
+            year: self.edition.year,
+            source_id: listed.source_id,
+            position: listed.place + 1,
+            title: listed.title,
+            authors: listed.authors,
+            abstract_text: listed.abstract_text,
+            date: listed.date,
+            url: listed.url,
+            unread_list: unread_list.filter(|_| pdf_urls.is_empty()),
+            pdf_urls: without_repeats(pdf_urls),
+            details: listed.details_url.and_then(|url| {
+                let kind = kind.details()?;
+                Some(DetailsPage { kind, url })
+            }),
+            source_record: json!({"list": kind.name(), "paper": listed.record, "other_lists": others}),
+        }
+    }
+}
+
+impl ListKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::VirtualFeed => "virtual site",
+            Self::VirtualPages => "virtual site's pages",
+            Self::Proceedings => "proceedings",
+            Self::Pmlr => "PMLR",
+            Self::OpenReview => "OpenReview",
+        }
+    }
+
+    /// How a paper's own page in this list is read.
+    const fn details(self) -> Option<DetailsKind> {
+        match self {
+            Self::VirtualFeed | Self::VirtualPages => Some(DetailsKind::VirtualSite),
+            Self::Proceedings => Some(DetailsKind::Proceedings),
+            Self::Pmlr => Some(DetailsKind::Pmlr),
+            Self::OpenReview => None,
+        }
+    }
+}
+
+impl Whole {
+    /// Whether a list can add something. Proceedings have the PDFs for everybody, in one page;
+    /// OpenReview is thousands of notes, and often closed.
+    fn is_wanting(&self, kind: ListKind) -> bool {
+        match kind {
+            ListKind::VirtualFeed | ListKind::VirtualPages => false,
+            ListKind::Proceedings | ListKind::Pmlr => !self.papers.is_empty(),
+            ListKind::OpenReview => self.papers.iter().any(Merged::has_no_pdf),
+        }
+    }
+
+    fn add(&mut self, kind: ListKind, listed: Listed) {
+        let by_forum: HashMap<String, usize> = places(&self.papers, |paper| paper.forum.clone());
+        let by_title = places(&self.papers, |paper| Some(normalize_title(&paper.title)));
+        for other in listed.papers {
+            let forum = other.forum.as_ref();
+            let place = forum.and_then(|forum| by_forum.get(forum)).or_else(|| {
+                let place = by_title.get(&normalize_title(&other.title))?;
+                // One title on two papers: the forums tell them apart.
+                let known = self.papers[*place].listed.forum.as_ref();
+                (known.is_none() || forum.is_none() || known == forum).then_some(place)
+            });
+            if let Some(place) = place {
+                self.papers[*place].add(kind, other);
+            }
+        }
+        // What is broken in a list that only adds is no paper of its own.
+        self.problems.extend(listed.broken);
+    }
+
+    fn miss(&mut self, kind: ListKind, problem: &str) {
+        let reason = format!("the list of {} could not be had: {problem}", kind.name());
+        for paper in self.papers.iter_mut().filter(|paper| paper.has_no_pdf()) {
+            paper.unread_list = Some(reason.clone());
+        }
+        self.problems.push(BrokenEntry {
+            entry: format!("list of {}", kind.name()),
+            reason: problem.to_owned(),
+        });
+    }
+}
+
+/// Places of papers by a key that only one of them has.
+fn places(
+    papers: &[Merged],
+    key: impl Fn(&ListedPaper) -> Option<String>,
+) -> HashMap<String, usize> {
+    let mut places = HashMap::new();
+    let mut repeated = Vec::new();
+    for (place, paper) in papers.iter().enumerate() {
+        if let Some(key) = key(&paper.listed)
+            && places.insert(key.clone(), place).is_some()
+        {
+            repeated.push(key);
+        }
+    }
+    for key in repeated {
+        places.remove(&key);
+    }
+    places
+}
+
+impl Merged {
+    fn new(kind: ListKind, listed: ListedPaper) -> Self {
+        Self {
+            listed,
+            kind,
+            added_pdf_urls: Vec::new(),
+            added: Vec::new(),
+            unread_list: None,
+        }
+    }
+
+    fn has_no_pdf(&self) -> bool {
+        self.listed.pdf_urls.is_empty()
+            && self.added_pdf_urls.is_empty()
+            && self.listed.forum.is_none()
+            && self.listed.details_url.is_none()
+    }
+
+    /// Takes over what is not known yet.
+    fn add(&mut self, kind: ListKind, other: ListedPaper) {
+        let own = &mut self.listed;
+        own.forum = own.forum.take().or(other.forum);
+        own.date = own.date.take().or(other.date);
+        own.url = own.url.take().or(other.url);
+        if own.authors.is_empty() {
+            own.authors = other.authors;
+        }
+        if own.abstract_text.is_none() && other.abstract_text.is_some() {
+            own.abstract_text = other.abstract_text;
+            own.details_url = None;
+        }
+        self.added_pdf_urls.extend(other.pdf_urls);
+        self.added.push((kind, other.record));
     }
 }
 
 #[async_trait]
 impl PaperSource for Conference {
+    fn http(&self) -> &Http {
+        &self.http
+    }
+
     async fn list(&self, from: u64, limit: usize) -> Result<Listing, SourceError> {
-        let records = self.records().await?;
-        let abstracts = self.abstracts(&records).await?;
-        let (entries, broken) = feed::merge(records, &self.sites.openreview);
-        let mut entries = self.by_topic(entries)?;
+        let Whole {
+            mut papers,
+            broken,
+            problems,
+        } = self.whole().await?;
+        self.refuse_without_abstracts(&papers)?;
+        self.by_topic(&mut papers)?;
         if let Some(words) = &self.filter.words {
-            entries.retain(|entry| entry.has_words(words, &abstracts));
+            papers.retain(|paper| paper.listed.has_words(words));
         }
-        entries.retain(|entry| entry.id >= from);
-        let next = entries.get(limit).map(|entry| entry.id);
-        let papers = entries.into_iter().take(limit).map(|entry| {
-            let mut paper = entry.into_paper(self.edition, &self.sites, &abstracts);
-            paper.position += 1;
-            paper
-        });
+        papers.retain(|paper| paper.listed.place >= from);
+        let next = papers.get(limit).map(|paper| paper.listed.place);
+        let papers = papers.into_iter().take(limit);
         Ok(Listing {
-            papers: papers.collect(),
-            // Records without an id have no place in the list; they are reported once, at its start.
+            papers: papers.map(|merged| self.paper(merged)).collect(),
+            // What has no place in the list is reported once, at its start.
             broken: if from == 0 { broken } else { Vec::new() },
+            problems: if from == 0 { problems } else { Vec::new() },
             next,
         })
     }
-}
 
-/// The conference's base URL: its public host for `{conference}.cc`, its name for `{conference}`.
-fn virtual_site(template: &str, site: &Site) -> Result<Url, ConfigError> {
-    let address = template
-        .replace("{conference}.cc", site.host)
-        .replace("{conference}", site.slug);
-    crate::settings::base_url("VIRTUAL_SITE_URL", &address)
-}
-
-fn next_page(url: &Url, next: &str, seen: &mut HashSet<Url>) -> Result<Url, SourceError> {
-    let refused = |reason| SourceError::BadNextPage {
-        url: url.to_string(),
-        next: excerpt(next.as_bytes(), 200),
-        reason,
-    };
-    let address = url
-        .join(next)
-        .map_err(|_| refused("it is not an address"))?;
-    let origin = |url: &Url| {
-        (
-            url.scheme().to_owned(),
-            url.host_str().map(str::to_owned),
-            url.port_or_known_default(),
-        )
-    };
-    if origin(&address) != origin(url) {
-        return Err(refused("it is on another host"));
-    }
-    if seen.len() >= MOST_PAGES {
-        return Err(refused("the list has too many pages"));
-    }
-    if !seen.insert(address.clone()) {
-        return Err(refused("it was there before"));
-    }
-    Ok(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_conference_has_its_own_host() {
-        let urls: Vec<String> = SITES
-            .iter()
-            .map(|site| {
-                virtual_site("https://{conference}.cc", site)
-                    .unwrap()
-                    .to_string()
-            })
-            .collect();
-        assert_eq!(
-            urls,
-            [
-                "https://iclr.cc/",
-                "https://icml.cc/",
-                "https://neurips.cc/",
-                "https://mlsys.org/"
-            ]
-        );
-        let local = virtual_site("http://127.0.0.1:8000/", &SITES[3]).unwrap();
-        assert_eq!(local.as_str(), "http://127.0.0.1:8000/");
-    }
-
-    #[test]
-    fn pages_of_a_list_stay_on_its_host_and_do_not_circle() {
-        let url = Url::parse("https://iclr.cc/static/a.json").unwrap();
-        let mut seen = HashSet::from([url.clone()]);
-        let second = next_page(&url, "?page=2", &mut seen).unwrap();
-        assert_eq!(second.as_str(), "https://iclr.cc/static/a.json?page=2");
-        for bad in [
-            "http://iclr.cc/b",
-            "https://evil.example/b",
-            "https://iclr.cc:8443/b",
-            "//evil.example",
-            "?page=2",
-        ] {
-            assert!(next_page(&url, bad, &mut seen).is_err(), "{bad}");
-        }
+    async fn details(&self, paper: &Paper) -> Result<Details, HttpError> {
+        let Some(DetailsPage { kind, url }) = &paper.details else {
+            return Ok(Details::default());
+        };
+        let hosts = &self.hosts;
+        let read = |page: Page| match kind {
+            DetailsKind::Proceedings => proceedings::parse_details(&page.body, url, hosts),
+            DetailsKind::Pmlr => pmlr::parse_details(&page.body, url, hosts),
+            DetailsKind::VirtualSite => virtual_pages::parse_details(&page.body, url, hosts),
+        };
+        let mut details = self.http.get_with(url, Expect::Html, read).await?;
+        let forum = details.forum.as_deref();
+        details
+            .pdf_urls
+            .extend(forum.map(|forum| hosts.openreview_pdf(forum)));
+        Ok(details)
     }
 }

@@ -105,25 +105,23 @@ pub fn on_configured_host(href: &str, page: &Url, public: &[(&str, &Url)]) -> Op
     if !matches!(address.scheme(), "http" | "https") {
         return None;
     }
-    let is_here = address.host() == page.host()
-        && address.port_or_known_default() == page.port_or_known_default();
-    let mut found = if is_here {
-        let mut here = page.clone();
-        here.set_path(address.path());
-        here
+    let is_same_host = |other: &Url| {
+        address.host() == other.host()
+            && address.port_or_known_default() == other.port_or_known_default()
+    };
+    let here = Some(page).filter(|page| is_same_host(page));
+    let known = here.or_else(|| {
+        let bases = public.iter().map(|(_, base)| *base);
+        bases.into_iter().find(|base| is_same_host(base))
+    });
+    let mut found = if let Some(known) = known {
+        let mut known = known.clone();
+        known.set_path(address.path());
+        known
     } else {
         let host = address.host_str()?;
-        let (_, base) = public
-            .iter()
-            .find(|(name, base)| *name == host || base.host_str() == Some(host))?;
-        let mut there = (*base).clone();
-        let path = if base.host() == address.host() {
-            address.path().to_owned()
-        } else {
-            join(base, address.path()).path().to_owned()
-        };
-        there.set_path(&path);
-        there
+        let (_, base) = public.iter().find(|(name, _)| *name == host)?;
+        join(base, address.path())
     };
     found.set_query(address.query());
     found.set_fragment(None);

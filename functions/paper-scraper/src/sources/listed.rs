@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use annapurna_contract::Source;
+use annapurna_contract::{Source, normalize_title};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use crate::http::HttpError;
 use crate::paper::BrokenEntry;
+use crate::text::clean;
 
 /// The conference and year that a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,34 @@ pub struct ListedPaper {
     pub record: Value,
 }
 
+impl ListedPaper {
+    /// A topic is the filter, or below it: `Deep Learning` takes `Deep Learning->Robustness`.
+    pub fn has_topic(&self, filter: &str) -> bool {
+        let filter = topic_parts(filter);
+        self.topics
+            .iter()
+            .any(|topic| topic_parts(topic).starts_with(&filter))
+    }
+
+    /// Every word is in the title, the abstract or the keywords.
+    pub fn has_words(&self, words: &str) -> bool {
+        let abstract_text = self.abstract_text.as_deref().unwrap_or_default();
+        let text = format!("{} {abstract_text} {}", self.title, self.keywords.join(" "));
+        let text = format!(" {} ", normalize_title(&text));
+        normalize_title(words)
+            .split(' ')
+            .all(|word| text.contains(&format!(" {word} ")))
+    }
+}
+
+fn topic_parts(topic: &str) -> Vec<String> {
+    topic
+        .split("->")
+        .map(|part| clean(part).to_lowercase())
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
 /// A whole list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listed {
@@ -61,7 +91,7 @@ pub struct Listed {
 }
 
 /// What a paper's own page says.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
     /// In order; empty when the page names none.
     pub authors: Vec<String>,

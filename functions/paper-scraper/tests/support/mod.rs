@@ -12,12 +12,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use annapurna_contract::{ResearchMessage, ScraperConfig};
+use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_contract::{ResearchMessage, ScraperConfig, Source};
 use async_trait::async_trait;
 use axum::Router;
 use paper_scraper::http::HttpSettings;
-use paper_scraper::run::{RunError, Scraper, Summary};
+use paper_scraper::run::{RunError, Scraper};
 use paper_scraper::settings::Settings;
+use paper_scraper::sources::hosts::Hosts;
 use paper_scraper::store::{Created, Message, Metadata, Object, Store, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -50,6 +52,13 @@ impl MemoryStore {
             .collect()
     }
 
+    /// Keys of the papers' records.
+    pub fn papers(&self) -> Vec<String> {
+        let mut keys = self.keys();
+        keys.retain(|key| !key.starts_with('_') && key.ends_with(".json"));
+        keys
+    }
+
     pub fn object(&self, key: &str) -> Object {
         self.0.lock().unwrap().objects[key].clone()
     }
@@ -79,6 +88,11 @@ impl Store for MemoryStore {
             .objects
             .get(key)
             .map(|object| object.metadata.clone()))
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let contents = self.0.lock().unwrap();
+        Ok(contents.objects.get(key).map(|object| object.body.clone()))
     }
 
     async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
@@ -141,7 +155,14 @@ pub fn config(site: &str, conference: &str) -> ScraperConfig<String> {
         pmlr_url: site.to_owned(),
         pmlr_files_url: format!("{site}/pmlr-files"),
         request_interval_ms: "0".to_owned(),
+        retake_after: "60".to_owned(),
     }
+}
+
+/// The hosts of a conference at `site`.
+pub fn hosts(site: &str, source: Source) -> Hosts {
+    let settings = Settings::from_config(config(site, source.name())).unwrap();
+    Hosts::of(source, &settings).unwrap()
 }
 
 /// The polite client with its waits shortened.
@@ -159,7 +180,7 @@ pub fn scraper(site: &str, conference: &str, store: &MemoryStore) -> Scraper {
     Scraper::with_http(settings, Box::new(store.clone()), hasty()).unwrap()
 }
 
-pub async fn run(scraper: &Scraper, event: Value) -> Result<Summary, RunError> {
+pub async fn run(scraper: &Scraper, event: Value) -> Result<ScrapeSummary, RunError> {
     scraper
         .handle(event, Instant::now() + Duration::from_secs(60))
         .await

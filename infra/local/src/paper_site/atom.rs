@@ -72,13 +72,29 @@ fn number(query: &BTreeMap<String, String>, name: &str, default: usize) -> Resul
     }
 }
 
-/// Words of `all:"…"` must occur; any other query takes every paper, as the site has one subject.
+/// Words of `all:"…"` must occur, and the paper must be of the time of `submittedDate:[… TO …]`; any
+/// other query takes every paper, as the site has one subject.
 fn matches(entry: &str, search: &str) -> bool {
-    let Some((_, rest)) = search.split_once("all:\"") else {
-        return true;
-    };
-    let words = rest.split('"').next().unwrap_or_default().to_lowercase();
-    entry.to_lowercase().contains(&words)
+    let has_words = search.split_once("all:\"").is_none_or(|(_, rest)| {
+        let words = rest.split('"').next().unwrap_or_default().to_lowercase();
+        entry.to_lowercase().contains(&words)
+    });
+    has_words && is_of_time(entry, search).unwrap_or(true)
+}
+
+/// `None` when the search names no time, or the entry has none.
+fn is_of_time(entry: &str, search: &str) -> Option<bool> {
+    let (_, rest) = search.split_once("submittedDate:[")?;
+    let (first, last) = rest.split(']').next()?.split_once(" TO ")?;
+    let published = entry.split_once("<published>")?.1;
+    let published: String = published
+        .split("</published>")
+        .next()?
+        .chars()
+        .filter(char::is_ascii_digit)
+        .take(12)
+        .collect();
+    Some(first <= published.as_str() && published.as_str() <= last)
 }
 
 const HEAD: &str = "<?xml version='1.0' encoding='UTF-8'?>\n<feed xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\" \

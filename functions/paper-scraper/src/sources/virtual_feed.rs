@@ -3,15 +3,115 @@
 //! In: the JSON of a list. Out: papers, with a talk and a poster of one paper merged. Records are read
 //! field by field, so one that is odd spoils nothing but itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
-use annapurna_contract::{Source, normalize_title};
+use annapurna_contract::normalize_title;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::paper::{BrokenEntry, Paper};
+use super::hosts::{Hosts, on_configured_host, slug};
+use super::listed::{Edition, ListError, Listed, ListedPaper};
+use crate::http::{Expect, Http, HttpError, Page};
+use crate::paper::BrokenEntry;
 use crate::settings::join;
-use crate::text::{clean, clean_option, decode_entities};
+use crate::text::{clean_option, decode_entities, excerpt};
+
+/// From this year on, abstracts are in a file of their own.
+const ABSTRACTS_APART_SINCE: u16 = 2026;
+/// Pages of one list; all lists seen have one.
+const MOST_PAGES: usize = 200;
+
+/// Reads the whole list of a conference's year, over all its pages.
+///
+/// # Errors
+///
+/// See [`ListError`].
+pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
+    let records = records(http, &file_url(hosts, edition, "orals-posters")).await?;
+    let abstracts = abstracts(http, hosts, edition, &records).await?;
+    let (entries, broken) = merge(records, hosts);
+    let papers = entries
+        .into_iter()
+        .map(|entry| entry.into_listed(hosts, &abstracts));
+    Ok(Listed {
+        papers: papers.collect(),
+        broken,
+    })
+}
+
+/// The address of one of the site's files: `iclr-2025-orals-posters.json`.
+pub fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
+    let name = format!("{}-{}-{kind}.json", slug(edition.source), edition.year);
+    join(&hosts.virtual_site, &format!("static/virtual/data/{name}"))
+}
+
+async fn records(http: &Http, first_url: &Url) -> Result<Vec<Value>, ListError> {
+    let wrong = |problem| ListError::Wrong {
+        url: first_url.to_string(),
+        problem,
+    };
+    let mut seen = HashSet::from([first_url.clone()]);
+    let mut page = feed_page(http, first_url, true).await?;
+    let expected = page.count;
+    let mut records = std::mem::take(&mut page.records);
+    let mut url = first_url.clone();
+    while let Some(next) = page.next.take() {
+        url = next_page(&url, &next, &mut seen).map_err(|reason| {
+            let next = excerpt(next.as_bytes(), 200);
+            wrong(format!(
+                "goes on at `{next}`, which is not followed: {reason}"
+            ))
+        })?;
+        page = feed_page(http, &url, false).await?;
+        records.append(&mut page.records);
+    }
+    let found = records.len() as u64;
+    if found != expected {
+        return Err(wrong(format!(
+            "says that it has {expected} entries and has {found}"
+        )));
+    }
+    Ok(records)
+}
+
+async fn feed_page(http: &Http, url: &Url, is_first: bool) -> Result<FeedPage, HttpError> {
+    let read = |page: Page| parse_page(&page.body, is_first);
+    http.get_with(url, Expect::Json, read).await
+}
+
+/// The abstracts' file, where there is one.
+async fn abstracts(
+    http: &Http,
+    hosts: &Hosts,
+    edition: Edition,
+    records: &[Value],
+) -> Result<HashMap<String, String>, ListError> {
+    if !lacks_abstracts(records) && edition.year < ABSTRACTS_APART_SINCE {
+        return Ok(HashMap::new());
+    }
+    let read = |page: Page| parse_abstracts(&page.body);
+    let url = file_url(hosts, edition, "abstracts");
+    match http.get_with(&url, Expect::Json, read).await {
+        Ok(abstracts) => Ok(abstracts),
+        Err(HttpError::Missing { .. }) => Ok(HashMap::new()),
+        Err(error) => Err(ListError::Http(error)),
+    }
+}
+
+/// The address of a list's next page; it stays on the host and leads nowhere twice.
+fn next_page(url: &Url, next: &str, seen: &mut HashSet<Url>) -> Result<Url, &'static str> {
+    let address = url.join(next).map_err(|_| "it is not an address")?;
+    if address.origin() != url.origin() {
+        return Err("it is on another host");
+    }
+    if seen.len() >= MOST_PAGES {
+        return Err("the list has too many pages");
+    }
+    if !seen.insert(address.clone()) {
+        return Err("it was there before");
+    }
+    Ok(address)
+}
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,15 +191,6 @@ fn parse_json(body: &[u8]) -> Result<Value, FeedError> {
     serde_json::from_slice(body).map_err(|error| FeedError::Json(error.to_string()))
 }
 
-/// The conference and year that a list is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edition {
-    /// The conference.
-    pub source: Source,
-    /// Its year.
-    pub year: u16,
-}
-
 /// Most records of a list come without an abstract, which a second file then holds.
 pub fn lacks_abstracts(records: &[Value]) -> bool {
     let n_without = records
@@ -123,7 +214,7 @@ pub struct Entry {
 ///
 /// One id, one OpenReview forum, or one normalised title with no two forums to tell apart is one
 /// paper. `uid` is no key: ICML 2023 has one on two different papers.
-pub fn merge(mut records: Vec<Value>, openreview: &Url) -> (Vec<Entry>, Vec<BrokenEntry>) {
+pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenEntry>) {
     records.sort_by_key(|record| id_of(record).unwrap_or(u64::MAX));
     let mut entries: Vec<Entry> = Vec::new();
     let mut broken = Vec::new();
@@ -136,7 +227,7 @@ pub fn merge(mut records: Vec<Value>, openreview: &Url) -> (Vec<Entry>, Vec<Brok
                 continue;
             }
         };
-        let forum = forum_of(&record, openreview);
+        let forum = forum_of(&record, hosts);
         let title_key = normalize_title(&title);
         match known.find(id, forum.as_deref(), &title_key, &entries) {
             Some(place) => {
@@ -221,62 +312,14 @@ fn text_of(record: &Value, field: &str) -> Option<String> {
 }
 
 /// The OpenReview forum that one of the record's addresses names.
-fn forum_of(record: &Value, openreview: &Url) -> Option<String> {
+fn forum_of(record: &Value, hosts: &Hosts) -> Option<String> {
     ["paper_url", "paper_pdf_url", "sourceurl", "url"]
         .into_iter()
         .filter_map(|field| record[field].as_str())
-        .find_map(|address| forum_id(address, openreview))
-}
-
-/// `7HVADbW8fh` of `https://openreview.net/forum?id=7HVADbW8fh`. A group's address is no forum.
-fn forum_id(address: &str, openreview: &Url) -> Option<String> {
-    let address = Url::parse(address.trim()).ok()?;
-    let host = address.host_str()?;
-    let is_openreview = host == "openreview.net" || host.ends_with(".openreview.net");
-    let is_forum = matches!(address.path(), "/forum" | "/pdf");
-    if !is_forum || !(is_openreview || address.host() == openreview.host()) {
-        return None;
-    }
-    let (_, id) = address.query_pairs().find(|(name, _)| name == "id")?;
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    ((1..=64).contains(&id.len()) && id.chars().all(is_fine)).then(|| id.into_owned())
+        .find_map(|address| hosts.forum_id(address))
 }
 
 impl Entry {
-    /// The paper's topics; usually one.
-    pub fn topics(&self) -> BTreeSet<String> {
-        self.records
-            .iter()
-            .filter_map(|record| text_of(record, "topic"))
-            .collect()
-    }
-
-    /// A topic is the filter, or below it: `Deep Learning` takes `Deep Learning->Robustness`.
-    pub fn has_topic(&self, filter: &str) -> bool {
-        let filter = topic_parts(filter);
-        self.topics()
-            .iter()
-            .any(|topic| topic_parts(topic).starts_with(&filter))
-    }
-
-    /// Every word is in the title, the abstract or the keywords.
-    pub fn has_words(&self, words: &str, abstracts: &HashMap<String, String>) -> bool {
-        let keywords = self
-            .records
-            .iter()
-            .map(|record| record["keywords"].to_string());
-        let mut text = format!(
-            "{} {}",
-            self.title,
-            self.abstract_text(abstracts).unwrap_or_default()
-        );
-        keywords.for_each(|keywords| text.push_str(&keywords));
-        let text = format!(" {} ", normalize_title(&text));
-        normalize_title(words)
-            .split(' ')
-            .all(|word| text.contains(&format!(" {word} ")))
-    }
-
     fn abstract_text(&self, abstracts: &HashMap<String, String>) -> Option<String> {
         let own = self
             .records
@@ -289,50 +332,56 @@ impl Entry {
         })
     }
 
-    /// The paper, with its PDF at OpenReview when a forum is known.
-    pub fn into_paper(
-        self,
-        edition: Edition,
-        sites: &Sites,
-        abstracts: &HashMap<String, String>,
-    ) -> Paper {
+    /// The paper as this list has it, with its page on the virtual site and its PDF at OpenReview when
+    /// a forum is known.
+    pub fn into_listed(self, hosts: &Hosts, abstracts: &HashMap<String, String>) -> ListedPaper {
         let abstract_text = self.abstract_text(abstracts);
         let find = |field: &str| {
             self.records
                 .iter()
                 .find_map(|record| text_of(record, field))
         };
-        let page = find("virtualsite_url").and_then(|path| sites.virtual_site.join(&path).ok());
-        let page = page.filter(|page| page.host() == sites.virtual_site.host());
+        let site = &hosts.virtual_site;
+        let page = find("virtualsite_url").and_then(|path| on_configured_host(&path, site, &[]));
         let date =
             find("starttime").and_then(|time| time.get(..10)?.parse::<chrono::NaiveDate>().ok());
-        Paper {
-            source: edition.source,
-            year: edition.year,
+        let words = self.records.iter().flat_map(keywords_of).collect();
+        let topics = self
+            .records
+            .iter()
+            .filter_map(|record| text_of(record, "topic"));
+        ListedPaper {
             source_id: self.id.to_string(),
-            position: self.id,
+            place: self.id,
             authors: self
                 .records
                 .iter()
                 .map(authors_of)
-                .find(|a| !a.is_empty())
+                .find(|authors| !authors.is_empty())
                 .unwrap_or_default(),
             date: date.map(|date| date.to_string()),
-            url: page.map(String::from).or_else(|| find("paper_url")),
-            pdf_url: self.forum.as_deref().map(|forum| sites.pdf_of(forum)),
-            source_record: json!({"records": self.records, "abstract": abstract_text}),
+            url: page.clone().map(String::from).or_else(|| find("paper_url")),
+            pdf_urls: Vec::new(),
+            topics: topics.collect(),
+            keywords: words,
+            details_url: page.filter(|_| abstract_text.is_none()),
+            record: json!({"records": self.records, "abstract": abstract_text}),
+            forum: self.forum,
             title: self.title,
             abstract_text,
         }
     }
 }
 
-fn topic_parts(topic: &str) -> Vec<String> {
-    topic
-        .split("->")
-        .map(|part| clean(part).to_lowercase())
-        .filter(|part| !part.is_empty())
-        .collect()
+fn keywords_of(record: &Value) -> Vec<String> {
+    match &record["keywords"] {
+        Value::Array(words) => words
+            .iter()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect(),
+        Value::String(words) => vec![words.clone()],
+        _ => Vec::new(),
+    }
 }
 
 fn authors_of(record: &Value) -> Vec<String> {
@@ -347,19 +396,24 @@ fn authors_of(record: &Value) -> Vec<String> {
     }
 }
 
-/// Where a conference's pages and PDFs are.
-#[derive(Debug, Clone)]
-pub struct Sites {
-    /// The conference's virtual site.
-    pub virtual_site: Url,
-    /// OpenReview.
-    pub openreview: Url,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Sites {
-    fn pdf_of(&self, forum: &str) -> Url {
-        let mut url = join(&self.openreview, "pdf");
-        url.query_pairs_mut().append_pair("id", forum);
-        url
+    #[test]
+    fn pages_of_a_list_stay_on_its_host_and_do_not_circle() {
+        let url = Url::parse("https://iclr.cc/static/a.json").unwrap();
+        let mut seen = HashSet::from([url.clone()]);
+        let second = next_page(&url, "?page=2", &mut seen).unwrap();
+        assert_eq!(second.as_str(), "https://iclr.cc/static/a.json?page=2");
+        for bad in [
+            "http://iclr.cc/b",
+            "https://evil.example/b",
+            "https://iclr.cc:8443/b",
+            "//evil.example",
+            "?page=2",
+        ] {
+            assert!(next_page(&url, bad, &mut seen).is_err(), "{bad}");
+        }
     }
 }

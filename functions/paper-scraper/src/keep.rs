@@ -1,0 +1,335 @@
+//! One paper: its PDF, its record, its message.
+//!
+//! What is kept of a paper, and in which order, so that a run may end anywhere and nothing is lost or
+//! done twice:
+//!
+//! 1. the PDF, under a key that is written once;
+//! 2. the record (everything the source said) in state `waiting`;
+//! 3. the message to the judge, who can rely on both;
+//! 4. the record again, in state `queued` (with a PDF) or `queued-without-pdf`.
+//!
+//! The record's state is in its S3 metadata, so a later run learns it from one `HeadObject`:
+//! `queued` is done; `queued-without-pdf` is done until the source has a PDF that can be had, which is
+//! asked for each time the paper comes by; `waiting`, or no record, is taken up from step 1, where a
+//! PDF that is already there is not loaded again. A paper whose PDF is only held back for now stays
+//! `waiting` and is not told to the judge. What a paper's own page says is kept, too: later runs need
+//! it to know the paper by its abstract, and do not ask the site again.
+
+use annapurna_contract::{ResearchMessage, keys};
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::http::{HttpError, Page};
+use crate::paper::{NoPdf, Paper, PaperSource};
+use crate::sources::listed::Details;
+use crate::store::{Created, Message, Metadata, Object, Store, StoreError};
+use crate::text::ascii_header;
+
+/// What became of a paper.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// What is in the bucket now.
+    pub(crate) kept: Kept,
+    /// The judge was told in this run.
+    pub(crate) is_queued: bool,
+    /// What went wrong, with the evidence.
+    pub(crate) problem: Option<String>,
+    /// A later run may succeed.
+    pub(crate) is_held_back: bool,
+}
+
+/// What is in the bucket of a paper.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// The PDF, written in this run.
+    Stored,
+    /// The PDF, written before.
+    Already,
+    /// Only what the source said.
+    MetadataOnly,
+    /// Nothing that this run knows of.
+    #[default]
+    Nothing,
+}
+
+/// How far an earlier run came with a paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unknown,
+    Waiting,
+    QueuedWithoutPdf,
+    Queued,
+}
+
+const STATE: &str = "state";
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Waiting => "waiting",
+            Self::QueuedWithoutPdf => "queued-without-pdf",
+            Self::Queued => "queued",
+        }
+    }
+
+    fn of(metadata: Option<&Metadata>) -> Self {
+        match metadata
+            .and_then(|metadata| metadata.get(STATE))
+            .map(String::as_str)
+        {
+            Some("queued") => Self::Queued,
+            Some("queued-without-pdf") => Self::QueuedWithoutPdf,
+            Some(_) => Self::Waiting,
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// A PDF that is in the bucket.
+struct StoredPdf {
+    key: String,
+    sha256: String,
+    source_url: String,
+    is_new: bool,
+}
+
+/// Whether a paper has its PDF.
+enum Pdf {
+    Stored(StoredPdf),
+    None(NoPdf),
+}
+
+/// Why a paper could not be taken.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot read the paper's page: {0}")]
+    Details(HttpError),
+}
+
+/// Takes a paper as far as it can be had. A failure is part of the outcome: it concerns this paper only.
+pub(crate) async fn take(store: &dyn Store, source: &dyn PaperSource, paper: Paper) -> Outcome {
+    let keeper = Keeper { store, source };
+    keeper.keep(paper).await.unwrap_or_else(|error| Outcome {
+        problem: Some(error.to_string()),
+        is_held_back: true,
+        ..Outcome::default()
+    })
+}
+
+struct Keeper<'a> {
+    store: &'a dyn Store,
+    source: &'a dyn PaperSource,
+}
+
+impl Keeper<'_> {
+    async fn keep(&self, paper: Paper) -> Result<Outcome, KeepError> {
+        let paper = self.completed(paper).await?;
+        let record_key = keys::paper_source_record(paper.source, paper.year, &paper.id());
+        let state = State::of(self.store.metadata(&record_key).await?.as_ref());
+        if state == State::Queued {
+            return Ok(Outcome {
+                kept: Kept::Already,
+                ..Outcome::default()
+            });
+        }
+        let pdf = self.pdf(&paper).await?;
+        let (goal, mut outcome) = goal_of(&pdf);
+        // Nothing new to say: a paper told without its PDF, which still cannot be had.
+        if state == State::QueuedWithoutPdf && goal != State::Queued {
+            return Ok(outcome);
+        }
+        self.store
+            .replace(&record_key, record(&paper, &pdf, State::Waiting))
+            .await?;
+        if goal == State::Waiting {
+            return Ok(outcome);
+        }
+        self.store
+            .send(self.message(&paper, &pdf, record_key.clone())?)
+            .await?;
+        self.store
+            .replace(&record_key, record(&paper, &pdf, goal))
+            .await?;
+        outcome.is_queued = true;
+        Ok(outcome)
+    }
+
+    /// The paper with what its own page says, read once.
+    async fn completed(&self, paper: Paper) -> Result<Paper, KeepError> {
+        if paper.details.is_none() {
+            return Ok(paper);
+        }
+        let digest = hex::encode(Sha256::digest(&paper.source_id));
+        let key = keys::paper_details(paper.source, paper.year, &digest[..32]);
+        let known = self.store.read(&key).await?;
+        if let Some(details) = known.and_then(|body| serde_json::from_slice(&body).ok()) {
+            return Ok(paper.with_details(details));
+        }
+        let details = match self.source.details(&paper).await {
+            Ok(details) => details,
+            Err(error) if error.is_temporary() => return Err(KeepError::Details(error)),
+            // The list is all there is.
+            Err(error) => {
+                tracing::warn!(paper = paper.source_id, %error, "a paper has no page of its own");
+                return Ok(paper.with_details(Details::default()));
+            }
+        };
+        // A page that names no PDF yet is worth another look.
+        let names_pdf = !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty());
+        if names_pdf && details.abstract_text.is_some() {
+            let object = Object {
+                body: json!(details).to_string().into_bytes(),
+                content_type: "application/json",
+                metadata: Metadata::new(),
+            };
+            self.store.create(&key, object).await?;
+        }
+        Ok(paper.with_details(details))
+    }
+
+    /// Sees to it that the PDF is in the bucket, if it can be had.
+    async fn pdf(&self, paper: &Paper) -> Result<Pdf, StoreError> {
+        let key = keys::paper_pdf(paper.source, paper.year, &paper.id());
+        if let Some(metadata) = self.store.metadata(&key).await? {
+            return Ok(Pdf::Stored(stored_before(key, metadata)));
+        }
+        let (url, page): (Url, Page) = match self.source.pdf(paper).await {
+            Ok(found) => found,
+            Err(none) => return Ok(Pdf::None(none)),
+        };
+        let sha256 = hex::encode(Sha256::digest(&page.body));
+        let object = Object {
+            metadata: pdf_metadata(paper, &url, &sha256),
+            content_type: "application/pdf",
+            body: page.body,
+        };
+        match self.store.create(&key, object).await? {
+            Created::New => Ok(Pdf::Stored(StoredPdf {
+                key,
+                sha256,
+                source_url: url.to_string(),
+                is_new: true,
+            })),
+            // Another run was faster; what it wrote is what counts.
+            Created::Existed => {
+                let metadata = self.store.metadata(&key).await?.unwrap_or_default();
+                Ok(Pdf::Stored(stored_before(key, metadata)))
+            }
+        }
+    }
+
+    fn message(
+        &self,
+        paper: &Paper,
+        pdf: &Pdf,
+        record_s3_key: String,
+    ) -> Result<Message, StoreError> {
+        let id = paper.id();
+        let message = ResearchMessage {
+            paper_id: id.clone(),
+            source: paper.source,
+            year: paper.year,
+            title: paper.title.clone(),
+            authors: paper.authors.clone(),
+            abstract_text: paper.abstract_text.clone(),
+            date: paper.date.clone(),
+            url: paper.url.clone(),
+            s3_bucket: self.store.bucket().to_owned(),
+            s3_key: match pdf {
+                Pdf::Stored(pdf) => Some(pdf.key.clone()),
+                Pdf::None(_) => None,
+            },
+            record_s3_key,
+        };
+        let body = serde_json::to_string(&message).map_err(|error| StoreError {
+            operation: "SendMessage",
+            target: id.to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Message {
+            deduplication_id: hex::encode(Sha256::digest(&body)),
+            group: id.into(),
+            body,
+        })
+    }
+}
+
+/// How far a paper goes in this run, and what that makes of it.
+fn goal_of(pdf: &Pdf) -> (State, Outcome) {
+    let kept = |kept| Outcome {
+        kept,
+        ..Outcome::default()
+    };
+    match pdf {
+        Pdf::Stored(pdf) if pdf.is_new => (State::Queued, kept(Kept::Stored)),
+        Pdf::Stored(_) => (State::Queued, kept(Kept::Already)),
+        Pdf::None(none) if none.is_temporary => {
+            let outcome = Outcome {
+                problem: Some(none.reason.clone()),
+                is_held_back: true,
+                ..kept(Kept::MetadataOnly)
+            };
+            (State::Waiting, outcome)
+        }
+        Pdf::None(_) => (State::QueuedWithoutPdf, kept(Kept::MetadataOnly)),
+    }
+}
+
+/// Room for a title in the metadata of an S3 object, which is 2 KB in all.
+const TITLE_BYTES: usize = 1000;
+
+fn pdf_metadata(paper: &Paper, url: &Url, sha256: &str) -> Metadata {
+    Metadata::from([
+        ("title".to_owned(), ascii_header(&paper.title, TITLE_BYTES)),
+        ("source-url".to_owned(), ascii_header(url.as_str(), 500)),
+        ("sha256".to_owned(), sha256.to_owned()),
+    ])
+}
+
+fn stored_before(key: String, metadata: Metadata) -> StoredPdf {
+    let value = |name: &str| metadata.get(name).cloned().unwrap_or_default();
+    StoredPdf {
+        key,
+        sha256: value("sha256"),
+        source_url: value("source-url"),
+        is_new: false,
+    }
+}
+
+/// The JSON of everything the source said, and of what we made of it.
+fn record(paper: &Paper, pdf: &Pdf, state: State) -> Object {
+    let (pdf, problem) = match pdf {
+        Pdf::Stored(pdf) => {
+            let pdf =
+                json!({"s3_key": pdf.key, "sha256": pdf.sha256, "source_url": pdf.source_url});
+            (pdf, None)
+        }
+        Pdf::None(none) => (Value::Null, Some(none.reason.clone())),
+    };
+    let body = json!({
+        "paper_id": paper.id(),
+        "source": paper.source,
+        "year": paper.year,
+        "source_id": paper.source_id,
+        "title": paper.title,
+        "authors": paper.authors,
+        "abstract": paper.abstract_text,
+        "date": paper.date,
+        "url": paper.url,
+        "pdf": pdf,
+        "pdf_problem": problem,
+        "state": state.name(),
+        "written_at": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        "source_record": paper.source_record,
+    });
+    Object {
+        body: format!("{body:#}\n").into_bytes(),
+        content_type: "application/json",
+        metadata: Metadata::from([(STATE.to_owned(), state.name().to_owned())]),
+    }
+}

@@ -1,0 +1,151 @@
+//! Which lists have the papers of which conference and year: the one table.
+//!
+//! The first list of a row that exists says which papers there are. The others only add what it leaves
+//! out (abstracts, addresses of PDFs), since titles change between a conference and its proceedings
+//! and a paper must not become two. Where each fact is from: the sites' recorded answers, and for
+//! OpenReview's years its own module.
+
+use std::ops::RangeInclusive;
+
+use annapurna_contract::Source;
+
+use super::listed::Edition;
+
+/// A kind of list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListKind {
+    /// The JSON of the virtual site.
+    VirtualFeed,
+    /// The virtual site's page of all papers; only where there is no JSON.
+    VirtualPages,
+    /// The proceedings' software of NeurIPS, MLSys and ICLR.
+    Proceedings,
+    /// The volume of ICML at PMLR.
+    Pmlr,
+    /// The accepted notes of OpenReview.
+    OpenReview,
+}
+
+use ListKind::{OpenReview, Pmlr, Proceedings, VirtualFeed, VirtualPages};
+
+/// A conference, its years, and where they are listed.
+type Row = (Source, RangeInclusive<u16>, &'static [ListKind]);
+
+const FUTURE: u16 = u16::MAX;
+
+const TABLE: [Row; 13] = [
+    (Source::Iclr, 2013..=2014, &[OpenReview]),
+    // 2015 was held at arXiv; of 2016, OpenReview has the workshops only.
+    (Source::Iclr, 2017..=2019, &[OpenReview]),
+    (
+        Source::Iclr,
+        2020..=2023,
+        &[VirtualFeed, VirtualPages, OpenReview],
+    ),
+    (
+        Source::Iclr,
+        2024..=FUTURE,
+        &[VirtualFeed, VirtualPages, Proceedings, OpenReview],
+    ),
+    (Source::Icml, 2013..=2019, &[Pmlr]),
+    (
+        Source::Icml,
+        2020..=2022,
+        &[VirtualFeed, VirtualPages, Pmlr],
+    ),
+    (
+        Source::Icml,
+        2023..=FUTURE,
+        &[VirtualFeed, VirtualPages, Pmlr, OpenReview],
+    ),
+    (Source::Neurips, 1987..=2019, &[Proceedings]),
+    (
+        Source::Neurips,
+        2020..=2020,
+        &[VirtualFeed, VirtualPages, Proceedings],
+    ),
+    (
+        Source::Neurips,
+        2021..=FUTURE,
+        &[VirtualFeed, VirtualPages, Proceedings, OpenReview],
+    ),
+    (Source::Mlsys, 2019..=2021, &[Proceedings]),
+    (
+        Source::Mlsys,
+        2022..=2024,
+        &[VirtualFeed, VirtualPages, Proceedings],
+    ),
+    (
+        Source::Mlsys,
+        2025..=FUTURE,
+        &[VirtualFeed, VirtualPages, Proceedings, OpenReview],
+    ),
+];
+
+/// The last year known to have a list. Later ones are asked for too: this only makes the error useful
+/// when they have none.
+const fn last_known(source: Source) -> u16 {
+    match source {
+        Source::Neurips => 2025,
+        _ => 2026,
+    }
+}
+
+/// The lists of an edition, the one that counts first; empty when the conference was not held then.
+pub fn lists_of(edition: Edition) -> &'static [ListKind] {
+    TABLE
+        .iter()
+        .find(|(source, years, _)| *source == edition.source && years.contains(&edition.year))
+        .map_or(&[], |(_, _, lists)| lists)
+}
+
+/// The years a conference is known to have a list of: `2013 to 2014, 2017 to 2026`.
+pub fn known_years(source: Source) -> String {
+    let mut spans: Vec<(u16, u16)> = Vec::new();
+    for (_, years, _) in TABLE.iter().filter(|row| row.0 == source) {
+        let last = (*years.end()).min(last_known(source));
+        match spans.last_mut() {
+            Some(span) if span.1 + 1 == *years.start() => span.1 = last,
+            _ => spans.push((*years.start(), last)),
+        }
+    }
+    let spans: Vec<String> = spans
+        .iter()
+        .map(|(first, last)| format!("{first} to {last}"))
+        .collect();
+    spans.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(source: Source, year: u16) -> &'static [ListKind] {
+        lists_of(Edition { source, year })
+    }
+
+    #[test]
+    fn every_year_has_one_row_at_most_and_the_errors_name_them() {
+        for source in &Source::ALL[..4] {
+            for year in 1987..=2100 {
+                let rows = TABLE
+                    .iter()
+                    .filter(|row| row.0 == *source && row.1.contains(&year));
+                assert!(rows.count() <= 1, "{source:?} {year}");
+            }
+        }
+        assert_eq!(known_years(Source::Iclr), "2013 to 2014, 2017 to 2026");
+        assert_eq!(known_years(Source::Icml), "2013 to 2026");
+        assert_eq!(known_years(Source::Neurips), "1987 to 2025");
+        assert_eq!(known_years(Source::Mlsys), "2019 to 2026");
+        assert_eq!(known_years(Source::Arxiv), "");
+    }
+
+    #[test]
+    fn a_year_that_was_not_held_has_no_list() {
+        assert!(lists(Source::Iclr, 2015).is_empty());
+        assert!(lists(Source::Mlsys, 2018).is_empty());
+        assert!(lists(Source::Arxiv, 2025).is_empty());
+        assert_eq!(lists(Source::Icml, 2017), [Pmlr]);
+    }
+}

@@ -1,0 +1,411 @@
+//! A year put together from several lists: which counts, what the others add, and what happens where
+//! one of them is missing or closed.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Value, json};
+use support::{MemoryStore, run, scraper, serve};
+
+/// A site of fixed answers by path with query, which can be changed, and a record of what was asked.
+#[derive(Clone, Default)]
+struct Site {
+    answers: Arc<Mutex<BTreeMap<String, Answer>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Json(Value),
+    Page(String),
+    Text(String),
+    Pdf,
+    Challenge,
+}
+
+impl Site {
+    fn with(self, path: &str, answer: Answer) -> Self {
+        self.put(path, answer);
+        self
+    }
+
+    fn put(&self, path: &str, answer: Answer) {
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    fn with_feed(self, name: &str, records: Vec<Value>) -> Self {
+        let list = json!({"count": records.len(), "next": null, "results": records});
+        self.with(&format!("/static/virtual/data/{name}"), Answer::Json(list))
+    }
+
+    async fn serve(&self) -> String {
+        let site = self.clone();
+        serve(Router::new().fallback(async move |request: Request| site.answer(&request))).await
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let path = request.uri().path_and_query().unwrap().to_string();
+        self.asked.lock().unwrap().push(path.clone());
+        let answers = self.answers.lock().unwrap();
+        let answer = answers
+            .get(&path)
+            .or_else(|| answers.get(path.split('?').next().unwrap()));
+        match answer.cloned() {
+            Some(Answer::Json(value)) => axum::Json(value).into_response(),
+            Some(Answer::Page(page)) => Html(page).into_response(),
+            Some(Answer::Text(text)) => text.into_response(),
+            Some(Answer::Pdf) => {
+                let headers = [(header::CONTENT_TYPE, "application/pdf")];
+                (headers, "%PDF-1.4\n%%EOF\n").into_response()
+            }
+            Some(Answer::Challenge) => {
+                Html("<!DOCTYPE html><title>Verifying your browser | OpenReview</title>")
+                    .into_response()
+            }
+            None => StatusCode::NOT_FOUND.into_response(),
+        }
+    }
+
+    fn n_asked(&self, prefix: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|path| path.starts_with(prefix)).count()
+    }
+}
+
+fn record(id: usize, title: &str, forum: Option<&str>) -> Value {
+    let url = forum.map(|forum| format!("https://openreview.net/forum?id={forum}"));
+    json!({"id": id, "name": title, "abstract": format!("The text of {title}."), "paper_url": url})
+}
+
+fn pmlr_volume(papers: &[(&str, &str)]) -> String {
+    let paper = |(key, title): &(&str, &str)| {
+        format!(
+            "<div class=\"paper\"><p class=\"title\">{title}</p><p class=\"details\"><span class=\"authors\">Ada One,&nbsp;Bo Two</span></p>\
+             <p class=\"links\">[<a href=\"https://proceedings.mlr.press/v267/{key}.html\">abs</a>]\
+             [<a href=\"https://raw.githubusercontent.com/mlresearch/v267/main/assets/{key}/{key}.pdf\">Download PDF</a>]</p></div>"
+        )
+    };
+    let papers: String = papers.iter().map(paper).collect();
+    format!("<!DOCTYPE html><html><body><h2>Volume 267</h2>{papers}</body></html>")
+}
+
+const PMLR_PDF: &str = "/pmlr-files/mlresearch/v267/main/assets/";
+
+#[tokio::test]
+async fn proceedings_give_the_pdfs_that_a_conferences_feed_leaves_out() {
+    let site = Site::default()
+        .with_feed(
+            "icml-2025-orals-posters.json",
+            vec![
+                record(1, "Thimbles", None),
+                record(2, "Needles", Some("NeedlesForum")),
+            ],
+        )
+        .with(
+            "/v267/",
+            Answer::Page(pmlr_volume(&[
+                ("one25a", "THIMBLES"),
+                ("two25a", "Not at the Conference"),
+            ])),
+        )
+        .with(&format!("{PMLR_PDF}one25a/one25a.pdf"), Answer::Pdf)
+        .with("/pdf?id=NeedlesForum", Answer::Pdf);
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE": "ICML"});
+    let summary = run(&scraper(&site.serve().await, "ANY", &store), event)
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.found, summary.stored, summary.n_failed()),
+        (2, 2, 0)
+    );
+    assert_eq!(
+        site.n_asked("/notes"),
+        0,
+        "nobody needs OpenReview's thousands of notes"
+    );
+    let messages = store.messages();
+    let thimbles = messages.iter().find(|it| it.title == "Thimbles").unwrap();
+    assert_eq!(thimbles.authors, ["Ada One", "Bo Two"]);
+    assert_eq!(
+        thimbles.abstract_text.as_deref(),
+        Some("The text of Thimbles.")
+    );
+    let record = store.json(&thimbles.record_s3_key);
+    assert!(record["source_record"]["other_lists"]["PMLR"].is_object());
+}
+
+#[tokio::test]
+async fn another_place_is_asked_where_the_first_has_no_pdf() {
+    let site = Site::default()
+        .with_feed(
+            "icml-2025-orals-posters.json",
+            vec![record(1, "Thimbles", Some("ThimblesForum"))],
+        )
+        .with(
+            "/v267/",
+            Answer::Page(pmlr_volume(&[("one25a", "Thimbles")])),
+        )
+        .with("/pdf?id=ThimblesForum", Answer::Pdf);
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site.serve().await, "ICML", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!((summary.stored, site.n_asked(PMLR_PDF)), (1, 1));
+}
+
+fn v1_note(id: &str, number: usize, title: &str, venue: &str) -> Value {
+    json!({"id": id, "forum": id, "number": number, "invitation": "ICLR.cc/2023/Conference/-/Blind_Submission",
+        "cdate": 1_664_000_000_000_i64, "content": {"title": title, "abstract": "As OpenReview has it.",
+        "authors": ["Cy Three"], "venue": venue, "pdf": "/pdf/0123456789012345678901234567890123456789.pdf"}})
+}
+
+#[tokio::test]
+async fn openreview_names_the_forums_that_a_feed_leaves_out() {
+    let notes = vec![
+        v1_note("forumOne1", 1, "Thimbles", "ICLR 2023 poster"),
+        v1_note(
+            "forumTwo2",
+            2,
+            "Rejected Thimbles",
+            "Submitted to ICLR 2023",
+        ),
+    ];
+    let site = Site::default()
+        .with_feed(
+            "iclr-2023-orals-posters.json",
+            vec![record(1, "Thimbles", None)],
+        )
+        .with("/notes", Answer::Json(json!({"notes": notes, "count": 2})))
+        .with("/pdf?id=forumOne1", Answer::Pdf);
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2023});
+    let summary = run(&scraper(&site.serve().await, "ICLR", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.stored), (1, 1));
+    assert_eq!(
+        store.messages()[0].abstract_text.as_deref(),
+        Some("The text of Thimbles."),
+        "the first list counts"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_list_that_only_adds_holds_papers_back_and_is_reported() {
+    let site = Site::default()
+        .with_feed(
+            "iclr-2023-orals-posters.json",
+            vec![
+                record(1, "Thimbles", None),
+                record(2, "Needles", Some("NeedlesForum")),
+            ],
+        )
+        .with("/notes", Answer::Challenge)
+        .with("/pdf?id=NeedlesForum", Answer::Pdf);
+    let address = site.serve().await;
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2023});
+    let summary = run(&scraper(&address, "ICLR", &store), event.clone())
+        .await
+        .unwrap();
+    assert_eq!(summary.found, 2);
+    assert!(summary.metadata_only >= 1, "{summary:?}");
+    let report = serde_json::to_string(&summary.failed).unwrap();
+    assert!(
+        report.contains("list of OpenReview") && report.contains("Verifying your browser"),
+        "{report}"
+    );
+    let waiting = summary
+        .failed
+        .iter()
+        .find(|failed| failed.paper == "1")
+        .unwrap();
+    assert!(
+        waiting
+            .error
+            .starts_with("the list of OpenReview could not be had"),
+        "{}",
+        waiting.error
+    );
+    // Open again: what was held back comes, and what was there is not loaded again.
+    let note = v1_note("forumOne1", 1, "Thimbles", "ICLR 2023 poster");
+    site.put("/notes", Answer::Json(json!({"notes": [note], "count": 1})));
+    site.put("/pdf?id=forumOne1", Answer::Pdf);
+    let later = run(&scraper(&address, "ICLR", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((later.found, later.n_failed()), (2, 0));
+    assert_eq!(store.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn a_year_that_nobody_lists_names_every_place_that_was_asked() {
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2024});
+    let error = run(
+        &scraper(&Site::default().serve().await, "ICLR", &store),
+        event,
+    )
+    .await
+    .unwrap_err()
+    .to_string();
+    for place in [
+        "iclr-2024-orals-posters.json",
+        "/virtual/2024/papers.html",
+        "/paper_files/paper/2024",
+        "/notes",
+    ] {
+        assert!(error.contains(place), "{place} in {error}");
+    }
+    let event = json!({"CONFERENCE_YEAR": 2015});
+    let error = run(
+        &scraper(&Site::default().serve().await, "ICLR", &store),
+        event,
+    )
+    .await
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.ends_with("years known to have one: 2013 to 2014, 2017 to 2026"),
+        "{error}"
+    );
+}
+
+const HASH: &str = "a0000000000000000000000000000001";
+
+/// Proceedings of 2010, where each paper's abstract is on a page of its own.
+fn proceedings() -> Site {
+    let list = format!(
+        "<html><body><ul><li class='none'><a title='paper title' href='/paper_files/paper/2010/hash/{HASH}-Abstract.html'>Thimbles</a> <i>Ada One</i></li></ul></body></html>"
+    );
+    let paper = "<html><head><meta name='citation_title' content='Thimbles'><meta name='citation_author' content='Ada One'></head>\
+        <body><h1 class='paper-title'>Thimbles</h1><p class='paper-abstract'>We train when $W<d$.</section></body></html>";
+    Site::default()
+        .with("/paper_files/paper/2010", Answer::Page(list))
+        .with(
+            &format!("/paper_files/paper/2010/hash/{HASH}-Abstract.html"),
+            Answer::Page(paper.to_owned()),
+        )
+        .with(
+            &format!("/paper_files/paper/2010/file/{HASH}-Paper.pdf"),
+            Answer::Pdf,
+        )
+}
+
+#[tokio::test]
+async fn a_papers_own_page_is_read_once_and_a_second_run_asks_for_the_list_alone() {
+    let site = proceedings();
+    let address = site.serve().await;
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2010});
+    let first = run(&scraper(&address, "NEURIPS", &store), event.clone())
+        .await
+        .unwrap();
+    assert_eq!((first.found, first.stored, first.queued), (1, 1, 1));
+    let message = &store.messages()[0];
+    assert_eq!(
+        message.abstract_text.as_deref(),
+        Some("We train when $W<d$.")
+    );
+    let n_writes = store.n_writes();
+    let second = run(&scraper(&address, "NEURIPS", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((second.already, second.stored, second.queued), (1, 0, 0));
+    assert_eq!(store.n_writes(), n_writes);
+    let pages = format!("/paper_files/paper/2010/hash/{HASH}");
+    assert_eq!(
+        (
+            site.n_asked(&pages),
+            site.n_asked("/paper_files/paper/2010/file")
+        ),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_paper_whose_page_is_closed_waits_for_it() {
+    let page = format!("/paper_files/paper/2010/hash/{HASH}-Abstract.html");
+    let site = proceedings();
+    let open = site.answers.lock().unwrap()[&page].clone();
+    site.put(&page, Answer::Challenge);
+    let address = site.serve().await;
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2010});
+    let first = run(&scraper(&address, "NEURIPS", &store), event.clone())
+        .await
+        .unwrap();
+    assert_eq!((first.found, first.stored, first.n_failed()), (1, 0, 1));
+    assert!(
+        first.failed[0].error.contains("Verifying your browser"),
+        "{}",
+        first.failed[0].error
+    );
+    assert!(
+        store.messages().is_empty(),
+        "without its abstract it would be another paper"
+    );
+    site.put(&page, open);
+    let later = run(&scraper(&address, "NEURIPS", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((later.found, later.stored), (1, 1));
+}
+
+#[tokio::test]
+async fn the_page_of_all_papers_serves_where_there_is_no_feed() {
+    let event = "<html><body><h1 class='event-title'>Thimbles</h1><div class='event-organizers'>Ada One ⋅ Bo Two</div>\
+        <a class='href_URL' href='https://openreview.net/forum?id=ThimblesForum' title='OpenReview'>OpenReview</a>\
+        <div class='abstract-text-inner'><p>On thimbles.</p></div></body></html>";
+    let list =
+        "<html><body><ul><li><a href='/virtual/2022/poster/7'>Thimbles</a></li></ul></body></html>";
+    let site = Site::default()
+        .with("/virtual/2022/papers.html", Answer::Page(list.to_owned()))
+        .with("/virtual/2022/poster/7", Answer::Page(event.to_owned()))
+        .with("/pdf?id=ThimblesForum", Answer::Pdf);
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2022});
+    let summary = run(&scraper(&site.serve().await, "MLSYS", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.stored), (1, 1));
+    let message = &store.messages()[0];
+    assert_eq!(message.authors, ["Ada One", "Bo Two"]);
+    assert_eq!(message.abstract_text.as_deref(), Some("On thimbles."));
+}
+
+/// A list with the bibliography beside it: thousands of papers in two requests.
+#[tokio::test]
+async fn a_volumes_bibliography_saves_the_papers_pages() {
+    let bibliography = "@InProceedings{pmlr-v70-one17a,\n  title = {Thimbles},\n  author = {Ada One and Bo Two},\n  abstract = {On thimbles.},\n  year = {2017}\n}\n";
+    let volume = "<!DOCTYPE html><html><body><p>[<a href=\"./assets/bib/bibliography.bib\">bib</a>]</p>\
+        <div class=\"paper\"><p class=\"title\">Thimbles</p><p class=\"details\"><span class=\"authors\">Ada One,&nbsp;Bo Two</span></p>\
+        <p class=\"links\">[<a href=\"http://proceedings.mlr.press/v70/one17a.html\">abs</a>][<a href=\"http://proceedings.mlr.press/v70/one17a/one17a.pdf\">Download PDF</a>]</p></div></body></html>";
+    let site = Site::default()
+        .with("/v70/", Answer::Page(volume.to_owned()))
+        .with(
+            "/v70/assets/bib/bibliography.bib",
+            Answer::Text(bibliography.to_owned()),
+        )
+        .with("/v70/one17a/one17a.pdf", Answer::Pdf);
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2017});
+    let summary = run(&scraper(&site.serve().await, "ICML", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.stored), (1, 1));
+    assert_eq!(site.n_asked("/v70/one17a.html"), 0);
+    assert_eq!(
+        store.messages()[0].abstract_text.as_deref(),
+        Some("On thimbles.")
+    );
+}

@@ -1,0 +1,306 @@
+//! `AWS::StepFunctions::*` and the Amazon States Language, JSONPath dialect, as far as it is used here.
+//! Sources: CloudFormation template reference; Step Functions developer guide, "Amazon States Language".
+//!
+//! The definition travels as text, `DefinitionString`, in which `${Name}` stands for what
+//! `DefinitionSubstitutions` holds under that name: numbers and truth values stay what they are, and
+//! references still make CloudFormation create the function first.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::ser::{Error as _, SerializeMap, Serializer};
+
+use super::Expr;
+
+/// `AWS::StepFunctions::StateMachine`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StateMachine {
+    /// Its name.
+    pub state_machine_name: String,
+    /// `STANDARD` or `EXPRESS`.
+    pub state_machine_type: &'static str,
+    /// What it does.
+    #[serde(rename = "DefinitionString", serialize_with = "as_text")]
+    pub definition: Definition,
+    /// What the definition's `${…}` stand for.
+    pub definition_substitutions: BTreeMap<String, Expr>,
+    /// The role it acts with.
+    pub role_arn: Expr,
+}
+
+fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = serde_json::to_string(definition).map_err(S::Error::custom)?;
+    serializer.serialize_str(&text)
+}
+
+/// A state machine, or the part of one that a [`Map`] runs for each item.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Definition {
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<&'static str>,
+    /// `ProcessorConfig`, in a map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor_config: Option<ProcessorConfig>,
+    /// The first state.
+    pub start_at: &'static str,
+    /// By name.
+    pub states: BTreeMap<&'static str, State>,
+}
+
+/// `ProcessorConfig`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProcessorConfig {
+    /// `INLINE` or `DISTRIBUTED`.
+    pub mode: &'static str,
+}
+
+/// A state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "Type")]
+pub enum State {
+    /// Calls a function.
+    Task(Task),
+    /// Runs states for each item of a list.
+    Map(Map),
+    /// Goes one way or the other.
+    Choice(Choice),
+    /// Waits.
+    Wait(Wait),
+    /// Passes on what it got.
+    Pass(Pass),
+    /// Ends.
+    Succeed,
+}
+
+/// What follows a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// This state.
+    Next(&'static str),
+    /// Nothing.
+    End,
+}
+
+impl Serialize for After {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Self::Next(state) => map.serialize_entry("Next", state)?,
+            Self::End => map.serialize_entry("End", &true)?,
+        }
+        map.end()
+    }
+}
+
+/// `Task`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Task {
+    /// The function's ARN, as `${Name}`.
+    pub resource: String,
+    /// What it is called with; a key that ends in `.$` has a path for its value.
+    pub parameters: BTreeMap<&'static str, &'static str>,
+    /// Seconds until the call counts as lost.
+    pub timeout_seconds: u32,
+    /// When it is called again; the first that names the error decides.
+    pub retry: Vec<Retry>,
+    /// What follows an error that no repetition healed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catch: Vec<Catch>,
+    /// What follows.
+    #[serde(flatten)]
+    pub after: After,
+}
+
+/// `Map`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Map {
+    /// Where the items are.
+    pub items_path: &'static str,
+    /// Where the results go.
+    pub result_path: &'static str,
+    /// Items at once.
+    pub max_concurrency: u32,
+    /// What is done with each.
+    pub item_processor: Definition,
+    /// What follows.
+    #[serde(flatten)]
+    pub after: After,
+}
+
+/// `Choice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Choice {
+    /// The first that holds decides.
+    pub choices: Vec<Rule>,
+    /// The state when none does.
+    pub default: &'static str,
+}
+
+/// A rule of a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Rule {
+    /// Path of a truth value.
+    pub variable: &'static str,
+    /// What it must be.
+    pub boolean_equals: bool,
+    /// The state when it is.
+    pub next: &'static str,
+}
+
+/// `Wait`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Wait {
+    /// Path of the number of seconds.
+    pub seconds_path: &'static str,
+    /// What follows.
+    #[serde(flatten)]
+    pub after: After,
+}
+
+/// `Pass`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pass {
+    /// The part of what it got that it passes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_path: Option<&'static str>,
+    /// What follows.
+    #[serde(flatten)]
+    pub after: After,
+}
+
+/// A retrier.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Retry {
+    /// The errors it is about.
+    pub error_equals: Vec<&'static str>,
+    /// Repetitions; 0 for none.
+    pub max_attempts: u32,
+    /// How they are spread; absent where there are none.
+    #[serde(flatten)]
+    pub pace: Option<Pace>,
+}
+
+/// The pace of a retrier.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pace {
+    /// Seconds before the first repetition.
+    pub interval_seconds: u32,
+    /// What each pause is multiplied with.
+    pub backoff_rate: f64,
+    /// Seconds that no pause exceeds.
+    pub max_delay_seconds: u32,
+    /// `FULL`: anything from nothing to the pause.
+    pub jitter_strategy: &'static str,
+}
+
+/// A catcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Catch {
+    /// The errors it is about.
+    pub error_equals: Vec<&'static str>,
+    /// Where the error goes.
+    pub result_path: &'static str,
+    /// What follows.
+    pub next: &'static str,
+}
+
+impl Definition {
+    /// The definitions that maps of this one run.
+    pub fn inner(&self) -> impl Iterator<Item = &Self> {
+        self.states.values().filter_map(|state| match state {
+            State::Map(map) => Some(&map.item_processor),
+            _ => None,
+        })
+    }
+}
+
+impl State {
+    /// The states it may lead to.
+    pub fn targets(&self) -> Vec<&'static str> {
+        let next = |after: &After| match after {
+            After::Next(state) => Some(*state),
+            After::End => None,
+        };
+        match self {
+            Self::Task(task) => {
+                let caught = task.catch.iter().map(|it| it.next);
+                next(&task.after).into_iter().chain(caught).collect()
+            }
+            Self::Map(map) => next(&map.after).into_iter().collect(),
+            Self::Choice(choice) => {
+                let chosen = choice.choices.iter().map(|it| it.next);
+                chosen.chain([choice.default]).collect()
+            }
+            Self::Wait(wait) => next(&wait.after).into_iter().collect(),
+            Self::Pass(pass) => next(&pass.after).into_iter().collect(),
+            Self::Succeed => Vec::new(),
+        }
+    }
+
+    /// Whether the machine, or the map's run of an item, can end here.
+    pub fn is_end(&self) -> bool {
+        let after = match self {
+            Self::Task(task) => task.after,
+            Self::Map(map) => map.after,
+            Self::Wait(wait) => wait.after,
+            Self::Pass(pass) => pass.after,
+            Self::Choice(_) => return false,
+            Self::Succeed => return true,
+        };
+        after == After::End
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn states_render_as_the_states_language_has_them() {
+        let task = State::Task(Task {
+            resource: "${Judge}".to_owned(),
+            parameters: BTreeMap::from([("step", "list"), ("request.$", "$")]),
+            timeout_seconds: 60,
+            retry: vec![Retry {
+                error_equals: vec!["Wrong"],
+                max_attempts: 0,
+                pace: None,
+            }],
+            catch: Vec::new(),
+            after: After::Next("Done"),
+        });
+        assert_eq!(
+            serde_json::to_value(&task).unwrap(),
+            json!({"Type": "Task", "Resource": "${Judge}", "TimeoutSeconds": 60, "Next": "Done",
+                "Parameters": {"step": "list", "request.$": "$"},
+                "Retry": [{"ErrorEquals": ["Wrong"], "MaxAttempts": 0}]})
+        );
+        assert_eq!(
+            serde_json::to_value(State::Succeed).unwrap(),
+            json!({"Type": "Succeed"})
+        );
+        let pass = State::Pass(Pass {
+            input_path: Some("$.summary"),
+            after: After::End,
+        });
+        assert_eq!(
+            serde_json::to_value(pass).unwrap(),
+            json!({"Type": "Pass", "InputPath": "$.summary", "End": true})
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! A whole conference through the deployed state machine: the real function's processes, killed on the
+//! way, against a site that counts.
+//!
+//! `ANNAPURNA_CONFERENCE_PAPERS` and `ANNAPURNA_CONFERENCE_PDF_KIB` set the size by hand; a run of
+//! every day takes a part of it, since each paper is a dozen calls of the emulator.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed step fails the test, and figures are said"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use annapurna_local::paper_site::PaperSite;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use serde_json::json;
+use support::{Deployment, function_processes, kill, until};
+
+/// Papers on their way at once, in both windows together.
+const IN_FLIGHT: usize = 4;
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// How often each PDF was asked for.
+#[derive(Clone, Default)]
+struct Loads(Arc<Mutex<BTreeMap<String, usize>>>);
+
+impl Loads {
+    fn total(&self) -> usize {
+        self.0.lock().unwrap().values().sum()
+    }
+
+    fn papers(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// A conference of `n_papers`, every one with a PDF of its own size class.
+async fn conference(n_papers: usize, pdf_kib: usize) -> (String, Loads) {
+    let abstract_text = "A sentence of an abstract that is as long as they are. ".repeat(25);
+    let record = |paper: usize| {
+        json!({"id": 1000 + paper, "name": format!("Paper {paper}"),
+            "abstract": format!("{paper}: {abstract_text}"),
+            "authors": [{"id": 1, "fullname": "Ines Halvorsen", "institution": ""}],
+            "paper_url": format!("https://openreview.net/forum?id=forum{paper}")})
+    };
+    let mut pdf = b"%PDF-1.4\n".to_vec();
+    pdf.resize(pdf_kib * 1024, b'\n');
+    pdf.extend_from_slice(b"%%EOF\n");
+    let records = (0..n_papers).map(record).collect();
+    let mut site = PaperSite::new().with_list("neurips-2025-orals-posters", records);
+    let forums: Vec<String> = (0..n_papers).map(|paper| format!("forum{paper}")).collect();
+    site = site.with_openreview_pdfs(&forums, pdf);
+    let loads = Loads::default();
+    let seen = loads.clone();
+    let count = from_fn(move |request: Request, next: Next| {
+        let path = request.uri().path_and_query().unwrap().to_string();
+        if path.starts_with("/pdf?") {
+            *seen.0.lock().unwrap().entry(path).or_default() += 1;
+        }
+        next.run(request)
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = site.router().layer(count);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, loads)
+}
+
+/// The judge would take its time over every paper; here the queue is to be counted.
+async fn stop_the_judge(deployment: &Deployment) {
+    let lambda = aws_sdk_lambda::Client::new(&deployment.sdk_config());
+    let mappings = lambda
+        .list_event_source_mappings()
+        .function_name("PapersJudge")
+        .send()
+        .await
+        .unwrap();
+    for mapping in mappings.event_source_mappings() {
+        lambda
+            .update_event_source_mapping()
+            .uuid(mapping.uuid().unwrap())
+            .enabled(false)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+fn research_messages(deployment: &Deployment) -> u64 {
+    let queues = deployment.json(&["queues", "local", "--json"]);
+    let research = queues
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|queue| queue["queue"] == "researchQueue.fifo");
+    let research = research.unwrap();
+    research["waiting"].as_u64().unwrap() + research["in_flight"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_conference_goes_through_the_state_machine_and_survives_kills() {
+    let n_papers = setting("ANNAPURNA_CONFERENCE_PAPERS", 450);
+    let (site, loads) = conference(n_papers, setting("ANNAPURNA_CONFERENCE_PDF_KIB", 20)).await;
+    let mut deployment = Deployment::new();
+    deployment.paper_site = site;
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    stop_the_judge(&deployment).await;
+
+    let start = Instant::now();
+    let scrape = ["scrape", "local", "neurips", "--year", "2025"];
+    let begun = deployment.infra(&scrape);
+    assert!(begun.contains("neurips-2025-"), "{begun}");
+    let again = deployment.infra(&scrape);
+    assert_eq!(again, begun, "a second one is not begun");
+    let n_killed = kills_on_the_way(&deployment, &loads, n_papers).await;
+    let report = deployment.json(&[&scrape[..], &["--follow", "--json"]].concat());
+    eprintln!(
+        "{n_papers} papers in {:.0?}, {n_killed} processes killed: {} PDFs asked for",
+        start.elapsed(),
+        loads.total()
+    );
+    assert_eq!(report["status"], "SUCCEEDED", "{report}");
+    let summary = &report["summary"];
+    assert_eq!(summary["found"], n_papers, "{report}");
+    assert_eq!(summary["failed"], json!([]), "{report}");
+    assert_eq!(
+        summary["stored"].as_u64().unwrap() + summary["already"].as_u64().unwrap(),
+        n_papers as u64,
+        "{report}"
+    );
+    all_papers_are_there_once(&deployment, n_papers).await;
+    assert_eq!(loads.papers(), n_papers);
+    // Only what a process had on its way when it was killed may be loaded again.
+    assert!(
+        loads.total() <= n_papers + n_killed * IN_FLIGHT,
+        "{} PDFs asked for, {n_killed} processes killed",
+        loads.total()
+    );
+
+    let n_loads = loads.total();
+    let second = deployment.json(&[&scrape[..], &["--follow", "--json"]].concat());
+    assert_eq!(second["summary"]["already"], n_papers, "{second}");
+    assert_eq!(second["summary"]["stored"], 0, "{second}");
+    assert_eq!(loads.total(), n_loads, "a second run loads nothing");
+    assert_eq!(research_messages(&deployment), n_papers as u64);
+}
+
+/// Kills the function's processes at a third and at two thirds of the papers.
+async fn kills_on_the_way(deployment: &Deployment, loads: &Loads, n_papers: usize) -> usize {
+    let endpoint = deployment.endpoint();
+    let mut n_killed = 0;
+    for part in [n_papers / 3, n_papers * 2 / 3] {
+        let limit = Duration::from_secs(600);
+        until("a third of the papers", limit, async || {
+            loads.papers() >= part
+        })
+        .await;
+        for pid in function_processes("PapersScraper", &endpoint) {
+            kill(pid);
+            n_killed += 1;
+        }
+    }
+    assert!(n_killed > 0, "no process was there to be killed");
+    n_killed
+}
+
+async fn all_papers_are_there_once(deployment: &Deployment, n_papers: usize) {
+    let pdfs = deployment.versions("llm-research-papers", ".pdf").await;
+    let different: BTreeSet<&String> = pdfs.iter().collect();
+    assert_eq!((pdfs.len(), different.len()), (n_papers, n_papers));
+    assert_eq!(research_messages(deployment), n_papers as u64);
+}

@@ -1,0 +1,181 @@
+//! The state machine of whole scrapes in the emulator, with a stand-in for the function: what it calls
+//! in which order, what it repeats, gives up and takes again, and how it fails.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use annapurna_contract::scrape::{SCRAPE_CONFERENCE, ScrapeSummary};
+use annapurna_local::emulator::EmulatorOptions;
+use annapurna_local::testing::{TestEmulator, test_emulator};
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use infra::cloud::Cloud;
+use infra::cloudformation::{Expr, LogicalId, Template};
+use infra::constructs::function::FunctionHandle;
+use infra::constructs::limits::FunctionTimeout;
+use infra::constructs::state_machine::{Workflow, resource};
+use infra::environment::Environment;
+use infra::scrape_machine;
+use infra::stack::{self, TemplateSource};
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const STACK: &str = "annapurna-machine";
+/// Bucket and key of the stand-in.
+const CODE: &str = "stand-in";
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The machine of the real stack with the stand-in as its function.
+struct Machine {
+    cloud: Cloud,
+    arn: String,
+    folder: tempfile::TempDir,
+    _emulator: TestEmulator,
+}
+
+/// The stack: the machine as synthesised, and the stand-in where the scraper would be.
+fn template() -> String {
+    let id = LogicalId::new("PapersScraper");
+    let scraper = FunctionHandle {
+        arn: Expr::attribute(&id, "Arn"),
+        role_arn: Expr::from("unused"),
+        id,
+    };
+    let mut template = Template::new("the machine alone");
+    let machine = Workflow {
+        id: SCRAPE_CONFERENCE,
+        name: SCRAPE_CONFERENCE.to_owned(),
+        definition: scrape_machine::definition(&resource(&scraper), FunctionTimeout::new(60)),
+        functions: vec![&scraper],
+    };
+    let arn = machine.add_to(&mut template);
+    template.output("MachineArn", "The machine", arn);
+    let mut json = template.to_json().unwrap();
+    json["Resources"]["StandInRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole"}]}}});
+    json["Resources"]["PapersScraper"] = json!({"Type": "AWS::Lambda::Function", "Properties": {
+        "FunctionName": "PapersScraper", "Runtime": "provided.al2023", "Handler": "bootstrap",
+        "Role": {"Fn::GetAtt": ["StandInRole", "Arn"]}, "Timeout": 60,
+        "Code": {"S3Bucket": CODE, "S3Key": CODE}}});
+    json.to_string()
+}
+
+/// The stand-in's zip. It keeps its notes in `folder`.
+fn stand_in(folder: &Path) -> Vec<u8> {
+    let code = include_str!("scrape/bootstrap.py").replace("@FOLDER@", folder.to_str().unwrap());
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().unix_permissions(0o755);
+    archive.start_file("bootstrap", options).unwrap();
+    archive.write_all(code.as_bytes()).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+async fn upload(cloud: &Cloud, archive: Vec<u8>) {
+    cloud.s3.create_bucket().bucket(CODE).send().await.unwrap();
+    let object = cloud.s3.put_object().bucket(CODE).key(CODE);
+    object.body(archive.into()).send().await.unwrap();
+}
+
+async fn machine() -> Machine {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let environments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+    let environment = Environment::load(&environments, "local").unwrap();
+    let cloud = Cloud::connect(&environment, Some(&emulator.endpoint_url)).await;
+    let folder = tempfile::tempdir().unwrap();
+    upload(&cloud, stand_in(folder.path())).await;
+    let source = TemplateSource::Body(template());
+    let set = stack::prepare(&cloud, STACK, source, &BTreeMap::new()).await;
+    set.unwrap()
+        .unwrap()
+        .execute(&cloud, &|_| {})
+        .await
+        .unwrap();
+    let deployed = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    Machine {
+        arn: deployed.outputs["MachineArn"].clone(),
+        cloud,
+        folder,
+        _emulator: emulator,
+    }
+}
+
+impl Machine {
+    async fn run(&self, name: &str, request: Value) -> DescribeExecutionOutput {
+        let started = self
+            .cloud
+            .sfn
+            .start_execution()
+            .state_machine_arn(&self.arn)
+            .name(name)
+            .input(request.to_string())
+            .send()
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        loop {
+            let execution = self
+                .cloud
+                .sfn
+                .describe_execution()
+                .execution_arn(started.execution_arn())
+                .send()
+                .await
+                .unwrap();
+            if execution.status() != &ExecutionStatus::Running {
+                return execution;
+            }
+            assert!(begun.elapsed() < LIMIT, "the execution does not end");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// What the function was called with, in order.
+    fn calls(&self) -> Vec<Value> {
+        let calls = std::fs::read_to_string(self.folder.path().join("calls")).unwrap();
+        calls
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn every_window_is_taken_and_what_was_given_up_is_taken_again() {
+    let machine = machine().await;
+    let request = json!({"CONFERENCE": "ICLR", "CONFERENCE_YEAR": 2025});
+    let execution = machine.run("iclr-2025", request.clone()).await;
+    let cause = execution.cause().unwrap_or_default();
+    assert_eq!(execution.status(), &ExecutionStatus::Succeeded, "{cause}");
+    let summary: ScrapeSummary = serde_json::from_str(execution.output().unwrap()).unwrap();
+    assert_eq!((summary.found, summary.stored), (12, 12));
+    let calls = machine.calls();
+    assert_eq!(calls[0], json!({"step": "list", "request": request}));
+    let count = |name: &str| {
+        let of_window = |call: &&Value| call["window"]["list_key"] == name;
+        calls.iter().filter(of_window).count()
+    };
+    // Window `b` is refused once and repeated; `c` is given up at half and goes on in the second round.
+    assert_eq!((count("a"), count("b"), count("c")), (2, 3, 3));
+    let summaries = calls.iter().filter(|call| call["step"] == "summarize");
+    assert_eq!(summaries.count(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_followed_fails_at_once_with_its_error() {
+    let machine = machine().await;
+    let begun = Instant::now();
+    let request = json!({"CONFERENCE": "ICLR", "topic_filter": "nonsense"});
+    let execution = machine.run("nonsense", request).await;
+    assert_eq!(execution.status(), &ExecutionStatus::Failed);
+    assert_eq!(execution.error(), Some("InvalidRequest"));
+    assert!(execution.cause().unwrap().contains("no topic `nonsense`"));
+    assert_eq!(machine.calls().len(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it was repeated");
+}

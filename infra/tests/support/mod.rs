@@ -1,0 +1,244 @@
+//! A local environment of a test's own: deployed by the real program, destroyed with the value.
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed step fails the test; each test uses its part"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use annapurna_local::paper_site::PaperSite;
+use serde_json::Value;
+
+/// Beginning of the names of the environments' folders.
+const PREFIX: &str = "environment-";
+pub const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A local environment that is destroyed with this value, also when a rule does not hold.
+pub struct Deployment {
+    pub state: tempfile::TempDir,
+    /// The papers' site; the sample site when empty.
+    pub paper_site: String,
+}
+
+impl Deployment {
+    pub fn new() -> Self {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_leftovers(target);
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let state = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(target)
+            .unwrap();
+        Self {
+            state,
+            paper_site: String::new(),
+        }
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.state.path().join("local")
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = infra(self.state.path());
+        if !self.paper_site.is_empty() {
+            command.env("ANNAPURNA_PAPER_SITE_URL", &self.paper_site);
+        }
+        command.args(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed and returns its standard output.
+    pub fn infra(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "infra {args:?}\n{out}\n{err}");
+        out
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.infra(args)).unwrap()
+    }
+
+    pub fn papers(&self) -> Vec<Value> {
+        self.json(&["papers", "local", "--json", "--limit", "100"])
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    pub fn tested(&self) -> usize {
+        self.papers()
+            .iter()
+            .filter(|paper| paper["tested"] == true)
+            .count()
+    }
+
+    pub fn endpoint(&self) -> String {
+        let outputs = self.json(&["outputs", "local", "--json"]);
+        let url = outputs["ResearchQueueUrl"].as_str().unwrap().to_owned();
+        url.split('/').take(3).collect::<Vec<_>>().join("/")
+    }
+
+    /// Root at the emulator.
+    pub fn sdk_config(&self) -> aws_config::SdkConfig {
+        use aws_credential_types::Credentials;
+        use aws_credential_types::provider::SharedCredentialsProvider;
+        let root = Credentials::new("test", "test", None, None, "test");
+        aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .endpoint_url(self.endpoint())
+            .region(aws_config::Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(root))
+            .build()
+    }
+
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
+        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+    }
+
+    /// Every version of every object with this ending.
+    pub async fn versions(&self, bucket: &str, ending: &str) -> Vec<String> {
+        let mut pages = self.s3().list_object_versions().bucket(bucket).send().await;
+        let mut keys = Vec::new();
+        loop {
+            let page = pages.unwrap();
+            let versions = page.versions().iter();
+            keys.extend(versions.filter_map(|version| version.key().map(str::to_owned)));
+            if page.is_truncated() != Some(true) {
+                break;
+            }
+            pages = self
+                .s3()
+                .list_object_versions()
+                .bucket(bucket)
+                .set_key_marker(page.next_key_marker().map(str::to_owned))
+                .set_version_id_marker(page.next_version_id_marker().map(str::to_owned))
+                .send()
+                .await;
+        }
+        keys.retain(|key| key.ends_with(ending));
+        keys
+    }
+
+    pub fn service(&self, name: &str) -> Value {
+        let file = self.home().join("run").join(format!("{name}.json"));
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    }
+
+    pub fn pid_of(&self, service: &str) -> i64 {
+        self.service(service)["pid"].as_i64().unwrap()
+    }
+
+    /// How many programs the agent runs now.
+    pub async fn programs_running(&self) -> u64 {
+        let url = format!("http://127.0.0.1:{}/health", self.service("agent")["port"]);
+        let health: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        health["busy"].as_u64().unwrap()
+    }
+}
+
+/// Ends what a test that was killed left running: an environment outlives the process that deployed it.
+pub fn remove_leftovers(target: &Path) {
+    for entry in std::fs::read_dir(target).unwrap().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            infra(&entry.path())
+                .args(["destroy", "local", "--yes"])
+                .output()
+                .unwrap();
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+}
+
+/// The program, for environments in `state`, without AWS settings of whoever runs the tests.
+pub fn infra(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
+    command
+        .args(["--project", PROJECT])
+        .arg("--state")
+        .arg(state);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["emulator", "agent", "model"] {
+                let log = std::fs::read_to_string(self.home().join(format!("logs/{name}.log")));
+                let log = log.unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(25).collect();
+                eprintln!("--- end of {name}.log, newest first\n{}", tail.join("\n"));
+            }
+        }
+        self.run(&["destroy", "local", "--yes"]);
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn kill(pid: i64) {
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success(), "kill -9 {pid}");
+}
+
+/// Processes of a function of this environment: they have its name and the emulator's address.
+pub fn function_processes(function: &str, endpoint: &str) -> Vec<i64> {
+    let wanted = [
+        format!("AWS_LAMBDA_FUNCTION_NAME={function}"),
+        format!("AWS_ENDPOINT_URL={endpoint}"),
+    ];
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i64>().ok())
+        .filter(|pid| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let environ = text(&environ);
+            let variables: BTreeSet<&str> = environ.split('\0').collect();
+            wanted
+                .iter()
+                .all(|variable| variables.contains(variable.as_str()))
+        })
+        .collect()
+}
+
+/// Waits until something holds; every wait has a limit and says what it waits for.
+pub async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(
+            start.elapsed() < limit,
+            "{what} did not happen within {limit:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Serves a site for as long as the runtime lives.
+pub async fn serve(site: PaperSite) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(site.serve(listener));
+    url
+}
