@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::events::{ScraperEvent, TesterEvent};
+use annapurna_contract::events::TesterEvent;
 use annapurna_contract::names::{INDEX, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, Grant, JudgeConfig, Queue, ScraperConfig,
     Source, TesterConfig, keys,
 };
+
+use serde_json::json;
 
 use crate::cloudformation::iam::Statement;
 use crate::cloudformation::lambda::Code;
@@ -499,13 +501,13 @@ impl<'a> Pipeline<'a> {
         }
         .add_to(&mut self.template, &tester.arn, &role);
         for source in Source::ALL {
-            let event = scrape_event(source, self.environment.scraper.conference_year);
+            let event = scrape_event(source);
             Cadence {
                 id: format!("Scrape{}", source.name()),
                 description: format!("Takes the new papers of {}", source.name()),
                 expression: scrape_cadence(source).to_owned(),
                 window_minutes: 60,
-                event: serde_json::to_string(&event).unwrap_or_default(),
+                event: event.to_string(),
                 enabled: self.environment.scraper.scheduled,
             }
             .add_to(&mut self.template, machine, &role);
@@ -677,16 +679,16 @@ fn add_search(template: &mut Template, environment: &Environment) -> (Expr, Opti
     }
 }
 
-/// When each source is taken, UTC, none at another's hour. A conference is taken once, when its year's
-/// papers are out; arXiv's announcements of a weekday, Monday to Friday, reach its API in the night
+/// When each source is taken, UTC, none at another's hour. A conference is taken when its year's papers
+/// are out and, within the same year, once more for PDFs that came late; arXiv's announcements of a weekday, Monday to Friday, reach its API in the night
 /// after, so each is there at the next day's hour.
 const fn scrape_cadence(source: Source) -> &'static str {
     match source {
         Source::Arxiv => "cron(17 4 ? * TUE-SAT *)",
-        Source::Iclr => "cron(23 5 2 6 ? *)",
-        Source::Mlsys => "cron(37 8 5 7 ? *)",
-        Source::Icml => "cron(29 6 3 9 ? *)",
-        Source::Neurips => "cron(31 7 4 12 ? *)",
+        Source::Iclr => "cron(23 5 2 6,9 ? *)",
+        Source::Mlsys => "cron(37 8 5 7,10 ? *)",
+        Source::Icml => "cron(29 6 3 8,11 ? *)",
+        Source::Neurips => "cron(31 7 20 12 ? *)",
     }
 }
 
@@ -695,14 +697,14 @@ const fn scrape_cadence(source: Source) -> &'static str {
 /// A week also takes what a lost day or two left, and what is known costs one question each.
 const ARXIV_SINCE: &str = "7d";
 
-/// The event of a source's schedule.
-fn scrape_event(source: Source, year: u32) -> ScraperEvent {
-    let is_arxiv = source == Source::Arxiv;
-    ScraperEvent {
-        conference: Some(source.name().to_owned()),
-        conference_year: (!is_arxiv).then_some(year),
-        since: is_arxiv.then(|| ARXIV_SINCE.to_owned()),
-        ..ScraperEvent::default()
+/// The event of a source's schedule. Scheduler puts its time in place of the keyword, and a conference's
+/// year is that of the time. Source: EventBridge Scheduler user guide, "Adding context attributes".
+fn scrape_event(source: Source) -> serde_json::Value {
+    match source {
+        Source::Arxiv => json!({"CONFERENCE": source, "since": ARXIV_SINCE}),
+        conference => {
+            json!({"CONFERENCE": conference, "CONFERENCE_YEAR": "<aws.scheduler.scheduled-time>"})
+        }
     }
 }
 
@@ -715,6 +717,8 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use annapurna_contract::events::ScraperEvent;
 
     use super::*;
 
@@ -773,11 +777,14 @@ mod tests {
             let schedule = &json["Resources"][format!("Scrape{}", source.name())]["Properties"];
             let target = &schedule["Target"];
             assert_eq!(target["Arn"]["Ref"], SCRAPE_CONFERENCE);
-            let event: ScraperEvent =
-                serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
+            // As Scheduler fills it in.
+            let input = target["Input"].as_str().unwrap();
+            let input = input.replace("<aws.scheduler.scheduled-time>", "2027-06-02T05:23:00Z");
+            let event: ScraperEvent = serde_json::from_str(&input).unwrap();
             assert_eq!(event.conference.as_deref(), Some(source.name()));
-            // A year would narrow arXiv; without one, a conference would be another one's.
-            assert_eq!(event.conference_year.is_none(), source == Source::Arxiv);
+            // A year would narrow arXiv; a conference has that of the schedule's time.
+            let year = (source != Source::Arxiv).then_some(2027);
+            assert_eq!(event.conference_year, year);
             let cron = schedule["ScheduleExpression"].as_str().unwrap();
             hours.insert(cron.split(' ').nth(1).unwrap().to_owned());
         }

@@ -19,6 +19,30 @@ fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
     }
 }
 
+/// Takes what [`lenient_number`] takes, and a moment, whose year it is.
+fn lenient_year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Number(u32),
+        Text(String),
+    }
+    match Option::<Lenient>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Lenient::Number(number)) => Ok(Some(number)),
+        Some(Lenient::Text(text)) => {
+            let (year, rest) = text.trim().split_at_checked(4).unwrap_or((&text, ""));
+            let is_moment = rest.is_empty() || (rest.starts_with('-') && rest.contains('T'));
+            let number = year.parse().ok().filter(|_| is_moment);
+            number.map(Some).ok_or_else(|| {
+                serde::de::Error::custom(format!(
+                    "expected a year such as 2025, or a moment such as 2025-06-02T05:23:00Z, got `{text}`"
+                ))
+            })
+        }
+    }
+}
+
 /// An event of a scraper.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScraperEvent {
@@ -39,12 +63,12 @@ pub struct ScraperEvent {
         skip_serializing_if = "Option::is_none"
     )]
     pub conference: Option<String>,
-    /// The conference's year.
+    /// The conference's year. A schedule can only put its own time into an event: the time's year then counts.
     #[serde(
         rename = "CONFERENCE_YEAR",
         alias = "conference_year",
         default,
-        deserialize_with = "lenient_number",
+        deserialize_with = "lenient_year",
         skip_serializing_if = "Option::is_none"
     )]
     pub conference_year: Option<u32>,
@@ -167,6 +191,16 @@ mod tests {
             serde_json::from_str(r#"{"MAX_PAPERS":"5","CONFERENCE_YEAR":2025}"#).unwrap();
         assert_eq!(event.max_papers, Some(5));
         assert_eq!(event.conference_year, Some(2025));
+        let scheduled = r#"{"CONFERENCE_YEAR":"2026-06-02T05:23:00Z"}"#;
+        let event: ScraperEvent = serde_json::from_str(scheduled).unwrap();
+        assert_eq!(event.conference_year, Some(2026));
+        for bad in ["2026-06", "20256", "next", "", "２０２５"] {
+            let event = serde_json::json!({"CONFERENCE_YEAR": bad});
+            assert!(
+                serde_json::from_value::<ScraperEvent>(event).is_err(),
+                "{bad}"
+            );
+        }
         let error = serde_json::from_str::<ScraperEvent>(r#"{"MAX_PAPERS":"five"}"#).unwrap_err();
         assert!(error.to_string().contains("got `five`"), "{error}");
     }
