@@ -86,6 +86,7 @@ impl ScrapeWindow {
     /// What has become of the window's papers: those settled, and those held back.
     pub fn summary_so_far(&self) -> ScrapeSummary {
         let mut summary = self.settled.clone();
+        self.source.name().clone_into(&mut summary.source);
         summary.found += self.held_back.len();
         summary.metadata_only += self.metadata_kept as usize;
         for failed in &self.evidence {
@@ -222,6 +223,22 @@ impl ScrapeSummary {
             self.add_failed(failed.clone(), most);
         }
         self.failed_not_listed += other.failed_not_listed;
+    }
+
+    /// The counts of this summary that an earlier one of the same papers does not have; failures are
+    /// counted and not listed.
+    pub fn beyond(&self, earlier: &Self) -> Self {
+        Self {
+            source: self.source.clone(),
+            found: self.found.saturating_sub(earlier.found),
+            stored: self.stored.saturating_sub(earlier.stored),
+            queued: self.queued.saturating_sub(earlier.queued),
+            already: self.already.saturating_sub(earlier.already),
+            metadata_only: self.metadata_only.saturating_sub(earlier.metadata_only),
+            failed: Vec::new(),
+            failed_not_listed: self.n_failed().saturating_sub(earlier.n_failed()),
+            cursor: None,
+        }
     }
 
     /// Adds a failure to the list while it has fewer than `most` entries, and counts it after that.

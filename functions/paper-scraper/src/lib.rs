@@ -8,6 +8,8 @@
 
 pub mod http;
 mod keep;
+pub mod lease;
+pub mod metrics;
 pub mod paper;
 pub mod request;
 pub mod run;

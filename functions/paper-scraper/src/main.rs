@@ -1,9 +1,11 @@
 //! The `paper-scraper` Lambda function: settings and clients once, then one event after another.
 
+use std::sync::Arc;
+
 use annapurna_contract::ScraperConfig;
 use annapurna_runtime::{aws, telemetry};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use paper_scraper::{request, run::Scraper, settings::Settings, store::AwsStore};
+use paper_scraper::{metrics, request, run::Scraper, settings::Settings, store::AwsStore};
 use serde_json::Value;
 
 #[tokio::main]
@@ -12,13 +14,16 @@ async fn main() -> Result<(), Error> {
     let settings = Settings::from_config(ScraperConfig::from_env()?)?;
     let config = aws::sdk_config().await;
     let store = AwsStore::new(&config, &settings);
-    let scraper = Scraper::new(settings, Box::new(store))?;
+    let scraper = Scraper::new(settings, Arc::new(store))?;
     let scraper = &scraper;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = request::working_time(event.context.deadline());
         let answer = scraper.answer(event.payload, deadline).await;
+        if let Some(Err(error)) = answer.metrics.as_ref().map(metrics::emit) {
+            tracing::warn!(%error, "the run's metrics could not be written");
+        }
         // The runtime logs the diagnostic.
-        answer.map_err(|error| Diagnostic {
+        answer.result.map_err(|error| Diagnostic {
             error_type: error.kind().to_owned(),
             error_message: error.to_string(),
         })

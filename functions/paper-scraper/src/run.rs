@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use annapurna_contract::ConfigError;
 use annapurna_contract::scrape::{FailedPaper, ScrapeStep, ScrapeSummary};
+use chrono::Utc;
 use futures::StreamExt;
 use futures::stream;
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::{CONNECTIONS_PER_HOST, Http, HttpError, HttpSettings};
 use crate::keep::{Kept, Outcome, take};
+use crate::lease::StoreLeases;
+use crate::metrics;
 use crate::paper::{BrokenEntry, Listing, Paper, PaperSource, SourceError};
 use crate::request::{Leg, Request, RequestError, Target, cursor_of};
 use crate::settings::Settings;
@@ -75,7 +78,7 @@ impl RunError {
 pub struct Scraper {
     pub(crate) settings: Settings,
     pub(crate) http: Arc<Http>,
-    pub(crate) store: Box<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl Scraper {
@@ -84,7 +87,7 @@ impl Scraper {
     /// # Errors
     ///
     /// [`HttpError::Client`].
-    pub fn new(settings: Settings, store: Box<dyn Store>) -> Result<Self, HttpError> {
+    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Result<Self, HttpError> {
         let http = HttpSettings::polite(&settings.contact, settings.request_interval);
         Self::with_http(settings, store, http)
     }
@@ -96,33 +99,82 @@ impl Scraper {
     /// [`HttpError::Client`].
     pub fn with_http(
         settings: Settings,
-        store: Box<dyn Store>,
-        http: HttpSettings,
+        store: Arc<dyn Store>,
+        mut http: HttpSettings,
     ) -> Result<Self, HttpError> {
+        http.unruled.extend(settings.apis());
+        let leases = Arc::new(StoreLeases::new(Arc::clone(&store)));
         Ok(Self {
             settings,
-            http: Arc::new(Http::new(http)?),
+            http: Arc::new(Http::new(http)?.with_leases(leases)),
             store,
         })
     }
 
     /// Answers an invocation: a step of the state machine, or a user's or schedule's event.
-    ///
-    /// # Errors
-    ///
-    /// See [`RunError`].
-    pub async fn answer(&self, event: Value, deadline: Instant) -> Result<Value, RunError> {
+    pub async fn answer(&self, event: Value, deadline: Instant) -> Answer {
+        let source = self.source_named_in(&event);
+        self.http.share(1);
+        let done = self.follow(event, deadline).await;
+        // On every way out: another run may wait for a host that only one may ask.
+        self.http.release().await;
+        let n_blocked = self.http.take_blocked();
+        match done {
+            Ok(done) => Answer {
+                metrics: done
+                    .counts
+                    .map(|counts| metrics::of_run(&counts, n_blocked, Utc::now())),
+                result: Ok(done.answer),
+            },
+            Err(error) => Answer {
+                metrics: Some(metrics::of_failed_run(
+                    &source,
+                    error.kind(),
+                    n_blocked,
+                    Utc::now(),
+                )),
+                result: Err(error),
+            },
+        }
+    }
+
+    async fn follow(&self, event: Value, deadline: Instant) -> Result<Done, RunError> {
         if event.get("step").is_none() {
             let summary = self.handle(event, deadline).await?;
-            return Ok(json!(summary));
+            return Ok(Done {
+                answer: json!(summary),
+                counts: Some(summary),
+            });
         }
         let step: ScrapeStep = serde_json::from_value(event)
             .map_err(|error| RunError::Step(excerpt(error.to_string().as_bytes(), 300)))?;
-        match step {
-            ScrapeStep::List { request } => Ok(json!(self.plan(request, deadline).await?)),
-            ScrapeStep::Window { window } => Ok(json!(self.window(window, deadline).await?)),
-            ScrapeStep::Summarize { plan } => Ok(json!(self.summarize(plan))),
-        }
+        let answer = match step {
+            ScrapeStep::List { request } => json!(self.plan(request, deadline).await?),
+            ScrapeStep::Window { window } => {
+                let before = window.summary_so_far();
+                let window = self.window(window, deadline).await?;
+                return Ok(Done {
+                    counts: Some(window.summary_so_far().beyond(&before)),
+                    answer: json!(window),
+                });
+            }
+            ScrapeStep::Summarize { plan } => json!(self.summarize(plan)),
+        };
+        Ok(Done {
+            answer,
+            counts: None,
+        })
+    }
+
+    /// The source that an event is about, as far as can be told before it is read.
+    fn source_named_in(&self, event: &Value) -> String {
+        let named = ["/CONFERENCE", "/request/CONFERENCE", "/window/source"]
+            .iter()
+            .find_map(|path| event.pointer(path)?.as_str());
+        named
+            .unwrap_or(&self.settings.conference)
+            .trim()
+            .to_uppercase()
     }
 
     /// Follows an event until its papers are handled or `deadline` comes.
@@ -130,7 +182,7 @@ impl Scraper {
     /// # Errors
     ///
     /// See [`RunError`]. A single paper's failure is in the summary instead.
-    pub async fn handle(&self, event: Value, deadline: Instant) -> Result<ScrapeSummary, RunError> {
+    async fn handle(&self, event: Value, deadline: Instant) -> Result<ScrapeSummary, RunError> {
         let mut request = Request::new(event, &self.settings)?;
         let mut run = Run {
             scraper: self,
@@ -183,6 +235,22 @@ impl Scraper {
             }
         }
     }
+}
+
+/// What an invocation came to, for whom it concerns.
+#[derive(Debug)]
+pub struct Answer {
+    /// For the caller. A single paper's failure is in the summary and no error.
+    pub result: Result<Value, RunError>,
+    /// For CloudWatch: see [`metrics`]. A step that takes no paper has none.
+    pub metrics: Option<Value>,
+}
+
+/// An invocation that ended well.
+struct Done {
+    answer: Value,
+    /// What this invocation did of it, for the metrics.
+    counts: Option<ScrapeSummary>,
 }
 
 /// A run in progress.

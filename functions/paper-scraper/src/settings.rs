@@ -99,6 +99,17 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The documented APIs among the hosts, which their terms of use govern and not robots rules.
+    pub fn apis(&self) -> Vec<Url> {
+        vec![
+            join(&self.arxiv_api_url, "api/"),
+            self.openreview_api_v1_url.clone(),
+            self.openreview_api_v2_url.clone(),
+        ]
+    }
+}
+
 /// Reads a base URL: http or https, with a host, without a query.
 pub(crate) fn base_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
     Url::parse(value.trim())

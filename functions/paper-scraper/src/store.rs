@@ -1,4 +1,4 @@
-//! Where papers are kept and who is told: S3 and SQS behind five operations.
+//! Where papers are kept and who is told: S3 and SQS behind a few operations.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,24 @@ pub enum Created {
     Existed,
 }
 
+/// What a write found that depends on what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// The object was as expected, and is replaced.
+    Done,
+    /// It has changed, or is not there any more; nothing was written.
+    Changed,
+}
+
+/// An object's bytes and what to call this state of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Changes with the bytes.
+    pub etag: String,
+}
+
 /// A message of a FIFO queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -67,14 +85,28 @@ pub trait Store: Send + Sync {
     /// The metadata of an object; `None` when there is none at the key.
     async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError>;
 
-    /// The body of an object; `None` when there is none at the key.
-    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// An object's bytes; `None` when there is none at the key.
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let tagged = self.read_tagged(key).await?;
+        Ok(tagged.map(|tagged| tagged.body))
+    }
+
+    /// An object's bytes with their tag; `None` when there is none at the key.
+    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError>;
 
     /// Writes to a free key; a key that is taken stays as it is.
     async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError>;
 
     /// Writes whatever is there.
     async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError>;
+
+    /// Writes if what is there still has this tag.
+    async fn replace_if(
+        &self,
+        key: &str,
+        object: Object,
+        etag: &str,
+    ) -> Result<Replaced, StoreError>;
 
     /// Sends a message.
     async fn send(&self, message: Message) -> Result<(), StoreError>;
@@ -148,33 +180,38 @@ impl Store for AwsStore {
         }
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let got = self.s3.get_object().bucket(&self.bucket).key(key).send();
-        match got.await {
-            Ok(object) => {
-                let body = object.body.collect().await.map_err(|error| StoreError {
-                    operation: "GetObject",
-                    target: key.to_owned(),
-                    reason: chain(&error),
-                })?;
-                Ok(Some(body.to_vec()))
-            }
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_no_such_key()) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(failed("GetObject", key, &error)),
-        }
+    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError> {
+        let get = self.s3.get_object().bucket(&self.bucket).key(key);
+        let object = match get.send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(failed("GetObject", key, &error)),
+        };
+        let etag = object.e_tag.unwrap_or_default();
+        let body = object.body.collect().await.map_err(|error| StoreError {
+            operation: "GetObject",
+            target: key.to_owned(),
+            reason: chain(&error),
+        })?;
+        Ok(Some(Tagged {
+            body: body.to_vec(),
+            etag,
+        }))
     }
 
     async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
-        match self.put(key, object).if_none_match("*").send().await {
-            Ok(_) => Ok(Created::New),
-            Err(error) if error.code() == Some("PreconditionFailed") => Ok(Created::Existed),
-            Err(error) => Err(failed("PutObject", key, &error)),
+        let conflict = match self.put(key, object).if_none_match("*").send().await {
+            Ok(_) => return Ok(Created::New),
+            Err(error) if error.code() == Some("PreconditionFailed") => {
+                return Ok(Created::Existed);
+            }
+            Err(error) if error.code() == Some(CONFLICT) => failed("PutObject", key, &error),
+            Err(error) => return Err(failed("PutObject", key, &error)),
+        };
+        // Another write was under way at the same moment; if it came through, the key is taken.
+        match self.metadata(key).await? {
+            Some(_) => Ok(Created::Existed),
+            None => Err(conflict),
         }
     }
 
@@ -182,6 +219,22 @@ impl Store for AwsStore {
         let put = self.put(key, object).send().await;
         put.map(drop)
             .map_err(|error| failed("PutObject", key, &error))
+    }
+
+    async fn replace_if(
+        &self,
+        key: &str,
+        object: Object,
+        etag: &str,
+    ) -> Result<Replaced, StoreError> {
+        let changed = ["PreconditionFailed", CONFLICT, "NoSuchKey"];
+        match self.put(key, object).if_match(etag).send().await {
+            Ok(_) => Ok(Replaced::Done),
+            Err(error) if error.code().is_some_and(|code| changed.contains(&code)) => {
+                Ok(Replaced::Changed)
+            }
+            Err(error) => Err(failed("PutObject", key, &error)),
+        }
     }
 
     async fn send(&self, message: Message) -> Result<(), StoreError> {
@@ -197,6 +250,9 @@ impl Store for AwsStore {
             .map_err(|error| failed("SendMessage", &self.queue_url, &error))
     }
 }
+
+/// S3's word for two writes to a key at the same moment.
+const CONFLICT: &str = "ConditionalRequestConflict";
 
 fn failed<E>(operation: &'static str, target: &str, error: &SdkError<E, HttpResponse>) -> StoreError
 where

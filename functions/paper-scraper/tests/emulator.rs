@@ -11,10 +11,13 @@ use annapurna_runtime::pdf;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
+use paper_scraper::lease::{Leases, StoreLeases, now_ms};
 use paper_scraper::run::Scraper;
 use paper_scraper::settings::Settings;
-use paper_scraper::store::{AwsStore, Created, Metadata, Object, Store};
+use paper_scraper::store::{AwsStore, Created, Metadata, Object, Replaced, Store};
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
 use support::{config, hasty, run, serve};
 
 async fn aws(endpoint: &str) -> SdkConfig {
@@ -53,7 +56,7 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
     config.queue_url = queue_url.clone();
     let settings = Settings::from_config(config).unwrap();
     let store = AwsStore::new(&aws, &settings);
-    let scraper = Scraper::with_http(settings, Box::new(store.clone()), hasty()).unwrap();
+    let scraper = Scraper::with_http(settings, Arc::new(store.clone()), hasty()).unwrap();
 
     for (event, n_papers) in [(json!({}), 4), (json!({"CONFERENCE": "ARXIV"}), 6)] {
         let first = run(&scraper, event.clone()).await.unwrap();
@@ -127,4 +130,65 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
         Created::Existed
     );
     assert_eq!(store.metadata("no/such/key").await.unwrap(), None);
+}
+
+fn text(body: &str) -> Object {
+    Object {
+        body: body.as_bytes().to_vec(),
+        content_type: "text/plain",
+        metadata: Metadata::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_write_on_a_condition_happens_only_while_it_holds() {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let store = bucket(&emulator.endpoint_url).await;
+    assert_eq!(store.read("a").await.unwrap(), None);
+    let gone = store.replace_if("a", text("x"), "\"0\"").await.unwrap();
+    assert_eq!(gone, Replaced::Changed);
+    assert_eq!(store.create("a", text("1")).await.unwrap(), Created::New);
+    let first = store.read_tagged("a").await.unwrap().unwrap();
+    assert_eq!(first.body, b"1");
+    let done = store.replace_if("a", text("2"), &first.etag).await.unwrap();
+    assert_eq!(done, Replaced::Done);
+    let late = store.replace_if("a", text("3"), &first.etag).await.unwrap();
+    assert_eq!(late, Replaced::Changed);
+    assert_eq!(store.read("a").await.unwrap().unwrap(), b"2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_runs_one_at_a_time_holds_a_lease() {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let store = Arc::new(bucket(&emulator.endpoint_url).await);
+    let held = Arc::new(tokio::sync::Mutex::new(()));
+    let period = Duration::from_secs(30);
+    let runs = (0..4).map(|_| {
+        let leases = StoreLeases::new(Arc::clone(&store) as Arc<dyn Store>);
+        let held = Arc::clone(&held);
+        async move {
+            for _ in 0..2 {
+                let grant = leases.hold("arxiv.org", period).await.unwrap();
+                assert!(grant.until_ms > now_ms());
+                let alone = held.try_lock();
+                assert!(alone.is_ok(), "two runs hold the lease");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                drop(alone);
+                leases.release("arxiv.org", now_ms()).await.unwrap();
+            }
+        }
+    });
+    futures::future::join_all(runs.map(tokio::spawn))
+        .await
+        .into_iter()
+        .for_each(|run| run.unwrap());
+}
+
+async fn bucket(endpoint: &str) -> AwsStore {
+    let aws = aws(endpoint).await;
+    let s3 = annapurna_runtime::aws::s3_client(&aws);
+    let create = s3.create_bucket().bucket("llm-research-papers");
+    create.send().await.unwrap();
+    let settings = Settings::from_config(config("http://127.0.0.1:9", "ICLR")).unwrap();
+    AwsStore::new(&aws, &settings)
 }

@@ -409,3 +409,36 @@ async fn a_volumes_bibliography_saves_the_papers_pages() {
         Some("On thimbles.")
     );
 }
+
+/// What the robots rules of a site forbid is not asked for, and its papers are told without their PDFs.
+#[tokio::test]
+async fn a_pdf_that_robots_rules_forbid_is_left_alone() {
+    let feed = vec![record(1, "Thimbles", Some("ThimblesForum"))];
+    let site = Site::default()
+        .with_feed("iclr-2025-orals-posters.json", feed)
+        .with(
+            "/robots.txt",
+            Answer::Text("User-agent: *\nDisallow: /pdf\n".to_owned()),
+        )
+        .with("/pdf?id=ThimblesForum", Answer::Pdf);
+    let address = site.serve().await;
+    let mut config = support::config(&address, "ICLR");
+    config.openreview_api_v1_url = format!("{address}/api1");
+    config.openreview_api_v2_url = format!("{address}/api2");
+    let settings = paper_scraper::settings::Settings::from_config(config).unwrap();
+    let store = MemoryStore::default();
+    let scraper =
+        paper_scraper::run::Scraper::with_http(settings, Arc::new(store.clone()), support::hasty())
+            .unwrap();
+    let summary = run(&scraper, json!({})).await.unwrap();
+    assert_eq!(
+        (summary.found, summary.metadata_only, summary.queued),
+        (1, 1, 1)
+    );
+    assert_eq!((site.n_asked("/robots.txt"), site.n_asked("/pdf")), (1, 0));
+    let message = &store.messages()[0];
+    assert_eq!(message.s3_key, None);
+    let record = store.json(&message.record_s3_key);
+    let problem = record["pdf_problem"].as_str().unwrap();
+    assert!(problem.contains("robots rules"), "{problem}");
+}

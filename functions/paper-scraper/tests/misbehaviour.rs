@@ -18,7 +18,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use paper_scraper::run::RunError;
 use serde_json::json;
-use support::{MemoryStore, run, scraper, serve};
+use support::{MemoryStore, run, run_until, scraper, serve};
 use tokio::time::Instant;
 
 const CAPTCHA: &str = "<!DOCTYPE html><html><body><h1>Automated Access Detected</h1>\
@@ -368,10 +368,13 @@ async fn a_run_stops_at_its_deadline_and_another_goes_on() {
     let site = serve(PaperSite::sample().unwrap().router().layer(slow)).await;
     let store = MemoryStore::default();
     let scraper = scraper(&site, "ARXIV", &store);
-    let first = scraper
-        .handle(json!({}), Instant::now() + Duration::from_millis(1700))
-        .await
-        .unwrap();
+    let first = run_until(
+        &scraper,
+        json!({}),
+        Instant::now() + Duration::from_millis(1700),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         first.found, 4,
         "four at a time, and the next four came too late"
@@ -381,7 +384,7 @@ async fn a_run_stops_at_its_deadline_and_another_goes_on() {
     let second = run(&scraper, json!({"cursor": cursor})).await.unwrap();
     assert_eq!((second.found, second.cursor), (2, None));
     assert_eq!(store.messages().len(), 6);
-    let error = scraper.handle(json!({}), Instant::now()).await;
+    let error = run_until(&scraper, json!({}), Instant::now()).await;
     assert!(
         matches!(error, Ok(summary) if summary.cursor.is_some()),
         "no time at all hands everything over"
@@ -395,12 +398,10 @@ async fn a_list_that_takes_too_long_is_an_error() {
     http.retry_base = Duration::from_secs(2);
     let settings =
         paper_scraper::settings::Settings::from_config(support::config(&site, "ICLR")).unwrap();
-    let store = Box::new(MemoryStore::default());
+    let store = Arc::new(MemoryStore::default());
     let scraper = paper_scraper::run::Scraper::with_http(settings, store, http).unwrap();
-    let error = scraper
-        .handle(json!({}), Instant::now() + Duration::from_millis(100))
-        .await
-        .unwrap_err();
+    let soon = Instant::now() + Duration::from_millis(100);
+    let error = run_until(&scraper, json!({}), soon).await.unwrap_err();
     assert!(matches!(error, RunError::OutOfTime { .. }));
     assert!(
         error.to_string().contains("iclr-2025"),

@@ -14,11 +14,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use paper_scraper::http::Http;
-use paper_scraper::settings::Settings;
-use paper_scraper::sources::hosts::Hosts;
 use paper_scraper::sources::listed::{Edition, ListError, Listed, ListedPaper};
 use paper_scraper::sources::{bibtex, pmlr, proceedings, virtual_pages};
-use support::{config, hasty, reference, serve};
+use support::{hasty, hosts, reference, serve};
 use url::Url;
 
 const CREATIVE: &str = include_str!("fixtures/proceedings_2025.html");
@@ -36,11 +34,6 @@ const EVENT: &str = include_str!("fixtures/virtual_event.html");
 const EVENT_2023: &str = include_str!("fixtures/virtual_event_2023.html");
 
 const SITE: &str = "http://127.0.0.1:9";
-
-fn hosts_at(site: &str, source: Source) -> Hosts {
-    let settings = Settings::from_config(config(site, source.name())).unwrap();
-    Hosts::of(source, &settings).unwrap()
-}
 
 fn edition(source: Source, year: u16) -> Edition {
     Edition { source, year }
@@ -90,8 +83,11 @@ impl Site {
         serve(Router::new().fallback(answer).with_state(self.clone())).await
     }
 
+    /// Every request but those for the robots rules, which the client asks for by itself.
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        let mut asked = self.asked.lock().unwrap().clone();
+        asked.retain(|path| path != "/robots.txt");
+        asked
     }
 }
 
@@ -112,7 +108,7 @@ enum Kind {
 }
 
 async fn list(site: &Site, kind: Kind, edition: Edition) -> Result<Listed, ListError> {
-    let hosts = hosts_at(&site.start().await, edition.source);
+    let hosts = hosts(&site.start().await, edition.source);
     let http = Http::new(hasty()).unwrap();
     match kind {
         Kind::Proceedings => proceedings::list(&http, &hosts, edition).await,
@@ -165,7 +161,7 @@ async fn the_main_volume_of_neurips_2025_is_followed_once_and_nothing_else_is() 
 
 #[test]
 fn every_suffix_of_a_paper_s_path_gives_its_pdf() {
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let hash = "f0000000000000000000000000000001";
     for (folder, suffix) in [
         ("/paper_files/paper/1987", ""),
@@ -262,7 +258,7 @@ async fn the_data_sets_papers_of_neurips_2021_are_apart_and_count_anew() {
 
 #[test]
 fn an_abstract_keeps_its_formulas_and_its_unknown_words() {
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let details = proceedings::parse_details(PAPER.as_bytes(), &at("/p"), &hosts).unwrap();
     let expected = "We train when $W<d$. If a<b and c>d then, for $1<p\\le2$ and $k<n$, our \
         <projektor> turns <seam, thread, knot> into words; every R&D team — even \"small\" ones — can. \
@@ -284,7 +280,7 @@ fn an_abstract_keeps_its_formulas_and_its_unknown_words() {
 
 #[test]
 fn pages_of_before_2022_have_single_quotes_and_only_a_year() {
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let page = at("/paper/1990/hash/x.html");
     let details = proceedings::parse_details(PAPER_1990.as_bytes(), &page, &hosts).unwrap();
     assert_eq!(
@@ -301,7 +297,7 @@ fn pages_of_before_2022_have_single_quotes_and_only_a_year() {
 
 #[test]
 fn a_page_without_an_abstract_has_none_and_a_page_of_no_paper_is_refused() {
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let read = |body: &str| proceedings::parse_details(body.as_bytes(), &at("/p"), &hosts);
     let title = "<html><h1 class='paper-title'>T</h1><section>";
     for nothing in [
@@ -387,7 +383,7 @@ async fn without_a_bibliography_the_papers_own_pages_have_the_abstracts() {
                 .all(|paper| paper.details_url.is_some())
         );
     }
-    let hosts = hosts_at(SITE, Source::Icml);
+    let hosts = hosts(SITE, Source::Icml);
     let details = pmlr::parse_details(PMLR_PAPER.as_bytes(), &at("/v235/one24a.html"), &hosts);
     let details = details.unwrap();
     assert_eq!(
@@ -478,7 +474,7 @@ async fn a_list_that_ends_early_is_wrong() {
 
 #[test]
 fn saved_cards_and_session_cards_have_authors_and_abstracts() {
-    let hosts = hosts_at(SITE, Source::Icml);
+    let hosts = hosts(SITE, Source::Icml);
     let page = at("/virtual/2025/papers.html");
     let icml = edition(Source::Icml, 2025);
     let listed = virtual_pages::parse_list(CARDS.as_bytes(), &page, &hosts, icml).unwrap();
@@ -498,7 +494,7 @@ fn saved_cards_and_session_cards_have_authors_and_abstracts() {
 
 #[test]
 fn a_paper_s_event_has_abstract_authors_and_forum() {
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let read = |body: &str| virtual_pages::parse_details(body.as_bytes(), &at("/p"), &hosts);
     let details = read(EVENT).unwrap();
     assert_eq!(details.authors, ["Ada One", "Bo Two, Jr.", "Céline Three"]);
@@ -526,7 +522,7 @@ fn a_paper_s_event_has_abstract_authors_and_forum() {
 
 /// Every page with every reader.
 fn read_all(body: &[u8]) {
-    let hosts = hosts_at(SITE, Source::Iclr);
+    let hosts = hosts(SITE, Source::Iclr);
     let page = at("/virtual/2025/papers.html");
     let _ = proceedings::parse_book(body, &page, &hosts);
     let _ = proceedings::parse_details(body, &page, &hosts);
@@ -637,7 +633,7 @@ fn a_whole_year_is_read_in_reasonable_time() {
         "<html><span class='paper-count'>6000 papers</span><ul class='paper-list'>{papers}</ul></html>"
     );
     let start = std::time::Instant::now();
-    let hosts = hosts_at(SITE, Source::Neurips);
+    let hosts = hosts(SITE, Source::Neurips);
     let book = proceedings::parse_book(body.as_bytes(), &at("/p"), &hosts).unwrap();
     book.check().unwrap();
     assert_eq!((book.papers.len(), book.broken.len()), (6000, 0));
@@ -649,7 +645,7 @@ fn the_recorded_list_of_neurips_2024_is_read_and_known_to_be_a_part() {
     let Some(body) = reference("proceedings/neurips2024_year_index_4_of_4493.html") else {
         return;
     };
-    let hosts = hosts_at("https://proceedings.neurips.cc", Source::Neurips);
+    let hosts = hosts("https://proceedings.neurips.cc", Source::Neurips);
     let page = Url::parse("https://proceedings.neurips.cc/paper_files/paper/2024").unwrap();
     let book = proceedings::parse_book(&body, &page, &hosts).unwrap();
     assert_eq!(
@@ -674,7 +670,7 @@ fn the_recorded_abstract_with_bare_less_than_signs_is_whole() {
     let Some(body) = reference("proceedings/neurips2024_abstract_page_bare_lt.html") else {
         return;
     };
-    let hosts = hosts_at("https://proceedings.neurips.cc", Source::Neurips);
+    let hosts = hosts("https://proceedings.neurips.cc", Source::Neurips);
     let page = Url::parse("https://proceedings.neurips.cc/p").unwrap();
     let details = proceedings::parse_details(&body, &page, &hosts).unwrap();
     let text = details.abstract_text.unwrap();
@@ -703,7 +699,7 @@ fn the_recorded_volume_of_icml_2024_is_read() {
     let Some(body) = reference("proceedings/pmlr_v235_icml2024_volume_3_of_2610.html") else {
         return;
     };
-    let hosts = hosts_at(SITE, Source::Icml);
+    let hosts = hosts(SITE, Source::Icml);
     let volume = pmlr::parse_volume(&body, &at("/v235/"), &hosts).unwrap();
     let papers = &volume.listed.papers;
     assert_eq!(ids(papers), ["abad-rocamora24a", "abe24a", "abhyankar24a"]);
@@ -785,7 +781,7 @@ fn the_recorded_pages_of_the_virtual_sites_are_read() {
     let Some(body) = reference("virtual/papers_html_list_excerpt.html") else {
         return;
     };
-    let hosts = hosts_at(SITE, Source::Icml);
+    let hosts = hosts(SITE, Source::Icml);
     let page = at("/virtual/2025/papers.html");
     let icml = edition(Source::Icml, 2025);
     let listed = virtual_pages::parse_list(&body, &page, &hosts, icml).unwrap();

@@ -27,8 +27,8 @@ async fn step<T: serde::de::DeserializeOwned>(
     step: &ScrapeStep,
     time: Duration,
 ) -> Result<T, RunError> {
-    let answer = scraper.answer(json!(step), Instant::now() + time).await?;
-    Ok(serde_json::from_value(answer).unwrap())
+    let answer = scraper.answer(json!(step), Instant::now() + time).await;
+    Ok(serde_json::from_value(answer.result?).unwrap())
 }
 
 const LONG: Duration = Duration::from_secs(300);
@@ -417,6 +417,7 @@ async fn a_step_that_fits_no_list_is_refused() {
     let error = scraper
         .answer(json!({"step": "dance"}), Instant::now() + LONG)
         .await
+        .result
         .unwrap_err();
     assert!(error.to_string().contains("dance"), "{}", error.to_string());
 }
@@ -440,4 +441,37 @@ async fn a_window_without_time_says_so_and_a_list_too() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), "OutOfTime");
+}
+
+/// A window is taken in several calls, and each counts what it did itself.
+#[tokio::test]
+async fn every_call_has_metrics_of_its_own() {
+    let (site, _) = conference(6, |_, _| None).await;
+    let store = MemoryStore::default();
+    let scraper = scraper(&site, "NEURIPS", &store);
+    let list = json!({"step": "list", "request": {"CONFERENCE_YEAR": 2025}});
+    let listed = scraper.answer(list, Instant::now() + LONG).await;
+    assert_eq!(listed.metrics, None, "a list takes no paper");
+    let plan: ScrapePlan = serde_json::from_value(listed.result.unwrap()).unwrap();
+    let mut window = plan.windows[0].clone();
+    // As a call before left it.
+    window.next = 2;
+    window.settled.found = 2;
+    window.settled.stored = 2;
+    let take = json!(ScrapeStep::Window { window });
+    let taken = scraper.answer(take, Instant::now() + LONG).await;
+    let metrics = taken.metrics.unwrap();
+    assert_eq!(
+        (&metrics["Source"], &metrics["Found"], &metrics["Stored"]),
+        (&json!("NEURIPS"), &json!(4), &json!(4))
+    );
+    let failed = scraper
+        .answer(json!({"CONFERENCE_YEAR": 2024}), Instant::now() + LONG)
+        .await;
+    let metrics = failed.metrics.unwrap();
+    assert!(failed.result.is_err());
+    assert_eq!(
+        (&metrics["Source"], &metrics["RunFailed"]),
+        (&json!("NEURIPS"), &json!(1))
+    );
 }

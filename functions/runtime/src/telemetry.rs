@@ -1,4 +1,8 @@
 //! Structured logs on standard output, which Lambda carries to CloudWatch Logs.
+//!
+//! Each event is one JSON object on one line, written at once, so lines that other code writes there,
+//! such as metrics, stay whole. Text of papers and pages is only ever a value in it: CloudWatch makes
+//! metrics of nothing that is quoted.
 
 use tracing_subscriber::EnvFilter;
 

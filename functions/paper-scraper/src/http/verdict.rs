@@ -1,5 +1,7 @@
 //! What an answer means: the document, a block, a fault, or nothing there.
 
+mod challenge;
+
 use super::{Expect, Page};
 
 /// How an answer is taken.
@@ -19,30 +21,19 @@ pub(super) enum Verdict {
     Misfit(&'static str),
 }
 
-/// Words of the pages that hold programs off. Compared in lower case, only within HTML.
-const CHALLENGES: [&str; 8] = [
-    "captcha",
-    "turnstile",
-    "verifying your browser",
-    "verify you are human",
-    "automated access",
-    "just a moment",
-    "access denied",
-    "unusual traffic",
-];
-
 /// Judges an answer by status and body; headers alone are believed for nothing.
 pub(super) fn of(page: &Page, expect: Expect) -> Verdict {
     let is_html = is_html(page);
     match page.status {
         429 => Verdict::Blocked,
         404 | 410 => Verdict::Missing,
-        _ if is_html && is_challenge(&page.body) => Verdict::Blocked,
+        200..=299 => of_success(page, expect, is_html),
+        _ if is_html && challenge::refuses(&page.body) => Verdict::Blocked,
         500..=599 => Verdict::ServerFault,
         400 if expect == Expect::Atom && is_xml(&page.body) && !is_html => Verdict::Good,
-        200..=299 => of_success(page, expect, is_html),
-        // A paper's PDF can be closed while the site is open; a closed list is a closed site.
-        401 | 403 if expect == Expect::Pdf => Verdict::Refused,
+        // A paper's PDF can be closed while the site is open; a closed list is a closed site. Closed
+        // robots rules are no rules (RFC 9309, 2.3.1.3).
+        401 | 403 if matches!(expect, Expect::Pdf | Expect::Robots) => Verdict::Refused,
         401 | 403 => Verdict::Blocked,
         400..=499 => Verdict::Refused,
         _ => Verdict::Misfit("an unexpected status"),
@@ -54,16 +45,26 @@ fn of_success(page: &Page, expect: Expect, is_html: bool) -> Verdict {
     if expect == Expect::Pdf && has_pdf_header(body) {
         return of_pdf(body);
     }
-    if is_plain_refusal(body) || (is_html && expect != Expect::Html) {
+    if is_plain_refusal(body) || (is_html && is_block(body, expect)) {
         return Verdict::Blocked;
     }
     let first = first_byte(body);
     match (expect, first) {
-        (Expect::Text, _) => Verdict::Good,
+        (Expect::Robots, _) => Verdict::Good,
         (_, None) => Verdict::Misfit("an empty body"),
-        (Expect::Html, _) if is_html => Verdict::Good,
+        (Expect::Text, Some(_)) => Verdict::Good,
+        (Expect::Html, _) if is_html || is_xhtml(body) => Verdict::Good,
         (Expect::Atom, Some(b'<')) | (Expect::Json, Some(b'{' | b'[')) => Verdict::Good,
         _ => Verdict::Misfit("something else"),
+    }
+}
+
+/// A page for people is a block where data is expected. Where pages are, and for robots rules, which
+/// careless sites answer with their home page, only a challenge is.
+fn is_block(body: &[u8], expect: Expect) -> bool {
+    match expect {
+        Expect::Atom | Expect::Json | Expect::Pdf | Expect::Text => true,
+        Expect::Html | Expect::Robots => challenge::stands_in(body),
     }
 }
 
@@ -112,15 +113,21 @@ fn is_html(page: &Page) -> bool {
         || (says_so && is_xml(&page.body) && !begins.starts_with("<?xml"))
 }
 
-fn is_challenge(body: &[u8]) -> bool {
-    let head = lower_head(body, 16 * 1024);
-    CHALLENGES.iter().any(|words| head.contains(words))
+/// An old page that begins as XML does.
+fn is_xhtml(body: &[u8]) -> bool {
+    let head = lower_head(body, 512);
+    is_xml(body) && (head.contains("<!doctype html") || head.contains("<html"))
 }
 
-/// arXiv's `Rate exceeded.` and its like: short plain text with a word of refusal.
+/// arXiv's `Rate exceeded.` and its like: short plain text with a word of refusal. Data and pages may
+/// hold such words, and robots rules too, in a comment.
 fn is_plain_refusal(body: &[u8]) -> bool {
+    let is_data = matches!(first_byte(body), Some(b'<' | b'{' | b'['));
+    if is_data || body.len() >= 512 {
+        return false;
+    }
     let text = lower_head(body, 512);
-    body.len() < 512
+    !text.contains("user-agent:")
         && ["rate exceeded", "rate limit", "too many requests"]
             .iter()
             .any(|words| text.contains(words))
@@ -172,6 +179,16 @@ mod tests {
                 Expect::Pdf,
             ),
             (page(403, "application/json", "{}"), Expect::Json),
+            (
+                page(200, "text/html", "<title>Just a moment...</title>"),
+                Expect::Html,
+            ),
+            (
+                page(200, "text/html", "<title>Just a moment...</title>"),
+                Expect::Robots,
+            ),
+            (page(200, "text/plain", "Too many requests"), Expect::Html),
+            (page(403, "text/html", "<html>Forbidden"), Expect::Html),
         ];
         for (page, expect) in blocks {
             assert_eq!(of(&page, expect), Verdict::Blocked, "{page:?}");
@@ -215,6 +232,48 @@ mod tests {
             ),
             Verdict::Good
         );
+    }
+
+    #[test]
+    fn words_of_refusal_in_data_are_only_words() {
+        let list = r#"{"results":[{"name":"Too many requests: a study of rate limits"}]}"#;
+        assert_eq!(
+            of(&page(200, "application/json", list), Expect::Json),
+            Verdict::Good
+        );
+        let rules = "# Mind the rate limit.\nUser-agent: *\nDisallow: /x";
+        assert_eq!(
+            of(&page(200, "text/plain", rules), Expect::Robots),
+            Verdict::Good
+        );
+    }
+
+    #[test]
+    fn robots_rules_that_are_closed_or_a_home_page_are_no_rules_and_no_block() {
+        for (status, verdict) in [(403, Verdict::Refused), (200, Verdict::Good)] {
+            let home = page(status, "text/html", "<!DOCTYPE html><title>Welcome</title>");
+            assert_eq!(of(&home, Expect::Robots), verdict);
+        }
+        assert_eq!(of(&page(200, "", ""), Expect::Robots), Verdict::Good);
+    }
+
+    #[test]
+    fn a_page_for_people_begins_as_one() {
+        for good in [
+            "<!DOCTYPE html><p>x",
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC \"x\">",
+            " <div>x</div>",
+        ] {
+            assert_eq!(
+                of(&page(200, "text/html", good), Expect::Html),
+                Verdict::Good,
+                "{good}"
+            );
+        }
+        for bad in ["", "{}", "oops"] {
+            let verdict = of(&page(200, "text/html", bad), Expect::Html);
+            assert!(matches!(verdict, Verdict::Misfit(_)), "{bad}");
+        }
     }
 
     #[test]

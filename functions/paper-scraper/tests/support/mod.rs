@@ -20,8 +20,11 @@ use paper_scraper::http::HttpSettings;
 use paper_scraper::run::{RunError, Scraper};
 use paper_scraper::settings::Settings;
 use paper_scraper::sources::hosts::Hosts;
-use paper_scraper::store::{Created, Message, Metadata, Object, Store, StoreError};
+use paper_scraper::store::{
+    Created, Message, Metadata, Object, Replaced, Store, StoreError, Tagged,
+};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -90,11 +93,6 @@ impl Store for MemoryStore {
             .map(|object| object.metadata.clone()))
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let contents = self.0.lock().unwrap();
-        Ok(contents.objects.get(key).map(|object| object.body.clone()))
-    }
-
     async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
         let mut contents = self.0.lock().unwrap();
         if contents.objects.contains_key(key) {
@@ -103,6 +101,29 @@ impl Store for MemoryStore {
         contents.n_writes += 1;
         contents.objects.insert(key.to_owned(), object);
         Ok(Created::New)
+    }
+
+    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError> {
+        let contents = self.0.lock().unwrap();
+        Ok(contents.objects.get(key).map(|object| Tagged {
+            body: object.body.clone(),
+            etag: etag(object),
+        }))
+    }
+
+    async fn replace_if(
+        &self,
+        key: &str,
+        object: Object,
+        expected: &str,
+    ) -> Result<Replaced, StoreError> {
+        let mut contents = self.0.lock().unwrap();
+        if contents.objects.get(key).map(etag).as_deref() != Some(expected) {
+            return Ok(Replaced::Changed);
+        }
+        contents.n_writes += 1;
+        contents.objects.insert(key.to_owned(), object);
+        Ok(Replaced::Done)
     }
 
     async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
@@ -125,6 +146,10 @@ impl Store for MemoryStore {
         contents.messages.push(message);
         Ok(())
     }
+}
+
+fn etag(object: &Object) -> String {
+    hex::encode(Sha256::digest(&object.body))
 }
 
 /// Serves a router on a free port for as long as the test's runtime lives.
@@ -177,13 +202,20 @@ pub fn hasty() -> HttpSettings {
 
 pub fn scraper(site: &str, conference: &str, store: &MemoryStore) -> Scraper {
     let settings = Settings::from_config(config(site, conference)).unwrap();
-    Scraper::with_http(settings, Box::new(store.clone()), hasty()).unwrap()
+    Scraper::with_http(settings, Arc::new(store.clone()), hasty()).unwrap()
 }
 
 pub async fn run(scraper: &Scraper, event: Value) -> Result<ScrapeSummary, RunError> {
-    scraper
-        .handle(event, Instant::now() + Duration::from_secs(60))
-        .await
+    run_until(scraper, event, Instant::now() + Duration::from_secs(60)).await
+}
+
+pub async fn run_until(
+    scraper: &Scraper,
+    event: Value,
+    deadline: Instant,
+) -> Result<ScrapeSummary, RunError> {
+    let answer = scraper.answer(event, deadline).await;
+    Ok(serde_json::from_value(answer.result?).unwrap())
 }
 
 /// A file of the reference data; `None`, with a message, where that is absent.

@@ -1,0 +1,219 @@
+//! Why a document could not be had, and what was seen instead of it.
+
+use std::fmt;
+
+use url::Url;
+
+use super::Page;
+use crate::text;
+
+/// What was seen of an answer, fit for a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// HTTP status.
+    pub status: u16,
+    /// As the server named it, escaped.
+    pub content_type: String,
+    /// The first 200 characters of the body, escaped.
+    pub excerpt: String,
+}
+
+impl Evidence {
+    pub(super) fn of(page: &Page) -> Self {
+        Self {
+            status: page.status,
+            content_type: text::excerpt(page.content_type.as_bytes(), 100),
+            excerpt: text::excerpt(&page.body, 200),
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            content_type,
+            excerpt,
+        } = self;
+        write!(
+            formatter,
+            "status {status}, content-type `{content_type}`, body starts `{excerpt}`"
+        )
+    }
+}
+
+/// Why a document could not be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HttpError {
+    /// The site holds us off: 429, a captcha, a challenge page, a plain-text refusal.
+    #[error("blocked at {url}: {evidence}")]
+    Blocked {
+        /// The address.
+        url: String,
+        /// The last answer.
+        evidence: Evidence,
+    },
+    /// The host's robots rules close this address to programs. It was not asked for.
+    #[error("the robots rules of {} forbid {url}", host_of(url))]
+    Forbidden {
+        /// The address.
+        url: String,
+    },
+    /// 404 or 410: the site says that it does not have this.
+    #[error("nothing at {url}: {evidence}")]
+    Missing {
+        /// The address.
+        url: String,
+        /// The answer.
+        evidence: Evidence,
+    },
+    /// Another 4xx: this document is not for us.
+    #[error("refused at {url}: {evidence}")]
+    Refused {
+        /// The address.
+        url: String,
+        /// The answer.
+        evidence: Evidence,
+    },
+    /// 5xx, still there after every retry.
+    #[error("server fault at {url}: {evidence}")]
+    Server {
+        /// The address.
+        url: String,
+        /// The last answer.
+        evidence: Evidence,
+    },
+    /// The answer is not what it should be: truncated, of another kind, or contradicting itself.
+    #[error("unusable answer at {url}: {reason}; {evidence}")]
+    Unusable {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The last answer.
+        evidence: Evidence,
+    },
+    /// The body is over the limit.
+    #[error("answer at {url} is larger than {limit} bytes")]
+    TooLarge {
+        /// The address.
+        url: String,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// A redirect that leaves the site, or one too many.
+    #[error("{url} redirects away: {reason}")]
+    Redirect {
+        /// The address.
+        url: String,
+        /// Where to.
+        reason: String,
+    },
+    /// No answer: resolving, connecting, a reset, a timeout, a body cut short.
+    #[error("no complete answer from {url}: {reason}")]
+    Network {
+        /// The address.
+        url: String,
+        /// The whole chain of causes.
+        reason: String,
+    },
+    /// It could not be made sure that no other run asks this host at the same time.
+    #[error("cannot agree with other runs on who asks {host}: {reason}")]
+    Lease {
+        /// The host.
+        host: String,
+        /// The whole chain of causes.
+        reason: String,
+    },
+    /// The client itself could not be made.
+    #[error("cannot make the HTTP client: {0}")]
+    Client(String),
+}
+
+fn host_of(url: &str) -> String {
+    let host = Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    host.unwrap_or_default()
+}
+
+impl HttpError {
+    /// True when trying again, now or in a later run, can succeed.
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Blocked { .. }
+            | Self::Server { .. }
+            | Self::Unusable { .. }
+            | Self::Network { .. }
+            | Self::Lease { .. }
+            | Self::Client(_) => true,
+            Self::Forbidden { .. }
+            | Self::Missing { .. }
+            | Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::Redirect { .. } => false,
+        }
+    }
+}
+
+/// A failed try: what to report, and whether and when another makes sense.
+pub(super) struct Failure {
+    pub(super) error: Box<HttpError>,
+    pub(super) retry: bool,
+    pub(super) asked_pause: Option<std::time::Duration>,
+}
+
+impl Failure {
+    pub(super) fn last(error: HttpError) -> Self {
+        Self {
+            error: Box::new(error),
+            retry: false,
+            asked_pause: None,
+        }
+    }
+
+    pub(super) fn again(error: HttpError) -> Self {
+        Self {
+            error: Box::new(error),
+            retry: true,
+            asked_pause: None,
+        }
+    }
+
+    /// No complete answer came.
+    pub(super) fn network(url: &Url, error: &reqwest::Error) -> Self {
+        Self::again(HttpError::Network {
+            url: url.to_string(),
+            reason: chain(error),
+        })
+    }
+}
+
+/// An error with its causes, escaped: a cause can quote what a server sent.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut reasons = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reasons.push(cause.to_string());
+        source = cause.source();
+    }
+    reasons.dedup();
+    text::excerpt(reasons.join(": ").as_bytes(), 500)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_robots_rules_close_is_named_with_its_host_and_stays_closed() {
+        let error = HttpError::Forbidden {
+            url: "https://a.example/pdf/1".to_owned(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "the robots rules of a.example forbid https://a.example/pdf/1"
+        );
+        assert!(!error.is_temporary());
+    }
+}
