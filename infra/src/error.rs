@@ -126,6 +126,8 @@ pub enum CommandError {
     /// A function answered with an error.
     #[error("{function} failed: {reason}")]
     FunctionFailed {
+        /// The environment.
+        environment: String,
         /// Its name.
         function: String,
         /// Its own words.
@@ -134,6 +136,8 @@ pub enum CommandError {
     /// A scrape ended without its papers.
     #[error("{execution} failed: {reason}")]
     ScrapeFailed {
+        /// The environment.
+        environment: String,
         /// The execution.
         execution: String,
         /// Its first cause.
@@ -249,12 +253,16 @@ impl CommandError {
             Self::IndexConflict { index, .. } => Some(format!(
                 "reindex `{index}` into a new index with the new mapping, then deploy again"
             )),
-            Self::FunctionFailed { function, .. } => Some(format!(
-                "read its logs: cargo run -p infra -- logs ENVIRONMENT {function}"
+            Self::FunctionFailed {
+                environment,
+                function,
+                ..
+            } => Some(format!(
+                "read its logs: cargo run -p infra -- logs {environment} {function}"
             )),
-            Self::ScrapeFailed { .. } => Some(
-                "correct the cause and start it again: what is there is not loaded twice; its log: cargo run -p infra -- logs ENVIRONMENT PapersScraper --since 1h".to_owned(),
-            ),
+            Self::ScrapeFailed { environment, .. } => Some(format!(
+                "correct the cause and start it again: what is there is not loaded twice; its log: cargo run -p infra -- logs {environment} PapersScraper --since 1h"
+            )),
             Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
             Self::SampleIncomplete { waiting, .. } => {
                 Some(format!("still on their way: {}", waiting.join(", ")))

@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::cloudformation::iam::Statement;
 use crate::cloudformation::lambda::Code;
 use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Resource, Template, ssm};
+use crate::constructs::alarm;
 use crate::constructs::bucket::{ObjectNotification, PrivateBucket, Versions, deny_deletion};
 use crate::constructs::function::{FunctionHandle, FunctionSize, RustFunction};
 use crate::constructs::limits::{
@@ -485,6 +486,14 @@ impl<'a> Pipeline<'a> {
         let description = "State machine that takes whole lists of papers";
         self.template
             .output(SCRAPE_MACHINE_ARN, description, arn.clone());
+        if self.environment.scraper.scheduled {
+            alarm::on_failed_executions(
+                &mut self.template,
+                SCRAPE_CONFERENCE,
+                self.environment.named("ScrapeConferenceFailed"),
+                &arn,
+            );
+        }
         arn
     }
 
@@ -680,15 +689,15 @@ fn add_search(template: &mut Template, environment: &Environment) -> (Expr, Opti
 }
 
 /// When each source is taken, UTC, none at another's hour. A conference is taken when its year's papers
-/// are out and, within the same year, once more for PDFs that came late; arXiv's announcements of a weekday, Monday to Friday, reach its API in the night
-/// after, so each is there at the next day's hour.
+/// are out and, within the same year, once more for PDFs that came late; arXiv's announcements of a
+/// weekday, Monday to Friday, reach its API in the night after, so each is there at the next day's hour.
 const fn scrape_cadence(source: Source) -> &'static str {
     match source {
         Source::Arxiv => "cron(17 4 ? * TUE-SAT *)",
         Source::Iclr => "cron(23 5 2 6,9 ? *)",
         Source::Mlsys => "cron(37 8 5 7,10 ? *)",
         Source::Icml => "cron(29 6 3 8,11 ? *)",
-        Source::Neurips => "cron(31 7 20 12 ? *)",
+        Source::Neurips => "cron(31 7 6,20 12 ? *)",
     }
 }
 
@@ -787,8 +796,25 @@ mod tests {
             assert_eq!(event.conference_year, year);
             let cron = schedule["ScheduleExpression"].as_str().unwrap();
             hours.insert(cron.split(' ').nth(1).unwrap().to_owned());
+            let days = cron
+                .split(' ')
+                .skip(2)
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ");
+            let is_twice = days.matches(',').count() == 1;
+            assert!(is_twice || source == Source::Arxiv, "{cron}");
         }
         assert_eq!(hours.len(), Source::ALL.len());
+    }
+
+    #[test]
+    fn a_scrape_that_failed_is_seen_where_nobody_starts_it_by_hand() {
+        for (name, has_alarm) in [("local", false), ("dev", false), ("prod", true)] {
+            let template = stack(&environment(name)).unwrap();
+            let alarm = template.resource("ScrapeConferenceFailed");
+            assert_eq!(alarm.is_some(), has_alarm, "{name}");
+        }
     }
 
     #[test]

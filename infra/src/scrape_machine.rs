@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! List ─▶ Windows ─────────────────────────────▶ Summarize ─▶ Again? ──▶ Finished
-//!            │ each: Take ─▶ Done? ─▶ Taken          ▲           │
-//!            │        ▲        │                     │           ▼
-//!            ▲        └────────┘  Take ✗─▶ GivenUp   │          Wait
-//!            └──────────────────────────────────────────────────┘
+//!            │ each: Take ─▶ Done? ─▶ Taken                      │
+//!            │        ▲▲       ││                                ▼
+//!            ▲        │└───────┘└─▶ Rest ─┐  Take ✗─▶ GivenUp   Wait
+//!            │        └───────────────────┘                      │
+//!            └───────────────────────────────────────────────────┘
 //! ```
+//!
+//! Whatever is waited for, no function runs meanwhile: a window whose site holds it off ends its call and
+//! rests, papers that a site held back wait for the next round, and a list for the next attempt.
 //!
 //! Every task calls the one function with a [`ScrapeStep`](annapurna_contract::scrape::ScrapeStep). A
 //! task names the function itself and not `states:::lambda:invoke`: its answer then is the next state's
@@ -24,27 +28,58 @@ use crate::constructs::limits::FunctionTimeout;
 
 /// Time that Lambda may take on top of the function's own before a call counts as lost, seconds.
 const MARGIN_SECONDS: u32 = 60;
-/// Errors of the function that the same call meets again.
-const FINAL_ERRORS: [&str; 3] = ["InvalidRequest", "InvalidSettings", "InvalidStep"];
-/// The source says something else than a list, or has none; it hardly says better a moment later.
-const REFUSED: &str = "SourceRefused";
+/// Errors of the function that the same call meets again: what the request, the settings or the source
+/// itself would have to say otherwise. A site that is away or holds the function off is none of them.
+const FINAL_ERRORS: [&str; 4] = [
+    "InvalidRequest",
+    "InvalidSettings",
+    "InvalidStep",
+    "SourceRefused",
+];
 const ALL_ERRORS: &str = "States.ALL";
-/// Pauses of 5 s to 10 minutes, 20 minutes together: a window that is given up after that is taken
-/// again in the next round, so they need not outlast a blocked afternoon.
-const PATIENT: Pace = Pace {
-    interval_seconds: 5,
-    backoff_rate: 2.0,
-    max_delay_seconds: 600,
-    jitter_strategy: "FULL",
-};
+/// The state that waits for the next round.
+pub const WAIT: &str = "Wait";
+/// How often a window is tried again. Pauses of 5 s to 10 minutes, 20 minutes together: a window that is
+/// given up after that is taken again in the next round, so they need not outlast a blocked afternoon.
+const OF_WINDOW: (u32, Pace) = (
+    8,
+    Pace {
+        interval_seconds: 5,
+        backoff_rate: 2.0,
+        max_delay_seconds: 600,
+        jitter_strategy: "FULL",
+    },
+);
+/// How often the list is tried again. Pauses of a minute to an hour, five hours at most and half of that
+/// on average: nothing comes after a list that is given up, and arXiv's 429 can last for hours.
+const OF_LIST: (u32, Pace) = (
+    10,
+    Pace {
+        interval_seconds: 60,
+        backoff_rate: 2.0,
+        max_delay_seconds: 3_600,
+        jitter_strategy: "FULL",
+    },
+);
+
+/// Within how many seconds the list is tried again after `n_failures` in a row, the last of them `error`;
+/// `None` when it is not.
+pub fn list_again_within(n_failures: u32, error: &str) -> Option<u32> {
+    let (max_attempts, pace) = OF_LIST;
+    if n_failures == 0 || n_failures > max_attempts || FINAL_ERRORS.contains(&error) {
+        return None;
+    }
+    let doubled = pace.interval_seconds << (n_failures - 1);
+    Some(doubled.min(pace.max_delay_seconds))
+}
 
 /// The machine of a function, named by `resource`, that may run for `timeout`.
 pub fn definition(resource: &str, timeout: FunctionTimeout) -> Definition {
-    let step = |name: &'static str, field: &'static str| Task {
+    let step = |name: &'static str, field: &'static str, patience| Task {
         resource: resource.to_owned(),
         parameters: BTreeMap::from([("step", name), (field, "$")]),
         timeout_seconds: timeout.get() + MARGIN_SECONDS,
-        retry: retries(),
+        retry: retries(patience),
         catch: Vec::new(),
         after: After::End,
     };
@@ -52,7 +87,7 @@ pub fn definition(resource: &str, timeout: FunctionTimeout) -> Definition {
         items_path: "$.windows",
         result_path: "$.windows",
         max_concurrency: WINDOWS_AT_ONCE,
-        item_processor: window(step("window", "window.$")),
+        item_processor: window(step("window", "window.$", OF_WINDOW)),
         after: After::Next("Summarize"),
     };
     let then = |task: Task, next| {
@@ -66,17 +101,14 @@ pub fn definition(resource: &str, timeout: FunctionTimeout) -> Definition {
         processor_config: None,
         start_at: "List",
         states: BTreeMap::from([
-            ("List", then(step("list", "request.$"), "Windows")),
+            ("List", then(step("list", "request.$", OF_LIST), "Windows")),
             ("Windows", State::Map(windows)),
-            ("Summarize", then(step("summarize", "plan.$"), "Again?")),
-            ("Again?", when("$.again", "Wait", "Finished")),
             (
-                "Wait",
-                State::Wait(Wait {
-                    seconds_path: "$.wait_seconds",
-                    after: After::Next("Windows"),
-                }),
+                "Summarize",
+                then(step("summarize", "plan.$", OF_WINDOW), "Again?"),
             ),
+            ("Again?", when(&[("$.again", WAIT)], "Finished")),
+            (WAIT, wait("$.wait_seconds", "Windows")),
             ("Finished", pass(Some("$.summary"))),
         ]),
     }
@@ -99,21 +131,34 @@ fn window(take: Task) -> Definition {
         start_at: "Take",
         states: BTreeMap::from([
             ("Take", State::Task(take)),
-            ("Done?", when("$.done", "Taken", "Take")),
+            (
+                "Done?",
+                when(&[("$.done", "Taken"), ("$.blocked", "Rest")], "Take"),
+            ),
+            ("Rest", wait("$.rest_seconds", "Take")),
             ("Taken", State::Succeed),
             ("GivenUp", pass(None)),
         ]),
     }
 }
 
-fn when(variable: &'static str, next: &'static str, otherwise: &'static str) -> State {
+/// Goes to the state of the first path that is true.
+fn when(paths: &[(&'static str, &'static str)], otherwise: &'static str) -> State {
+    let rule = |(variable, next): (_, _)| Rule {
+        variable,
+        boolean_equals: true,
+        next,
+    };
     State::Choice(Choice {
-        choices: vec![Rule {
-            variable,
-            boolean_equals: true,
-            next,
-        }],
+        choices: paths.iter().copied().map(rule).collect(),
         default: otherwise,
+    })
+}
+
+fn wait(seconds_path: &'static str, next: &'static str) -> State {
+    State::Wait(Wait {
+        seconds_path,
+        after: After::Next(next),
     })
 }
 
@@ -129,7 +174,7 @@ fn pass(input_path: Option<&'static str>) -> State {
 /// what the function itself says of a source. Naming those that end it, instead of those that do not,
 /// leaves out no name that AWS adds. Source: Step Functions developer guide, "Handling errors" and
 /// "Handle Lambda service exceptions".
-fn retries() -> Vec<Retry> {
+fn retries((max_attempts, pace): (u32, Pace)) -> Vec<Retry> {
     vec![
         Retry {
             error_equals: FINAL_ERRORS.to_vec(),
@@ -137,14 +182,9 @@ fn retries() -> Vec<Retry> {
             pace: None,
         },
         Retry {
-            error_equals: vec![REFUSED],
-            max_attempts: 1,
-            pace: Some(PATIENT),
-        },
-        Retry {
             error_equals: vec![ALL_ERRORS],
-            max_attempts: 8,
-            pace: Some(PATIENT),
+            max_attempts,
+            pace: Some(pace),
         },
     ]
 }
@@ -157,5 +197,14 @@ mod tests {
     fn the_machine_is_this() {
         let definition = definition("${PapersScraper}", FunctionTimeout::new(900));
         insta::assert_json_snapshot!(definition);
+    }
+    #[test]
+    fn a_list_is_tried_again_for_hours_unless_its_error_is_final() {
+        let within = |n_failures| list_again_within(n_failures, "SourceBlocked");
+        assert_eq!(within(1), Some(60));
+        assert_eq!(within(4), Some(480));
+        assert_eq!(within(10), Some(3_600));
+        assert_eq!((within(0), within(11)), (None, None));
+        assert_eq!(list_again_within(1, "SourceRefused"), None);
     }
 }

@@ -263,6 +263,14 @@ fn what_does_not_go_with_a_source_is_refused_before_anything_is_called() {
 }
 
 #[test]
+fn all_of_arxiv_is_refused_before_anything_is_called() {
+    let project = TestProject::new();
+    let endless = project.infra(["scrape", "prod", "arxiv", "--search", "attention"]);
+    let too_many = project.infra(["scrape", "prod", "arxiv", "--max-papers", "10001"]);
+    insta::assert_snapshot!(format!("{endless}\n{too_many}"));
+}
+
+#[test]
 fn a_since_that_is_neither_day_nor_span_is_refused_with_examples() {
     let project = TestProject::new();
     insta::assert_snapshot!(project.infra(["scrape", "local", "arxiv", "--since", "2w"]));

@@ -12,9 +12,10 @@ use annapurna_contract::scrape::{SCRAPE_CONFERENCE, ScrapeSummary};
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local::testing::{TestEmulator, test_emulator};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use infra::cloud::Cloud;
 use infra::cloudformation::{Expr, LogicalId, Template};
+use infra::constructs::alarm;
 use infra::constructs::function::FunctionHandle;
 use infra::constructs::limits::FunctionTimeout;
 use infra::constructs::state_machine::{Workflow, resource};
@@ -54,6 +55,12 @@ fn template() -> String {
         functions: vec![&scraper],
     };
     let arn = machine.add_to(&mut template);
+    alarm::on_failed_executions(
+        &mut template,
+        SCRAPE_CONFERENCE,
+        "ScrapeConferenceFailed".to_owned(),
+        &arn,
+    );
     template.output("MachineArn", "The machine", arn);
     let mut json = template.to_json().unwrap();
     json["Resources"]["StandInRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {
@@ -136,6 +143,17 @@ impl Machine {
         }
     }
 
+    /// The errors of calls in the history.
+    async fn failures(&self, execution_arn: &str) -> Vec<String> {
+        let history = self.cloud.sfn.get_execution_history();
+        let history = history.execution_arn(execution_arn).send().await.unwrap();
+        let details = |event: &HistoryEvent| {
+            let details = event.task_failed_event_details()?;
+            details.error().map(str::to_owned)
+        };
+        history.events().iter().filter_map(details).collect()
+    }
+
     /// What the function was called with, in order.
     fn calls(&self) -> Vec<Value> {
         let calls = std::fs::read_to_string(self.folder.path().join("calls")).unwrap();
@@ -154,15 +172,25 @@ async fn every_window_is_taken_and_what_was_given_up_is_taken_again() {
     let cause = execution.cause().unwrap_or_default();
     assert_eq!(execution.status(), &ExecutionStatus::Succeeded, "{cause}");
     let summary: ScrapeSummary = serde_json::from_str(execution.output().unwrap()).unwrap();
-    assert_eq!((summary.found, summary.stored), (12, 12));
+    assert_eq!((summary.found, summary.stored), (16, 16));
     let calls = machine.calls();
-    assert_eq!(calls[0], json!({"step": "list", "request": request}));
+    assert_eq!(
+        (&calls[0]["step"], &calls[0]["request"]),
+        (&json!("list"), &request)
+    );
     let count = |name: &str| {
         let of_window = |call: &&Value| call["window"]["list_key"] == name;
         calls.iter().filter(of_window).count()
     };
-    // Window `b` is refused once and repeated; `c` is given up at half and goes on in the second round.
-    assert_eq!((count("a"), count("b"), count("c")), (2, 3, 3));
+    // Window `b` is refused once and repeated; `c` is given up at half and goes on in the second round; `d`
+    // is held off once and rests.
+    let counts = ["a", "b", "c", "d"].map(count);
+    assert_eq!(counts, [2, 3, 3, 3]);
+    let of_d = calls
+        .iter()
+        .filter(|call| call["window"]["list_key"] == "d");
+    let begun: Vec<f64> = of_d.map(|call| call["at"].as_f64().unwrap()).collect();
+    assert!(begun[1] - begun[0] >= 3.0, "it did not rest: {begun:?}");
     let summaries = calls.iter().filter(|call| call["step"] == "summarize");
     assert_eq!(summaries.count(), 2);
 }
@@ -177,5 +205,10 @@ async fn a_request_that_cannot_be_followed_fails_at_once_with_its_error() {
     assert_eq!(execution.error(), Some("InvalidRequest"));
     assert!(execution.cause().unwrap().contains("no topic `nonsense`"));
     assert_eq!(machine.calls().len(), 1);
+    assert_eq!(
+        machine.failures(execution.execution_arn()).await,
+        ["InvalidRequest"],
+        "a person who follows it learns of failures from the history"
+    );
     assert!(begun.elapsed() < Duration::from_secs(30), "it was repeated");
 }

@@ -22,9 +22,11 @@ pub fn list_prefix(source: Source, year: u16) -> String {
     format!("_lists/{}/{year}/", source.key_part())
 }
 
-/// What a source's page said of one paper that its list leaves out; `digest` is that of the source's name of it.
-pub fn paper_details(source: Source, year: u16, digest: &str) -> String {
-    format!("_details/{}/{year}/{digest}.json", source.key_part())
+/// What a source said of one paper before its abstract was known: `page`, what the paper's own page said,
+/// or `list`, what the list said while the page could not be had. `digest` is that of the source's name of
+/// the paper.
+pub fn paper_details(source: Source, year: u16, digest: &str, kind: &str) -> String {
+    format!("_details/{}/{year}/{digest}.{kind}.json", source.key_part())
 }
 
 /// Who may send requests to a host now, where only one run may at a time.

@@ -3,8 +3,9 @@
 //! The machine is `list → take every window, a few at a time → summarize`, and again from the windows
 //! on while papers are held back. It decides nothing: each step hands the function a [`ScrapeStep`]
 //! and gets back the value of the next one. A window is taken in several calls, each of which stops
-//! before its deadline and answers the window as far as it came. The whole state stays far below the
-//! 256 KiB that Step Functions allows (source: Step Functions quotas, "task, state, or execution").
+//! before its deadline, or where a site holds it off, and answers the window as far as it came. What a
+//! window carries is bounded, so that the whole state stays below the 256 KiB that Step Functions
+//! allows (source: Step Functions quotas, "task, state, or execution").
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,11 @@ pub struct ScrapePlan {
     pub windows: Vec<ScrapeWindow>,
     /// Rounds that have ended.
     pub round: u32,
+    /// Rounds in a row that settled no paper.
+    pub fruitless: u32,
+    /// Where the list goes on after these papers; `None` when they are all.
+    #[serde(default)]
+    pub cursor: Option<String>,
     /// True when the windows are to be taken again after `wait_seconds`: papers were held back.
     pub again: bool,
     /// How long to wait before the next round, seconds.
@@ -55,15 +61,22 @@ pub struct ScrapePlan {
 }
 
 /// Failures that a plan's summary lists.
-pub const MOST_FAILURES_OF_PLAN: usize = 50;
-/// Failures that a window lists.
-pub const MOST_FAILURES_OF_WINDOW: usize = 3;
+pub const MOST_FAILURES_OF_PLAN: usize = 20;
+/// Failures that a window lists of the papers it settled, and again of those held back.
+pub const MOST_FAILURES_OF_WINDOW: usize = 1;
+/// Bytes of a failure's text in a window or a plan; the whole of it is in the log.
+const ERROR_BYTES: usize = 400;
+/// Bytes of its title.
+const TITLE_BYTES: usize = 100;
+/// Windows of a plan.
+pub const MOST_WINDOWS: usize = 40;
 
 impl ScrapePlan {
     /// What has become of the papers of all windows up to now.
     pub fn summary_so_far(&self) -> ScrapeSummary {
         let mut total = ScrapeSummary {
             source: self.source.clone(),
+            cursor: self.cursor.clone(),
             ..ScrapeSummary::default()
         };
         for window in &self.windows {
@@ -74,13 +87,13 @@ impl ScrapePlan {
 }
 
 impl ScrapeWindow {
-    /// Places of this round that are not taken yet.
+    /// Places of this round that are not taken yet, in the order they are to be taken.
     pub fn rest(&self) -> Vec<u32> {
+        let n_taken = usize::try_from(self.next).unwrap_or(usize::MAX);
         if self.only.is_empty() {
             return (self.next..self.n_papers).collect();
         }
-        let is_left = |place: &u32| *place >= self.next;
-        self.only.iter().copied().filter(is_left).collect()
+        self.only.iter().copied().skip(n_taken).collect()
     }
 
     /// What has become of the window's papers: those settled, and those held back.
@@ -103,38 +116,86 @@ impl ScrapeWindow {
     /// Papers of a window that was given up are accounted for: as failed.
     fn add_given_up(&self, summary: &mut ScrapeSummary, error: &StepError) {
         let n_left = self.rest().len();
-        let name = format!(
-            "{} {}, {n_left} papers of {}",
-            self.source.name(),
-            self.year,
-            self.list_key
-        );
+        if n_left == 0 {
+            return;
+        }
+        let (source, year) = (self.source.name(), self.year);
         let failed = FailedPaper {
-            paper: name,
+            paper: format!("{source} {year}, {n_left} papers of {}", self.list_key),
             title: None,
             error: format!("not taken: {} {}", error.error, error.cause),
         };
         summary.found += n_left;
         summary.add_failed(failed, MOST_FAILURES_OF_PLAN);
-        summary.failed_not_listed += n_left.saturating_sub(1);
+        summary.failed_not_listed += n_left - 1;
     }
 
     /// The window for the next round: what is left and what was held back; `None` when nothing is.
+    ///
+    /// A window that was given up may have been so for its next papers: they come last then, so that
+    /// one paper that ends every call does not keep the others from being taken.
     pub fn again(&self) -> Option<Self> {
-        let rest = if self.done { Vec::new() } else { self.rest() };
-        let mut only = [rest, self.held_back.clone()].concat();
-        only.sort_unstable();
-        only.dedup();
+        let mut only = if self.done { Vec::new() } else { self.rest() };
+        if self.error.is_some() {
+            let n_suspects = SUSPECTS.min(only.len());
+            only.rotate_left(n_suspects);
+        }
+        only.extend(&self.held_back);
         (!only.is_empty()).then(|| Self {
             only,
             next: 0,
             done: false,
+            blocked: false,
+            rest_seconds: 0,
+            n_blocked: 0,
             held_back: Vec::new(),
             metadata_kept: 0,
             evidence: Vec::new(),
             error: None,
             ..self.clone()
         })
+    }
+}
+
+/// Papers that a window has on its way at once.
+const SUSPECTS: usize = 4;
+
+/// Lists of numbers as runs, `0-199,305`: the places of a window's papers mostly follow each other.
+mod runs {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// A list that is no list of ours must not fill the memory.
+    const MOST: u32 = 100_000;
+
+    pub(super) fn serialize<S: Serializer>(
+        numbers: &[u32],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let runs = numbers.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+        let run = |run: &[u32]| match run {
+            [one] => one.to_string(),
+            [first, .., last] => format!("{first}-{last}"),
+            [] => String::new(),
+        };
+        serializer.serialize_str(&runs.map(run).collect::<Vec<_>>().join(","))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u32>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut numbers = Vec::new();
+        for run in text.split(',').filter(|run| !run.is_empty()) {
+            let (first, last) = run.split_once('-').unwrap_or((run, run));
+            let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number < MOST);
+            let (Some(first), Some(last)) = (number(first), number(last)) else {
+                return Err(D::Error::custom(format!(
+                    "expected runs such as `0-9,12`, got `{run}`"
+                )));
+            };
+            numbers.extend(first..=last);
+        }
+        Ok(numbers)
     }
 }
 
@@ -151,13 +212,22 @@ pub struct ScrapeWindow {
     pub n_papers: u32,
     /// Windows that share the hosts' pace.
     pub share: u32,
-    /// The place in the part from which to go on.
+    /// Papers of this round that are taken.
     pub next: u32,
     /// True when no paper of this round is left.
     pub done: bool,
-    /// Places of papers to take again; empty in the first round, which takes them all.
+    /// True when a site holds us off: the next call comes after `rest_seconds`.
+    pub blocked: bool,
+    /// How long to leave the site alone, seconds.
+    pub rest_seconds: u64,
+    /// Calls in a row that ended at such a site without a paper.
+    pub n_blocked: u32,
+    /// Places in the part of this round's papers, in their order; empty in the first round, which
+    /// takes them all.
+    #[serde(with = "runs")]
     pub only: Vec<u32>,
     /// Places of papers of this round that could not be had for now.
+    #[serde(with = "runs")]
     pub held_back: Vec<u32>,
     /// How many of them have their metadata kept.
     pub metadata_kept: u32,
@@ -256,6 +326,27 @@ impl ScrapeSummary {
     }
 }
 
+impl FailedPaper {
+    /// The failure with its texts cut to a window's or plan's measure.
+    pub fn cut(mut self) -> Self {
+        cut(&mut self.error, ERROR_BYTES);
+        if let Some(title) = &mut self.title {
+            cut(title, TITLE_BYTES);
+        }
+        self
+    }
+}
+
+/// Cuts a text between two characters.
+fn cut(text: &mut String, n_bytes: usize) {
+    if text.len() <= n_bytes {
+        return;
+    }
+    let end = (0..=n_bytes).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text.push('…');
+}
+
 /// A paper that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedPaper {
@@ -293,6 +384,9 @@ mod tests {
             share: 2,
             next: 0,
             done: false,
+            blocked: false,
+            rest_seconds: 0,
+            n_blocked: 0,
             only: Vec::new(),
             held_back: Vec::new(),
             metadata_kept: 0,
@@ -345,8 +439,72 @@ mod tests {
         let summary = window.summary_so_far();
         assert_eq!((summary.found, summary.n_failed()), (5, 3));
         let again = window.again().unwrap();
-        assert_eq!(again.rest(), [0, 3, 4]);
+        assert_eq!(again.rest(), [3, 4, 0]);
         assert_eq!(again.error, None);
+        let whole = ScrapeWindow {
+            error: window.error,
+            ..self::window(6)
+        };
+        assert_eq!(
+            whole.again().unwrap().rest(),
+            [4, 5, 0, 1, 2, 3],
+            "what was on its way comes last"
+        );
+    }
+
+    #[test]
+    fn places_are_written_as_runs_in_their_order() {
+        let mut window = window(400);
+        window.only = vec![5, 6, 7, 1, 2, 300];
+        let json = serde_json::to_value(&window).unwrap();
+        assert_eq!(json["only"], "5-7,1-2,300");
+        assert_eq!(json["held_back"], "");
+        assert_eq!(
+            serde_json::from_value::<ScrapeWindow>(json).unwrap(),
+            window
+        );
+        for bad in ["x", "1-", "0-4294967295", "１"] {
+            let mut json = serde_json::to_value(&window).unwrap();
+            json["only"] = bad.into();
+            assert!(
+                serde_json::from_value::<ScrapeWindow>(json).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    /// Step Functions hands a state from step to step, 256 KiB at most, and the map's results are all in it.
+    #[test]
+    fn the_largest_state_fits_into_step_functions() {
+        let failed = || {
+            FailedPaper {
+                paper: "p".repeat(40),
+                title: Some("\"é".repeat(300)),
+                error: "\"\\u{1b}".repeat(300),
+            }
+            .cut()
+        };
+        let mut window = window(5000);
+        window.only = (0..5000).step_by(2).collect();
+        window.held_back = (0..5000).skip(1).step_by(50).collect();
+        window.evidence = vec![failed(); MOST_FAILURES_OF_WINDOW];
+        window.settled.failed = vec![failed(); MOST_FAILURES_OF_WINDOW];
+        window.only.truncate(100);
+        let plan = ScrapePlan {
+            source: "BOTH".to_owned(),
+            windows: vec![window; MOST_WINDOWS],
+            round: 3,
+            fruitless: 1,
+            cursor: None,
+            again: true,
+            wait_seconds: 1,
+            summary: Some(ScrapeSummary {
+                failed: vec![failed(); MOST_FAILURES_OF_PLAN],
+                ..ScrapeSummary::default()
+            }),
+        };
+        let n_bytes = serde_json::to_string(&plan).unwrap().len();
+        assert!(n_bytes < 256 * 1024, "{n_bytes} bytes");
     }
 
     #[test]

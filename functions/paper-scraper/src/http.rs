@@ -4,7 +4,7 @@
 //! [`HttpError`] with the evidence. Pace and connections are kept per host; arXiv's terms of use
 //! (one request per three seconds, one connection, over all runs) hold whatever the settings say. A
 //! host's robots rules are read before its first page, and a host that has blocked twice in a row is
-//! left alone for a while. Nothing here knows what a paper is.
+//! left alone for a while, as is one that asks for a long pause. Nothing here knows what a paper is.
 
 mod answer;
 mod client;

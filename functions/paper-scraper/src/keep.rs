@@ -15,10 +15,14 @@
 //! `waiting` and is not told to the judge. What a paper's own page says is kept, too: later runs need
 //! it to know the paper by its abstract, and do not ask the site again.
 
+use std::time::Duration;
+
 use annapurna_contract::{ResearchMessage, keys};
 use chrono::{SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::http::{HttpError, Page};
@@ -38,6 +42,17 @@ pub(crate) struct Outcome {
     pub(crate) problem: Option<String>,
     /// A later run may succeed.
     pub(crate) is_held_back: bool,
+    /// The paper was not even asked for: its site is left alone for so many seconds more.
+    pub(crate) rest_seconds: Option<u64>,
+}
+
+/// What becomes of a paper whose site is left alone just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtRest {
+    /// Its metadata is kept, and it counts as held back.
+    Keep,
+    /// Nothing: the caller comes back to it.
+    Leave,
 }
 
 /// What is in the bucket of a paper.
@@ -102,33 +117,69 @@ enum Pdf {
     None(NoPdf),
 }
 
-/// Why a paper could not be taken.
-#[derive(Debug, thiserror::Error)]
-enum KeepError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot read the paper's page: {0}")]
-    Details(HttpError),
+/// A paper with its own page, or why that could not be had.
+enum Completed {
+    Paper(Box<Paper>),
+    Closed(Outcome),
 }
 
-/// Takes a paper as far as it can be had. A failure is part of the outcome: it concerns this paper only.
-pub(crate) async fn take(store: &dyn Store, source: &dyn PaperSource, paper: Paper) -> Outcome {
-    let keeper = Keeper { store, source };
-    keeper.keep(paper).await.unwrap_or_else(|error| Outcome {
-        problem: Some(error.to_string()),
+/// What becomes of a paper whose own page could not be had for now.
+fn closed(error: &HttpError) -> Outcome {
+    Outcome {
+        kept: Kept::MetadataOnly,
+        problem: Some(format!("cannot read the paper's page: {error}")),
+        is_held_back: true,
+        rest_seconds: error.rest_seconds(),
+        ..Outcome::default()
+    }
+}
+
+fn json_object(value: &impl Serialize) -> Object {
+    Object {
+        body: json!(value).to_string().into_bytes(),
+        content_type: "application/json",
+        metadata: Metadata::new(),
+    }
+}
+
+/// Takes a paper as far as it can be had within `limit`. A failure is part of the outcome: it concerns
+/// this paper only.
+pub(crate) async fn take(
+    store: &dyn Store,
+    source: &dyn PaperSource,
+    paper: Paper,
+    at_rest: AtRest,
+    limit: Duration,
+) -> Outcome {
+    let keeper = Keeper {
+        store,
+        source,
+        at_rest,
+    };
+    let held_back = |problem| Outcome {
+        problem: Some(problem),
         is_held_back: true,
         ..Outcome::default()
-    })
+    };
+    match timeout(limit, keeper.keep(paper)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => held_back(error.to_string()),
+        Err(_) => held_back(format!("it took longer than {} s", limit.as_secs())),
+    }
 }
 
 struct Keeper<'a> {
     store: &'a dyn Store,
     source: &'a dyn PaperSource,
+    at_rest: AtRest,
 }
 
 impl Keeper<'_> {
-    async fn keep(&self, paper: Paper) -> Result<Outcome, KeepError> {
-        let paper = self.completed(paper).await?;
+    async fn keep(&self, paper: Paper) -> Result<Outcome, StoreError> {
+        let paper = match self.completed(paper).await? {
+            Completed::Paper(paper) => *paper,
+            Completed::Closed(outcome) => return Ok(outcome),
+        };
         let record_key = keys::paper_source_record(paper.source, paper.year, &paper.id());
         let state = State::of(self.store.metadata(&record_key).await?.as_ref());
         if state == State::Queued {
@@ -139,8 +190,16 @@ impl Keeper<'_> {
         }
         let pdf = self.pdf(&paper).await?;
         let (goal, mut outcome) = goal_of(&pdf);
-        // Nothing new to say: a paper told without its PDF, which still cannot be had.
-        if state == State::QueuedWithoutPdf && goal != State::Queued {
+        if outcome.rest_seconds.is_some() && self.at_rest == AtRest::Leave {
+            return Ok(outcome);
+        }
+        // Nothing new to say: a paper told without its PDF, or waiting for it, which still cannot be had.
+        let was_said = match state {
+            State::QueuedWithoutPdf => goal != State::Queued,
+            State::Waiting => goal == State::Waiting,
+            State::Unknown | State::Queued => false,
+        };
+        if was_said {
             return Ok(outcome);
         }
         self.store
@@ -160,36 +219,41 @@ impl Keeper<'_> {
     }
 
     /// The paper with what its own page says, read once.
-    async fn completed(&self, paper: Paper) -> Result<Paper, KeepError> {
+    async fn completed(&self, paper: Paper) -> Result<Completed, StoreError> {
         if paper.details.is_none() {
-            return Ok(paper);
+            return Ok(Completed::Paper(Box::new(paper)));
         }
         let digest = hex::encode(Sha256::digest(&paper.source_id));
-        let key = keys::paper_details(paper.source, paper.year, &digest[..32]);
-        let known = self.store.read(&key).await?;
+        let key = |ending| keys::paper_details(paper.source, paper.year, &digest[..32], ending);
+        let known = self.store.read(&key("page")).await?;
         if let Some(details) = known.and_then(|body| serde_json::from_slice(&body).ok()) {
-            return Ok(paper.with_details(details));
+            return Ok(Completed::Paper(Box::new(paper.with_details(details))));
         }
         let details = match self.source.details(&paper).await {
             Ok(details) => details,
-            Err(error) if error.is_temporary() => return Err(KeepError::Details(error)),
+            Err(error) if error.is_temporary() => {
+                let outcome = closed(&error);
+                if outcome.rest_seconds.is_none() || self.at_rest == AtRest::Keep {
+                    // Without its page, nobody knows yet under which id to keep it.
+                    self.store.create(&key("list"), json_object(&paper)).await?;
+                }
+                return Ok(Completed::Closed(outcome));
+            }
             // The list is all there is.
             Err(error) => {
                 tracing::warn!(paper = paper.source_id, %error, "a paper has no page of its own");
-                return Ok(paper.with_details(Details::default()));
+                return Ok(Completed::Paper(Box::new(
+                    paper.with_details(Details::default()),
+                )));
             }
         };
         // A page that names no PDF yet is worth another look.
-        let names_pdf = !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty());
-        if names_pdf && details.abstract_text.is_some() {
-            let object = Object {
-                body: json!(details).to_string().into_bytes(),
-                content_type: "application/json",
-                metadata: Metadata::new(),
-            };
-            self.store.create(&key, object).await?;
+        if !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty()) {
+            self.store
+                .create(&key("page"), json_object(&details))
+                .await?;
         }
-        Ok(paper.with_details(details))
+        Ok(Completed::Paper(Box::new(paper.with_details(details))))
     }
 
     /// Sees to it that the PDF is in the bucket, if it can be had.
@@ -272,6 +336,7 @@ fn goal_of(pdf: &Pdf) -> (State, Outcome) {
             let outcome = Outcome {
                 problem: Some(none.reason.clone()),
                 is_held_back: true,
+                rest_seconds: none.rest_seconds,
                 ..kept(Kept::MetadataOnly)
             };
             (State::Waiting, outcome)

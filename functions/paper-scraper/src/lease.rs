@@ -8,6 +8,10 @@
 //! pace allows while the lease lasts, renews it before a request could outlive it, and gives it back
 //! at the end of its run. A holder that died is waited out.
 //!
+//! A run that waits notes itself in the object, and nobody but it takes the lease next: its holder
+//! gives it up instead of renewing it, and whoever finds it free leaves it. So runs that wait take
+//! turns, and none waits for the end of another. A note that is not renewed is of a run that died.
+//!
 //! Times are of the machines' own clocks, which Lambda keeps within milliseconds of each other.
 
 use std::collections::hash_map::RandomState;
@@ -26,12 +30,13 @@ use crate::store::{Created, Metadata, Object, Replaced, Store, StoreError, Tagge
 /// Lets one run at a time ask a host.
 #[async_trait]
 pub trait Leases: fmt::Debug + Send + Sync {
-    /// Takes a host's lease for `period` from now, or renews it. Waits for as long as another run
-    /// holds it: the caller's deadline ends the wait.
+    /// Takes a host's lease for `period` from now, or renews it, unless another run waits for it: then
+    /// that one has it first. So the caller has no request under way and, were it alone, might begin
+    /// one now. Waits for as long as another run holds the lease: the caller's deadline ends the wait.
     async fn hold(&self, host: &str, period: Duration) -> Result<Grant, LeaseError>;
 
-    /// Gives the lease back, if it is still ours. The host may be asked again at `next_ms`, or when
-    /// the holder before us has said, whichever is later.
+    /// Gives the lease back, if it is still ours, and waits for it no longer. The host may be asked
+    /// again at `next_ms`, or when the holder before us has said, whichever is later.
     async fn release(&self, host: &str, next_ms: i64) -> Result<(), LeaseError>;
 }
 
@@ -69,18 +74,97 @@ impl fmt::Debug for StoreLeases {
 }
 
 /// What the object says.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Lease {
     holder: String,
     until_ms: i64,
     next_ms: i64,
+    /// Who is to hold it next; empty when nobody waits.
+    #[serde(default)]
+    waiter: String,
+    /// When the waiter noted itself last.
+    #[serde(default)]
+    waiter_ms: i64,
 }
 
+/// What a run does about a lease it has read.
+#[derive(Debug, PartialEq, Eq)]
+enum Move {
+    /// Takes or renews it.
+    Take(Lease),
+    /// Gives up what it holds, for another that waits.
+    GiveWay(Lease),
+    /// Notes that it waits.
+    Note(Lease),
+    /// Waits.
+    Wait,
+}
+
+impl Lease {
+    /// What `me` does who wants it for `period` from `now` on.
+    fn next_move(&self, me: &str, period: Duration, now: i64) -> Move {
+        let is_ours = self.holder == me && self.until_ms > now;
+        let is_free = self.until_ms <= now;
+        let is_noted = !self.waiter.is_empty() && now.abs_diff(self.waiter_ms) < NOTE_LASTS_MS;
+        if is_noted && self.waiter != me {
+            return if is_ours {
+                Move::GiveWay(self.given_back(now.saturating_add(1), now))
+            } else {
+                Move::Wait
+            };
+        }
+        if is_ours || is_free {
+            return Move::Take(Self {
+                holder: me.to_owned(),
+                until_ms: now.saturating_add(millis(period)),
+                next_ms: self.next_ms,
+                ..Self::default()
+            });
+        }
+        if is_noted && now.abs_diff(self.waiter_ms) < NOTE_LASTS_MS / 3 {
+            return Move::Wait;
+        }
+        Move::Note(Self {
+            waiter: me.to_owned(),
+            waiter_ms: now,
+            ..self.clone()
+        })
+    }
+
+    /// The lease without a holder. Who waits goes on waiting.
+    fn given_back(&self, next_ms: i64, now: i64) -> Self {
+        Self {
+            holder: String::new(),
+            until_ms: now,
+            next_ms: next_ms.max(self.next_ms),
+            ..self.clone()
+        }
+    }
+
+    /// The lease as `me` leaves it at its end; `None` when it has no part in it.
+    fn left_by(&self, me: &str, next_ms: i64, now: i64) -> Option<Self> {
+        let mut left = if self.holder == me {
+            self.given_back(next_ms, now)
+        } else {
+            self.clone()
+        };
+        if left.waiter == me {
+            left.waiter.clear();
+            left.waiter_ms = 0;
+        }
+        (left != *self).then_some(left)
+    }
+}
+
+/// For how long a note counts; a run that still waits renews it in time.
+const NOTE_LASTS_MS: u64 = 30_000;
 /// No honest lease reaches further into the future: what does is damaged, and must not stop every
 /// run for good.
 const FURTHEST: Duration = Duration::from_secs(15 * 60);
 /// Looks a waiting run takes per period of a lease, which may end early.
 const LOOKS: u32 = 30;
+/// Tries to give a lease back that others write their notes to.
+const TRIES: u32 = 10;
 
 impl StoreLeases {
     /// Leases under a name that no other process has.
@@ -133,27 +217,25 @@ impl Leases for StoreLeases {
         loop {
             let (known, before) = self.read(&key).await?.unzip();
             let known = known.unwrap_or_default();
-            let now = now_ms();
-            let is_free = known.holder == self.holder || known.until_ms <= now;
-            if is_free {
-                let lease = Lease {
-                    holder: self.holder.clone(),
-                    until_ms: now.saturating_add(millis(period)),
-                    next_ms: known.next_ms,
-                };
-                if self.write(&key, &lease, before.as_ref()).await? {
-                    return Ok(Grant {
-                        until_ms: lease.until_ms,
-                        next_ms: lease.next_ms,
-                    });
-                }
-            } else if !is_told {
+            let wanted = known.next_move(&self.holder, period, now_ms());
+            if !is_told && !matches!(wanted, Move::Take(_)) {
                 is_told = true;
-                tracing::info!(
-                    host,
-                    until_ms = known.until_ms,
-                    "another run asks this host"
-                );
+                tell(host, &known, &wanted);
+            }
+            match wanted {
+                Move::Take(lease) => {
+                    if self.write(&key, &lease, before.as_ref()).await? {
+                        return Ok(Grant {
+                            until_ms: lease.until_ms,
+                            next_ms: lease.next_ms,
+                        });
+                    }
+                }
+                // Where another write came first, the next look finds out what is to be done.
+                Move::GiveWay(lease) | Move::Note(lease) => {
+                    self.write(&key, &lease, before.as_ref()).await?;
+                }
+                Move::Wait => {}
             }
             // Jitter keeps waiting runs from meeting at the same object again.
             sleep((period / LOOKS).mul_f64(0.5 + fastrand::f64())).await;
@@ -162,19 +244,37 @@ impl Leases for StoreLeases {
 
     async fn release(&self, host: &str, next_ms: i64) -> Result<(), LeaseError> {
         let key = keys::host_lease(host);
-        let Some((known, before)) = self.read(&key).await? else {
-            return Ok(());
-        };
-        if known.holder != self.holder {
-            return Ok(());
+        for _ in 0..TRIES {
+            let Some((known, before)) = self.read(&key).await? else {
+                return Ok(());
+            };
+            let Some(left) = known.left_by(&self.holder, next_ms, now_ms()) else {
+                return Ok(());
+            };
+            if self.write(&key, &left, Some(&before)).await? {
+                return Ok(());
+            }
         }
-        let lease = Lease {
-            holder: String::new(),
-            until_ms: now_ms(),
-            next_ms: next_ms.max(known.next_ms),
-        };
-        // When it has changed since, it was not ours any more.
-        self.write(&key, &lease, Some(&before)).await.map(drop)
+        // It runs out by itself.
+        tracing::warn!(
+            host,
+            tries = TRIES,
+            "a lease was written to all the time and not given back"
+        );
+        Ok(())
+    }
+}
+
+/// Tells, once per wait, why a run stands still.
+fn tell(host: &str, known: &Lease, wanted: &Move) {
+    let until = chrono::DateTime::from_timestamp_millis(known.until_ms).unwrap_or_default();
+    let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    match wanted {
+        Move::GiveWay(_) => tracing::info!("another run waits for {host}; it has its turn first"),
+        _ if known.holder.is_empty() => {
+            tracing::info!("another run is next to ask {host}; waiting")
+        }
+        _ => tracing::info!("another run holds {host} until {until}; waiting"),
     }
 }
 
@@ -197,6 +297,26 @@ fn millis(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
+    const PERIOD: Duration = Duration::from_secs(90);
+    const NOW: i64 = 1_000_000_000;
+
+    fn held(holder: &str, until_ms: i64) -> Lease {
+        Lease {
+            holder: holder.to_owned(),
+            until_ms,
+            next_ms: 7,
+            ..Lease::default()
+        }
+    }
+
+    fn waited_for(lease: &Lease, waiter: &str, waiter_ms: i64) -> Lease {
+        Lease {
+            waiter: waiter.to_owned(),
+            waiter_ms,
+            ..lease.clone()
+        }
+    }
+
     #[test]
     fn a_damaged_lease_is_nobodys() {
         let far = format!(r#"{{"holder":"x","until_ms":{},"next_ms":0}}"#, i64::MAX);
@@ -206,5 +326,70 @@ mod tests {
         let held = format!(r#"{{"holder":"x","until_ms":{},"next_ms":7}}"#, now_ms());
         let lease = lease_of(held.as_bytes());
         assert_eq!((lease.holder.as_str(), lease.next_ms), ("x", 7));
+    }
+
+    #[test]
+    fn only_a_lease_that_is_free_or_ours_is_taken() {
+        let taken = held("me", NOW + 90_000);
+        let take = |lease: &Lease| lease.next_move("me", PERIOD, NOW);
+        for lease in [held("me", NOW + 1), held("you", NOW), held("", 0)] {
+            assert_eq!(take(&lease), Move::Take(taken.clone()), "{lease:?}");
+        }
+        let yours = held("you", NOW + 1);
+        assert_eq!(take(&yours), Move::Note(waited_for(&yours, "me", NOW)));
+        // Whatever the notes say, nobody takes what another holds.
+        for (waiter, at) in [("me", NOW), ("me", 0), ("she", NOW), ("she", i64::MIN)] {
+            let moved = take(&waited_for(&yours, waiter, at));
+            assert!(
+                !matches!(moved, Move::Take(_) | Move::GiveWay(_)),
+                "{moved:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_waits_is_next() {
+        let noted =
+            |holder: &str, until_ms| waited_for(&held(holder, until_ms), "she", NOW - 29_000);
+        let wanted = |lease: &Lease, me: &str| lease.next_move(me, PERIOD, NOW);
+        // Found free, it is hers, even if it was ours the moment before.
+        assert_eq!(wanted(&noted("", NOW), "me"), Move::Wait);
+        assert_eq!(wanted(&noted("me", NOW), "me"), Move::Wait);
+        assert_eq!(
+            wanted(&noted("", NOW), "she"),
+            Move::Take(held("she", NOW + 90_000))
+        );
+        // Ours, it is given up, and asked again no sooner than we might.
+        let Move::GiveWay(given) = wanted(&noted("me", NOW + 9_000), "me") else {
+            panic!("it was kept");
+        };
+        assert_eq!((given.until_ms, given.next_ms), (NOW, NOW + 1));
+        assert_eq!((given.holder.as_str(), given.waiter.as_str()), ("", "she"));
+        // The note of one who died lasts half a minute, and the clock of one who is ahead is no reason.
+        for at in [NOW - 30_000, NOW + 30_000, i64::MIN, i64::MAX] {
+            let stale = waited_for(&held("", NOW), "she", at);
+            assert!(matches!(wanted(&stale, "me"), Move::Take(_)), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_waits_renews_its_note_and_takes_it_along() {
+        let yours = held("you", NOW + 50_000);
+        let noted = waited_for(&yours, "me", NOW);
+        let wanted = |now| noted.next_move("me", PERIOD, now);
+        assert_eq!(wanted(NOW + 9_000), Move::Wait);
+        let renewed = waited_for(&yours, "me", NOW + 10_000);
+        assert_eq!(wanted(NOW + 10_000), Move::Note(renewed));
+        assert_eq!(noted.left_by("me", 99, NOW), Some(yours.clone()));
+        assert_eq!(yours.left_by("me", 99, NOW), None);
+        let free = waited_for(
+            &Lease {
+                next_ms: 99,
+                ..held("", NOW)
+            },
+            "me",
+            NOW,
+        );
+        assert_eq!(noted.left_by("you", 99, NOW), Some(free), "the note stays");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annapurna_contract::ScraperConfig;
 use annapurna_runtime::{aws, telemetry};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use paper_scraper::{metrics, request, run::Scraper, settings::Settings, store::AwsStore};
+use paper_scraper::{metrics, request, run::Scraper, settings::Settings, store::AwsStore, text};
 use serde_json::Value;
 
 #[tokio::main]
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Error> {
         // The runtime logs the diagnostic.
         answer.result.map_err(|error| Diagnostic {
             error_type: error.kind().to_owned(),
-            error_message: error.to_string(),
+            // Long enough for a conference's topics.
+            error_message: text::excerpt(error.to_string().as_bytes(), 4000),
         })
     }))
     .await

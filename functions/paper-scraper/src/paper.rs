@@ -100,6 +100,8 @@ pub struct NoPdf {
     pub reason: String,
     /// A later run may have it.
     pub is_temporary: bool,
+    /// It was not even asked for: its site is left alone for so many seconds more.
+    pub rest_seconds: Option<u64>,
 }
 
 /// An entry of a list that is not a paper, and why.
@@ -199,6 +201,27 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// A name for the kind of error: whether asking again can help.
+    pub const fn kind(&self) -> &'static str {
+        let error = match self {
+            Self::Http { error, .. } => error,
+            // A list that contradicts itself may be being written.
+            Self::List { .. } => return "SourceUnavailable",
+            Self::QueryRefused { .. }
+            | Self::EmptyQuery { .. }
+            | Self::NoSuchYear { .. }
+            | Self::NoSuchTopic { .. }
+            | Self::NoAbstracts { .. } => return "SourceRefused",
+        };
+        match error {
+            HttpError::Blocked { .. } | HttpError::Resting { .. } => "SourceBlocked",
+            error if error.is_temporary() => "SourceUnavailable",
+            _ => "SourceRefused",
+        }
+    }
+}
+
 /// A place that lists papers and has their pages and PDFs, for one query.
 #[async_trait]
 pub trait PaperSource: Send + Sync {
@@ -213,13 +236,24 @@ pub trait PaperSource: Send + Sync {
 
     /// Fetches the PDF from the first place that has it.
     async fn pdf(&self, paper: &Paper) -> Result<(Url, Page), NoPdf> {
+        let mut none = NoPdf {
+            reason: String::new(),
+            is_temporary: paper.unread_list.is_some(),
+            rest_seconds: None,
+        };
         let mut reasons: Vec<String> = paper.unread_list.iter().cloned().collect();
-        let mut is_temporary = paper.unread_list.is_some();
+        let mut was_held_back = none.is_temporary;
         for url in &paper.pdf_urls {
             match self.http().get(url, Expect::Pdf).await {
                 Ok(page) => return Ok((url.clone(), page)),
                 Err(error) => {
-                    is_temporary |= error.is_temporary();
+                    none.is_temporary |= error.is_temporary();
+                    match error.rest_seconds() {
+                        Some(seconds) => {
+                            none.rest_seconds = none.rest_seconds.max(Some(seconds));
+                        }
+                        None => was_held_back |= error.is_temporary(),
+                    }
                     reasons.push(error.to_string());
                 }
             }
@@ -227,9 +261,9 @@ pub trait PaperSource: Send + Sync {
         if reasons.is_empty() {
             reasons.push("the source names no PDF".to_owned());
         }
-        Err(NoPdf {
-            reason: reasons.join("; "),
-            is_temporary,
-        })
+        // One place that was asked in vain is enough to go on to the next paper.
+        none.rest_seconds = none.rest_seconds.filter(|_| !was_held_back);
+        none.reason = reasons.join("; ");
+        Err(none)
     }
 }

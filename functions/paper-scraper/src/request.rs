@@ -16,12 +16,19 @@ use crate::sources::conference::Filter;
 use crate::sources::listed::Edition;
 use crate::text::excerpt;
 
-/// Time kept back for handing over before Lambda ends the function.
-const HANDOVER: Duration = Duration::from_secs(20);
+/// Time kept back before Lambda ends the function: for papers that are on their way when the working time
+/// is over ([`GRACE`]), and for the answer.
+const HANDOVER: Duration = Duration::from_secs(25);
+/// What papers on their way get when the working time is over. A PDF that comes meanwhile need not be
+/// loaded again.
+pub const GRACE: Duration = Duration::from_secs(15);
 /// Years a conference can have; the sites know which it has.
 const YEARS: std::ops::RangeInclusive<u32> = 1987..=2100;
-/// Papers of one run at most; a cursor goes on from there.
-pub const MOST_PAPERS: u32 = 30_000;
+/// Papers of one run at most; a cursor goes on from there. arXiv lists no more of one query.
+/// Source: arXiv API user's manual, "start and max_results paging".
+const MOST_PAPERS: u32 = 30_000;
+/// Papers of one scrape of arXiv at most: what it lists, 200 at a time and slowly, in a function's time.
+const MOST_OF_ARXIV: u32 = 10_000;
 
 /// When to stop working, given when Lambda ends the function.
 pub fn working_time(end: SystemTime) -> Instant {
@@ -67,6 +74,9 @@ pub enum RequestError {
     /// Conferences are listed by year.
     #[error("since works with ARXIV only: a conference is taken by CONFERENCE_YEAR")]
     SinceAtConference,
+    /// arXiv has millions of papers.
+    #[error("a whole scrape of ARXIV needs since or MAX_PAPERS: arXiv has millions of papers")]
+    Endless,
     /// A time that cannot be read.
     #[error(
         "since must be a day before today such as `2026-11-20`, or a span such as `2d` or `36h`, got `{0}`"
@@ -158,12 +168,35 @@ impl Request {
         let event: Option<ScraperEvent> = serde_json::from_value(event)
             .map_err(|error| RequestError::Shape(excerpt(error.to_string().as_bytes(), 300)))?;
         let event = event.unwrap_or_default();
-        let (name, sources) = sources(&event, settings)?;
-        let max_papers = event.max_papers.unwrap_or(settings.max_papers);
-        in_range("MAX_PAPERS", max_papers, 1..=MOST_PAPERS)?;
+        Self::of_event(&event, settings, settings.max_papers, MOST_PAPERS)
+    }
+
+    /// Checks the event of a whole scrape: every paper, but of arXiv only what the event bounds.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`].
+    pub fn whole(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
+        let is_arxiv = sources(event, settings)?.1.contains(&Source::Arxiv);
+        if is_arxiv && event.since.is_none() && event.max_papers.is_none() {
+            return Err(RequestError::Endless);
+        }
+        let most = if is_arxiv { MOST_OF_ARXIV } else { MOST_PAPERS };
+        Self::of_event(event, settings, most, most)
+    }
+
+    fn of_event(
+        event: &ScraperEvent,
+        settings: &Settings,
+        usual: u32,
+        most: u32,
+    ) -> Result<Self, RequestError> {
+        let (name, sources) = sources(event, settings)?;
+        let max_papers = event.max_papers.unwrap_or(usual);
+        in_range("MAX_PAPERS", max_papers, 1..=most)?;
         let targets: Vec<Target> = sources
             .into_iter()
-            .map(|source| target(source, &event, settings))
+            .map(|source| target(source, event, settings))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             name,
@@ -431,6 +464,28 @@ mod tests {
         }
         assert!(error("ARXIV", json!({"since": "soon"})).contains("got `soon`"));
         assert!(error("ICLR", json!({"since": "2d"})).contains("CONFERENCE_YEAR"));
+    }
+
+    #[test]
+    fn a_whole_scrape_of_arxiv_is_bounded_by_the_event() {
+        let whole = |event: Value| {
+            let event = serde_json::from_value(event).unwrap();
+            Request::whole(&event, &settings("ANY"))
+        };
+        let n_papers = |event| whole(event).unwrap().max_papers;
+        assert_eq!(n_papers(json!({"CONFERENCE": "ICLR"})), 30_000);
+        assert_eq!(
+            n_papers(json!({"CONFERENCE": "ARXIV", "since": "7d"})),
+            10_000
+        );
+        assert_eq!(
+            n_papers(json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": "9"})),
+            9
+        );
+        let endless = whole(json!({"CONFERENCE": "ARXIV"})).unwrap_err();
+        assert_eq!(endless, RequestError::Endless);
+        let many = whole(json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": 10_001}));
+        assert!(many.unwrap_err().to_string().contains("1 to 10000"));
     }
 
     #[test]

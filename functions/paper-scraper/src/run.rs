@@ -4,7 +4,9 @@
 //! [`crate::keep`] knows what is kept of a paper; [`crate::steps`] takes whole conferences.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use annapurna_contract::ConfigError;
 use annapurna_contract::scrape::{FailedPaper, ScrapeStep, ScrapeSummary};
@@ -15,19 +17,39 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::{CONNECTIONS_PER_HOST, Http, HttpError, HttpSettings};
-use crate::keep::{Kept, Outcome, take};
+use crate::keep::{AtRest, Kept, Outcome, take};
 use crate::lease::StoreLeases;
 use crate::metrics;
 use crate::paper::{BrokenEntry, Listing, Paper, PaperSource, SourceError};
-use crate::request::{Leg, Request, RequestError, Target, cursor_of};
+use crate::request::{GRACE, Leg, Request, RequestError, Target, cursor_of};
 use crate::settings::Settings;
 use crate::sources::arxiv::Arxiv;
 use crate::sources::conference::Conference;
 use crate::store::{Store, StoreError};
 use crate::text::excerpt;
 
-/// Failures that an answer lists. Lambda's answers are limited to 6 MB.
-const MOST_LISTED: usize = 200;
+/// How many failures an answer lists, and whether with all of their evidence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report {
+    /// Failures listed; the others are counted.
+    pub(crate) most: usize,
+    /// Long texts are cut.
+    pub(crate) is_brief: bool,
+}
+
+/// A person reads it. Lambda's answers are limited to 6 MB.
+const IN_FULL: Report = Report {
+    most: 200,
+    is_brief: false,
+};
+
+impl Report {
+    fn add(self, summary: &mut ScrapeSummary, failed: FailedPaper) {
+        log_failed(&failed);
+        let failed = if self.is_brief { failed.cut() } else { failed };
+        summary.add_failed(failed, self.most);
+    }
+}
 
 /// Why a run failed as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +64,7 @@ pub enum RunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The list took all the time there was.
-    #[error("{target} did not arrive in the time this function has")]
+    #[error("{target} could not be had in the time this function has")]
     OutOfTime {
         /// The list.
         target: String,
@@ -56,16 +78,12 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// A name for the kind of error, for metrics and the answer's `errorType`.
+    /// A name for the kind of error, for metrics and the answer's `errorType`. The state machine repeats
+    /// what is not its asker's fault: `SourceRefused` and all that begins with `Invalid` is.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Request(_) => "InvalidRequest",
-            Self::Source(SourceError::Http {
-                error: HttpError::Blocked { .. },
-                ..
-            }) => "SourceBlocked",
-            Self::Source(SourceError::Http { .. }) => "SourceUnavailable",
-            Self::Source(_) => "SourceRefused",
+            Self::Source(error) => error.kind(),
             Self::Config(_) => "InvalidSettings",
             Self::OutOfTime { .. } => "OutOfTime",
             Self::Store(_) => "StoreUnavailable",
@@ -194,6 +212,7 @@ impl Scraper {
             seen: HashSet::new(),
         };
         let n_legs = request.legs.len();
+        let mut first_error = None;
         for (place, leg) in request
             .legs
             .iter_mut()
@@ -202,7 +221,15 @@ impl Scraper {
         {
             // The lists share the number; what the first leaves over goes to the next.
             let left = request.max_papers.saturating_sub(run.summary.found);
-            run.follow(leg, left.div_ceil(n_legs - place)).await?;
+            let taken = run.follow(leg, left.div_ceil(n_legs - place)).await;
+            if let Err(error) = taken {
+                // One list's trouble spoils neither what was taken nor the other list.
+                add_broken(&mut run.summary, list_problem(leg, &error), IN_FULL);
+                first_error.get_or_insert(error);
+            }
+        }
+        if let Some(error) = first_error.filter(|_| run.summary.found == 0) {
+            return Err(error);
         }
         let mut summary = run.summary;
         summary.cursor = cursor_of(&request.legs);
@@ -273,7 +300,7 @@ impl Run<'_> {
                 // A later page that came too late only ends this run.
                 return match self.summary.found {
                     0 => Err(RunError::OutOfTime {
-                        target: leg.target.to_string(),
+                        target: list_name(&leg.target),
                     }),
                     _ => Ok(()),
                 };
@@ -286,32 +313,60 @@ impl Run<'_> {
     async fn handle(&mut self, source: &dyn PaperSource, listing: Listing, leg: &mut Leg) {
         for broken in listing.broken {
             self.summary.found += 1;
-            add_broken(&mut self.summary, broken, MOST_LISTED);
+            add_broken(&mut self.summary, broken, IN_FULL);
         }
         for problem in listing.problems {
-            add_broken(&mut self.summary, problem, MOST_LISTED);
+            add_broken(&mut self.summary, problem, IN_FULL);
         }
         let mut papers = listing.papers;
         papers.retain(|paper| is_first_sight(&mut self.seen, paper));
         let n_papers = papers.len();
         let store = self.scraper.store.as_ref();
+        let limit = longest_paper(self.deadline);
         // In order, so that whatever has been counted is before the position that is handed over.
         let mut outcomes = stream::iter(papers)
+            .take_while(|_| ready(Instant::now() < self.deadline))
             .map(|paper| async move {
                 let name = PaperName::of(&paper);
-                (name, take(store, source, paper).await)
+                (name, take(store, source, paper, AtRest::Keep, limit).await)
             })
             .buffered(CONNECTIONS_PER_HOST);
         for _ in 0..n_papers {
-            let Ok(Some((name, outcome))) = timeout_at(self.deadline, outcomes.next()).await else {
+            let next = timeout_at(self.deadline + GRACE, outcomes.next()).await;
+            let Ok(Some((name, outcome))) = next else {
                 return;
             };
             leg.from = name.position;
-            count(&mut self.summary, name, outcome, MOST_LISTED);
+            count(&mut self.summary, name, outcome, IN_FULL);
         }
         leg.from = listing.next.unwrap_or(leg.from);
         leg.is_done = listing.next.is_none();
     }
+}
+
+/// A list, in words for a person.
+pub(crate) fn list_name(target: &Target) -> String {
+    match target {
+        // Waiting for another run is the usual reason.
+        Target::Arxiv(_) => "arXiv's list (arXiv allows one run at a time)".to_owned(),
+        Target::Conference { edition, .. } => {
+            format!("the list of {} {}", edition.source.name(), edition.year)
+        }
+    }
+}
+
+pub(crate) fn list_problem(leg: &Leg, error: &RunError) -> BrokenEntry {
+    BrokenEntry {
+        entry: list_name(&leg.target),
+        reason: error.to_string(),
+    }
+}
+
+/// How long one paper may take: a slow one must not use up the time of all others.
+pub(crate) fn longest_paper(deadline: Instant) -> Duration {
+    const MOST: Duration = Duration::from_secs(400);
+    let left = deadline.saturating_duration_since(Instant::now());
+    (left / 2).clamp(Duration::from_secs(2), MOST)
 }
 
 /// Notes a paper under both its names: lists repeat papers, and pages shift while they are read. A
@@ -349,14 +404,13 @@ impl PaperName {
     }
 }
 
-pub(crate) fn add_broken(summary: &mut ScrapeSummary, broken: BrokenEntry, most: usize) {
+pub(crate) fn add_broken(summary: &mut ScrapeSummary, broken: BrokenEntry, report: Report) {
     let failed = FailedPaper {
         paper: broken.entry,
         title: None,
         error: broken.reason,
     };
-    log_failed(&failed);
-    summary.add_failed(failed, most);
+    report.add(summary, failed);
 }
 
 /// Every failure is in the log, also those that an answer has no room for.
@@ -373,7 +427,7 @@ pub(crate) fn count(
     summary: &mut ScrapeSummary,
     name: PaperName,
     outcome: Outcome,
-    most_failures: usize,
+    report: Report,
 ) {
     summary.found += 1;
     summary.queued += usize::from(outcome.is_queued);
@@ -384,8 +438,6 @@ pub(crate) fn count(
         Kept::Nothing => {}
     }
     if let Some(error) = outcome.problem {
-        let failed = name.failed(error);
-        log_failed(&failed);
-        summary.add_failed(failed, most_failures);
+        report.add(summary, name.failed(error));
     }
 }

@@ -7,12 +7,13 @@
 //! The machine itself decides nothing, see [`annapurna_contract::scrape`].
 
 use std::collections::HashSet;
+use std::future::ready;
 
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::keys;
 use annapurna_contract::scrape::{
-    MOST_FAILURES_OF_WINDOW, ScrapePlan, ScrapeSummary, ScrapeWindow, WINDOWS_AT_ONCE,
+    MOST_FAILURES_OF_WINDOW, MOST_WINDOWS, ScrapePlan, ScrapeSummary, ScrapeWindow, WINDOWS_AT_ONCE,
 };
 use chrono::{Datelike, Utc};
 use futures::{StreamExt, stream};
@@ -21,10 +22,13 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::CONNECTIONS_PER_HOST;
-use crate::keep::{Kept, Outcome, take};
+use crate::keep::{AtRest, Kept, Outcome, take};
 use crate::paper::{Paper, PaperSource};
-use crate::request::{Leg, MOST_PAPERS, Request, Target};
-use crate::run::{PaperName, RunError, Scraper, add_broken, count, is_first_sight, log_failed};
+use crate::request::{GRACE, Leg, Request, Target, cursor_of};
+use crate::run::{
+    PaperName, Report, RunError, Scraper, add_broken, count, is_first_sight, list_name,
+    list_problem, log_failed, longest_paper,
+};
 use crate::sources::arxiv::Query;
 use crate::sources::conference::Filter;
 use crate::sources::listed::Edition;
@@ -32,12 +36,21 @@ use crate::store::{Metadata, Object};
 
 /// Papers of a window at least.
 const SMALLEST_PART: usize = 200;
-/// Windows of a list at most, so that the state of all stays far below Step Functions' 256 KiB.
-const MOST_PARTS: usize = 60;
-/// Rounds of a scrape: the first, and those that take again what was held back.
-const MOST_ROUNDS: u32 = 4;
+/// Rounds in a row that may settle nothing before the rest is given up.
+const FRUITLESS_ROUNDS: u32 = 4;
+/// Calls of a window in a row that a site may hold off before the window's papers wait for the next round.
+const MOST_BLOCKED: u32 = 8;
+/// How long a site that holds us off is left alone, seconds; twice as long each time, up to an hour.
+const REST_SECONDS: u64 = 120;
+const LONGEST_REST_SECONDS: u64 = 3600;
 
-/// A list, read to its end.
+/// What a window carries from call to call is bounded.
+const IN_BRIEF: Report = Report {
+    most: MOST_FAILURES_OF_WINDOW,
+    is_brief: true,
+};
+
+/// A list, read to its end or to what was asked for.
 struct Gathered {
     papers: Vec<Paper>,
     /// Entries that are no papers, and lists that could not be had.
@@ -55,29 +68,51 @@ impl Scraper {
         event: ScraperEvent,
         deadline: Instant,
     ) -> Result<ScrapePlan, RunError> {
-        let event = ScraperEvent {
-            max_papers: event.max_papers.or(Some(MOST_PAPERS)),
-            ..event
-        };
-        let request = Request::new(json!(event), &self.settings)?;
-        let mut windows = Vec::new();
-        let mut left = request.max_papers;
+        let mut request = Request::whole(&event, &self.settings)?;
         let n_legs = request.legs.len();
-        for (place, leg) in request.legs.iter().enumerate() {
-            let gathered = self.gather(leg, left.div_ceil(n_legs - place));
-            let gathered =
-                timeout_at(deadline, gathered)
-                    .await
-                    .map_err(|_| RunError::OutOfTime {
-                        target: format!("the list of {}", leg.target),
-                    })??;
-            left -= gathered.papers.len().min(left);
-            windows.extend(self.windows(&leg.target, gathered).await?);
+        let mut left = request.max_papers;
+        let mut gathered = Vec::new();
+        let mut refused = Vec::new();
+        for (place, leg) in request.legs.iter_mut().enumerate() {
+            if leg.is_done {
+                continue;
+            }
+            match self
+                .gather(leg, left.div_ceil(n_legs - place), deadline)
+                .await
+            {
+                Ok(list) => {
+                    left = left.saturating_sub(list.papers.len());
+                    gathered.push((leg.target.clone(), list));
+                }
+                // What cannot get better must not keep the other list from being taken.
+                Err(error) if error.kind() == "SourceRefused" => {
+                    refused.push((list_problem(leg, &error), error));
+                    leg.is_done = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match (gathered.first_mut(), refused.is_empty()) {
+            (_, true) => {}
+            (Some((_, list)), false) => {
+                for (problem, _) in refused {
+                    add_broken(&mut list.summary, problem, IN_BRIEF);
+                }
+            }
+            (None, false) => return Err(refused.swap_remove(0).1),
+        }
+        let mut windows = Vec::new();
+        let n_lists = gathered.len().max(1);
+        for (target, list) in gathered {
+            windows.extend(self.windows(&target, list, MOST_WINDOWS / n_lists).await?);
         }
         let plan = ScrapePlan {
             source: request.name,
             windows,
             round: 0,
+            fruitless: 0,
+            cursor: cursor_of(&request.legs),
             again: false,
             wait_seconds: 0,
             summary: None,
@@ -85,35 +120,48 @@ impl Scraper {
         tracing::info!(
             source = plan.source,
             windows = plan.windows.len(),
+            cursor = plan.cursor,
             "the list is read"
         );
         Ok(plan)
     }
 
-    async fn gather(&self, leg: &Leg, limit: usize) -> Result<Gathered, RunError> {
+    /// Reads a list, and leaves in `leg` where it goes on. A list that takes all the time ends there.
+    async fn gather(
+        &self,
+        leg: &mut Leg,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Gathered, RunError> {
         let source = self.source(&leg.target)?;
         let mut gathered = Gathered {
             papers: Vec::new(),
             summary: ScrapeSummary::default(),
         };
         let mut seen = HashSet::new();
-        let mut from = leg.from;
-        while gathered.papers.len() < limit {
-            let listing = source.list(from, limit - gathered.papers.len()).await?;
+        while gathered.papers.len() < limit && !leg.is_done {
+            let list = source.list(leg.from, limit - gathered.papers.len());
+            let listing = match timeout_at(deadline, list).await {
+                Ok(listing) => listing?,
+                Err(_) if gathered.papers.is_empty() => {
+                    return Err(RunError::OutOfTime {
+                        target: list_name(&leg.target),
+                    });
+                }
+                Err(_) => break,
+            };
             for broken in listing.broken {
                 gathered.summary.found += 1;
-                add_broken(&mut gathered.summary, broken, MOST_FAILURES_OF_WINDOW);
+                add_broken(&mut gathered.summary, broken, IN_BRIEF);
             }
             for problem in listing.problems {
-                add_broken(&mut gathered.summary, problem, MOST_FAILURES_OF_WINDOW);
+                add_broken(&mut gathered.summary, problem, IN_BRIEF);
             }
             let mut papers = listing.papers;
             papers.retain(|paper| is_first_sight(&mut seen, paper));
             gathered.papers.append(&mut papers);
-            match listing.next {
-                Some(next) => from = next,
-                None => break,
-            }
+            leg.from = listing.next.unwrap_or(leg.from);
+            leg.is_done = listing.next.is_none();
         }
         Ok(gathered)
     }
@@ -123,6 +171,7 @@ impl Scraper {
         &self,
         target: &Target,
         gathered: Gathered,
+        most_parts: usize,
     ) -> Result<Vec<ScrapeWindow>, RunError> {
         let (source, year) = match target {
             // One connection for all of arXiv: parallel windows would only wait for each other.
@@ -133,7 +182,7 @@ impl Scraper {
         let n_papers = gathered.papers.len();
         let size = match source {
             Source::Arxiv => n_papers.max(1),
-            _ => n_papers.div_ceil(MOST_PARTS).max(SMALLEST_PART),
+            _ => n_papers.div_ceil(most_parts).max(SMALLEST_PART),
         };
         let mut parts: Vec<(Vec<u8>, usize)> = Vec::new();
         for papers in gathered.papers.chunks(size) {
@@ -170,6 +219,9 @@ impl Scraper {
                 share: share.max(1),
                 next: 0,
                 done: n_papers == 0,
+                blocked: false,
+                rest_seconds: 0,
+                n_blocked: 0,
                 only: Vec::new(),
                 held_back: Vec::new(),
                 metadata_kept: 0,
@@ -181,11 +233,11 @@ impl Scraper {
         Ok(windows)
     }
 
-    /// Takes papers of a window until all are taken or the time is over.
+    /// Takes papers of a window until all are taken, the time is over, or a site holds us off.
     ///
     /// # Errors
     ///
-    /// See [`RunError`]; [`RunError::OutOfTime`] when not one paper was taken.
+    /// See [`RunError`]; [`RunError::OutOfTime`] when not one paper could be taken.
     pub async fn window(
         &self,
         mut window: ScrapeWindow,
@@ -194,45 +246,61 @@ impl Scraper {
         if window.done {
             return Ok(window);
         }
-        window.error = None;
+        window.blocked = false;
+        window.rest_seconds = 0;
         let papers = self.part(&window).await?;
         let source = self.source_of_papers(&window)?;
         self.http.share(window.share);
-        let (store, source) = (self.store.as_ref(), source.as_ref());
-        let rest = window.rest();
         let share = usize::try_from(window.share).unwrap_or(1).max(1);
-        let n_before = (window.next, rest.len());
+        // The last call of a round leaves nothing for a later one.
+        let at_rest = if window.n_blocked < MOST_BLOCKED {
+            AtRest::Leave
+        } else {
+            AtRest::Keep
+        };
+        let (store, source) = (self.store.as_ref(), source.as_ref());
+        let limit = longest_paper(deadline);
+        let rest = window.rest();
+        let (n_rest, n_settled) = (rest.len(), window.settled.found);
         let mut outcomes = stream::iter(rest)
+            .take_while(|_| ready(Instant::now() < deadline))
             .map(|place| {
                 let paper = papers.get(place as usize).cloned();
                 async move {
                     let paper = paper?;
                     let name = PaperName::of(&paper);
-                    Some((place, name, take(store, source, paper).await))
+                    let outcome = take(store, source, paper, at_rest, limit).await;
+                    Some((place, name, outcome))
                 }
             })
             .buffered((CONNECTIONS_PER_HOST / share).max(1));
-        window.done = loop {
-            match timeout_at(deadline, outcomes.next()).await {
-                Err(_) => break false,
-                Ok(None) => break true,
-                // `part` has compared the numbers.
-                Ok(Some(None)) => {}
-                Ok(Some(Some((place, name, outcome)))) => {
-                    window.next = place + 1;
-                    add(&mut window, place, name, outcome);
+        let mut n_taken = 0;
+        while let Ok(Some(taken)) = timeout_at(deadline + GRACE, outcomes.next()).await {
+            // A place beyond the part is none of ours, and nothing to wait for.
+            if let Some((place, name, outcome)) = taken {
+                if outcome.rest_seconds.is_some() && at_rest == AtRest::Leave {
+                    leave_alone(&mut window, outcome.rest_seconds, n_settled);
+                    break;
                 }
+                add(&mut window, place, name, outcome);
             }
-        };
-        if !window.done && window.next == n_before.0 && n_before.1 > 0 {
+            n_taken += 1;
+            window.next += 1;
+        }
+        window.done = n_taken == n_rest;
+        if !window.blocked {
+            window.n_blocked = 0;
+        }
+        if n_taken == 0 && !window.done && !window.blocked {
             return Err(RunError::OutOfTime {
-                target: format!("the first paper of {}", window.list_key),
+                target: format!("the next paper of {}", window.list_key),
             });
         }
         tracing::info!(
             list = window.list_key,
             next = window.next,
             done = window.done,
+            blocked = window.blocked,
             held_back = window.held_back.len(),
             "a window was taken this far"
         );
@@ -281,9 +349,16 @@ impl Scraper {
     /// Adds the windows up, and says which papers to take again and when.
     pub fn summarize(&self, mut plan: ScrapePlan) -> ScrapePlan {
         let summary = plan.summary_so_far();
+        let n_settled = |summary: &ScrapeSummary| summary.stored + summary.queued;
+        let before = plan.summary.as_ref().map_or(0, n_settled);
         plan.round += 1;
+        plan.fruitless = if n_settled(&summary) > before {
+            0
+        } else {
+            plan.fruitless + 1
+        };
         plan.again = false;
-        if plan.round < MOST_ROUNDS {
+        if plan.fruitless < FRUITLESS_ROUNDS {
             for window in &mut plan.windows {
                 if let Some(again) = window.again() {
                     plan.again = true;
@@ -292,7 +367,8 @@ impl Scraper {
             }
         }
         // A site that holds us off is given longer each time.
-        plan.wait_seconds = self.settings.retake_after.as_secs() << (plan.round - 1).min(8);
+        let n_doublings = plan.fruitless.saturating_sub(1).min(8);
+        plan.wait_seconds = self.settings.retake_after.as_secs() << n_doublings;
         tracing::info!(
             source = summary.source,
             found = summary.found,
@@ -310,10 +386,23 @@ impl Scraper {
     }
 }
 
+/// Ends a call where a site is left alone: the next one comes when it has rested, and later each time
+/// that not one paper was had in between.
+fn leave_alone(window: &mut ScrapeWindow, rest_seconds: Option<u64>, n_settled_before: usize) {
+    window.n_blocked = match window.settled.found > n_settled_before {
+        true => 0,
+        false => window.n_blocked + 1,
+    };
+    let n_doublings = window.n_blocked.saturating_sub(1).min(8);
+    let rest = (REST_SECONDS << n_doublings).min(LONGEST_REST_SECONDS);
+    window.blocked = true;
+    window.rest_seconds = rest.max(rest_seconds.unwrap_or_default());
+}
+
 /// Adds what became of a paper to its window.
 fn add(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outcome) {
     if !outcome.is_held_back {
-        count(&mut window.settled, name, outcome, MOST_FAILURES_OF_WINDOW);
+        count(&mut window.settled, name, outcome, IN_BRIEF);
         return;
     }
     window.held_back.push(place);
@@ -321,6 +410,6 @@ fn add(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outcome)
     let failed = name.failed(outcome.problem.unwrap_or_default());
     log_failed(&failed);
     if window.evidence.len() < MOST_FAILURES_OF_WINDOW {
-        window.evidence.push(failed);
+        window.evidence.push(failed.cut());
     }
 }

@@ -72,6 +72,11 @@ pub fn ascii_header(text: &str, limit: usize) -> String {
     header
 }
 
+/// An address that a person may be shown as a link: `javascript:` and the like are none.
+pub fn is_web_address(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 /// The first `limit` characters of a body, with everything escaped that could act on a terminal.
 pub fn excerpt(body: &[u8], limit: usize) -> String {
     // Four bytes a character at most, so the slice never cuts what would have been shown.

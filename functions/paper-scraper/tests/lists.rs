@@ -162,6 +162,42 @@ async fn another_place_is_asked_where_the_first_has_no_pdf() {
     assert_eq!((summary.stored, site.n_asked(PMLR_PDF)), (1, 1));
 }
 
+#[tokio::test]
+async fn a_title_that_two_papers_of_the_proceedings_have_gives_nobody_a_pdf() {
+    let feed = vec![record(1, "Thimbles", Some("ThimblesForum"))];
+    let volume = pmlr_volume(&[("one25a", "Thimbles"), ("two25a", "Thimbles")]);
+    let site = Site::default()
+        .with_feed("icml-2025-orals-posters.json", feed)
+        .with("/v267/", Answer::Page(volume))
+        .with(&format!("{PMLR_PDF}one25a/one25a.pdf"), Answer::Pdf)
+        .with("/pdf?id=ThimblesForum", Answer::Pdf);
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site.serve().await, "ICML", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!((summary.stored, site.n_asked(PMLR_PDF)), (1, 0));
+    assert_eq!(site.n_asked("/pdf?id=ThimblesForum"), 1);
+}
+
+#[tokio::test]
+async fn a_paper_whose_title_changed_is_found_by_its_id_in_the_proceedings() {
+    let mut thimbles = record(1, "Thimbles, Then", None);
+    thimbles["paper_url"] = json!("http://proceedings.mlr.press/v267/one25a.html");
+    let site = Site::default()
+        .with_feed("icml-2025-orals-posters.json", vec![thimbles])
+        .with(
+            "/v267/",
+            Answer::Page(pmlr_volume(&[("one25a", "Thimbles, Now")])),
+        )
+        .with(&format!("{PMLR_PDF}one25a/one25a.pdf"), Answer::Pdf);
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&site.serve().await, "ICML", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!((summary.found, summary.stored), (1, 1));
+    assert_eq!(store.messages()[0].title, "Thimbles, Then");
+}
+
 fn v1_note(id: &str, number: usize, title: &str, venue: &str) -> Value {
     json!({"id": id, "forum": id, "number": number, "invitation": "ICLR.cc/2023/Conference/-/Blind_Submission",
         "cdate": 1_664_000_000_000_i64, "content": {"title": title, "abstract": "As OpenReview has it.",
@@ -345,6 +381,12 @@ async fn a_paper_whose_page_is_closed_waits_for_it() {
         .await
         .unwrap();
     assert_eq!((first.found, first.stored, first.n_failed()), (1, 0, 1));
+    assert_eq!(first.metadata_only, 1, "what the list said is kept");
+    let kept = store.keys();
+    assert!(
+        kept.len() == 1 && kept[0].starts_with("_details/neurips/2010/"),
+        "{kept:?}"
+    );
     assert!(
         first.failed[0].error.contains("Verifying your browser"),
         "{}",
@@ -359,6 +401,56 @@ async fn a_paper_whose_page_is_closed_waits_for_it() {
         .await
         .unwrap();
     assert_eq!((later.found, later.stored), (1, 1));
+}
+
+#[tokio::test]
+async fn one_list_that_cannot_be_had_leaves_the_other_of_both() {
+    let feed = vec![record(1, "Thimbles", Some("ThimblesForum"))];
+    let site = Site::default()
+        .with_feed("iclr-2025-orals-posters.json", feed)
+        .with(
+            "/static/virtual/data/icml-2025-orals-posters.json",
+            Answer::Challenge,
+        )
+        .with("/pdf?id=ThimblesForum", Answer::Pdf);
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE": "BOTH"});
+    let summary = run(&scraper(&site.serve().await, "ANY", &store), event)
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.found, summary.stored, summary.n_failed()),
+        (1, 1, 1)
+    );
+    assert_eq!(summary.failed[0].paper, "the list of ICML 2025");
+    assert_eq!(summary.cursor.as_deref(), Some("icml-2025:0"));
+}
+
+#[tokio::test]
+async fn a_page_of_all_papers_that_cannot_be_read_leaves_the_proceedings() {
+    let paper = format!("/paper_files/paper/2022/hash/{HASH}-Abstract.html");
+    let list = format!(
+        "<html><body><ul><li><a title='paper title' href='{paper}'>Thimbles</a> <i>Ada One</i></li></ul></body></html>"
+    );
+    let site = Site::default()
+        .with(
+            "/virtual/2022/papers.html",
+            Answer::Page("<html><body>Soon.</body></html>".to_owned()),
+        )
+        .with("/paper_files/paper/2022", Answer::Page(list))
+        .with(
+            &format!("/paper_files/paper/2022/file/{HASH}-Paper.pdf"),
+            Answer::Pdf,
+        );
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2022});
+    let summary = run(&scraper(&site.serve().await, "MLSYS", &store), event)
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.found, summary.stored, summary.n_failed()),
+        (1, 1, 1)
+    );
 }
 
 #[tokio::test]

@@ -176,11 +176,11 @@ async fn a_host_whose_rules_cannot_be_read_is_not_asked_until_later() {
     .await;
     let rest = Duration::from_millis(200);
     let http = client(HttpSettings { rest, ..hasty() });
-    for _ in 0..2 {
-        let error = json(&http, &site, "/a").await.unwrap_err();
-        assert!(matches!(error, HttpError::Server { .. }), "{error}");
-        assert!(error.is_temporary() && error.to_string().contains("/robots.txt: "));
-    }
+    let error = json(&http, &site, "/a").await.unwrap_err();
+    assert!(matches!(error, HttpError::Server { .. }), "{error}");
+    assert!(error.is_temporary() && error.to_string().contains("/robots.txt: "));
+    let error = json(&http, &site, "/a").await.unwrap_err();
+    assert_eq!(error.rest_seconds(), Some(1), "{error}");
     assert_eq!((seen.count("/robots.txt"), seen.count("/a")), (3, 0));
     tokio::time::sleep(rest).await;
     json(&http, &site, "/a").await.unwrap();
@@ -210,12 +210,15 @@ async fn a_block_page_instead_of_rules_is_the_hosts_block() {
         })
         .await;
         let http = client(hasty());
+        let error = json(&http, &site, "/a").await.unwrap_err();
+        assert!(matches!(error, HttpError::Blocked { .. }), "{error}");
         for _ in 0..2 {
             let error = json(&http, &site, "/a").await.unwrap_err();
-            assert!(matches!(error, HttpError::Blocked { .. }), "{error}");
+            let left = error.rest_seconds().unwrap();
+            assert!((115..=120).contains(&left), "{error}");
         }
         assert_eq!((seen.count("/robots.txt"), seen.count("/a")), (3, 0));
-        assert_eq!((http.take_blocked(), http.take_blocked()), (2, 0));
+        assert_eq!((http.take_blocked(), http.take_blocked()), (1, 0));
     }
 }
 
@@ -258,22 +261,202 @@ async fn a_crawl_delay_slows_the_client_down() {
     assert!(last - start >= 2 * Duration::from_millis(150));
 }
 
+/// A site without rules that answers everything else so.
+async fn refusing(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> (Url, Seen) {
+    site(Duration::ZERO, move |path, _| match path {
+        "/robots.txt" => StatusCode::NOT_FOUND.into_response(),
+        _ => answer(),
+    })
+    .await
+}
+
+/// Asks for one page, and for another; says for how long the second is not asked for.
+async fn rest_after_one(site: &Url, seen: &Seen) -> (HttpError, u64) {
+    let http = client(hasty());
+    let first = json(&http, site, "/a").await.unwrap_err();
+    let second = json(&http, site, "/b").await.unwrap_err();
+    assert!(
+        matches!(second, HttpError::Resting { .. }) && second.is_temporary(),
+        "{second}"
+    );
+    let text = second.to_string();
+    assert!(
+        text.starts_with("not asked: 127.0.0.1 holds us off for another ")
+            && text.contains(" s: status "),
+        "{text}"
+    );
+    assert_eq!((seen.count("/a"), seen.count("/b")), (1, 0));
+    let is_blocked = matches!(first, HttpError::Blocked { .. });
+    assert_eq!(http.take_blocked(), u64::from(is_blocked), "what was asked");
+    (first, second.rest_seconds().unwrap())
+}
+
 #[tokio::test]
 async fn a_host_that_asks_for_a_long_pause_is_left_alone_at_once() {
-    let (site, seen) = site(Duration::ZERO, |path, _| match path {
-        "/robots.txt" => StatusCode::NOT_FOUND.into_response(),
-        _ => {
+    for status in [429, 500, 503] {
+        let (site, seen) = refusing(move || {
             let later = [(header::RETRY_AFTER, "1800")];
-            (StatusCode::TOO_MANY_REQUESTS, later, "later").into_response()
+            (StatusCode::from_u16(status).unwrap(), later, "later").into_response()
+        })
+        .await;
+        let (error, rest) = rest_after_one(&site, &seen).await;
+        assert_eq!(matches!(error, HttpError::Blocked { .. }), status == 429);
+        assert_eq!(matches!(error, HttpError::Server { .. }), status != 429);
+        assert!((1790..=1800).contains(&rest), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_in_openreviews_words_is_kept() {
+    let words = r#"{"name":"RateLimitError","message":"Too many requests: You have made 102 requests, surpassing the limit of 98 requests. Please try again in 30 minutes and 8 seconds (2026-09-27-8520693)","status":429}"#;
+    let (site, seen) = refusing(move || {
+        let headers = [("ratelimit-remaining", "0"), ("ratelimit-reset", "0")];
+        (StatusCode::TOO_MANY_REQUESTS, headers, words).into_response()
+    })
+    .await;
+    let (error, rest) = rest_after_one(&site, &seen).await;
+    assert!(matches!(error, HttpError::Blocked { .. }), "{error}");
+    assert!((1800..=1808).contains(&rest), "{rest}");
+}
+
+#[tokio::test]
+async fn an_absurd_pause_is_cut_to_six_hours() {
+    let pauses = [
+        ("retry-after", "18446744073709551615"),
+        ("retry-after", "18446744073709551616"),
+        ("retry-after", "99999999"),
+        ("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ("ratelimit-reset", "18446744073709551615"),
+    ];
+    for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY] {
+        for pause in pauses {
+            let (site, seen) = refusing(move || {
+                (status, [pause, ("ratelimit-remaining", "0")], "later").into_response()
+            })
+            .await;
+            let (_, rest) = rest_after_one(&site, &seen).await;
+            assert!((21_590..=21_600).contains(&rest), "{pause:?}: {rest}");
         }
+    }
+}
+
+/// A site without rules that answers each other request with these bytes, and hangs up.
+async fn cut_short(answer: Vec<u8>) -> Url {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const NO_RULES: &[u8] =
+        b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let site = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let n = stream.read(&mut request).await.unwrap();
+            let is_rules = request[..n].starts_with(b"GET /robots.txt ");
+            let answer = if is_rules { NO_RULES } else { &answer };
+            // The client may have read enough before the end.
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    Url::parse(&site).unwrap()
+}
+
+#[tokio::test]
+async fn a_block_stays_a_block_when_its_page_is_cut_short_damaged_or_endless() {
+    let head =
+        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1800\r\ncontent-length: 99999999\r\n\r\n";
+    let endless = vec![b' '; 40 << 20];
+    for body in [b"Rate".as_slice(), b"\x1f\x8b\x08damaged", &endless] {
+        let site = cut_short([head.as_bytes(), body].concat()).await;
+        let http = client(hasty());
+        let url = site.join("/a").unwrap();
+        let error = http.get(&url, Expect::Atom).await.unwrap_err();
+        assert!(matches!(error, HttpError::Blocked { .. }), "{error}");
+        let error = http.get(&url, Expect::Atom).await.unwrap_err();
+        assert!(error.rest_seconds().is_some(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_when_the_host_holds_us_off_is_not_sent() {
+    let (site, seen) = refusing(|| {
+        let later = [(header::RETRY_AFTER, "1800")];
+        (StatusCode::TOO_MANY_REQUESTS, later, "later").into_response()
     })
     .await;
     let http = client(hasty());
-    for path in ["/a", "/b"] {
-        let error = json(&http, &site, path).await.unwrap_err();
-        assert!(matches!(error, HttpError::Blocked { .. }), "{error}");
+    let pages = (0..20).map(|n| {
+        let (http, site) = (&http, &site);
+        async move { json(http, site, &format!("/{n}")).await.unwrap_err() }
+    });
+    let errors = futures::future::join_all(pages).await;
+    let n_resting = errors.iter().filter(|error| error.rest_seconds().is_some());
+    let n_asked = seen.total() - 1;
+    assert!(n_asked <= 4, "{n_asked} were sent");
+    assert_eq!(n_resting.count(), 20 - n_asked);
+    assert_eq!(http.take_blocked(), n_asked as u64);
+}
+
+#[tokio::test]
+async fn a_pause_that_a_host_asks_for_is_kept_by_every_request() {
+    let (site, seen) = site(Duration::ZERO, |path, n_before| match (path, n_before) {
+        ("/robots.txt", _) => StatusCode::NOT_FOUND.into_response(),
+        ("/a", 0) => {
+            let soon = [(header::RETRY_AFTER, "1")];
+            (StatusCode::TOO_MANY_REQUESTS, soon, "soon").into_response()
+        }
+        _ => json_page(),
+    })
+    .await;
+    let http = client(hasty());
+    let first = json(&http, &site, "/a");
+    let others = async {
+        while seen.count("/a") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let start = Instant::now();
+        json(&http, &site, "/b").await.unwrap();
+        start.elapsed()
+    };
+    let (first, waited) = tokio::join!(first, others);
+    first.unwrap();
+    assert!(waited >= Duration::from_millis(800), "{waited:?}");
+    assert_eq!(seen.total(), 4);
+}
+
+#[tokio::test]
+async fn a_closed_pdf_is_one_papers_refusal_and_a_servers_403_is_a_block() {
+    const NGINX: &str = "<html><head><title>403 Forbidden</title></head><body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body></html>";
+    let answers: [(fn() -> Response, bool); 4] = [
+        (
+            || r#"{"name":"ForbiddenError","message":"x"}"#.into_response(),
+            false,
+        ),
+        (|| Html(NGINX).into_response(), true),
+        (|| "".into_response(), true),
+        (|| "Forbidden".into_response(), true),
+    ];
+    for (answer, is_block) in answers {
+        let (site, seen) =
+            refusing(move || (StatusCode::FORBIDDEN, answer()).into_response()).await;
+        let http = client(hasty());
+        let mut errors = Vec::new();
+        for path in ["/1.pdf", "/2.pdf", "/3.pdf"] {
+            let url = site.join(path).unwrap();
+            errors.push(http.get(&url, Expect::Pdf).await.unwrap_err());
+        }
+        if is_block {
+            // Two blocked papers, and no third is asked for.
+            assert!(matches!(errors[1], HttpError::Blocked { .. }));
+            assert!(matches!(errors[2], HttpError::Resting { .. }));
+            assert_eq!((seen.count("/1.pdf"), seen.count("/3.pdf")), (3, 0));
+        } else {
+            let is_refused = |error: &HttpError| matches!(error, HttpError::Refused { .. });
+            assert!(errors.iter().all(is_refused));
+            assert_eq!((seen.count("/1.pdf"), seen.count("/3.pdf")), (1, 1));
+        }
+        assert!(errors.iter().all(|error| error.is_temporary() == is_block));
     }
-    assert_eq!((seen.count("/a"), seen.count("/b")), (1, 0));
 }
 
 #[tokio::test]
@@ -473,9 +656,131 @@ async fn a_run_without_time_left_stops_waiting_for_the_lease() {
     let cut = tokio::time::timeout(Duration::from_millis(100), json(&late, &site, "/b")).await;
     assert!(cut.is_err());
     assert_eq!(seen.total(), n_seen);
-    let held = lease(&store, &site);
+    let mut held = lease(&store, &site);
+    assert_ne!(held["waiter"], "", "it waited");
     late.release().await;
-    assert_eq!(lease(&store, &site), held, "it had nothing to give back");
+    held["waiter"] = "".into();
+    held["waiter_ms"] = 0.into();
+    assert_eq!(lease(&store, &site), held, "it only waits no longer");
+}
+
+/// One run asks without a pause; another comes, and asks for one page. Says how many pages the first
+/// got from the other's coming to its page.
+async fn pages_before_a_waiting_run(gives_back: bool) -> usize {
+    let (site, seen) = slow_site().await;
+    let store = MemoryStore::default();
+    let period = Duration::from_millis(900);
+    let greedy = exclusive_for(&site, &store, period);
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asking = async {
+        let mut n = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            json(&greedy, &site, "/greedy").await.unwrap();
+            if gives_back {
+                greedy.release().await;
+            }
+            n += 1;
+            assert!(n < 200, "the other run starves");
+        }
+    };
+    let waiting = async {
+        while seen.count("/greedy") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let n_before = seen.count("/greedy");
+        let modest = exclusive_for(&site, &store, period);
+        json(&modest, &site, "/modest").await.unwrap();
+        let n = seen.count("/greedy") - n_before;
+        modest.release().await;
+        is_over.store(true, Ordering::SeqCst);
+        n
+    };
+    let ((), n) = tokio::join!(asking, waiting);
+    assert_eq!(seen.most_at_once(), 1);
+    let distance = seen.shortest_distance();
+    assert!(distance + TOLERANCE >= INTERVAL, "{distance:?}");
+    n
+}
+
+#[tokio::test]
+async fn a_run_that_gives_the_lease_back_and_wants_it_again_lets_a_waiting_run_go_first() {
+    // The first look of the other run, its note, and its next look: 45 ms each at most.
+    let n = pages_before_a_waiting_run(true).await;
+    assert!(n <= 3, "{n} pages");
+}
+
+#[tokio::test]
+async fn a_run_that_never_gives_the_lease_back_loses_it_to_a_waiting_run_when_it_would_renew() {
+    // 900 ms of lease, the last 500 of which are too short for a request: a renewal each 400 ms.
+    let n = pages_before_a_waiting_run(false).await;
+    assert!(n <= 12, "{n} pages");
+}
+
+/// Messages that were logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                if field.name() == "message" {
+                    self.0.lock().unwrap().push(format!("{value:?}"));
+                }
+            },
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_waits_says_once_for_what_and_until_when() {
+    let store = MemoryStore::default();
+    let ours = StoreLeases::new(Arc::new(store.clone()));
+    let theirs = StoreLeases::new(Arc::new(store.clone()));
+    let period = Duration::from_millis(600);
+    let log = Log::default();
+    let listening = tracing::subscriber::set_default(log.clone());
+    let grant = ours.hold("arxiv.org", period).await.unwrap();
+    theirs.hold("arxiv.org", period).await.unwrap();
+    drop(listening);
+    let until = chrono::DateTime::from_timestamp_millis(grant.until_ms).unwrap();
+    let until = until.format("%Y-%m-%dT%H:%M:%SZ");
+    let told = format!("another run holds arxiv.org until {until}; waiting");
+    assert_eq!(*log.0.lock().unwrap(), [told]);
+}
+
+#[tokio::test]
+async fn a_run_that_died_while_it_waited_does_not_hold_the_others_up_for_good() {
+    let store = MemoryStore::default();
+    let key = keys::host_lease("a.example");
+    let note = |waiter_ms: i64| {
+        let lease = serde_json::json!({
+            "holder": "", "until_ms": 0, "next_ms": 0, "waiter": "dead", "waiter_ms": waiter_ms,
+        });
+        Object {
+            body: lease.to_string().into_bytes(),
+            content_type: "application/json",
+            metadata: Metadata::new(),
+        }
+    };
+    let ours = StoreLeases::new(Arc::new(store.clone()));
+    let period = Duration::from_millis(300);
+    // Its note has half a second left.
+    let begin = now_ms();
+    store.replace(&key, note(begin - 29_500)).await.unwrap();
+    ours.hold("a.example", period).await.unwrap();
+    let waited = now_ms() - begin;
+    assert!((500..1000).contains(&waited), "{waited} ms");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! A [`Template`] holds typed resources and renders to the JSON that CloudFormation takes. Nothing
 //! here has an opinion; our defaults are in `constructs`, and what exists is in `pipeline`.
 
+pub mod cloudwatch;
 pub mod ec2;
 pub mod expr;
 pub mod iam;

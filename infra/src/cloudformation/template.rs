@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Expr, LogicalId, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm, step_functions,
+    Expr, LogicalId, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm,
+    step_functions,
 };
 
 macro_rules! resource_types {
@@ -50,6 +51,8 @@ resource_types! {
     InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile",
     /// A log group.
     LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup",
+    /// An alarm.
+    Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm",
     /// A schedule.
     Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule",
     /// A state machine.

@@ -4,6 +4,7 @@ use annapurna_contract::Function;
 use aws_sdk_lambda::primitives::Blob;
 
 use super::{Context, EnvironmentArg};
+use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::ui;
 
@@ -32,7 +33,7 @@ pub(super) async fn run(cx: &Context, args: InvokeArgs) -> Result<ExitCode, Comm
     let target = cx.target(&args.environment).await?;
     let name = target.environment.named(function.name());
     let step = cx.ui.begin(format!("{name} is at work"));
-    let answer = invoke(&target.cloud, &name, &event).await?;
+    let answer = invoke(&target.cloud, &target.environment, function, &event).await?;
     drop(step);
     cx.ui.json(&answer)?;
     Ok(ExitCode::SUCCESS)
@@ -55,7 +56,8 @@ pub(super) fn known_function(name: &str) -> Result<Function, CommandError> {
 /// Invokes a function and waits for its answer, as long as Lambda lets it run.
 pub(super) async fn invoke(
     cloud: &crate::cloud::Cloud,
-    name: &str,
+    environment: &Environment,
+    function: Function,
     event: &serde_json::Value,
 ) -> Result<serde_json::Value, CommandError> {
     use aws_sdk_lambda::config::timeout::TimeoutConfig;
@@ -66,7 +68,8 @@ pub(super) async fn invoke(
             .read_timeout(patience)
             .build(),
     );
-    let request = cloud.lambda.invoke().function_name(name);
+    let name = environment.named(function.name());
+    let request = cloud.lambda.invoke().function_name(&name);
     let answer = request
         .payload(Blob::new(serde_json::to_vec(event)?))
         .customize()
@@ -84,7 +87,8 @@ pub(super) async fn invoke(
             .as_str()
             .map_or_else(|| error.to_string(), str::to_owned);
         return Err(CommandError::FunctionFailed {
-            function: name.to_owned(),
+            environment: environment.name.clone(),
+            function: function.name().to_owned(),
             reason: ui::safe(&reason),
         });
     }

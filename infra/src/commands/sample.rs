@@ -89,10 +89,11 @@ async fn scrape(
         if count == 0 {
             continue;
         }
-        let name = environment.named(Function::Scraper(source).name());
+        let function = Function::Scraper(source);
+        let name = environment.named(function.name());
         let step = cx.ui.begin(format!("{name} fetches {count} sample papers"));
         let event = json!({ "MAX_PAPERS": count });
-        let answer = invoke(cloud, &name, &event).await?;
+        let answer = invoke(cloud, environment, function, &event).await?;
         drop(step);
         cx.ui
             .done(format!("{name}: {}", ui::cut(&answer.to_string(), 160)));
@@ -171,8 +172,8 @@ async fn push(
     let recently = last.is_some_and(|last| last.elapsed() < Duration::from_secs(15));
     if written && waits && !recently {
         *last = Some(Instant::now());
-        let name = environment.named(Function::Tester.name());
-        invoke(cloud, &name, &json!({"action": "dispatch"})).await?;
+        let event = json!({"action": "dispatch"});
+        invoke(cloud, environment, Function::Tester, &event).await?;
     }
     Ok(())
 }

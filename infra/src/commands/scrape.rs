@@ -43,8 +43,8 @@ pub(super) struct ScrapeArgs {
     /// Only papers with these words
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
-    /// Papers at most [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=30_000))]
+    /// Papers at most [default: all; arXiv needs it, or --since]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PAPERS)))]
     max_papers: Option<u32>,
     /// Only arXiv's papers submitted since a day, 2026-11-20, or a span before now, 2d or 36h
     #[arg(long, value_parser = parse_since)]
@@ -59,6 +59,10 @@ pub(super) struct ScrapeArgs {
 
 /// Both conferences that share a season.
 const BOTH: &str = "BOTH";
+/// Papers of one scrape at most, as the scraper has it.
+const MOST_PAPERS: u32 = 30_000;
+/// Papers of one scrape of arXiv at most, as the scraper has it.
+const MOST_OF_ARXIV: u32 = 10_000;
 /// Failures that are shown one by one.
 const MOST_SHOWN: usize = 10;
 
@@ -102,7 +106,7 @@ pub(super) async fn run(cx: &Context, args: ScrapeArgs) -> Result<ExitCode, Comm
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => Err(CommandError::GoesOn { execution: execution.name.clone(), again }),
-        outcome = follow(cx, &args, &target, &execution) => outcome,
+        outcome = follow(cx, &args, &request, &target, &execution) => outcome,
     }
 }
 
@@ -126,6 +130,9 @@ fn request(args: &ScrapeArgs, default_year: u32) -> Result<ScraperEvent, Command
             hint: "search for words instead: --search 'sparse attention'".to_owned(),
         });
     }
+    if is_arxiv {
+        bounded(args)?;
+    }
     Ok(ScraperEvent {
         conference: Some(name.to_owned()),
         conference_year: args.year.or((!is_arxiv).then_some(default_year)),
@@ -137,6 +144,26 @@ fn request(args: &ScrapeArgs, default_year: u32) -> Result<ScraperEvent, Command
     })
 }
 
+/// A scrape of arXiv says how much of it.
+fn bounded(args: &ScrapeArgs) -> Result<(), CommandError> {
+    let problem = match args.max_papers {
+        None if args.since.is_none() => {
+            "arXiv has millions of papers: say which with --since or --max-papers".to_owned()
+        }
+        Some(most) if most > MOST_OF_ARXIV => {
+            format!("one scrape takes {MOST_OF_ARXIV} papers of arXiv at most, not {most}")
+        }
+        _ => return Ok(()),
+    };
+    Err(CommandError::Usage {
+        problem,
+        hint: format!(
+            "the last two days: cargo run -p infra -- scrape {} arxiv --since 2d",
+            args.environment.environment
+        ),
+    })
+}
+
 fn unknown_source(name: &str) -> CommandError {
     let names = Source::ALL.map(|source| source.key_part());
     CommandError::Usage {
@@ -145,7 +172,8 @@ fn unknown_source(name: &str) -> CommandError {
     }
 }
 
-/// Starts an execution, unless one of the same papers is under way.
+/// Starts an execution, unless one that was asked the same is under way. One that was asked for other
+/// papers of the same list would be in this one's way: both would ask the same sites.
 async fn begin(
     cx: &Context,
     target: &Target,
@@ -153,25 +181,57 @@ async fn begin(
     follow: bool,
 ) -> Result<Execution, CommandError> {
     let machine = target.output(SCRAPE_MACHINE_ARN)?;
-    let default_year = target.environment.scraper.conference_year;
-    for (execution, asked) in executions::running(&target.cloud, machine).await? {
-        if same_papers(request, &asked, default_year) {
-            let instead = if follow {
-                "it is followed"
-            } else {
-                "a second one is not started"
-            };
-            cx.ui.warn(format!(
-                "{} is under way with the same papers: {instead}",
-                ui::safe(&execution.name)
-            ));
-            return Ok(execution);
-        }
+    let environment = &target.environment;
+    let default_year = environment.scraper.conference_year;
+    let mut running = executions::running(&target.cloud, machine).await?;
+    running.retain(|(_, asked)| same_list(request, asked, default_year));
+    let same = |(_, asked): &&(_, _)| same_papers(request, asked, default_year);
+    if let Some((execution, _)) = running.iter().find(same) {
+        let instead = if follow {
+            "it is followed"
+        } else {
+            "a second one is not started"
+        };
+        cx.ui.warn(format!(
+            "{} is under way with the same papers: {instead}",
+            ui::safe(&execution.name)
+        ));
+        return Ok(execution.clone());
+    }
+    if let Some((execution, asked)) = running.first() {
+        return Err(under_way(&environment.name, execution, asked));
     }
     let name = execution_name(request, Utc::now());
     let execution = executions::start(&target.cloud, machine, name, request).await?;
     cx.ui.done(format!("{} has begun", execution.name));
     Ok(execution)
+}
+
+/// Another request for the same list is under way.
+fn under_way(environment: &str, execution: &Execution, asked: &ScraperEvent) -> CommandError {
+    let options = ui::cut(&options(asked), 300);
+    let options = if options.is_empty() {
+        "everything"
+    } else {
+        &options
+    };
+    CommandError::Usage {
+        problem: format!(
+            "{} takes other papers of the same list: it was asked for {} with {options}",
+            ui::cut(&execution.name, 80),
+            source_word(asked),
+        ),
+        // An execution that goes on from a cursor was started by other means.
+        hint: match asked.cursor {
+            Some(_) => {
+                format!("wait until it has ended: cargo run -p infra -- status {environment}")
+            }
+            None => format!(
+                "wait until it has ended, or follow it: {}",
+                follow_command(environment, asked)
+            ),
+        },
+    }
 }
 
 /// Such as `neurips-2025-20261123T043000Z`.
@@ -186,15 +246,29 @@ fn execution_name(request: &ScraperEvent, now: DateTime<Utc>) -> String {
     )
 }
 
-/// Whether two requests take papers of the same source and year. arXiv is one site with one pace,
-/// whatever the year.
-fn same_papers(one: &ScraperEvent, other: &ScraperEvent, default_year: u32) -> bool {
+/// Whether two requests read the same list, or a part of it. arXiv is one site with one pace, whatever
+/// the year.
+fn same_list(one: &ScraperEvent, other: &ScraperEvent, default_year: u32) -> bool {
     let year = |event: &ScraperEvent| event.conference_year.unwrap_or(default_year);
     let theirs = sources(other);
     sources(one)
         .iter()
         .filter(|source| theirs.contains(source))
         .any(|source| *source == Source::Arxiv || year(one) == year(other))
+}
+
+/// Whether two requests ask for the same papers, however they name their source and year.
+fn same_papers(one: &ScraperEvent, other: &ScraperEvent, default_year: u32) -> bool {
+    let plain = |event: &ScraperEvent| {
+        let is_arxiv = sources(event) == [Source::Arxiv];
+        let year = event.conference_year;
+        ScraperEvent {
+            conference: Some(source_word(event)),
+            conference_year: year.or((!is_arxiv).then_some(default_year)),
+            ..event.clone()
+        }
+    };
+    plain(one) == plain(other)
 }
 
 fn sources(event: &ScraperEvent) -> Vec<Source> {
@@ -205,17 +279,52 @@ fn sources(event: &ScraperEvent) -> Vec<Source> {
     }
 }
 
-/// The command that follows this execution, which finds it by its papers.
+/// A request's source as this command takes it.
+fn source_word(event: &ScraperEvent) -> String {
+    match sources(event)[..] {
+        [source] => source.key_part().to_owned(),
+        _ => BOTH.to_lowercase(),
+    }
+}
+
+/// A request's options as this command takes them.
+fn options(event: &ScraperEvent) -> String {
+    let number = |number: Option<u32>| number.map(|it| it.to_string());
+    let options = [
+        ("--year", number(event.conference_year)),
+        ("--topic", event.topic_filter.clone()),
+        ("--search", event.search_term.clone()),
+        ("--max-papers", number(event.max_papers)),
+        ("--since", event.since.clone()),
+    ];
+    let given = options
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", shell_word(&value?))));
+    given.collect::<Vec<_>>().join(" ")
+}
+
+/// A text as one word of a shell, for a person to copy; whoever started an execution has written it.
+fn shell_word(text: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", ui::safe(text).replace('\'', r"'\''"))
+}
+
+/// The command of a request.
+fn command(environment: &str, request: &ScraperEvent) -> String {
+    let words = format!(
+        "cargo run -p infra -- scrape {environment} {} {}",
+        source_word(request),
+        options(request)
+    );
+    words.trim_end().to_owned()
+}
+
+/// The command that follows this execution, which finds it by what it was asked for.
 fn follow_command(environment: &str, request: &ScraperEvent) -> String {
-    let source = request.conference.as_deref().unwrap_or_default();
-    let year = request
-        .conference_year
-        .map(|year| format!(" --year {year}"));
-    format!(
-        "cargo run -p infra -- scrape {environment} {}{} --follow",
-        source.to_lowercase(),
-        year.unwrap_or_default()
-    )
+    command(environment, request) + " --follow"
 }
 
 fn announce(
@@ -243,6 +352,7 @@ fn announce(
 async fn follow(
     cx: &Context,
     args: &ScrapeArgs,
+    request: &ScraperEvent,
     target: &Target,
     execution: &Execution,
 ) -> Result<ExitCode, CommandError> {
@@ -259,12 +369,12 @@ async fn follow(
         } = look
         {
             events.iter().for_each(|event| progress.learn(event));
-            display.show(&progress);
             let runs = description.status() == &ExecutionStatus::Running;
             if !runs || progress.again_at().is_some() {
                 drop(display);
-                return conclude(cx, args, execution, &description, &progress);
+                return conclude(cx, args, request, execution, &description, &progress);
             }
+            display.show(&progress);
         }
         tokio::time::sleep(pause).await;
     }
@@ -276,6 +386,7 @@ struct Display<'a> {
     step: Option<Step>,
     n_papers: usize,
     line: String,
+    delay: String,
     said: Instant,
 }
 
@@ -290,11 +401,16 @@ impl<'a> Display<'a> {
             step: Some(step),
             n_papers: 0,
             line: String::new(),
+            delay: String::new(),
             said: Instant::now(),
         }
     }
 
     fn show(&mut self, progress: &Progress) {
+        if let Some(delay) = progress.delay().filter(|delay| *delay != self.delay) {
+            delay.clone_into(&mut self.delay);
+            self.say(delay);
+        }
         if progress.n_papers() != self.n_papers {
             self.n_papers = progress.n_papers();
             // The one before must end first: they share the line.
@@ -305,7 +421,7 @@ impl<'a> Display<'a> {
         let Some(step) = self.step.as_ref().filter(|_| self.n_papers > 0) else {
             return;
         };
-        let line = progress.line();
+        let line = progress.line(Utc::now());
         step.reached(progress.summary().found);
         step.says(&line);
         let is_due = self.said.elapsed() >= Self::BETWEEN_LINES;
@@ -318,16 +434,26 @@ impl<'a> Display<'a> {
         }
         self.line = line;
     }
+
+    /// Says why nothing moves: in the moving line, or once on no terminal.
+    fn say(&self, text: &str) {
+        match &self.step {
+            Some(step) if self.cx.ui.is_interactive() => step.says(text),
+            _ => self.cx.ui.status(text),
+        }
+    }
 }
 
 /// Says how it ended, or when it goes on.
 fn conclude(
     cx: &Context,
     args: &ScrapeArgs,
+    request: &ScraperEvent,
     execution: &Execution,
     description: &DescribeExecutionOutput,
     progress: &Progress,
 ) -> Result<ExitCode, CommandError> {
+    let environment = &args.environment.environment;
     let status = description.status();
     let output = description.output().unwrap_or_default();
     let summary = match status {
@@ -351,11 +477,12 @@ fn conclude(
         })?;
     } else if progress.n_papers() > 0 || !failed {
         cx.ui.result(table(&summary))?;
-        show_failures(cx, &summary)?;
+        show_failures(cx, environment, &summary)?;
     }
     match (reason, progress.again_at()) {
         (Some(reason), _) => {
             return Err(CommandError::ScrapeFailed {
+                environment: environment.clone(),
                 execution: execution.name.clone(),
                 reason,
             });
@@ -368,7 +495,54 @@ fn conclude(
         )),
         (None, _) => cx.ui.done(format!("{} has ended", ui::safe(&execution.name))),
     }
+    if summary.cursor.is_some() {
+        cx.ui.status(how_to_go_on(environment, request, Utc::now()));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do about a list that has more papers than were taken. What is there is not loaded twice, and
+/// arXiv lists its newest papers first.
+fn how_to_go_on(environment: &str, request: &ScraperEvent, now: DateTime<Utc>) -> String {
+    let is_arxiv = sources(request) == [Source::Arxiv];
+    let mut next = request.clone();
+    let advice = match (request.max_papers, request.since.as_deref()) {
+        (Some(most), _) if is_arxiv && most < MOST_OF_ARXIV => {
+            next.max_papers = Some(most.saturating_mul(2).min(MOST_OF_ARXIV));
+            "for more of it"
+        }
+        (Some(_), _) if !is_arxiv => {
+            next.max_papers = None;
+            "for all of it"
+        }
+        (_, Some(since)) => {
+            next.since = Some(half(since, now));
+            "these are its newest; a shorter --since, or --search, makes a list that ends"
+        }
+        _ => {
+            next.search_term = Some("attention".to_owned());
+            "--search takes a part of it"
+        }
+    };
+    format!(
+        "the list goes on after these papers; {advice}: {}",
+        command(environment, &next)
+    )
+}
+
+/// Half the span from a day, or a span, to now; an hour at least.
+fn half(since: &str, now: DateTime<Utc>) -> String {
+    let number = |unit| since.strip_suffix(unit)?.parse::<i64>().ok();
+    let day = NaiveDate::parse_from_str(since, "%Y-%m-%d");
+    let days = day.map(|day| (now.date_naive() - day).num_days());
+    let hours = number('h').unwrap_or_else(|| {
+        let days = number('d').or(days.ok()).unwrap_or(1);
+        days.saturating_mul(24)
+    });
+    match hours / 2 {
+        days if days >= 24 => format!("{}d", days / 24),
+        hours => format!("{}h", hours.max(1)),
+    }
 }
 
 fn table(summary: &ScrapeSummary) -> String {
@@ -397,7 +571,11 @@ fn table(summary: &ScrapeSummary) -> String {
 }
 
 /// The first failures, and where the others are.
-fn show_failures(cx: &Context, summary: &ScrapeSummary) -> Result<(), CommandError> {
+fn show_failures(
+    cx: &Context,
+    environment: &str,
+    summary: &ScrapeSummary,
+) -> Result<(), CommandError> {
     if summary.failed.is_empty() {
         return Ok(());
     }
@@ -416,7 +594,7 @@ fn show_failures(cx: &Context, summary: &ScrapeSummary) -> Result<(), CommandErr
     let n_more = summary.n_failed() - rows.len();
     if n_more > 0 {
         cx.ui.status(format!(
-            "{n_more} more are in the log: infra logs ENVIRONMENT PapersScraper --since 1d"
+            "{n_more} more are in the log: cargo run -p infra -- logs {environment} PapersScraper --since 1d"
         ));
     }
     Ok(())
@@ -448,8 +626,8 @@ mod tests {
     }
 
     #[test]
-    fn executions_of_the_same_source_and_year_are_the_same() {
-        let same = |one: &ScraperEvent, other: &ScraperEvent| same_papers(one, other, 2025);
+    fn executions_of_the_same_source_and_year_read_the_same_list() {
+        let same = |one: &ScraperEvent, other: &ScraperEvent| same_list(one, other, 2025);
         let iclr = event("ICLR", Some(2025));
         assert!(same(&iclr, &event("iclr", None)));
         assert!(same(&iclr, &event("BOTH", Some(2025))));
@@ -457,6 +635,86 @@ mod tests {
         assert!(!same(&iclr, &event("ICML", Some(2025))));
         assert!(same(&event("ARXIV", None), &event("ARXIV", Some(2021))));
         assert!(!same(&iclr, &ScraperEvent::default()));
+    }
+
+    #[test]
+    fn only_the_identical_request_is_joined() {
+        let same = |one: &ScraperEvent, other: &ScraperEvent| same_papers(one, other, 2025);
+        let iclr = event("ICLR", Some(2025));
+        assert!(same(&iclr, &event(" iclr", None)));
+        assert!(!same(&iclr, &event("BOTH", Some(2025))));
+        let few = ScraperEvent {
+            max_papers: Some(5),
+            ..iclr.clone()
+        };
+        let topic = ScraperEvent {
+            topic_filter: Some("Theory".to_owned()),
+            ..iclr.clone()
+        };
+        assert!(!same(&iclr, &few) && !same(&iclr, &topic) && !same(&few, &topic));
+        assert!(same(&few, &few));
+        // A year narrows arXiv, and the environment's is a conference's.
+        assert!(!same(&event("ARXIV", None), &event("ARXIV", Some(2025))));
+    }
+
+    #[test]
+    fn another_request_for_the_list_is_told_with_the_command_that_follows_the_first() {
+        let execution = Execution {
+            name: "iclr-2025-20261123T043000Z".to_owned(),
+            arn: String::new(),
+        };
+        let asked = ScraperEvent {
+            topic_filter: Some("it's;\u{1b}[2J".to_owned()),
+            max_papers: Some(5),
+            ..event("ICLR", Some(2025))
+        };
+        let error = under_way("prod", &execution, &asked);
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(
+            error.to_string(),
+            r"iclr-2025-20261123T043000Z takes other papers of the same list: it was asked for iclr with --year 2025 --topic 'it'\''s; [2J' --max-papers 5"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            r"wait until it has ended, or follow it: cargo run -p infra -- scrape prod iclr --year 2025 --topic 'it'\''s; [2J' --max-papers 5 --follow"
+        );
+        let from_a_cursor = ScraperEvent {
+            cursor: Some("iclr-2025:40".to_owned()),
+            ..asked
+        };
+        let error = under_way("prod", &execution, &from_a_cursor);
+        assert!(!error.hint().unwrap().contains("--follow"));
+    }
+
+    #[test]
+    fn a_list_that_goes_on_is_told_with_a_command() {
+        let now = DateTime::from_timestamp(1_795_408_200, 0).unwrap();
+        let say = |request: &ScraperEvent| how_to_go_on("dev", request, now);
+        let arxiv = |since: Option<&str>, max_papers| ScraperEvent {
+            since: since.map(str::to_owned),
+            max_papers,
+            ..event("ARXIV", None)
+        };
+        let cases = [
+            (arxiv(None, Some(40)), "arxiv --max-papers 80"),
+            (arxiv(None, Some(9_000)), "arxiv --max-papers 10000"),
+            (arxiv(Some("30d"), None), "arxiv --since 15d"),
+            (arxiv(Some("1d"), None), "arxiv --since 12h"),
+            (arxiv(Some("1h"), None), "arxiv --since 1h"),
+            (arxiv(Some("2026-11-13"), None), "arxiv --since 5d"),
+            (
+                ScraperEvent {
+                    max_papers: Some(5),
+                    ..event("ICLR", Some(2025))
+                },
+                "iclr --year 2025",
+            ),
+        ];
+        for (request, ending) in cases {
+            let said = say(&request);
+            let command = format!("cargo run -p infra -- scrape dev {ending}");
+            assert!(said.ends_with(&command), "{said}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A construct adds its resources to a template and returns handles; other resources arrive as
 //! handles and never as ARN strings. Logical ids come from a construct's id and from nothing else.
 
+pub mod alarm;
 pub mod bucket;
 pub mod function;
 pub mod limits;

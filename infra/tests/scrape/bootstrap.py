@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Answers as the scraper does, without any paper: three windows of four papers, two papers a call."""
+"""Answers as the scraper does, without any paper: windows of four papers, two papers a call."""
 
 import json
 import os
+import time
 import urllib.request
 
 FOLDER = "@FOLDER@"
@@ -32,21 +33,21 @@ def summary():
 
 def window(name):
     return {"source": "ICLR", "year": 2025, "list_key": name, "n_papers": 4, "share": 2, "next": 0,
-            "done": False, "only": [], "held_back": [], "metadata_kept": 0, "evidence": [],
-            "settled": summary()}
+            "done": False, "blocked": False, "rest_seconds": 0, "n_blocked": 0, "only": "",
+            "held_back": "", "metadata_kept": 0, "evidence": [], "settled": summary()}
 
 
 def handle(event):
     with open(os.path.join(FOLDER, "calls"), "a") as calls:
-        calls.write(json.dumps(event) + "\n")
+        calls.write(json.dumps({**event, "at": time.time()}) + "\n")
     return STEPS[event["step"]](event)
 
 
 def plan_of(event):
     if event["request"].get("topic_filter") == "nonsense":
         raise InvalidRequest("no topic `nonsense`")
-    return {"source": "ICLR", "windows": [window(name) for name in "abc"], "round": 0,
-            "again": False, "wait_seconds": 0, "summary": None}
+    return {"source": "ICLR", "windows": [window(name) for name in "abcd"], "round": 0,
+            "fruitless": 0, "cursor": None, "again": False, "wait_seconds": 0, "summary": None}
 
 
 def take(event):
@@ -55,7 +56,11 @@ def take(event):
         raise SourceUnavailable("the site is away")
     if window["list_key"] == "c" and window["next"] == 2 and once("end"):
         raise InvalidRequest("nobody takes this window on")
-    n_taken = len(window["only"]) or 2
+    window["blocked"] = window["list_key"] == "d" and once("blockade")
+    if window["blocked"]:
+        window["rest_seconds"], window["n_blocked"] = 3, 1
+        return window
+    n_taken = 2
     window["next"] += n_taken
     for count in ("found", "stored", "queued"):
         window["settled"][count] += n_taken
@@ -79,7 +84,7 @@ def summarize(event):
         error = it.pop("error")
         assert error["Error"] == "InvalidRequest", error
         assert json.loads(error["Cause"])["errorMessage"] == "nobody takes this window on"
-        it["only"] = [2, 3]
+        it["only"] = "2-3"
         it["next"] = 0
     return plan
 

@@ -164,6 +164,8 @@ impl Http {
                 self.remember(&host, &failure, pause);
                 return Err(*failure.error);
             }
+            // The pause is the host's, not this document's: the others wait as well.
+            host.hold_off(asked_pause);
             tracing::warn!(attempt, pause_ms = pause.as_millis(), error = %failure.error, "asking again");
             sleep(pause).await;
             // Other requests may have found meanwhile that the host holds us off.
@@ -176,10 +178,7 @@ impl Http {
 
     fn check_rest(&self, url: &Url) -> Result<(), HttpError> {
         match self.host(url).resting() {
-            Some(evidence) => Err(HttpError::Blocked {
-                url: url.to_string(),
-                evidence,
-            }),
+            Some((evidence, left)) => Err(HttpError::resting(url, evidence, left)),
             None => Ok(()),
         }
     }
@@ -205,15 +204,22 @@ impl Http {
     }
 
     fn remember(&self, host: &HostState, failure: &Failure, pause: Duration) {
+        let is_told = pause > self.settings.longest_pause;
+        let rest = self.settings.rest.max(pause);
         match failure.error.as_ref() {
-            HttpError::Blocked { evidence, .. } => {
-                let is_told = pause > self.settings.longest_pause;
-                host.record_block(evidence, self.settings.rest.max(pause), is_told);
+            // One that is not to be tried again is of another host's robots rules, on the way there.
+            HttpError::Blocked { evidence, .. } if failure.retry => {
+                host.record_block(evidence, rest, is_told);
+            }
+            HttpError::Server { evidence, .. } if is_told => {
+                host.record_block(evidence, rest, is_told);
             }
             HttpError::Missing { .. } | HttpError::Refused { .. } | HttpError::TooLarge { .. } => {
                 host.record_answer();
             }
-            HttpError::Forbidden { .. }
+            HttpError::Blocked { .. }
+            | HttpError::Resting { .. }
+            | HttpError::Forbidden { .. }
             | HttpError::Server { .. }
             | HttpError::Unusable { .. }
             | HttpError::Redirect { .. }
@@ -291,6 +297,8 @@ impl Http {
                 reason: error.to_string(),
             })
         })?;
+        // The host may have held us off while this request waited.
+        self.check_rest(url).map_err(Failure::last)?;
         let exchange = self.exchange(url, expect, || turn.answered());
         let Some(longest) = host.longest_request() else {
             return exchange.await;

@@ -1,6 +1,7 @@
 //! Why a document could not be had, and what was seen instead of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use url::Url;
 
@@ -53,6 +54,19 @@ pub enum HttpError {
         /// The last answer.
         evidence: Evidence,
     },
+    /// The host has held us off before and is left alone. This address was not asked for.
+    #[error(
+        "not asked: {} holds us off for another {seconds} s: {evidence}",
+        host_of(url)
+    )]
+    Resting {
+        /// The address.
+        url: String,
+        /// The answer that held us off.
+        evidence: Evidence,
+        /// For how long the host is still left alone, seconds, rounded up.
+        seconds: u64,
+    },
     /// The host's robots rules close this address to programs. It was not asked for.
     #[error("the robots rules of {} forbid {url}", host_of(url))]
     Forbidden {
@@ -75,7 +89,7 @@ pub enum HttpError {
         /// The answer.
         evidence: Evidence,
     },
-    /// 5xx, still there after every retry.
+    /// 5xx or 408, still there after every retry.
     #[error("server fault at {url}: {evidence}")]
     Server {
         /// The address.
@@ -142,6 +156,7 @@ impl HttpError {
     pub const fn is_temporary(&self) -> bool {
         match self {
             Self::Blocked { .. }
+            | Self::Resting { .. }
             | Self::Server { .. }
             | Self::Unusable { .. }
             | Self::Network { .. }
@@ -154,13 +169,32 @@ impl HttpError {
             | Self::Redirect { .. } => false,
         }
     }
+
+    /// For how long the host is still left alone, seconds, when this address was not asked for because
+    /// of that.
+    pub const fn rest_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Resting { seconds, .. } => Some(*seconds),
+            _ => None,
+        }
+    }
+
+    /// What a host left alone for `left` more answers for an address.
+    pub(super) fn resting(url: &Url, evidence: Evidence, left: Duration) -> Self {
+        let seconds = left.as_secs();
+        Self::Resting {
+            url: url.to_string(),
+            evidence,
+            seconds: seconds.saturating_add(u64::from(left.subsec_nanos() > 0)),
+        }
+    }
 }
 
 /// A failed try: what to report, and whether and when another makes sense.
 pub(super) struct Failure {
     pub(super) error: Box<HttpError>,
     pub(super) retry: bool,
-    pub(super) asked_pause: Option<std::time::Duration>,
+    pub(super) asked_pause: Option<Duration>,
 }
 
 impl Failure {
@@ -215,5 +249,24 @@ mod tests {
             "the robots rules of a.example forbid https://a.example/pdf/1"
         );
         assert!(!error.is_temporary());
+        assert_eq!(error.rest_seconds(), None);
+    }
+
+    #[test]
+    fn an_address_that_was_not_asked_for_says_for_how_long_not_and_can_pass() {
+        let evidence = Evidence {
+            status: 429,
+            content_type: "text/plain".to_owned(),
+            excerpt: "later".to_owned(),
+        };
+        let url = Url::parse("https://a.example/pdf/1").unwrap();
+        let error = HttpError::resting(&url, evidence, Duration::from_millis(7001));
+        assert_eq!(
+            error.to_string(),
+            "not asked: a.example holds us off for another 8 s: status 429, content-type \
+             `text/plain`, body starts `later`"
+        );
+        assert!(error.is_temporary());
+        assert_eq!(error.rest_seconds(), Some(8));
     }
 }

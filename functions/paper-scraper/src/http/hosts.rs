@@ -18,6 +18,11 @@ const CONNECTIONS: u32 = CONNECTIONS_PER_HOST as u32;
 const ARXIV_HOST: &str = "arxiv.org";
 /// Blocked documents in a row after which a host is left alone.
 const BLOCKS_BEFORE_REST: u32 = 2;
+/// A host is never left alone for longer, whatever it asks for.
+pub(super) const LONGEST_REST: Duration = Duration::from_secs(6 * 60 * 60);
+/// No moment that is waited for lies further in the future: what a server, a lease or a setting
+/// says cannot take the clock out of its range.
+const FURTHEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The name a host's rules are kept under: all of arXiv is one host.
 pub(super) fn host_key(url: &Url) -> String {
@@ -44,6 +49,11 @@ fn exclusive_rule(key: &str, settings: &HttpSettings) -> Option<ExclusiveHost> {
 struct Health {
     blocks: u32,
     rest: Option<(Instant, Evidence)>,
+}
+
+/// A moment in the future.
+pub(super) fn later(pause: Duration) -> Instant {
+    Instant::now() + pause.min(FURTHEST)
 }
 
 /// How this run shares a host with others.
@@ -80,7 +90,7 @@ impl Turn<'_> {
     pub(super) fn answered(&mut self) {
         self.is_answered = true;
         if self.host.exclusive.is_some() {
-            self.host.postpone(Instant::now() + self.distance);
+            self.host.hold_off(self.distance);
         }
     }
 }
@@ -131,7 +141,7 @@ impl HostState {
             while let Some(not_before) = self.lease(rule, leases).await? {
                 sleep_until(not_before).await;
             }
-            self.postpone(Instant::now() + distance);
+            self.hold_off(distance);
         }
         Ok(Turn {
             host: self,
@@ -155,9 +165,9 @@ impl HostState {
         let interval = *locked(&self.interval);
         // Whoever holds the lease is alone.
         if self.exclusive.is_some() && sharing.leases.is_some() {
-            return interval;
+            return interval.min(FURTHEST);
         }
-        interval.saturating_mul(sharing.runs.max(1))
+        interval.saturating_mul(sharing.runs.max(1)).min(FURTHEST)
     }
 
     /// `None` when the lease outlasts a request that begins now. Else takes or renews it, and says
@@ -168,7 +178,8 @@ impl HostState {
         leases: &dyn Leases,
     ) -> Result<Option<Instant>, LeaseError> {
         let needed_ms = millis(rule.longest_request);
-        let left_ms = locked(&self.leased_until_ms).map_or(0, |until| until - now_ms());
+        let left_ms =
+            locked(&self.leased_until_ms).map_or(0, |until| until.saturating_sub(now_ms()));
         if left_ms >= needed_ms {
             return Ok(None);
         }
@@ -176,8 +187,8 @@ impl HostState {
         *locked(&self.leased_until_ms) = Some(0);
         let grant = leases.hold(&rule.host, rule.lease).await?;
         *locked(&self.leased_until_ms) = Some(grant.until_ms);
-        let pause = u64::try_from(grant.next_ms - now_ms()).unwrap_or_default();
-        Ok(Some(Instant::now() + Duration::from_millis(pause)))
+        let pause = u64::try_from(grant.next_ms.saturating_sub(now_ms())).unwrap_or_default();
+        Ok(Some(later(Duration::from_millis(pause))))
     }
 
     /// Gives the lease back, once no request is under way, with the moment of the next request.
@@ -191,13 +202,14 @@ impl HostState {
         }
         let pause = locked(&self.next).saturating_duration_since(Instant::now());
         // One more, since both clocks were rounded down.
-        let next_ms = now_ms() + millis(pause) + 1;
+        let next_ms = now_ms().saturating_add(millis(pause) + 1);
         leases.release(&rule.host, next_ms).await
     }
 
-    fn postpone(&self, at: Instant) {
+    /// Lets no request begin before a while from now, but those whose moment has been given out.
+    pub(super) fn hold_off(&self, pause: Duration) {
         let mut next = locked(&self.next);
-        *next = (*next).max(at);
+        *next = (*next).max(later(pause));
     }
 
     /// The host asks for a longer interval.
@@ -211,24 +223,29 @@ impl HostState {
         self.exclusive.as_ref().map(|rule| rule.longest_request)
     }
 
-    pub(super) fn resting(&self) -> Option<Evidence> {
+    /// Why, and for how long still, the host is left alone.
+    pub(super) fn resting(&self) -> Option<(Evidence, Duration)> {
         let health = locked(&self.health);
         let (until, evidence) = health.rest.as_ref()?;
-        (*until > Instant::now()).then(|| evidence.clone())
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| (evidence.clone(), left))
     }
 
-    /// Notes an answer that is no block.
+    /// Notes an answer that is no block. It ends no rest: it was asked for before that began.
     pub(super) fn record_answer(&self) {
-        *locked(&self.health) = Health::default();
+        locked(&self.health).blocks = 0;
     }
 
     /// Notes a block, and leaves the host alone for a while after the second in a row, or at once
     /// where the host has said for how long.
     pub(super) fn record_block(&self, evidence: &Evidence, rest: Duration, is_told: bool) {
         let mut health = locked(&self.health);
-        health.blocks += 1;
-        if is_told || health.blocks >= BLOCKS_BEFORE_REST {
-            health.rest = Some((Instant::now() + rest, evidence.clone()));
+        health.blocks = health.blocks.saturating_add(1);
+        let until = later(rest.min(LONGEST_REST));
+        // A request that was under way with the one before must not shorten its rest.
+        let is_longer = health.rest.as_ref().is_none_or(|known| known.0 < until);
+        if is_longer && (is_told || health.blocks >= BLOCKS_BEFORE_REST) {
+            health.rest = Some((until, evidence.clone()));
         }
     }
 }
@@ -247,6 +264,14 @@ mod tests {
 
     fn host(key: &str, interval: Duration) -> HostState {
         HostState::new(key, &HttpSettings::polite("c", interval))
+    }
+
+    fn evidence(status: u16) -> Evidence {
+        Evidence {
+            status,
+            content_type: String::new(),
+            excerpt: String::new(),
+        }
     }
 
     fn sharing(runs: u32) -> Sharing<'static> {
@@ -279,6 +304,32 @@ mod tests {
         host.slow_down(Duration::from_secs(1));
         host.slow_down(Duration::from_millis(1));
         assert_eq!(host.distance(sharing(2)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn no_pause_is_too_long_for_the_clock_nor_a_rest_longer_than_its_limit() {
+        let host = host("a.example:443", Duration::MAX);
+        host.hold_off(Duration::MAX);
+        assert_eq!(host.distance(sharing(u32::MAX)), FURTHEST);
+        let evidence = evidence(429);
+        host.record_block(&evidence, Duration::MAX, true);
+        let (_, left) = host.resting().unwrap();
+        assert!(left <= LONGEST_REST && left > LONGEST_REST - Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_was_under_way_neither_ends_nor_shortens_a_rest() {
+        let host = host("a.example:443", Duration::ZERO);
+        host.record_block(&evidence(503), Duration::from_secs(1800), true);
+        host.record_block(&evidence(403), Duration::from_secs(120), true);
+        host.record_answer();
+        let (why, left) = host.resting().unwrap();
+        assert_eq!(why.status, 503);
+        assert!(left > Duration::from_secs(1700));
+        host.record_block(&evidence(429), Duration::from_secs(3600), false);
+        assert_eq!(host.resting().unwrap().0.status, 503, "one in a row");
+        host.record_block(&evidence(429), Duration::from_secs(3600), false);
+        assert_eq!(host.resting().unwrap().0.status, 429, "two in a row");
     }
 
     #[tokio::test]

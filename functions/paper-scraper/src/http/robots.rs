@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::error::HttpError;
+use super::hosts::later;
 use super::{Http, Page};
 
 /// Our name in robots rules.
@@ -50,17 +51,21 @@ impl Http {
         }
         let known = self.robots().of(url);
         let mut known = known.lock().await;
-        let is_fresh = |answer: &Answer| answer.until > Instant::now();
-        if !known.as_ref().is_some_and(is_fresh) {
-            *known = Some(self.read_robots(url).await);
-        }
-        let rules = known.as_ref().map(|answer| &answer.rules);
-        match rules {
-            Some(Ok(rules)) if !rules.is_url_allowed(url) => Err(HttpError::Forbidden {
+        let left = |answer: &Answer| answer.until.saturating_duration_since(Instant::now());
+        let kept = known.take().filter(|answer| !left(answer).is_zero());
+        let is_kept = kept.is_some();
+        let answer = match kept {
+            Some(answer) => answer,
+            None => self.read_robots(url).await,
+        };
+        let answer = known.insert(answer);
+        match &answer.rules {
+            Ok(rules) if !rules.is_url_allowed(url) => Err(HttpError::Forbidden {
                 url: url.to_string(),
             }),
-            Some(Err(error)) => Err(error.clone()),
-            Some(Ok(_)) | None => Ok(()),
+            Ok(_) => Ok(()),
+            Err(error) if is_kept => Err(remembered(error, url, left(answer))),
+            Err(error) => Err(error.clone()),
         }
     }
 
@@ -74,15 +79,26 @@ impl Http {
         if let Some(delay) = rules.as_ref().ok().and_then(Robots::crawl_delay) {
             self.host(url).slow_down(delay.min(LONGEST_DELAY));
         }
-        let kept = if rules.is_ok() {
-            KEPT
-        } else {
-            self.settings().rest
+        let kept = match &rules {
+            Ok(_) => KEPT,
+            // They were not asked for, and whether they can be is known at the host.
+            Err(HttpError::Resting { .. }) => Duration::ZERO,
+            Err(_) => self.settings().rest,
         };
         Answer {
             rules,
-            until: Instant::now() + kept,
+            until: later(kept),
         }
+    }
+}
+
+/// What is answered for an address that was not asked for, nor were its host's rules once more.
+fn remembered(error: &HttpError, url: &Url, left: Duration) -> HttpError {
+    match error {
+        HttpError::Blocked { evidence, .. } | HttpError::Server { evidence, .. } => {
+            HttpError::resting(url, evidence.clone(), left)
+        }
+        _ => error.clone(),
     }
 }
 
@@ -100,6 +116,7 @@ fn without_rules(error: HttpError) -> Result<Robots, HttpError> {
         | HttpError::TooLarge { .. }
         | HttpError::Forbidden { .. } => Ok(Robots::allow_all()),
         HttpError::Blocked { .. }
+        | HttpError::Resting { .. }
         | HttpError::Server { .. }
         | HttpError::Unusable { .. }
         | HttpError::Network { .. }

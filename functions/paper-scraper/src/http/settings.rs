@@ -17,7 +17,8 @@ pub struct HttpSettings {
     pub attempts: u32,
     /// Pause after the first failure; doubled each time, with jitter.
     pub retry_base: Duration,
-    /// Longest pause. A server that asks for more has blocked us.
+    /// Longest pause before a document is tried again. A host that asks for more is left alone for as
+    /// long as it asks, six hours at most.
     pub longest_pause: Duration,
     /// How long a host is left alone that blocked two documents in a row, or whose robots rules
     /// could not be read.

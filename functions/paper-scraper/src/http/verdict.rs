@@ -2,6 +2,10 @@
 
 mod challenge;
 
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
+
 use super::{Expect, Page};
 
 /// How an answer is taken.
@@ -29,11 +33,14 @@ pub(super) fn of(page: &Page, expect: Expect) -> Verdict {
         404 | 410 => Verdict::Missing,
         200..=299 => of_success(page, expect, is_html),
         _ if is_html && challenge::refuses(&page.body) => Verdict::Blocked,
-        500..=599 => Verdict::ServerFault,
+        // 408 says that the request came too slowly, which is nothing about the document.
+        408 | 500..=599 => Verdict::ServerFault,
         400 if expect == Expect::Atom && is_xml(&page.body) && !is_html => Verdict::Good,
-        // A paper's PDF can be closed while the site is open; a closed list is a closed site. Closed
-        // robots rules are no rules (RFC 9309, 2.3.1.3).
-        401 | 403 if matches!(expect, Expect::Pdf | Expect::Robots) => Verdict::Refused,
+        // Closed robots rules are no rules (RFC 9309, 2.3.1.3).
+        401 | 403 if expect == Expect::Robots => Verdict::Refused,
+        // A paper's PDF can be closed while the site is open, and an API says so in its own words: a
+        // server's bare page may be a ban. A closed list is a closed site.
+        401 | 403 if expect == Expect::Pdf && is_json_object(&page.body) => Verdict::Refused,
         401 | 403 => Verdict::Blocked,
         400..=499 => Verdict::Refused,
         _ => Verdict::Misfit("an unexpected status"),
@@ -57,6 +64,12 @@ fn of_success(page: &Page, expect: Expect, is_html: bool) -> Verdict {
         (Expect::Atom, Some(b'<')) | (Expect::Json, Some(b'{' | b'[')) => Verdict::Good,
         _ => Verdict::Misfit("something else"),
     }
+}
+
+fn is_json_object(body: &[u8]) -> bool {
+    type Object = HashMap<String, IgnoredAny>;
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice::<Object>(body).is_ok()
 }
 
 /// A page for people is a block where data is expected. Where pages are, and for robots rules, which
@@ -141,6 +154,8 @@ fn lower_head(body: &[u8], length: usize) -> String {
 mod tests {
     use super::*;
 
+    const NGINX_403: &str = "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+
     fn page(status: u16, content_type: &str, body: &str) -> Page {
         Page {
             status,
@@ -189,6 +204,12 @@ mod tests {
             ),
             (page(200, "text/plain", "Too many requests"), Expect::Html),
             (page(403, "text/html", "<html>Forbidden"), Expect::Html),
+            (page(403, "text/html", NGINX_403), Expect::Pdf),
+            (page(401, "text/html", NGINX_403), Expect::Pdf),
+            (page(403, "", ""), Expect::Pdf),
+            (page(403, "text/plain", "Forbidden"), Expect::Pdf),
+            (page(403, "application/json", "{\"cut"), Expect::Pdf),
+            (page(403, "application/json", "\"Forbidden\""), Expect::Pdf),
         ];
         for (page, expect) in blocks {
             assert_eq!(of(&page, expect), Verdict::Blocked, "{page:?}");
@@ -204,6 +225,7 @@ mod tests {
         );
         let closed = page(403, "application/json", r#"{"name":"ForbiddenError"}"#);
         assert_eq!(of(&closed, Expect::Pdf), Verdict::Refused);
+        assert_eq!(of(&page(408, "", ""), Expect::Pdf), Verdict::ServerFault);
         assert_eq!(
             of(&page(500, "text/html", "<html>oops"), Expect::Json),
             Verdict::ServerFault

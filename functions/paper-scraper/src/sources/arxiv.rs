@@ -17,10 +17,15 @@ use super::listed::Details;
 use crate::http::{Expect, Http, HttpError};
 use crate::paper::{BrokenEntry, Listing, Paper, PaperSource, SourceError};
 use crate::settings::{Settings, join};
-use crate::text::{clean, excerpt};
+use crate::text::{clean, excerpt, is_web_address};
 
 /// Entries of one page; arXiv allows 2000 and recommends less.
 const PAGE: usize = 200;
+
+/// A span in which a category has new papers, weekends and holidays included.
+const SURE_SPAN: TimeDelta = TimeDelta::days(5);
+/// How often arXiv is asked before a list that should have papers is believed to be empty.
+const EMPTY_ANSWERS: usize = 3;
 
 /// A search at arXiv.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Query {
     pub text: String,
     /// The query came from the settings, where one that matches nothing is a mistake.
     pub is_configured: bool,
+    /// Many papers are sure to match: no paper is a hiccup of arXiv's until it has said so thrice.
+    pub is_sure: bool,
     /// What was asked for, the same at every hour: a span before now is another text each time.
     pub name: String,
 }
@@ -93,6 +100,7 @@ impl Query {
             let moment = since.moment.format("%Y%m%d%H%M");
             let span = format!("submittedDate:[{moment} TO 210001010000]");
             query = query.within(&span, &since.text);
+            query.is_sure = search_term.is_none() && Utc::now() - since.moment >= SURE_SPAN;
         }
         Some(query)
     }
@@ -103,6 +111,7 @@ impl Query {
             name: settings.arxiv_query.clone(),
             text: settings.arxiv_query.clone(),
             is_configured: true,
+            is_sure: false,
         }
     }
 
@@ -111,6 +120,7 @@ impl Query {
             text: format!("({}) AND {span}", self.text),
             // A year or a day without papers is no mistake.
             is_configured: false,
+            is_sure: self.is_sure,
             name: format!("({}) AND {name}", self.name),
         }
     }
@@ -180,6 +190,20 @@ impl Arxiv {
     }
 }
 
+impl Arxiv {
+    async fn feed(&self, start: u64, limit: usize) -> Result<AtomFeed, SourceError> {
+        let source_name = Source::Arxiv.name();
+        let answer = self.page(start, limit.clamp(1, PAGE)).await;
+        match answer.map_err(|error| SourceError::Http { source_name, error })? {
+            Answer::Feed(feed) => Ok(feed),
+            Answer::Error(message) => Err(SourceError::QueryRefused {
+                query: self.query.text.clone(),
+                message: excerpt(message.as_bytes(), 300),
+            }),
+        }
+    }
+}
+
 /// Refuses a page without entries where there must be some.
 fn plausible(feed: AtomFeed, start: u64, known_total: u64) -> Result<AtomFeed, String> {
     let total = feed.total.max(known_total);
@@ -204,16 +228,17 @@ impl PaperSource for Arxiv {
     }
 
     async fn list(&self, start: u64, limit: usize) -> Result<Listing, SourceError> {
-        let source_name = Source::Arxiv.name();
-        let answer = self.page(start, limit.clamp(1, PAGE)).await;
-        let feed = match answer.map_err(|error| SourceError::Http { source_name, error })? {
-            Answer::Feed(feed) => feed,
-            Answer::Error(message) => {
-                let query = self.query.text.clone();
-                let message = excerpt(message.as_bytes(), 300);
-                return Err(SourceError::QueryRefused { query, message });
+        let mut feed = self.feed(start, limit).await?;
+        for _ in 1..EMPTY_ANSWERS {
+            if feed.total > 0 || !self.query.is_sure {
+                break;
             }
-        };
+            tracing::warn!(
+                query = self.query.text,
+                "no paper where there should be many: asking again"
+            );
+            feed = self.feed(start, limit).await?;
+        }
         if feed.total == 0 && self.query.is_configured {
             return Err(SourceError::EmptyQuery {
                 query: self.query.text.clone(),
@@ -268,7 +293,10 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
             .collect(),
         abstract_text: entry.summary.clone(),
         date: Some(date.to_string()),
-        url: entry.page_link().map(str::to_owned),
+        url: entry
+            .page_link()
+            .filter(|link| is_web_address(link))
+            .map(str::to_owned),
         pdf_urls: entry
             .pdf_link()
             .and_then(|link| pdf_url(link, pdf_base))

@@ -23,7 +23,7 @@ use crate::paper::{
     without_repeats,
 };
 use crate::settings::Settings;
-use crate::text::excerpt;
+use crate::text::{excerpt, is_web_address};
 
 /// Which papers of a conference are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,13 +106,19 @@ impl Conference {
         }
     }
 
-    /// The first list that exists.
-    async fn base(&self) -> Result<(ListKind, Listed), SourceError> {
+    /// The first list that exists, with those before it that cannot be read.
+    async fn base(&self) -> Result<(ListKind, Listed, Vec<BrokenEntry>), SourceError> {
         let mut absent = Vec::new();
+        let mut unreadable = Vec::new();
         for kind in lists_of(self.edition) {
             match self.list_of(*kind).await {
-                Ok(listed) => return Ok((*kind, listed)),
+                Ok(listed) => return Ok((*kind, listed, unreadable)),
                 Err(ListError::Absent { url }) => absent.push(url),
+                // Pages change their shape; proceedings after them in the row have the papers, too.
+                Err(ListError::Wrong { url, problem }) if *kind == ListKind::VirtualPages => {
+                    unreadable.push(unread(*kind, &format!("the list at {url} {problem}")));
+                    absent.push(url);
+                }
                 Err(error) => return Err(self.error(error)),
             }
         }
@@ -131,7 +137,7 @@ impl Conference {
     /// Puts the lists together. A list that only adds and cannot be had spoils nothing: it is reported,
     /// and a paper whose PDF nobody else names waits for it.
     async fn whole(&self) -> Result<Whole, SourceError> {
-        let (base, listed) = self.base().await?;
+        let (base, listed, problems) = self.base().await?;
         let mut whole = Whole {
             papers: listed
                 .papers
@@ -139,7 +145,7 @@ impl Conference {
                 .map(|listed| Merged::new(base, listed))
                 .collect(),
             broken: listed.broken,
-            problems: Vec::new(),
+            problems,
         };
         for kind in lists_of(self.edition).iter().copied() {
             if kind == base || !whole.is_wanting(kind) {
@@ -219,7 +225,7 @@ impl Conference {
             authors: listed.authors,
             abstract_text: listed.abstract_text,
             date: listed.date,
-            url: listed.url,
+            url: listed.url.filter(|url| is_web_address(url)),
             unread_list: unread_list.filter(|_| pdf_urls.is_empty()),
             pdf_urls: without_repeats(pdf_urls),
             details: listed.details_url.and_then(|url| {
@@ -264,19 +270,29 @@ impl Whole {
         }
     }
 
+    /// Finds the papers again by OpenReview forum, by their id in the proceedings, or by a title that
+    /// only one paper has, here and there.
     fn add(&mut self, kind: ListKind, listed: Listed) {
-        let by_forum: HashMap<String, usize> = places(&self.papers, |paper| paper.forum.clone());
-        let by_title = places(&self.papers, |paper| Some(normalize_title(&paper.title)));
+        let own = || self.papers.iter().map(|paper| &paper.listed);
+        let by_forum = places(own(), |paper| paper.forum.clone());
+        let by_id = places(own(), |paper| paper.proceedings_id.clone());
+        let by_title = places(own(), title_key);
+        let titles = places(listed.papers.iter(), title_key);
         for other in listed.papers {
-            let forum = other.forum.as_ref();
-            let place = forum.and_then(|forum| by_forum.get(forum)).or_else(|| {
-                let place = by_title.get(&normalize_title(&other.title))?;
-                // One title on two papers: the forums tell them apart.
-                let known = self.papers[*place].listed.forum.as_ref();
-                (known.is_none() || forum.is_none() || known == forum).then_some(place)
-            });
+            let find = |places: &HashMap<String, usize>, key: Option<&String>| {
+                key.and_then(|key| places.get(key)).copied()
+            };
+            let title = title_key(&other).filter(|title| titles.contains_key(title));
+            let place = find(&by_forum, other.forum.as_ref())
+                .or_else(|| find(&by_id, other.proceedings_id.as_ref()))
+                .or_else(|| {
+                    let place = find(&by_title, title.as_ref())?;
+                    // One title on two papers: the forums tell them apart.
+                    let (known, new) = (&self.papers[place].listed.forum, &other.forum);
+                    (known.is_none() || new.is_none() || known == new).then_some(place)
+                });
             if let Some(place) = place {
-                self.papers[*place].add(kind, other);
+                self.papers[place].add(kind, other);
             }
         }
         // What is broken in a list that only adds is no paper of its own.
@@ -288,22 +304,30 @@ impl Whole {
         for paper in self.papers.iter_mut().filter(|paper| paper.has_no_pdf()) {
             paper.unread_list = Some(reason.clone());
         }
-        self.problems.push(BrokenEntry {
-            entry: format!("list of {}", kind.name()),
-            reason: problem.to_owned(),
-        });
+        self.problems.push(unread(kind, problem));
     }
 }
 
+fn unread(kind: ListKind, problem: &str) -> BrokenEntry {
+    BrokenEntry {
+        entry: format!("list of {}", kind.name()),
+        reason: problem.to_owned(),
+    }
+}
+
+fn title_key(paper: &ListedPaper) -> Option<String> {
+    Some(normalize_title(&paper.title))
+}
+
 /// Places of papers by a key that only one of them has.
-fn places(
-    papers: &[Merged],
+fn places<'a>(
+    papers: impl Iterator<Item = &'a ListedPaper>,
     key: impl Fn(&ListedPaper) -> Option<String>,
 ) -> HashMap<String, usize> {
     let mut places = HashMap::new();
     let mut repeated = Vec::new();
-    for (place, paper) in papers.iter().enumerate() {
-        if let Some(key) = key(&paper.listed)
+    for (place, paper) in papers.enumerate() {
+        if let Some(key) = key(paper)
             && places.insert(key.clone(), place).is_some()
         {
             repeated.push(key);

@@ -40,6 +40,8 @@ pub struct ListedPaper {
     pub url: Option<String>,
     /// The OpenReview forum, when known.
     pub forum: Option<String>,
+    /// Its id in the proceedings, when known: 32 hexadecimal digits, or PMLR's `abe24a`.
+    pub proceedings_id: Option<String>,
     /// Where its PDF should be, on configured hosts, the best place first.
     pub pdf_urls: Vec<Url>,
     /// Topics, as the site writes them: `Deep Learning->Robustness`.

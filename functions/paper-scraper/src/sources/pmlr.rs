@@ -196,6 +196,7 @@ fn listed_paper(
         .ok_or("it links neither to its page nor to its PDF")?;
     let authors = authors(element);
     Ok(ListedPaper {
+        proceedings_id: Some(source_id.clone()),
         source_id,
         place,
         authors: authors.clone(),

@@ -243,6 +243,7 @@ fn listed_paper(
     let authors = html::split_names(&authors.unwrap_or_default(), &[',']);
     Ok(ListedPaper {
         source_id: path.hash.clone(),
+        proceedings_id: Some(path.hash.clone()),
         place,
         url: Some(url.to_string()),
         pdf_urls: vec![path.pdf(&url)],

@@ -352,6 +352,7 @@ impl Entry {
             .filter_map(|record| text_of(record, "topic"));
         ListedPaper {
             source_id: self.id.to_string(),
+            proceedings_id: find("paper_url").and_then(|url| proceedings_id(&url)),
             place: self.id,
             authors: self
                 .records
@@ -371,6 +372,25 @@ impl Entry {
             abstract_text,
         }
     }
+}
+
+/// The id in an address of proceedings: `abe24a` of `http://proceedings.mlr.press/v235/abe24a.html`, and
+/// the 32 digits of `https://proceedings.neurips.cc//paper_files/paper/2020/hash/…-Abstract.html`. It is
+/// only compared, and leads nowhere.
+fn proceedings_id(address: &str) -> Option<String> {
+    let address = Url::parse(address.trim()).ok()?;
+    let host = address.host_str()?;
+    let name = address.path_segments()?.next_back()?;
+    if host == "proceedings.mlr.press" {
+        return Some(name.strip_suffix(".html")?.to_owned());
+    }
+    if !(host.starts_with("proceedings.") || host == "papers.nips.cc") {
+        return None;
+    }
+    let (hash, _) = name.split_at_checked(32)?;
+    hash.chars()
+        .all(|c| c.is_ascii_hexdigit())
+        .then(|| hash.to_ascii_lowercase())
 }
 
 fn keywords_of(record: &Value) -> Vec<String> {
@@ -399,6 +419,26 @@ fn authors_of(record: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_proceedings_has_an_id() {
+        let hash = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        // The feed of NeurIPS 2020 has two slashes in the middle.
+        let neurips = format!(
+            "https://proceedings.neurips.cc//paper_files/paper/2020/hash/{hash}-Abstract.html"
+        );
+        assert_eq!(proceedings_id(&neurips).as_deref(), Some(hash));
+        let icml = "http://proceedings.mlr.press/v139/one21a.html";
+        assert_eq!(proceedings_id(icml).as_deref(), Some("one21a"));
+        for other in [
+            "https://openreview.net/forum?id=x",
+            "https://proceedings.neurips.cc/paper/2020",
+            "https://evil.example/v139/one21a.html",
+            "no address",
+        ] {
+            assert_eq!(proceedings_id(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn pages_of_a_list_stay_on_its_host_and_do_not_circle() {

@@ -224,6 +224,7 @@ fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
         date: None,
         url: Some(event.url.to_string()),
         forum: None,
+        proceedings_id: None,
         pdf_urls: Vec::new(),
         topics: BTreeSet::new(),
         keywords: Vec::new(),

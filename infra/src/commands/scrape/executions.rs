@@ -165,7 +165,8 @@ pub(super) fn reason(description: &DescribeExecutionOutput) -> String {
     )
 }
 
-fn plain(error: &str, cause: &str) -> String {
+/// An error and its cause in plain words.
+pub(super) fn plain(error: &str, cause: &str) -> String {
     const MOST: usize = 600;
     let unpacked: Value = serde_json::from_str(cause).unwrap_or_default();
     let message = unpacked["errorMessage"].as_str().unwrap_or(cause).trim();

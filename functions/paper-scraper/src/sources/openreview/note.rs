@@ -84,6 +84,7 @@ impl Reader<'_> {
             keywords: keywords_of(field(content, "keywords")),
             details_url: None,
             forum: Some(forum.clone()),
+            proceedings_id: None,
             source_id: forum,
             record: self.record(note),
         }
