@@ -7,7 +7,8 @@
 //! window carries is bounded, so that the whole state stays below the 256 KiB that Step Functions
 //! allows (source: Step Functions quotas, "task, state, or execution").
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Source;
 use crate::events::ScraperEvent;
@@ -49,6 +50,8 @@ pub struct ScrapePlan {
     pub round: u32,
     /// Rounds in a row that settled no paper.
     pub fruitless: u32,
+    /// Papers settled up to the end of the last round.
+    pub settled: usize,
     /// Where the list goes on after these papers; `None` when they are all.
     #[serde(default)]
     pub cursor: Option<String>,
@@ -126,19 +129,18 @@ impl ScrapeWindow {
             error: format!("not taken: {} {}", error.error, error.cause),
         };
         summary.found += n_left;
-        summary.add_failed(failed, MOST_FAILURES_OF_PLAN);
+        summary.add_failed(failed.cut(), MOST_FAILURES_OF_PLAN);
         summary.failed_not_listed += n_left - 1;
     }
 
     /// The window for the next round: what is left and what was held back; `None` when nothing is.
     ///
-    /// A window that was given up may have been so for its next papers: they come last then, so that
-    /// one paper that ends every call does not keep the others from being taken.
+    /// A window that was given up is taken from its other end: one paper that ends every call must not
+    /// keep those behind it from being taken.
     pub fn again(&self) -> Option<Self> {
         let mut only = if self.done { Vec::new() } else { self.rest() };
         if self.error.is_some() {
-            let n_suspects = SUSPECTS.min(only.len());
-            only.rotate_left(n_suspects);
+            only.reverse();
         }
         only.extend(&self.held_back);
         (!only.is_empty()).then(|| Self {
@@ -157,15 +159,24 @@ impl ScrapeWindow {
     }
 }
 
-/// Papers that a window has on its way at once.
-const SUSPECTS: usize = 4;
+/// Papers of a window at most: a number that is none of ours must not fill the memory.
+const MOST_PAPERS: u32 = 100_000;
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let n_papers = u32::deserialize(deserializer)?;
+    if n_papers <= MOST_PAPERS {
+        return Ok(n_papers);
+    }
+    Err(D::Error::custom(format!(
+        "n_papers must be at most {MOST_PAPERS}, got {n_papers}"
+    )))
+}
 
 /// Lists of numbers as runs, `0-199,305`: the places of a window's papers mostly follow each other.
 mod runs {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// A list that is no list of ours must not fill the memory.
-    const MOST: u32 = 100_000;
+    use super::MOST_PAPERS;
 
     pub(super) fn serialize<S: Serializer>(
         numbers: &[u32],
@@ -187,13 +198,20 @@ mod runs {
         let mut numbers = Vec::new();
         for run in text.split(',').filter(|run| !run.is_empty()) {
             let (first, last) = run.split_once('-').unwrap_or((run, run));
-            let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number < MOST);
+            let number = |text: &str| {
+                text.parse::<u32>()
+                    .ok()
+                    .filter(|number| *number < MOST_PAPERS)
+            };
             let (Some(first), Some(last)) = (number(first), number(last)) else {
                 return Err(D::Error::custom(format!(
                     "expected runs such as `0-9,12`, got `{run}`"
                 )));
             };
             numbers.extend(first..=last);
+            if numbers.len() > MOST_PAPERS as usize {
+                return Err(D::Error::custom(format!("more than {MOST_PAPERS} places")));
+            }
         }
         Ok(numbers)
     }
@@ -209,6 +227,7 @@ pub struct ScrapeWindow {
     /// Key of the part of the list, in [`crate::Bucket::Papers`].
     pub list_key: String,
     /// Papers in that part.
+    #[serde(deserialize_with = "few")]
     pub n_papers: u32,
     /// Windows that share the hosts' pace.
     pub share: u32,
@@ -220,7 +239,7 @@ pub struct ScrapeWindow {
     pub blocked: bool,
     /// How long to leave the site alone, seconds.
     pub rest_seconds: u64,
-    /// Calls in a row that ended at such a site without a paper.
+    /// Calls in a row that ended at such a site with hardly a paper.
     pub n_blocked: u32,
     /// Places in the part of this round's papers, in their order; empty in the first round, which
     /// takes them all.
@@ -439,7 +458,7 @@ mod tests {
         let summary = window.summary_so_far();
         assert_eq!((summary.found, summary.n_failed()), (5, 3));
         let again = window.again().unwrap();
-        assert_eq!(again.rest(), [3, 4, 0]);
+        assert_eq!(again.rest(), [4, 3, 0]);
         assert_eq!(again.error, None);
         let whole = ScrapeWindow {
             error: window.error,
@@ -447,8 +466,8 @@ mod tests {
         };
         assert_eq!(
             whole.again().unwrap().rest(),
-            [4, 5, 0, 1, 2, 3],
-            "what was on its way comes last"
+            [5, 4, 3, 2, 1, 0],
+            "from the other end, since one paper may end every call"
         );
     }
 
@@ -463,7 +482,8 @@ mod tests {
             serde_json::from_value::<ScrapeWindow>(json).unwrap(),
             window
         );
-        for bad in ["x", "1-", "0-4294967295", "１"] {
+        let many = "0-99999,".repeat(3);
+        for bad in ["x", "1-", "0-4294967295", "１", &many] {
             let mut json = serde_json::to_value(&window).unwrap();
             json["only"] = bad.into();
             assert!(
@@ -490,11 +510,17 @@ mod tests {
         window.evidence = vec![failed(); MOST_FAILURES_OF_WINDOW];
         window.settled.failed = vec![failed(); MOST_FAILURES_OF_WINDOW];
         window.only.truncate(100);
+        // The function cuts what it says to the machine.
+        window.error = Some(StepError {
+            error: "StoreUnavailable".to_owned(),
+            cause: "\\\"".repeat(400),
+        });
         let plan = ScrapePlan {
             source: "BOTH".to_owned(),
             windows: vec![window; MOST_WINDOWS],
             round: 3,
             fruitless: 1,
+            settled: 0,
             cursor: None,
             again: true,
             wait_seconds: 1,

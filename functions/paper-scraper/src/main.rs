@@ -18,6 +18,9 @@ async fn main() -> Result<(), Error> {
     let scraper = &scraper;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = request::working_time(event.context.deadline());
+        // Long enough for a conference's topics; of a window, the state machine keeps it with all others'.
+        let is_window = event.payload["step"] == "window";
+        let n_characters = if is_window { 400 } else { 4000 };
         let answer = scraper.answer(event.payload, deadline).await;
         if let Some(Err(error)) = answer.metrics.as_ref().map(metrics::emit) {
             tracing::warn!(%error, "the run's metrics could not be written");
@@ -25,8 +28,7 @@ async fn main() -> Result<(), Error> {
         // The runtime logs the diagnostic.
         answer.result.map_err(|error| Diagnostic {
             error_type: error.kind().to_owned(),
-            // Long enough for a conference's topics.
-            error_message: text::excerpt(error.to_string().as_bytes(), 4000),
+            error_message: text::excerpt(error.to_string().as_bytes(), n_characters),
         })
     }))
     .await

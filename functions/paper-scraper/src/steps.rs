@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
@@ -39,7 +40,14 @@ const SMALLEST_PART: usize = 200;
 /// Rounds in a row that may settle nothing before the rest is given up.
 const FRUITLESS_ROUNDS: u32 = 4;
 /// Calls of a window in a row that a site may hold off before the window's papers wait for the next round.
-const MOST_BLOCKED: u32 = 8;
+const MOST_BLOCKED: u32 = 4;
+/// Papers that make a call count as one the site did not hold off.
+const FRUITFUL_CALL: usize = 20;
+/// Papers of one call: what a call that is killed has to look at again.
+const PAPERS_OF_CALL: usize = 50;
+/// Rounds of a scrape at most. With the calls of each bounded as well, an execution stays below Step
+/// Functions' 25,000 events (source: Step Functions quotas, "execution history").
+const MOST_ROUNDS: u32 = 10;
 /// How long a site that holds us off is left alone, seconds; twice as long each time, up to an hour.
 const REST_SECONDS: u64 = 120;
 const LONGEST_REST_SECONDS: u64 = 3600;
@@ -72,46 +80,45 @@ impl Scraper {
         let n_legs = request.legs.len();
         let mut left = request.max_papers;
         let mut gathered = Vec::new();
-        let mut refused = Vec::new();
+        let mut problems = Vec::new();
         for (place, leg) in request.legs.iter_mut().enumerate() {
             if leg.is_done {
                 continue;
             }
-            match self
-                .gather(leg, left.div_ceil(n_legs - place), deadline)
-                .await
-            {
+            let list = self.gather(leg, left.div_ceil(n_legs - place), deadline);
+            match list.await {
                 Ok(list) => {
                     left = left.saturating_sub(list.papers.len());
                     gathered.push((leg.target.clone(), list));
                 }
-                // What cannot get better must not keep the other list from being taken.
-                Err(error) if error.kind() == "SourceRefused" => {
-                    refused.push((list_problem(leg, &error), error));
-                    leg.is_done = true;
-                }
-                Err(error) => return Err(error),
+                Err(error) => problems.push((list_problem(leg, &error), error)),
             }
         }
-        match (gathered.first_mut(), refused.is_empty()) {
-            (_, true) => {}
-            (Some((_, list)), false) => {
-                for (problem, _) in refused {
+        // One list's trouble does not keep the other from being taken; the cursor has it.
+        match gathered.first_mut() {
+            Some((_, list)) => {
+                for (problem, _) in problems {
                     add_broken(&mut list.summary, problem, IN_BRIEF);
                 }
             }
-            (None, false) => return Err(refused.swap_remove(0).1),
+            None if problems.is_empty() => {}
+            None => return Err(problems.swap_remove(0).1),
         }
         let mut windows = Vec::new();
         let n_lists = gathered.len().max(1);
         for (target, list) in gathered {
             windows.extend(self.windows(&target, list, MOST_WINDOWS / n_lists).await?);
         }
+        let share = WINDOWS_AT_ONCE.min(u32::try_from(windows.len()).unwrap_or(u32::MAX));
+        for window in &mut windows {
+            window.share = share;
+        }
         let plan = ScrapePlan {
             source: request.name,
             windows,
             round: 0,
             fruitless: 0,
+            settled: 0,
             cursor: cursor_of(&request.legs),
             again: false,
             wait_seconds: 0,
@@ -142,7 +149,14 @@ impl Scraper {
         while gathered.papers.len() < limit && !leg.is_done {
             let list = source.list(leg.from, limit - gathered.papers.len());
             let listing = match timeout_at(deadline, list).await {
-                Ok(listing) => listing?,
+                Ok(Ok(listing)) => listing,
+                // What is read is taken; the cursor has the rest.
+                Ok(Err(error)) if !gathered.papers.is_empty() => {
+                    let problem = list_problem(leg, &error.into());
+                    add_broken(&mut gathered.summary, problem, IN_BRIEF);
+                    break;
+                }
+                Ok(Err(error)) => return Err(error.into()),
                 Err(_) if gathered.papers.is_empty() => {
                     return Err(RunError::OutOfTime {
                         target: list_name(&leg.target),
@@ -197,10 +211,6 @@ impl Scraper {
             digest.update(body);
         }
         let digest = &hex::encode(digest.finalize())[..32];
-        let share = match source {
-            Source::Arxiv => 1,
-            _ => WINDOWS_AT_ONCE.min(u32::try_from(parts.len()).unwrap_or(u32::MAX)),
-        };
         let mut windows = Vec::new();
         let mut settled = gathered.summary;
         for (number, (body, n_papers)) in parts.into_iter().enumerate() {
@@ -216,7 +226,8 @@ impl Scraper {
                 year,
                 list_key,
                 n_papers: u32::try_from(n_papers).unwrap_or(u32::MAX),
-                share: share.max(1),
+                // Known when all lists are read.
+                share: 1,
                 next: 0,
                 done: n_papers == 0,
                 blocked: false,
@@ -261,9 +272,13 @@ impl Scraper {
         let (store, source) = (self.store.as_ref(), source.as_ref());
         let limit = longest_paper(deadline);
         let rest = window.rest();
-        let (n_rest, n_settled) = (rest.len(), window.settled.found);
-        let mut outcomes = stream::iter(rest)
-            .take_while(|_| ready(Instant::now() < deadline))
+        let n_settled = window.settled.found;
+        let is_stopped = AtomicBool::new(false);
+        let mut outcomes = stream::iter(rest.iter().copied().take(PAPERS_OF_CALL))
+            .take_while(|_| {
+                let is_late = Instant::now() >= deadline;
+                ready(!is_late && !is_stopped.load(Ordering::Relaxed))
+            })
             .map(|place| {
                 let paper = papers.get(place as usize).cloned();
                 async move {
@@ -275,26 +290,42 @@ impl Scraper {
             })
             .buffered((CONNECTIONS_PER_HOST / share).max(1));
         let mut n_taken = 0;
+        let mut left = Vec::new();
+        let mut rest_seconds = None;
         while let Ok(Some(taken)) = timeout_at(deadline + GRACE, outcomes.next()).await {
+            n_taken += 1;
             // A place beyond the part is none of ours, and nothing to wait for.
-            if let Some((place, name, outcome)) = taken {
-                if outcome.rest_seconds.is_some() && at_rest == AtRest::Leave {
-                    leave_alone(&mut window, outcome.rest_seconds, n_settled);
-                    break;
-                }
+            let Some((place, name, outcome)) = taken else {
+                continue;
+            };
+            if outcome.rest_seconds.is_some() && at_rest == AtRest::Leave {
+                // What is on its way ends; nothing more is begun.
+                is_stopped.store(true, Ordering::Relaxed);
+                rest_seconds = rest_seconds.max(outcome.rest_seconds);
+                left.push(place);
+            } else {
                 add(&mut window, place, name, outcome);
             }
-            n_taken += 1;
-            window.next += 1;
         }
-        window.done = n_taken == n_rest;
-        if !window.blocked {
-            window.n_blocked = 0;
+        drop(outcomes);
+        if left.is_empty() {
+            window.next += u32::try_from(n_taken).unwrap_or(u32::MAX);
+            window.done = n_taken == rest.len();
+        } else {
+            window.only = [&left, &rest[n_taken..]].concat();
+            window.next = 0;
         }
-        if n_taken == 0 && !window.done && !window.blocked {
+        if n_taken == 0 && !window.done {
             return Err(RunError::OutOfTime {
                 target: format!("the next paper of {}", window.list_key),
             });
+        }
+        let n_new = window.settled.found - n_settled;
+        if n_new >= FRUITFUL_CALL {
+            window.n_blocked = 0;
+        }
+        if let Some(seconds) = rest_seconds {
+            leave_alone(&mut window, seconds, n_new);
         }
         tracing::info!(
             list = window.list_key,
@@ -349,16 +380,15 @@ impl Scraper {
     /// Adds the windows up, and says which papers to take again and when.
     pub fn summarize(&self, mut plan: ScrapePlan) -> ScrapePlan {
         let summary = plan.summary_so_far();
-        let n_settled = |summary: &ScrapeSummary| summary.stored + summary.queued;
-        let before = plan.summary.as_ref().map_or(0, n_settled);
+        let settled = plan.windows.iter().map(|window| window.settled.found).sum();
         plan.round += 1;
-        plan.fruitless = if n_settled(&summary) > before {
-            0
-        } else {
-            plan.fruitless + 1
+        plan.fruitless = match settled > plan.settled {
+            true => 0,
+            false => plan.fruitless + 1,
         };
+        plan.settled = settled;
         plan.again = false;
-        if plan.fruitless < FRUITLESS_ROUNDS {
+        if plan.fruitless < FRUITLESS_ROUNDS && plan.round < MOST_ROUNDS {
             for window in &mut plan.windows {
                 if let Some(again) = window.again() {
                     plan.again = true;
@@ -387,16 +417,15 @@ impl Scraper {
 }
 
 /// Ends a call where a site is left alone: the next one comes when it has rested, and later each time
-/// that not one paper was had in between.
-fn leave_alone(window: &mut ScrapeWindow, rest_seconds: Option<u64>, n_settled_before: usize) {
-    window.n_blocked = match window.settled.found > n_settled_before {
-        true => 0,
-        false => window.n_blocked + 1,
-    };
+/// that hardly a paper was had in between.
+fn leave_alone(window: &mut ScrapeWindow, seconds: u64, n_new: usize) {
+    if n_new < FRUITFUL_CALL {
+        window.n_blocked += 1;
+    }
     let n_doublings = window.n_blocked.saturating_sub(1).min(8);
     let rest = (REST_SECONDS << n_doublings).min(LONGEST_REST_SECONDS);
     window.blocked = true;
-    window.rest_seconds = rest.max(rest_seconds.unwrap_or_default());
+    window.rest_seconds = rest.max(seconds);
 }
 
 /// Adds what became of a paper to its window.

@@ -322,14 +322,18 @@ async fn a_window_leaves_a_site_alone_that_holds_it_off() {
     };
     let first = take(&plan.windows[0]).await;
     assert!(first.blocked && !first.done);
-    assert_eq!((first.settled.found, first.n_blocked), (10, 0));
+    assert_eq!((first.settled.found, first.n_blocked), (10, 1));
     assert_eq!(first.rest_seconds, 120);
-    assert_eq!(first.next as usize, 10 + first.held_back.len());
+    assert_eq!(
+        first.rest().len() + first.held_back.len(),
+        20,
+        "no paper is forgotten"
+    );
     let n_asked = seen.of("/pdf?id=forum");
     let second = take(&first).await;
     let third = take(&second).await;
-    assert_eq!((second.n_blocked, third.n_blocked), (1, 2));
-    assert_eq!(third.rest_seconds, 240, "longer each time");
+    assert_eq!((second.n_blocked, third.n_blocked), (2, 3));
+    assert_eq!(third.rest_seconds, 480, "longer each time");
     // Two papers are tried each time, three times each; all others are left alone.
     assert!(seen.of("/pdf?id=forum") - n_asked <= 2 * 4 * 3);
     open.store(true, std::sync::atomic::Ordering::SeqCst);

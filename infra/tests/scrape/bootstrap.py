@@ -47,7 +47,7 @@ def plan_of(event):
     if event["request"].get("topic_filter") == "nonsense":
         raise InvalidRequest("no topic `nonsense`")
     return {"source": "ICLR", "windows": [window(name) for name in "abcd"], "round": 0,
-            "fruitless": 0, "cursor": None, "again": False, "wait_seconds": 0, "summary": None}
+            "fruitless": 0, "settled": 0, "cursor": None, "again": False, "wait_seconds": 0, "summary": None}
 
 
 def take(event):

@@ -70,7 +70,8 @@ impl HttpSettings {
             interval,
             attempts: 5,
             retry_base: Duration::from_secs(2),
-            longest_pause: Duration::from_secs(120),
+            // A site that asks for more is left alone at once: nobody waits in a running function.
+            longest_pause: Duration::from_secs(30),
             rest: Duration::from_secs(120),
             unruled: Vec::new(),
             exclusive_hosts: Vec::new(),

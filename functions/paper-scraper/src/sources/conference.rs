@@ -3,7 +3,8 @@
 //! In: a conference, a year, filters. Out: its papers in the order of the list that counts
 //! ([`super::editions`]). A position is one more than a paper's place there, so it stays right when
 //! the list changes meanwhile, wherever the site numbers its papers. Other lists only add to a paper
-//! what the first leaves out, found again by OpenReview forum or by normalised title.
+//! what the first leaves out, found again by OpenReview forum, by their id in the
+//! proceedings, or by normalised title.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -287,9 +288,14 @@ impl Whole {
                 .or_else(|| find(&by_id, other.proceedings_id.as_ref()))
                 .or_else(|| {
                     let place = find(&by_title, title.as_ref())?;
-                    // One title on two papers: the forums tell them apart.
-                    let (known, new) = (&self.papers[place].listed.forum, &other.forum);
-                    (known.is_none() || new.is_none() || known == new).then_some(place)
+                    // One title on two papers: the forums or the ids tell them apart.
+                    let own = &self.papers[place].listed;
+                    let may_be = |one: &Option<String>, other: &Option<String>| {
+                        one.is_none() || other.is_none() || one == other
+                    };
+                    (may_be(&own.forum, &other.forum)
+                        && may_be(&own.proceedings_id, &other.proceedings_id))
+                    .then_some(place)
                 });
             if let Some(place) = place {
                 self.papers[place].add(kind, other);

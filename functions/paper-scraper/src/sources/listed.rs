@@ -40,7 +40,7 @@ pub struct ListedPaper {
     pub url: Option<String>,
     /// The OpenReview forum, when known.
     pub forum: Option<String>,
-    /// Its id in the proceedings, when known: 32 hexadecimal digits, or PMLR's `abe24a`.
+    /// Its id in the proceedings, when known: 32 hexadecimal digits, or PMLR's `v235/abe24a`.
     pub proceedings_id: Option<String>,
     /// Where its PDF should be, on configured hosts, the best place first.
     pub pdf_urls: Vec<Url>,

@@ -66,6 +66,11 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
     Ok(volume.listed)
 }
 
+/// `v235` of the volume's page.
+fn volume_path(page: &Url) -> Option<&str> {
+    page.path_segments()?.rfind(|part| !part.is_empty())
+}
+
 /// The volume's bibliography by key; empty where it cannot be used, and then the papers' own pages have
 /// the abstracts. A host that holds us off holds us off there too.
 async fn bibliography_of(http: &Http, url: &Url) -> Result<HashMap<String, Entry>, ListError> {
@@ -196,7 +201,7 @@ fn listed_paper(
         .ok_or("it links neither to its page nor to its PDF")?;
     let authors = authors(element);
     Ok(ListedPaper {
-        proceedings_id: Some(source_id.clone()),
+        proceedings_id: volume_path(page).map(|volume| format!("{volume}/{source_id}")),
         source_id,
         place,
         authors: authors.clone(),

@@ -207,13 +207,14 @@ pub struct Entry {
     pub id: u64,
     title: String,
     forum: Option<String>,
+    proceedings: Option<String>,
     records: Vec<Value>,
 }
 
 /// Merges the records of one paper and orders papers by id.
 ///
-/// One id, one OpenReview forum, or one normalised title with no two forums to tell apart is one
-/// paper. `uid` is no key: ICML 2023 has one on two different papers.
+/// One id, one OpenReview forum, or one normalised title with no two forums or places in proceedings to
+/// tell apart is one paper. `uid` is no key: ICML 2023 has one on two different papers.
 pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenEntry>) {
     records.sort_by_key(|record| id_of(record).unwrap_or(u64::MAX));
     let mut entries: Vec<Entry> = Vec::new();
@@ -228,12 +229,21 @@ pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenE
             }
         };
         let forum = forum_of(&record, hosts);
+        let proceedings = record["paper_url"].as_str().and_then(proceedings_id);
         let title_key = normalize_title(&title);
-        match known.find(id, forum.as_deref(), &title_key, &entries) {
+        let place = known.find(
+            id,
+            forum.as_deref(),
+            proceedings.as_deref(),
+            &title_key,
+            &entries,
+        );
+        match place {
             Some(place) => {
                 known.add(place, id, forum.as_deref(), &title_key);
                 let entry = &mut entries[place];
                 entry.forum = entry.forum.take().or(forum);
+                entry.proceedings = entry.proceedings.take().or(proceedings);
                 entry.records.push(record);
             }
             None => {
@@ -242,6 +252,7 @@ pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenE
                     id,
                     title,
                     forum,
+                    proceedings,
                     records: vec![record],
                 });
             }
@@ -272,12 +283,23 @@ struct Known {
 }
 
 impl Known {
-    fn find(&self, id: u64, forum: Option<&str>, title: &str, entries: &[Entry]) -> Option<usize> {
+    fn find(
+        &self,
+        id: u64,
+        forum: Option<&str>,
+        proceedings: Option<&str>,
+        title: &str,
+        entries: &[Entry],
+    ) -> Option<usize> {
         let by_id = self.ids.get(&id).copied();
         let by_forum = || forum.and_then(|forum| self.forums.get(forum).copied());
-        let same_or_unknown = |place: &usize| match (forum, entries[*place].forum.as_deref()) {
-            (Some(one), Some(other)) => one == other,
-            _ => true,
+        let may_be = |one: Option<&str>, other: Option<&str>| {
+            one.is_none() || other.is_none() || one == other
+        };
+        let same_or_unknown = |place: &usize| {
+            let entry = &entries[*place];
+            may_be(forum, entry.forum.as_deref())
+                && may_be(proceedings, entry.proceedings.as_deref())
         };
         let by_title = || {
             self.titles
@@ -352,7 +374,7 @@ impl Entry {
             .filter_map(|record| text_of(record, "topic"));
         ListedPaper {
             source_id: self.id.to_string(),
-            proceedings_id: find("paper_url").and_then(|url| proceedings_id(&url)),
+            proceedings_id: self.proceedings,
             place: self.id,
             authors: self
                 .records
@@ -374,7 +396,7 @@ impl Entry {
     }
 }
 
-/// The id in an address of proceedings: `abe24a` of `http://proceedings.mlr.press/v235/abe24a.html`, and
+/// The id in an address of proceedings: `v235/abe24a` of `http://proceedings.mlr.press/v235/abe24a.html`, and
 /// the 32 digits of `https://proceedings.neurips.cc//paper_files/paper/2020/hash/…-Abstract.html`. It is
 /// only compared, and leads nowhere.
 fn proceedings_id(address: &str) -> Option<String> {
@@ -382,9 +404,11 @@ fn proceedings_id(address: &str) -> Option<String> {
     let host = address.host_str()?;
     let name = address.path_segments()?.next_back()?;
     if host == "proceedings.mlr.press" {
-        return Some(name.strip_suffix(".html")?.to_owned());
+        // A name is only one in its volume.
+        let path = address.path().trim_matches('/');
+        return Some(path.strip_suffix(".html")?.to_owned());
     }
-    if !(host.starts_with("proceedings.") || host == "papers.nips.cc") {
+    if !(host.contains("proceedings.") || host.starts_with("papers.")) {
         return None;
     }
     let (hash, _) = name.split_at_checked(32)?;
@@ -429,7 +453,7 @@ mod tests {
         );
         assert_eq!(proceedings_id(&neurips).as_deref(), Some(hash));
         let icml = "http://proceedings.mlr.press/v139/one21a.html";
-        assert_eq!(proceedings_id(icml).as_deref(), Some("one21a"));
+        assert_eq!(proceedings_id(icml).as_deref(), Some("v139/one21a"));
         for other in [
             "https://openreview.net/forum?id=x",
             "https://proceedings.neurips.cc/paper/2020",
