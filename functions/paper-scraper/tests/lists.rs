@@ -29,6 +29,7 @@ enum Answer {
     Text(String),
     Pdf,
     Challenge,
+    NotForGuests,
 }
 
 impl Site {
@@ -69,6 +70,11 @@ impl Site {
             Some(Answer::Challenge) => {
                 Html("<!DOCTYPE html><title>Verifying your browser | OpenReview</title>")
                     .into_response()
+            }
+            Some(Answer::NotForGuests) => {
+                let error = json!({"name": "ForbiddenError", "status": 403,
+                    "message": "Guests may not read this file"});
+                (StatusCode::FORBIDDEN, axum::Json(error)).into_response()
             }
             None => StatusCode::NOT_FOUND.into_response(),
         }
@@ -533,4 +539,43 @@ async fn a_pdf_that_robots_rules_forbid_is_left_alone() {
     let record = store.json(&message.record_s3_key);
     let problem = record["pdf_problem"].as_str().unwrap();
     assert!(problem.contains("robots rules"), "{problem}");
+}
+
+/// As ICML 2026 was for weeks: accepted papers whose PDFs are not for guests yet, and no proceedings.
+#[tokio::test]
+async fn papers_without_a_pdf_for_weeks_are_told_and_get_it_later() {
+    let feed = vec![record(1, "Thimbles", Some("ThimblesForum"))];
+    let site = Site::default()
+        .with_feed("icml-2026-orals-posters.json", feed)
+        .with("/pdf?id=ThimblesForum", Answer::NotForGuests);
+    let address = site.serve().await;
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2026});
+    let first = run(&scraper(&address, "ICML", &store), event.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.metadata_only, first.queued, first.n_failed()),
+        (1, 1, 0)
+    );
+    let record = store.json(&store.messages()[0].record_s3_key);
+    let problem = record["pdf_problem"].as_str().unwrap();
+    assert!(problem.contains("ForbiddenError"), "{problem}");
+    let again = run(&scraper(&address, "ICML", &store), event.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        (again.metadata_only, again.queued),
+        (1, 0),
+        "not told twice"
+    );
+    site.put("/pdf?id=ThimblesForum", Answer::Pdf);
+    let later = run(&scraper(&address, "ICML", &store), event)
+        .await
+        .unwrap();
+    assert_eq!((later.stored, later.queued), (1, 1));
+    let messages = store.messages();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0].paper_id, messages[1].paper_id);
+    assert!(messages[0].s3_key.is_none() && messages[1].s3_key.is_some());
 }

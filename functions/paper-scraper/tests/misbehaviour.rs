@@ -409,3 +409,56 @@ async fn a_list_that_takes_too_long_is_an_error() {
         error.to_string()
     );
 }
+
+/// While a list is read, new papers push the rest over the boundary of its pages.
+#[tokio::test]
+async fn papers_that_come_meanwhile_repeat_none_and_lose_none() {
+    let entry = |n: usize| {
+        format!(
+            "<entry><id>http://arxiv.org/abs/2601.{n:05}v1</id><title>Paper {n}</title><summary>Text {n}.</summary>\
+             <published>2026-01-01T00:00:00Z</published>\
+             <link title=\"pdf\" href=\"https://arxiv.org/pdf/2601.{n:05}v1\"/></entry>"
+        )
+    };
+    let n_requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&n_requests);
+    let list = get(async move |uri: axum::http::Uri| {
+        let n_new = counted.fetch_add(1, Ordering::SeqCst);
+        let start = uri
+            .query()
+            .unwrap_or_default()
+            .split("start=")
+            .nth(1)
+            .unwrap();
+        let start: usize = start.split('&').next().unwrap().parse().unwrap();
+        // Newest first, three on a page, and one more paper with every request.
+        let total = 7 + n_new;
+        let entries: String = (1..=total).rev().skip(start).take(3).map(entry).collect();
+        format!(
+            "<?xml version='1.0'?><feed xmlns:opensearch=\"http://a9.com/-/spec/opensearch/1.1/\" xmlns=\"http://www.w3.org/2005/Atom\">\
+             <opensearch:totalResults>{total}</opensearch:totalResults><opensearch:startIndex>{start}</opensearch:startIndex>{entries}</feed>"
+        )
+    });
+    let pdf = get(async || {
+        (
+            [(header::CONTENT_TYPE, "application/pdf")],
+            "%PDF-1.4\n%%EOF\n",
+        )
+    });
+    let router = Router::new()
+        .route("/api/query", list)
+        .route("/pdf/{*id}", pdf);
+    let store = MemoryStore::default();
+    let summary = run(&scraper(&serve(router).await, "ARXIV", &store), json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.found, summary.stored, summary.cursor),
+        (7, 7, None)
+    );
+    let titles: std::collections::BTreeSet<String> =
+        store.messages().into_iter().map(|it| it.title).collect();
+    let wanted = (1..=7).map(|n| format!("Paper {n}")).collect();
+    assert_eq!(titles, wanted);
+    assert_eq!(n_requests.load(Ordering::SeqCst), 3);
+}

@@ -804,3 +804,15 @@ fn the_recorded_pages_of_the_virtual_sites_are_read() {
     let text = details.abstract_text.unwrap();
     assert!(text.starts_with("Agent systems based on") && text.ends_with("environment state."));
 }
+
+#[test]
+fn the_older_name_of_neurips_is_the_same_site() {
+    let body = "<html><body><ul><li><a href=\"https://nips.cc/virtual/2022/poster/7\">Thimbles</a></li></ul></body></html>";
+    let page = at("/virtual/2022/papers.html");
+    let neurips = edition(Source::Neurips, 2022);
+    let hosts = hosts(SITE, Source::Neurips);
+    let listed = virtual_pages::parse_list(body.as_bytes(), &page, &hosts, neurips).unwrap();
+    assert_eq!(titles(&listed.papers), ["Thimbles"]);
+    let details = listed.papers[0].details_url.as_ref().unwrap();
+    assert_eq!(details.as_str(), "http://127.0.0.1:9/virtual/2022/poster/7");
+}
