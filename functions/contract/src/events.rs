@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Takes `5`, `"5"` and `null`.
-fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+/// A number, or a text that `read` makes one of.
+fn lenient<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &str,
+    read: impl Fn(&str) -> Option<u32>,
+) -> Result<Option<u32>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Lenient {
@@ -13,34 +17,27 @@ fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
     match Option::<Lenient>::deserialize(deserializer)? {
         None => Ok(None),
         Some(Lenient::Number(number)) => Ok(Some(number)),
-        Some(Lenient::Text(text)) => text.trim().parse().map(Some).map_err(|_| {
-            serde::de::Error::custom(format!("expected a whole number from 0, got `{text}`"))
-        }),
+        Some(Lenient::Text(text)) => read(text.trim())
+            .map(Some)
+            .ok_or_else(|| serde::de::Error::custom(format!("expected {expected}, got `{text}`"))),
     }
+}
+
+/// Takes `5`, `"5"` and `null`.
+fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    lenient(deserializer, "a whole number from 0", |text| {
+        text.parse().ok()
+    })
 }
 
 /// Takes what [`lenient_number`] takes, and a moment, whose year it is.
 fn lenient_year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient {
-        Number(u32),
-        Text(String),
-    }
-    match Option::<Lenient>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Lenient::Number(number)) => Ok(Some(number)),
-        Some(Lenient::Text(text)) => {
-            let (year, rest) = text.trim().split_at_checked(4).unwrap_or((&text, ""));
-            let is_moment = rest.is_empty() || (rest.starts_with('-') && rest.contains('T'));
-            let number = year.parse().ok().filter(|_| is_moment);
-            number.map(Some).ok_or_else(|| {
-                serde::de::Error::custom(format!(
-                    "expected a year such as 2025, or a moment such as 2025-06-02T05:23:00Z, got `{text}`"
-                ))
-            })
-        }
-    }
+    let expected = "a year such as 2025, or a moment such as 2025-06-02T05:23:00Z";
+    lenient(deserializer, expected, |text| {
+        let (year, rest) = text.split_at_checked(4).unwrap_or((text, ""));
+        let is_moment = rest.is_empty() || (rest.starts_with('-') && rest.contains('T'));
+        year.parse().ok().filter(|_| is_moment)
+    })
 }
 
 /// An event of a scraper.

@@ -353,29 +353,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::settings::config;
 
     fn settings(conference: &str) -> Settings {
         Settings::from_config(ScraperConfig {
             conference: conference.to_owned(),
-            conference_year: "2025".to_owned(),
-            max_papers: "3".to_owned(),
-            bucket_name: "b".to_owned(),
-            queue_url: "q".to_owned(),
-            contact: "c".to_owned(),
-            arxiv_api_url: "https://export.arxiv.org".to_owned(),
-            arxiv_url: "https://arxiv.org".to_owned(),
-            arxiv_query: "cat:cs.LG".to_owned(),
-            openreview_url: "https://openreview.net".to_owned(),
-            openreview_api_v1_url: "https://api.openreview.net".to_owned(),
-            openreview_api_v2_url: "https://api2.openreview.net".to_owned(),
-            virtual_site_url: "https://{conference}.cc".to_owned(),
-            proceedings_url: "https://proceedings.{conference}.cc".to_owned(),
-            datasets_proceedings_url: "https://datasets-benchmarks-proceedings.{conference}.cc"
-                .to_owned(),
-            pmlr_url: "https://proceedings.mlr.press".to_owned(),
-            pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
-            request_interval_ms: "500".to_owned(),
-            retake_after: "60".to_owned(),
+            ..config()
         })
         .unwrap()
     }

@@ -233,17 +233,7 @@ impl Scraper {
         }
         let mut summary = run.summary;
         summary.cursor = cursor_of(&request.legs);
-        tracing::info!(
-            source = summary.source,
-            found = summary.found,
-            stored = summary.stored,
-            queued = summary.queued,
-            already = summary.already,
-            metadata_only = summary.metadata_only,
-            failed = summary.n_failed(),
-            cursor = summary.cursor,
-            "the run is over"
-        );
+        log_summary(&summary);
         Ok(summary)
     }
 
@@ -419,6 +409,21 @@ pub(crate) fn log_failed(failed: &FailedPaper) {
         paper = failed.paper,
         error = failed.error,
         "a paper has a problem"
+    );
+}
+
+/// What a run or a round came to.
+pub(crate) fn log_summary(summary: &ScrapeSummary) {
+    tracing::info!(
+        source = summary.source,
+        found = summary.found,
+        stored = summary.stored,
+        queued = summary.queued,
+        already = summary.already,
+        metadata_only = summary.metadata_only,
+        failed = summary.n_failed(),
+        cursor = summary.cursor,
+        "what became of the papers so far"
     );
 }
 

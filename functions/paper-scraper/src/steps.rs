@@ -28,7 +28,7 @@ use crate::paper::{Paper, PaperSource};
 use crate::request::{GRACE, Leg, Request, Target, cursor_of};
 use crate::run::{
     PaperName, Report, RunError, Scraper, add_broken, count, is_first_sight, list_name,
-    list_problem, log_failed, longest_paper,
+    list_problem, log_failed, log_summary, longest_paper,
 };
 use crate::sources::arxiv::Query;
 use crate::sources::conference::Filter;
@@ -399,18 +399,8 @@ impl Scraper {
         // A site that holds us off is given longer each time.
         let n_doublings = plan.fruitless.saturating_sub(1).min(8);
         plan.wait_seconds = self.settings.retake_after.as_secs() << n_doublings;
-        tracing::info!(
-            source = summary.source,
-            found = summary.found,
-            stored = summary.stored,
-            queued = summary.queued,
-            already = summary.already,
-            metadata_only = summary.metadata_only,
-            failed = summary.n_failed(),
-            round = plan.round,
-            again = plan.again,
-            "the round is over"
-        );
+        log_summary(&summary);
+        tracing::info!(round = plan.round, again = plan.again, "the round is over");
         plan.summary = Some(summary);
         plan
     }
