@@ -334,8 +334,10 @@ async fn a_window_leaves_a_site_alone_that_holds_it_off() {
     let third = take(&second).await;
     assert_eq!((second.n_blocked, third.n_blocked), (2, 3));
     assert_eq!(third.rest_seconds, 480, "longer each time");
-    // Two papers are tried each time, three times each; all others are left alone.
-    assert!(seen.of("/pdf?id=forum") - n_asked <= 2 * 4 * 3);
+    // A few papers are tried each time, three times each; how many depends on which are on their way.
+    // Without a rest, two calls would try all twenty.
+    let n_asked = seen.of("/pdf?id=forum") - n_asked;
+    assert!(n_asked < 20 * 3, "{n_asked} requests in two calls");
     open.store(true, std::sync::atomic::Ordering::SeqCst);
     let fourth = take(&third).await;
     assert!(fourth.done && !fourth.blocked);
