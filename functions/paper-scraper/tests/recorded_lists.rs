@@ -13,7 +13,7 @@ use axum::http::Uri;
 use axum::response::{Html, IntoResponse};
 use paper_scraper::http::Http;
 use paper_scraper::sources::listed::{Edition, Listed};
-use paper_scraper::sources::{openreview, pmlr, proceedings, virtual_pages};
+use paper_scraper::sources::{bibtex, openreview, pmlr, proceedings, virtual_pages};
 use paper_scraper::text::clean;
 use serde_json::{Value, json};
 use support::{hasty, hosts, reference, serve};
@@ -249,4 +249,38 @@ fn documents_of_an_earlier_index_have_the_fields_of_this_one() {
         .filter(|line| ids.iter().any(|id| line.starts_with(*id)))
         .count();
     assert_eq!((ids.len(), n_clustered), (84, 84));
+}
+
+/// PMLR writes a paper's names twice: in the bibliography, and given and family name apart.
+#[test]
+fn names_of_a_bibliography_are_those_of_the_papers_own_source() {
+    let Some(front_matter) = reference("papers/pmlr_v220_front_matter_yip23a.md") else {
+        return;
+    };
+    let front_matter = String::from_utf8(front_matter).unwrap();
+    let (_, authors) = front_matter.split_once("\nauthor:\n").unwrap();
+    let mut names: Vec<[String; 3]> = Vec::new();
+    for line in authors.lines() {
+        let (field, value) = line.split_once(": ").unwrap_or((line, ""));
+        let place = match field {
+            "- given" => {
+                names.push(Default::default());
+                0
+            }
+            "  prefix" => 1,
+            "  family" => 2,
+            _ => break,
+        };
+        value.clone_into(&mut names.last_mut().unwrap()[place]);
+    }
+    let names: Vec<String> = names.iter().map(|name| clean(&name.join(" "))).collect();
+    assert_eq!(names.len(), 22);
+    let bibliography = reference("papers/pmlr_v220_neurips2022_competitions.bib").unwrap();
+    let entries = bibtex::parse(&String::from_utf8(bibliography).unwrap());
+    assert_eq!(entries.len(), 20);
+    let entry = entries.iter().find(|entry| entry.key.contains("yip23a"));
+    let entry = entry.unwrap();
+    let plain = |name: &String| bibtex::person_name(name).unwrap();
+    let names: Vec<String> = names.iter().map(plain).collect();
+    assert_eq!(entry.authors, names);
 }
