@@ -90,6 +90,28 @@ impl ScrapePlan {
 }
 
 impl ScrapeWindow {
+    /// A window of which nothing is taken yet, alone at its hosts.
+    pub fn new(source: Source, year: u16, list_key: String, n_papers: u32) -> Self {
+        Self {
+            source,
+            year,
+            list_key,
+            n_papers,
+            share: 1,
+            next: 0,
+            done: n_papers == 0,
+            blocked: false,
+            rest_seconds: 0,
+            n_blocked: 0,
+            only: Vec::new(),
+            held_back: Vec::new(),
+            metadata_kept: 0,
+            evidence: Vec::new(),
+            settled: ScrapeSummary::default(),
+            error: None,
+        }
+    }
+
     /// Places of this round that are not taken yet, in the order they are to be taken.
     pub fn rest(&self) -> Vec<u32> {
         let n_taken = usize::try_from(self.next).unwrap_or(usize::MAX);
@@ -395,24 +417,8 @@ mod tests {
     }
 
     fn window(n_papers: u32) -> ScrapeWindow {
-        ScrapeWindow {
-            source: Source::Iclr,
-            year: 2025,
-            list_key: "_lists/iclr/2025/00/0000.json".to_owned(),
-            n_papers,
-            share: 2,
-            next: 0,
-            done: false,
-            blocked: false,
-            rest_seconds: 0,
-            n_blocked: 0,
-            only: Vec::new(),
-            held_back: Vec::new(),
-            metadata_kept: 0,
-            evidence: Vec::new(),
-            settled: ScrapeSummary::default(),
-            error: None,
-        }
+        let key = "_lists/iclr/2025/00/0000.json".to_owned();
+        ScrapeWindow::new(Source::Iclr, 2025, key, n_papers)
     }
 
     #[test]

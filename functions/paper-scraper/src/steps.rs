@@ -221,24 +221,10 @@ impl Scraper {
                 metadata: Metadata::new(),
             };
             self.store.create(&list_key, object).await?;
+            let n_papers = u32::try_from(n_papers).unwrap_or(u32::MAX);
             windows.push(ScrapeWindow {
-                source,
-                year,
-                list_key,
-                n_papers: u32::try_from(n_papers).unwrap_or(u32::MAX),
-                // Known when all lists are read.
-                share: 1,
-                next: 0,
-                done: n_papers == 0,
-                blocked: false,
-                rest_seconds: 0,
-                n_blocked: 0,
-                only: Vec::new(),
-                held_back: Vec::new(),
-                metadata_kept: 0,
-                evidence: Vec::new(),
                 settled: std::mem::take(&mut settled),
-                error: None,
+                ..ScrapeWindow::new(source, year, list_key, n_papers)
             });
         }
         Ok(windows)

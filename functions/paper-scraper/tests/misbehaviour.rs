@@ -332,6 +332,15 @@ async fn a_redirect_to_another_site_is_not_followed() {
         .await
         .unwrap();
     assert_eq!((summary.stored, summary.metadata_only), (0, 1));
+    assert_eq!(
+        (summary.queued, summary.n_failed()),
+        (0, 1),
+        "a wall that sends programs away is no paper without a PDF"
+    );
+    assert!(
+        summary.failed[0].error.contains("which is another site"),
+        "{summary:?}"
+    );
     assert_eq!(n_lured.load(Ordering::Relaxed), 0);
 }
 

@@ -161,12 +161,13 @@ impl HttpError {
             | Self::Unusable { .. }
             | Self::Network { .. }
             | Self::Lease { .. }
+            // Walls against programs send them to another site; a paper that has moved is not gone either.
+            | Self::Redirect { .. }
             | Self::Client(_) => true,
             Self::Forbidden { .. }
             | Self::Missing { .. }
             | Self::Refused { .. }
-            | Self::TooLarge { .. }
-            | Self::Redirect { .. } => false,
+            | Self::TooLarge { .. } => false,
         }
     }
 

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(hop(200, Some("/b")).ok().unwrap(), None);
         assert_eq!(hop(302, None).ok().unwrap(), None);
         let failure = hop(301, Some("https://b.example/")).err().unwrap();
-        assert!(!failure.retry && !failure.error.is_temporary());
+        assert!(!failure.retry && failure.error.is_temporary());
         assert!(failure.error.to_string().ends_with("which is another site"));
     }
 }

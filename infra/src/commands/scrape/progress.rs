@@ -223,26 +223,14 @@ mod tests {
 
     fn window(name: &str, found: usize, done: bool) -> ScrapeWindow {
         ScrapeWindow {
-            source: Source::Iclr,
-            year: 2025,
-            list_key: name.to_owned(),
-            n_papers: 100,
-            share: 2,
             next: u32::try_from(found).unwrap(),
             done,
-            blocked: false,
-            rest_seconds: 0,
-            n_blocked: 0,
-            only: Vec::new(),
-            held_back: Vec::new(),
-            metadata_kept: 0,
-            evidence: Vec::new(),
             settled: ScrapeSummary {
                 found,
                 stored: found,
                 ..ScrapeSummary::default()
             },
-            error: None,
+            ..ScrapeWindow::new(Source::Iclr, 2025, name.to_owned(), 100)
         }
     }
 
