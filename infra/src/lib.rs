@@ -1,7 +1,7 @@
 //! The stack of the paper pipeline as typed constructs, and the engine that plans and deploys it.
 //!
 //! `cloudformation` is what CloudFormation knows (L1), `constructs` what we mean (L2), `pipeline` what
-//! exists. Everything below them is about getting it there: `plan` compares, `stack` drives change
+//! exists. Everything below them is about getting it there: `plan` compares, `engine` drives change
 //! sets, `assets` builds what is deployed, `local` runs an environment on this machine.
 //! Only `ui` writes to the terminal.
 
@@ -10,6 +10,7 @@ pub mod cloud;
 pub mod cloudformation;
 pub mod commands;
 pub mod constructs;
+pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod index;
@@ -17,6 +18,5 @@ pub mod local;
 pub mod pipeline;
 pub mod plan;
 pub mod scrape_machine;
-pub mod stack;
 pub mod ui;
 pub mod validate;

@@ -19,9 +19,9 @@ use infra::constructs::alarm;
 use infra::constructs::function::FunctionHandle;
 use infra::constructs::limits::FunctionTimeout;
 use infra::constructs::state_machine::{Workflow, resource};
+use infra::engine::{self, TemplateSource};
 use infra::environment::Environment;
 use infra::scrape_machine;
-use infra::stack::{self, TemplateSource};
 use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -98,13 +98,13 @@ async fn machine() -> Machine {
     let folder = tempfile::tempdir().unwrap();
     upload(&cloud, stand_in(folder.path())).await;
     let source = TemplateSource::Body(template());
-    let set = stack::prepare(&cloud, STACK, source, &BTreeMap::new()).await;
+    let set = engine::prepare(&cloud, STACK, source, &BTreeMap::new()).await;
     set.unwrap()
         .unwrap()
         .execute(&cloud, &|_| {})
         .await
         .unwrap();
-    let deployed = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let deployed = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
     Machine {
         arn: deployed.outputs["MachineArn"].clone(),
         cloud,

@@ -11,11 +11,11 @@ use super::{Context, EnvironmentArg, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::cloudformation::Template;
+use crate::engine::{self, Deployed, TemplateSource};
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::local::{self, Services};
 use crate::plan::{Deployment, heed};
-use crate::stack::{self, Deployed, TemplateSource};
 use crate::{index, pipeline, ui};
 
 /// Deploy the stack, the functions and the agent of an environment
@@ -185,12 +185,12 @@ impl Rollout<'_> {
         let name = self.environment.stack_name();
         let region = &self.environment.region;
         let bucket = assets::bucket_name(&self.account, region);
-        stack::settle(self.cloud, &name, &|text| self.cx.ui.status(text)).await?;
+        engine::settle(self.cloud, &name, &|text| self.cx.ui.status(text)).await?;
         self.publish(&bucket).await?;
         parameters.insert(pipeline::ASSETS_BUCKET.to_owned(), bucket.clone());
         parameters.extend(self.assets.parameters());
-        let (body, fits) = stack::render(&template)?;
-        let before = stack::deployed(self.cloud, &name).await?;
+        let (body, fits) = engine::render(&template)?;
+        let before = engine::deployed(self.cloud, &name).await?;
         let wanted = Deployment {
             template: template.to_json()?,
             parameters,
@@ -210,7 +210,7 @@ impl Rollout<'_> {
             TemplateSource::Url(assets::publish_template(self.cloud, &bucket, region, &body).await?)
         };
         let step = self.cx.ui.begin("CloudFormation prepares a change set");
-        let set = stack::prepare(self.cloud, &name, source, &wanted.parameters).await?;
+        let set = engine::prepare(self.cloud, &name, source, &wanted.parameters).await?;
         drop(step);
         if let Some(set) = &set {
             heed(&mut plan.resources, &set.changes);
@@ -234,12 +234,11 @@ impl Rollout<'_> {
             }
             self.execute(&set).await?;
         }
-        let deployed =
-            stack::deployed(self.cloud, &name)
-                .await?
-                .ok_or_else(|| CommandError::NotDeployed {
-                    environment: self.environment.name.clone(),
-                })?;
+        let deployed = engine::deployed(self.cloud, &name).await?.ok_or_else(|| {
+            CommandError::NotDeployed {
+                environment: self.environment.name.clone(),
+            }
+        })?;
         self.index(&deployed).await?;
         Ok(Some((deployed, plan)))
     }
@@ -282,7 +281,7 @@ impl Rollout<'_> {
             .confirm(&format!("Deploy `{}`?{warning}", self.environment.name))
     }
 
-    async fn execute(&self, set: &stack::ChangeSet) -> Result<(), CommandError> {
+    async fn execute(&self, set: &engine::ChangeSet) -> Result<(), CommandError> {
         let step = self.cx.ui.begin_counted("resources", set.changes.len());
         let finished = std::sync::atomic::AtomicUsize::new(0);
         let stack_name = self.environment.stack_name();

@@ -4,11 +4,11 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
+use crate::engine::{self, Deployed};
 use crate::environment::{Environment, LocalSettings};
 use crate::error::CommandError;
 use crate::local;
 use crate::plan::{Deployment, Impact, changes};
-use crate::stack::{self, Deployed};
 use crate::ui;
 
 /// Delete an environment's stack; a local one leaves nothing behind
@@ -72,7 +72,7 @@ async fn delete_stack(
     let step = cx
         .ui
         .begin(format!("Deleting stack {}", environment.stack_name()));
-    stack::delete(cloud, &environment.stack_name()).await?;
+    engine::delete(cloud, &environment.stack_name()).await?;
     drop(step);
     cx.ui.done(format!("`{}` is destroyed", environment.name));
     Ok(())
@@ -151,7 +151,7 @@ async fn destroy_here(
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
         && let Some(cloud) = cx.cloud(environment).await
-        && let Some(deployed) = stack::deployed(&cloud, &environment.stack_name()).await?
+        && let Some(deployed) = engine::deployed(&cloud, &environment.stack_name()).await?
     {
         delete_stack(cx, environment, &cloud, &deployed).await?;
     }

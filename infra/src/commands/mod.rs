@@ -7,9 +7,9 @@ use annapurna_local::Home;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cloud::Cloud;
+use crate::engine::{self, Deployed};
 use crate::environment::Environment;
 use crate::error::CommandError;
-use crate::stack::{self, Deployed};
 use crate::ui::Ui;
 use crate::{local, pipeline, validate};
 
@@ -220,7 +220,7 @@ impl Context {
             environment: environment.name.clone(),
         };
         let cloud = self.cloud(&environment).await.ok_or_else(not_deployed)?;
-        let deployed = stack::deployed(&cloud, &environment.stack_name()).await?;
+        let deployed = engine::deployed(&cloud, &environment.stack_name()).await?;
         let deployed = deployed.ok_or_else(not_deployed)?;
         Ok(Target {
             environment,

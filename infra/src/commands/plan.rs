@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::{Context, EnvironmentArg};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
+use crate::engine::{self, Deployed};
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
 use crate::pipeline::AGENT_KEY;
 use crate::plan::{Change, Deployment, changes};
-use crate::stack::{self, Deployed};
 use crate::{local, ui};
 
 /// Show what a deploy would change; changes nothing
@@ -120,7 +120,7 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
     let deployed = match &cloud {
         Some(cloud) => {
             cloud.guard(&environment).await?;
-            stack::deployed(cloud, &environment.stack_name()).await?
+            engine::deployed(cloud, &environment.stack_name()).await?
         }
         None => None,
     };

@@ -11,9 +11,9 @@ use super::Context;
 use super::invoke::invoke;
 use super::papers::stage;
 use crate::cloud::Cloud;
+use crate::engine::Deployed;
 use crate::environment::Environment;
 use crate::error::CommandError;
-use crate::stack::Deployed;
 use crate::{index, ui};
 
 /// How long ten small programs may take on a slow machine.

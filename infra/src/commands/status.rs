@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
+use crate::engine::Deployed;
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::pipeline::SCRAPE_MACHINE_ARN;
-use crate::stack::Deployed;
 use crate::{local, stack, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
@@ -56,7 +56,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     let mut counts = Vec::new();
     let cloud = cx.cloud(&environment).await;
     let deployed = match &cloud {
-        Some(cloud) => stack::deployed(cloud, &environment.stack_name()).await?,
+        Some(cloud) => engine::deployed(cloud, &environment.stack_name()).await?,
         None => None,
     };
     match (&cloud, &deployed) {

@@ -10,8 +10,8 @@ use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local::testing::{TestEmulator, test_emulator};
 use infra::assets;
 use infra::cloud::Cloud;
+use infra::engine::{self, TemplateSource};
 use infra::environment::Environment;
-use infra::stack::{self, TemplateSource};
 use serde_json::json;
 
 const STACK: &str = "annapurna-test";
@@ -40,7 +40,7 @@ fn queues(names: &[&str]) -> String {
 }
 
 async fn deploy(cloud: &Cloud, source: TemplateSource) -> Result<(), infra::error::CommandError> {
-    let set = stack::prepare(cloud, STACK, source, &BTreeMap::new()).await?;
+    let set = engine::prepare(cloud, STACK, source, &BTreeMap::new()).await?;
     match set {
         Some(set) => set.execute(cloud, &|_| {}).await,
         None => Ok(()),
@@ -53,7 +53,7 @@ async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
     deploy(&cloud, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
-    let before = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let before = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
     // A bucket of that name is there, and is not the stack's.
     cloud
         .s3
@@ -71,7 +71,7 @@ async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
         .unwrap_err();
     assert!(error.to_string().contains("`Broken` failed"), "{error}");
     assert_eq!(error.exit_code(), 3);
-    let after = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let after = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
     assert_eq!(after.deployment, before.deployment);
     assert_eq!(after.status.as_str(), "UPDATE_ROLLBACK_COMPLETE");
     deploy(&cloud, TemplateSource::Body(queues(&["First", "Second"])))
@@ -92,7 +92,7 @@ async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
     deploy(&cloud, TemplateSource::Url(url.clone()))
         .await
         .unwrap();
-    let deployed = stack::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let deployed = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
     assert_eq!(
         deployed.deployment.template["Resources"]
             .as_object()
@@ -100,7 +100,7 @@ async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
             .len(),
         2
     );
-    let again = stack::prepare(&cloud, STACK, TemplateSource::Url(url), &BTreeMap::new()).await;
+    let again = engine::prepare(&cloud, STACK, TemplateSource::Url(url), &BTreeMap::new()).await;
     assert!(again.unwrap().is_none(), "nothing is to be changed");
 }
 
@@ -111,7 +111,7 @@ async fn a_failed_creation_is_cleared_away_by_the_next_deployment() {
         json!({"Resources": {"Machine": {"Type": "AWS::EC2::Instance", "Properties": {}}}});
     let outcome = deploy(&cloud, TemplateSource::Body(broken.to_string())).await;
     assert!(outcome.is_err(), "the emulator has no instances");
-    stack::settle(&cloud, STACK, &|_| {}).await.unwrap();
+    engine::settle(&cloud, STACK, &|_| {}).await.unwrap();
     deploy(&cloud, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
