@@ -10,7 +10,7 @@ use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local::testing::{TestEmulator, test_emulator};
 use infra::assets;
 use infra::cloud::Cloud;
-use infra::engine::{self, TemplateSource};
+use infra::engine::{Engine, TemplateSource};
 use infra::environment::Environment;
 use serde_json::json;
 
@@ -39,10 +39,10 @@ fn queues(names: &[&str]) -> String {
     json!({ "Resources": resources }).to_string()
 }
 
-async fn deploy(cloud: &Cloud, source: TemplateSource) -> Result<(), infra::error::CommandError> {
-    let set = engine::prepare(cloud, STACK, source, &BTreeMap::new()).await?;
+async fn deploy(engine: &Engine, source: TemplateSource) -> Result<(), infra::error::CommandError> {
+    let set = engine.prepare(source, &BTreeMap::new()).await?;
     match set {
-        Some(set) => set.execute(cloud, &|_| {}).await,
+        Some(set) => set.execute(&|_| {}).await,
         None => Ok(()),
     }
 }
@@ -50,10 +50,11 @@ async fn deploy(cloud: &Cloud, source: TemplateSource) -> Result<(), infra::erro
 #[tokio::test]
 async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
     let (_emulator, cloud) = cloud().await;
-    deploy(&cloud, TemplateSource::Body(queues(&["First"])))
+    let engine = Engine::new(&cloud, STACK);
+    deploy(&engine, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
-    let before = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let before = engine.deployed().await.unwrap().unwrap();
     // A bucket of that name is there, and is not the stack's.
     cloud
         .s3
@@ -66,15 +67,15 @@ async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
         serde_json::from_str(&queues(&["First", "Second"])).unwrap();
     wanted["Resources"]["Broken"] =
         json!({"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "taken"}});
-    let error = deploy(&cloud, TemplateSource::Body(wanted.to_string()))
+    let error = deploy(&engine, TemplateSource::Body(wanted.to_string()))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("`Broken` failed"), "{error}");
     assert_eq!(error.exit_code(), 3);
-    let after = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let after = engine.deployed().await.unwrap().unwrap();
     assert_eq!(after.deployment, before.deployment);
     assert_eq!(after.status.as_str(), "UPDATE_ROLLBACK_COMPLETE");
-    deploy(&cloud, TemplateSource::Body(queues(&["First", "Second"])))
+    deploy(&engine, TemplateSource::Body(queues(&["First", "Second"])))
         .await
         .unwrap();
 }
@@ -82,6 +83,7 @@ async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
 #[tokio::test]
 async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
     let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
     let body = queues(&["First", "Second"]);
     assets::ensure_bucket(&cloud, "assets", "us-east-1")
         .await
@@ -89,10 +91,10 @@ async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
     let url = assets::publish_template(&cloud, "assets", "us-east-1", &body)
         .await
         .unwrap();
-    deploy(&cloud, TemplateSource::Url(url.clone()))
+    deploy(&engine, TemplateSource::Url(url.clone()))
         .await
         .unwrap();
-    let deployed = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let deployed = engine.deployed().await.unwrap().unwrap();
     assert_eq!(
         deployed.deployment.template["Resources"]
             .as_object()
@@ -100,19 +102,22 @@ async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
             .len(),
         2
     );
-    let again = engine::prepare(&cloud, STACK, TemplateSource::Url(url), &BTreeMap::new()).await;
+    let again = engine
+        .prepare(TemplateSource::Url(url), &BTreeMap::new())
+        .await;
     assert!(again.unwrap().is_none(), "nothing is to be changed");
 }
 
 #[tokio::test]
 async fn a_failed_creation_is_cleared_away_by_the_next_deployment() {
     let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
     let broken =
         json!({"Resources": {"Machine": {"Type": "AWS::EC2::Instance", "Properties": {}}}});
-    let outcome = deploy(&cloud, TemplateSource::Body(broken.to_string())).await;
+    let outcome = deploy(&engine, TemplateSource::Body(broken.to_string())).await;
     assert!(outcome.is_err(), "the emulator has no instances");
-    engine::settle(&cloud, STACK, &|_| {}).await.unwrap();
-    deploy(&cloud, TemplateSource::Body(queues(&["First"])))
+    engine.settle(&|_| {}).await.unwrap();
+    deploy(&engine, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
 }

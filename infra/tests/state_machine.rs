@@ -19,7 +19,7 @@ use infra::constructs::alarm;
 use infra::constructs::function::FunctionHandle;
 use infra::constructs::limits::FunctionTimeout;
 use infra::constructs::state_machine::{Workflow, resource};
-use infra::engine::{self, TemplateSource};
+use infra::engine::{Engine, TemplateSource};
 use infra::environment::Environment;
 use infra::scrape_machine;
 use serde_json::{Value, json};
@@ -98,13 +98,10 @@ async fn machine() -> Machine {
     let folder = tempfile::tempdir().unwrap();
     upload(&cloud, stand_in(folder.path())).await;
     let source = TemplateSource::Body(template());
-    let set = engine::prepare(&cloud, STACK, source, &BTreeMap::new()).await;
-    set.unwrap()
-        .unwrap()
-        .execute(&cloud, &|_| {})
-        .await
-        .unwrap();
-    let deployed = engine::deployed(&cloud, STACK).await.unwrap().unwrap();
+    let engine = Engine::new(&cloud, STACK);
+    let set = engine.prepare(source, &BTreeMap::new()).await;
+    set.unwrap().unwrap().execute(&|_| {}).await.unwrap();
+    let deployed = engine.deployed().await.unwrap().unwrap();
     Machine {
         arn: deployed.outputs["MachineArn"].clone(),
         cloud,

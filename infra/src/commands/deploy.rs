@@ -11,7 +11,7 @@ use super::{Context, EnvironmentArg, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::cloudformation::Template;
-use crate::engine::{self, Deployed, TemplateSource};
+use crate::engine::{self, ChangeSet, Deployed, Engine, TemplateSource};
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::local::{self, Services};
@@ -182,15 +182,15 @@ impl Rollout<'_> {
         template: Template,
         mut parameters: BTreeMap<String, String>,
     ) -> Result<Option<(Deployed, DeployPlan)>, CommandError> {
-        let name = self.environment.stack_name();
         let region = &self.environment.region;
         let bucket = assets::bucket_name(&self.account, region);
-        engine::settle(self.cloud, &name, &|text| self.cx.ui.status(text)).await?;
+        let engine = Engine::new(self.cloud, self.environment.stack_name());
+        engine.settle(&|text| self.cx.ui.status(text)).await?;
         self.publish(&bucket).await?;
         parameters.insert(pipeline::ASSETS_BUCKET.to_owned(), bucket.clone());
         parameters.extend(self.assets.parameters());
         let (body, fits) = engine::render(&template)?;
-        let before = engine::deployed(self.cloud, &name).await?;
+        let before = engine.deployed().await?;
         let wanted = Deployment {
             template: template.to_json()?,
             parameters,
@@ -210,7 +210,7 @@ impl Rollout<'_> {
             TemplateSource::Url(assets::publish_template(self.cloud, &bucket, region, &body).await?)
         };
         let step = self.cx.ui.begin("CloudFormation prepares a change set");
-        let set = engine::prepare(self.cloud, &name, source, &wanted.parameters).await?;
+        let set = engine.prepare(source, &wanted.parameters).await?;
         drop(step);
         if let Some(set) = &set {
             heed(&mut plan.resources, &set.changes);
@@ -228,17 +228,18 @@ impl Rollout<'_> {
                     .status(format!("{id} is there already and becomes the stack's"));
             }
             if !self.agreed(&plan)? {
-                set.discard(self.cloud).await?;
+                set.discard().await?;
                 self.cx.ui.status("Nothing was changed.");
                 return Ok(None);
             }
             self.execute(&set).await?;
         }
-        let deployed = engine::deployed(self.cloud, &name).await?.ok_or_else(|| {
-            CommandError::NotDeployed {
+        let deployed = engine
+            .deployed()
+            .await?
+            .ok_or_else(|| CommandError::NotDeployed {
                 environment: self.environment.name.clone(),
-            }
-        })?;
+            })?;
         self.index(&deployed).await?;
         Ok(Some((deployed, plan)))
     }
@@ -281,11 +282,11 @@ impl Rollout<'_> {
             .confirm(&format!("Deploy `{}`?{warning}", self.environment.name))
     }
 
-    async fn execute(&self, set: &engine::ChangeSet) -> Result<(), CommandError> {
+    async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
         let step = self.cx.ui.begin_counted("resources", set.changes.len());
         let finished = std::sync::atomic::AtomicUsize::new(0);
         let stack_name = self.environment.stack_name();
-        set.execute(self.cloud, &|event| {
+        set.execute(&|event| {
             let id = event.logical_resource_id().unwrap_or_default();
             if id == stack_name {
                 return;

@@ -4,7 +4,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
-use crate::engine::{self, Deployed};
+use crate::engine::{Deployed, Engine};
 use crate::environment::{Environment, LocalSettings};
 use crate::error::CommandError;
 use crate::local;
@@ -72,7 +72,9 @@ async fn delete_stack(
     let step = cx
         .ui
         .begin(format!("Deleting stack {}", environment.stack_name()));
-    engine::delete(cloud, &environment.stack_name()).await?;
+    Engine::new(cloud, environment.stack_name())
+        .delete()
+        .await?;
     drop(step);
     cx.ui.done(format!("`{}` is destroyed", environment.name));
     Ok(())
@@ -151,7 +153,9 @@ async fn destroy_here(
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
         && let Some(cloud) = cx.cloud(environment).await
-        && let Some(deployed) = engine::deployed(&cloud, &environment.stack_name()).await?
+        && let Some(deployed) = Engine::new(&cloud, environment.stack_name())
+            .deployed()
+            .await?
     {
         delete_stack(cx, environment, &cloud, &deployed).await?;
     }

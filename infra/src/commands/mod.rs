@@ -7,7 +7,7 @@ use annapurna_local::Home;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cloud::Cloud;
-use crate::engine::{self, Deployed};
+use crate::engine::{Deployed, Engine};
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::ui::Ui;
@@ -220,7 +220,9 @@ impl Context {
             environment: environment.name.clone(),
         };
         let cloud = self.cloud(&environment).await.ok_or_else(not_deployed)?;
-        let deployed = engine::deployed(&cloud, &environment.stack_name()).await?;
+        let deployed = Engine::new(&cloud, environment.stack_name())
+            .deployed()
+            .await?;
         let deployed = deployed.ok_or_else(not_deployed)?;
         Ok(Target {
             environment,

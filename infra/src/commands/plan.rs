@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Context, EnvironmentArg};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
-use crate::engine::{self, Deployed};
+use crate::engine::{Deployed, Engine};
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
@@ -120,7 +120,9 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
     let deployed = match &cloud {
         Some(cloud) => {
             cloud.guard(&environment).await?;
-            engine::deployed(cloud, &environment.stack_name()).await?
+            Engine::new(cloud, environment.stack_name())
+                .deployed()
+                .await?
         }
         None => None,
     };

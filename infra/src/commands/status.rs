@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
-use crate::engine::Deployed;
+use crate::engine::{Deployed, Engine};
 use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::pipeline::SCRAPE_MACHINE_ARN;
-use crate::{local, stack, ui};
+use crate::{local, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,11 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     let mut counts = Vec::new();
     let cloud = cx.cloud(&environment).await;
     let deployed = match &cloud {
-        Some(cloud) => engine::deployed(cloud, &environment.stack_name()).await?,
+        Some(cloud) => {
+            Engine::new(cloud, environment.stack_name())
+                .deployed()
+                .await?
+        }
         None => None,
     };
     match (&cloud, &deployed) {
