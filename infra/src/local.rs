@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use annapurna_contract::AgentConfig;
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::model::Backend;
-use annapurna_local::process::{self, ServiceSpec};
+use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::{Home, LocalError, Progress, opensearch, python, torch};
 
 use crate::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
@@ -131,7 +131,7 @@ pub async fn start(
         SearchSettings::Domain { .. } => {
             opensearch::prepare(home, progress).await?;
             progress.note("starting OpenSearch");
-            Some(opensearch::start(home).await?.host_and_port)
+            Some(opensearch::start(home, &Detached).await?.host_and_port)
         }
     };
     let endpoint_url = match &settings.endpoint_url {
@@ -143,7 +143,9 @@ pub async fn start(
                 region: environment.region.clone(),
                 ..EmulatorOptions::default()
             };
-            emulator::start(home, &options).await?.endpoint_url
+            emulator::start(home, &options, &Detached)
+                .await?
+                .endpoint_url
         }
     };
     let backend = serde_json::to_string(&backend(&settings.model)?)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use annapurna_local::emulator::EmulatorOptions;
-use annapurna_local::testing::{TestEmulator, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator};
 use infra::assets;
 use infra::cloud::Cloud;
 use infra::engine::{Engine, TemplateSource};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use annapurna_contract::scrape::{SCRAPE_CONFERENCE, ScrapeSummary};
 use annapurna_local::emulator::EmulatorOptions;
-use annapurna_local::testing::{TestEmulator, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use infra::cloud::Cloud;

@@ -6,7 +6,7 @@ mod support;
 
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::paper_site::PaperSite;
-use annapurna_local::testing::test_emulator;
+use annapurna_local_testing::test_emulator;
 use annapurna_runtime::pdf;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;

@@ -532,8 +532,8 @@ mod tests {
     }
 
     async fn index(prefix: &str) -> Search {
-        let url = annapurna_local::testing::search_url().await;
-        let name = annapurna_local::testing::unique_index(prefix);
+        let url = annapurna_local_testing::search_url().await;
+        let name = annapurna_local_testing::unique_index(prefix);
         let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region("us-east-1")
             .credentials_provider(aws_credential_types::Credentials::new(

@@ -13,10 +13,8 @@
 
 pub mod bedrock;
 
-use annapurna_local::{
-    emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY},
-    testing::{TestEmulator, search_url, test_emulator, unique_index},
-};
+use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+use annapurna_local_testing::{TestEmulator, search_url, test_emulator, unique_index};
 use annapurna_runtime::Search;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;

@@ -30,8 +30,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{make_folder, write_whole};
-use crate::process::{self, ServiceSpec, variable};
-use crate::testing::Supervision;
+use crate::process::{self, ServiceSpec, Spawn, variable};
 use crate::{Home, LocalError, python};
 
 /// The service's name: `logs/emulator.log`, `run/emulator.json`.
@@ -86,8 +85,24 @@ impl Emulator {
 /// Starts the emulator unless it runs with these options, and waits until it answers.
 ///
 /// The virtual environment must exist: [`python::ensure_venv`].
-pub async fn start(home: &Home, options: &EmulatorOptions) -> Result<Emulator, LocalError> {
-    start_as(home, options, None).await
+pub async fn start(
+    home: &Home,
+    options: &EmulatorOptions,
+    how: &dyn Spawn,
+) -> Result<Emulator, LocalError> {
+    let emulator = match running(home) {
+        Some(emulator) if started_with(home).as_ref() == Some(options) => emulator,
+        _ => {
+            stop(home).await?;
+            launch(home, options, how)?
+        }
+    };
+    let health = format!("{}/_ministack/health", emulator.endpoint_url);
+    process::wait_for_answer(home, SERVICE, START_LIMIT, async || {
+        process::answers(&health).await
+    })
+    .await?;
+    Ok(emulator)
 }
 
 /// The emulator's address when it runs.
@@ -100,32 +115,7 @@ pub async fn stop(home: &Home) -> Result<bool, LocalError> {
     process::stop(home, SERVICE, STOP_GRACE).await
 }
 
-/// [`start`], optionally under a supervisor that ends the emulator when nobody needs it any more.
-pub(crate) async fn start_as(
-    home: &Home,
-    options: &EmulatorOptions,
-    supervision: Option<&Supervision>,
-) -> Result<Emulator, LocalError> {
-    let emulator = match running(home) {
-        Some(emulator) if started_with(home).as_ref() == Some(options) => emulator,
-        _ => {
-            stop(home).await?;
-            launch(home, options, supervision)?
-        }
-    };
-    let health = format!("{}/_ministack/health", emulator.endpoint_url);
-    process::wait_for_answer(home, SERVICE, START_LIMIT, async || {
-        process::answers(&health).await
-    })
-    .await?;
-    Ok(emulator)
-}
-
-fn launch(
-    home: &Home,
-    options: &EmulatorOptions,
-    supervision: Option<&Supervision>,
-) -> Result<Emulator, LocalError> {
+fn launch(home: &Home, options: &EmulatorOptions, how: &dyn Spawn) -> Result<Emulator, LocalError> {
     if !python::venv_is_ready(home) {
         return Err(LocalError::Absent {
             what: "the emulator",
@@ -145,7 +135,7 @@ fn launch(
         &options_file(home),
         &serde_json::to_vec(options).unwrap_or_default(),
     )?;
-    let mut spec = ServiceSpec {
+    let spec = ServiceSpec {
         name: SERVICE,
         program: home.python(),
         args: ["-I", "-m", "ministack"].map(OsString::from).to_vec(),
@@ -154,10 +144,7 @@ fn launch(
         user: None,
         port: Some(port),
     };
-    if let Some(supervision) = supervision {
-        supervision.apply(home, &mut spec)?;
-    }
-    process::spawn(home, &spec)?;
+    how.spawn(home, spec)?;
     Ok(Emulator::on(port))
 }
 

@@ -129,11 +129,8 @@ fn said(log: &str) -> String {
 }
 
 impl LocalError {
-    /// Wraps a file error with what was attempted.
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl AsRef<Path>,
-    ) -> impl FnOnce(io::Error) -> Self {
+    /// Wraps a file error with what was attempted, as a verb.
+    pub fn file(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::File {
             action,

@@ -122,7 +122,7 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LocalError>
 }
 
 /// Removes a folder and everything in it; one that is not there is fine.
-pub(crate) fn remove_folder(path: &Path) -> Result<(), LocalError> {
+pub fn remove_folder(path: &Path) -> Result<(), LocalError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(LocalError::file("remove the folder", path)(error))

@@ -3,18 +3,19 @@
 //!
 //! In: the environment's folder ([`Home`]) and a listener for progress. Out: running services, their
 //! addresses, and typed errors. Everything a service writes stays in that folder, so removing it removes
-//! the environment. There is deliberately no terminal output here and no knowledge of the stack.
+//! the environment. There is deliberately no terminal output here and no knowledge of the stack, and
+//! nothing for tests: what they share is the crate in `testing/`, which uses this one.
 
 pub mod doctor;
 pub mod emulator;
 pub mod error;
 pub mod home;
+pub mod lock;
 pub mod model;
 pub mod opensearch;
 pub mod paper_site;
 pub mod process;
 pub mod python;
-pub mod testing;
 pub mod torch;
 
 mod tool;

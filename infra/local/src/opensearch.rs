@@ -21,9 +21,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::home::{make_folder, remove_folder, write_whole};
-use crate::process::{self, ServiceSpec, variable};
-use crate::testing::Supervision;
-use crate::{Home, LocalError, Progress, python, tool};
+use crate::process::{self, ServiceSpec, Spawn, variable};
+use crate::{Home, LocalError, Progress, lock, python, tool};
 
 mod artifacts;
 
@@ -73,7 +72,7 @@ pub async fn prepare(home: &Home, progress: &dyn Progress) -> Result<(), LocalEr
     if is_prepared(home) {
         return Ok(());
     }
-    let _lock = tool::lock(&home.tools_lock(), FETCH_LIMIT).await?;
+    let _lock = lock::exclusive(&home.tools_lock(), FETCH_LIMIT).await?;
     if is_prepared(home) {
         return Ok(());
     }
@@ -277,28 +276,10 @@ fn make_readable(folder: &Path) -> Result<(), LocalError> {
 }
 
 /// Starts the server unless it runs, and waits until it can serve its indices.
-pub async fn start(home: &Home) -> Result<Search, LocalError> {
-    start_as(home, None).await
-}
-
-/// The server's address when it runs.
-pub fn running(home: &Home) -> Option<Search> {
-    Some(Search::on(process::running(home, SERVICE)?.port?))
-}
-
-/// Stops the server cleanly; true when it ran.
-pub async fn stop(home: &Home) -> Result<bool, LocalError> {
-    process::stop(home, SERVICE, STOP_GRACE).await
-}
-
-/// [`start`], optionally under a supervisor that ends the server when nobody needs it any more.
-pub(crate) async fn start_as(
-    home: &Home,
-    supervision: Option<&Supervision>,
-) -> Result<Search, LocalError> {
+pub async fn start(home: &Home, how: &dyn Spawn) -> Result<Search, LocalError> {
     let search = match running(home) {
         Some(search) => search,
-        None => launch(home, supervision).await?,
+        None => launch(home, how).await?,
     };
     // Every index that exists can then be read and written.
     let health = format!(
@@ -312,7 +293,17 @@ pub(crate) async fn start_as(
     Ok(search)
 }
 
-async fn launch(home: &Home, supervision: Option<&Supervision>) -> Result<Search, LocalError> {
+/// The server's address when it runs.
+pub fn running(home: &Home) -> Option<Search> {
+    Some(Search::on(process::running(home, SERVICE)?.port?))
+}
+
+/// Stops the server cleanly; true when it ran.
+pub async fn stop(home: &Home) -> Result<bool, LocalError> {
+    process::stop(home, SERVICE, STOP_GRACE).await
+}
+
+async fn launch(home: &Home, how: &dyn Spawn) -> Result<Search, LocalError> {
     process::stop(home, SERVICE, Duration::ZERO).await?;
     let port = process::remembered_port(home, SERVICE)?;
     let transport = process::remembered_port(home, "opensearch-transport")?;
@@ -321,7 +312,7 @@ async fn launch(home: &Home, supervision: Option<&Supervision>) -> Result<Search
     let identity = Identity::choose(&files).await?;
     identity.give(&files.own)?;
     let mut command = identity.wrap(files.command()).into_iter();
-    let mut spec = ServiceSpec {
+    let spec = ServiceSpec {
         name: SERVICE,
         program: command.next().map(PathBuf::from).unwrap_or_default(),
         args: command.collect(),
@@ -334,10 +325,7 @@ async fn launch(home: &Home, supervision: Option<&Supervision>) -> Result<Search
         user: identity.user(),
         port: Some(port),
     };
-    if let Some(supervision) = supervision {
-        supervision.apply(home, &mut spec)?;
-    }
-    process::spawn(home, &spec)?;
+    how.spawn(home, spec)?;
     Ok(Search::on(port))
 }
 

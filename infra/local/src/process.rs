@@ -65,6 +65,22 @@ pub struct ServiceState {
     pub started_at: u64,
 }
 
+/// How the process of a service is started: what starts a service takes one of these.
+pub trait Spawn: Sync {
+    /// Starts the process, or one that runs it and ends with it.
+    fn spawn(&self, home: &Home, spec: ServiceSpec) -> Result<ServiceState, LocalError>;
+}
+
+/// The process itself, which outlives the program that starts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached;
+
+impl Spawn for Detached {
+    fn spawn(&self, home: &Home, spec: ServiceSpec) -> Result<ServiceState, LocalError> {
+        spawn(home, &spec)
+    }
+}
+
 /// Starts a service that is not running, after ending what an earlier run of it may have left behind.
 pub fn spawn(home: &Home, spec: &ServiceSpec) -> Result<ServiceState, LocalError> {
     make_folder(&home.run())?;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::home::{make_folder, remove_folder, set_mode, write_whole};
-use crate::{Home, LocalError, Progress, tool};
+use crate::{Home, LocalError, Progress, lock, tool};
 
 /// Names, versions and hashes of every package.
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
@@ -93,7 +93,7 @@ pub async fn ensure_venv(home: &Home, progress: &dyn Progress) -> Result<(), Loc
     if venv_is_ready(home) {
         return Ok(());
     }
-    let _lock = tool::lock(&home.tools_lock(), Duration::from_secs(900)).await?;
+    let _lock = lock::exclusive(&home.tools_lock(), Duration::from_secs(900)).await?;
     if venv_is_ready(home) {
         return Ok(());
     }

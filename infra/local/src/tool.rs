@@ -1,14 +1,12 @@
-//! Programs that are run to their end, and locks between processes. Every wait has a limit.
+//! Programs that are run to their end. Every wait has a limit.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::process::Command;
 
 use crate::LocalError;
-use crate::home::{make_folder, set_mode};
 
 /// How much of a program's output an error carries.
 const TAIL_LINES: usize = 20;
@@ -71,40 +69,10 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Opens a lock file that every user may read: locking needs no more.
-pub(crate) fn lock_file(path: &Path) -> Result<File, LocalError> {
-    if let Some(folder) = path.parent() {
-        make_folder(folder)?;
-    }
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(LocalError::file("open the lock", path))?;
-    set_mode(path, 0o644)?;
-    Ok(file)
-}
-
-/// Waits until this process alone holds the lock; it is released when the file is dropped.
-pub(crate) async fn lock(path: &Path, limit: Duration) -> Result<File, LocalError> {
-    let file = lock_file(path)?;
-    let start = Instant::now();
-    while file.try_lock().is_err() {
-        if start.elapsed() > limit {
-            return Err(LocalError::Timeout {
-                what: format!("another process to release {}", path.display()),
-                seconds: limit.as_secs(),
-                log: String::new(),
-            });
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]

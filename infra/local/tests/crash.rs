@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use annapurna_local::testing::{search_url, test_home};
-use annapurna_local::{Home, opensearch, process};
+use annapurna_local::process::{self, Detached};
+use annapurna_local::{Home, opensearch};
+use annapurna_local_testing::{search_url, test_home};
 use serde_json::{Value, json};
 
 /// Ends the server whatever happens to the test.
@@ -31,7 +32,7 @@ async fn an_acknowledged_document_survives_kill_9() {
     let home = Home::sharing_tools(folder.path().join("local"), &test_home());
     let _stopped = Stopped(home.clone());
 
-    let search = opensearch::start(&home).await.unwrap();
+    let search = opensearch::start(&home, &Detached).await.unwrap();
     let document = format!("{}/papers/_doc/1", search.url);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client
@@ -43,7 +44,7 @@ async fn an_acknowledged_document_survives_kill_9() {
     assert!(answer.status().is_success());
     let before = process::running(&home, opensearch::SERVICE).unwrap();
     assert_eq!(
-        opensearch::start(&home).await.unwrap(),
+        opensearch::start(&home, &Detached).await.unwrap(),
         search,
         "a running server is not started again"
     );
@@ -60,7 +61,7 @@ async fn an_acknowledged_document_survives_kill_9() {
     while opensearch::running(&home).is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let again = opensearch::start(&home).await.unwrap();
+    let again = opensearch::start(&home, &Detached).await.unwrap();
     assert_eq!(again, search, "the port is remembered");
     assert_eq!(get(&document).await["_source"]["title"], "kept");
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use annapurna_local::emulator::EmulatorOptions;
-use annapurna_local::testing::{TestEmulator, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator};
 use serde_json::Value;
 
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use annapurna_contract::PaperRecord;
-use annapurna_local::testing::{search_url, unique_index};
+use annapurna_local_testing::{search_url, unique_index};
 use serde_json::{Value, json};
 
 fn client() -> reqwest::Client {

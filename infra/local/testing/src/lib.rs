@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use annapurna_local::emulator::{self, EmulatorOptions};
+use annapurna_local::home::remove_folder;
+use annapurna_local::process::{self, ServiceSpec, ServiceState, Spawn};
+use annapurna_local::{Home, LocalError, Silent, lock, opensearch, python};
 use tokio::sync::OnceCell;
 
-use crate::emulator::{self, EmulatorOptions};
-use crate::home::{make_folder, remove_folder, write_whole};
-use crate::process::ServiceSpec;
-use crate::{Home, LocalError, Silent, opensearch, process, python, tool};
-
-const SUPERVISE: &str = include_str!("scripts/supervise.py");
+const SUPERVISE: &str = include_str!("supervise.py");
 /// Fetching everything on a slow line, by whichever test program comes first.
 const GATE_LIMIT: Duration = Duration::from_secs(2400);
 /// Test programs follow one another with gaps while the next one is linked.
@@ -26,7 +25,7 @@ const SEARCH_PATIENCE_SECONDS: u32 = 20;
 
 /// Ends a service when its lock has been free for a while.
 #[derive(Debug, Clone)]
-pub(crate) struct Supervision {
+struct Supervision {
     lock: PathBuf,
     patience_seconds: u32,
 }
@@ -36,38 +35,41 @@ impl Supervision {
         self.lock.with_extension("gate")
     }
 
-    /// Puts a service under supervision. The supervisor itself runs as the caller, since another user
-    /// may not be allowed to run the caller's Python.
-    pub(crate) fn apply(&self, home: &Home, spec: &mut ServiceSpec) -> Result<(), LocalError> {
-        let script = home.run().join("supervise.py");
-        make_folder(&home.run())?;
-        write_whole(&script, SUPERVISE.as_bytes())?;
-        drop(tool::lock_file(&self.gate())?);
+    /// Holds the lock, shared with others; it is released when the file is dropped.
+    fn hold(&self) -> Result<File, LocalError> {
+        let file = lock::open(&self.lock)?;
+        file.lock_shared()
+            .map_err(LocalError::file("lock", &self.lock))?;
+        Ok(file)
+    }
+}
+
+impl Spawn for Supervision {
+    /// The supervisor itself runs as the caller, since another user may not be allowed to run the
+    /// caller's Python.
+    fn spawn(&self, home: &Home, spec: ServiceSpec) -> Result<ServiceState, LocalError> {
+        drop(lock::open(&self.gate())?);
         let identity = spec
             .user
-            .take()
             .map_or("-".to_owned(), |(user, group)| format!("{user}:{group}"));
-        let program = std::mem::replace(&mut spec.program, home.python());
         let mut args: Vec<OsString> = vec![
             "-I".into(),
-            script.into(),
+            "-c".into(),
+            SUPERVISE.into(),
             self.lock.clone().into(),
             self.gate().into(),
             self.patience_seconds.to_string().into(),
             identity.into(),
-            program.into(),
+            spec.program.into(),
         ];
-        args.append(&mut spec.args);
-        spec.args = args;
-        Ok(())
-    }
-
-    /// Holds the lock, shared with others; it is released when the file is dropped.
-    fn hold(&self) -> Result<File, LocalError> {
-        let file = tool::lock_file(&self.lock)?;
-        file.lock_shared()
-            .map_err(LocalError::file("lock", &self.lock))?;
-        Ok(file)
+        args.extend(spec.args);
+        let supervisor = ServiceSpec {
+            program: home.python(),
+            args,
+            user: None,
+            ..spec
+        };
+        process::spawn(home, &supervisor)
     }
 }
 
@@ -86,23 +88,6 @@ pub async fn search_url() -> String {
     match SEARCH.get_or_try_init(shared_search).await {
         Ok(search) => search.url.clone(),
         Err(error) => fail("OpenSearch for tests", &error),
-    }
-}
-
-/// [`search_url`] for tests without an async runtime.
-///
-/// # Panics
-/// As [`search_url`], and when called from within an async runtime.
-pub fn search_url_blocking() -> String {
-    match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime.block_on(search_url()),
-        Err(error) => fail(
-            "an async runtime for tests",
-            &LocalError::file("start", "tokio")(error),
-        ),
     }
 }
 
@@ -142,7 +127,7 @@ fn target_folder() -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").exists())
         .map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target"),
             Path::to_owned,
         )
 }
@@ -153,7 +138,7 @@ async fn shared_search() -> Result<SharedSearch, LocalError> {
         lock: home.root().join("search.lock"),
         patience_seconds: SEARCH_PATIENCE_SECONDS,
     };
-    let _gate = tool::lock(&supervision.gate(), GATE_LIMIT).await?;
+    let _gate = lock::exclusive(&supervision.gate(), GATE_LIMIT).await?;
     let lock = supervision.hold()?;
     python::ensure_venv(&home, &Silent).await?;
     opensearch::prepare(&home, &Silent).await?;
@@ -161,7 +146,7 @@ async fn shared_search() -> Result<SharedSearch, LocalError> {
         process::stop(&home, opensearch::SERVICE, Duration::ZERO).await?;
         remove_folder(&home.data().join(opensearch::SERVICE))?;
     }
-    let search = opensearch::start_as(&home, Some(&supervision)).await?;
+    let search = opensearch::start(&home, &supervision).await?;
     Ok(SharedSearch {
         url: search.url,
         _lock: lock,
@@ -204,7 +189,7 @@ impl TestEmulator {
     pub async fn restart(&mut self) {
         let again = async {
             emulator::stop(&self.home).await?;
-            emulator::start_as(&self.home, &self.options, Some(&self.supervision)).await
+            emulator::start(&self.home, &self.options, &self.supervision).await
         };
         match again.await {
             Ok(emulator) => self.endpoint_url = emulator.endpoint_url,
@@ -230,7 +215,7 @@ async fn private_emulator(options: &EmulatorOptions) -> Result<TestEmulator, Loc
     let tests = test_home();
     python::ensure_venv(&tests, &Silent).await?;
     let folder = tests.root().join("emulators");
-    let gate = tool::lock(&folder.join("all.gate"), GATE_LIMIT).await?;
+    let gate = lock::exclusive(&folder.join("all.gate"), GATE_LIMIT).await?;
     discard_orphans(&folder, &tests)?;
     let home = Home::sharing_tools(folder.join(unique("emulator")), &tests);
     let supervision = Supervision {
@@ -239,7 +224,7 @@ async fn private_emulator(options: &EmulatorOptions) -> Result<TestEmulator, Loc
     };
     let lock = supervision.hold()?;
     drop(gate);
-    let emulator = emulator::start_as(&home, options, Some(&supervision)).await?;
+    let emulator = emulator::start(&home, options, &supervision).await?;
     Ok(TestEmulator {
         endpoint_url: emulator.endpoint_url,
         home,
@@ -278,7 +263,7 @@ mod tests {
             patience_seconds: 0,
         };
         let lock = supervision.hold().unwrap();
-        let mut spec = ServiceSpec {
+        let spec = ServiceSpec {
             name: "nap",
             program: "/bin/sleep".into(),
             args: vec!["600".into()],
@@ -287,8 +272,7 @@ mod tests {
             user: None,
             port: None,
         };
-        supervision.apply(&home, &mut spec).unwrap();
-        process::spawn(&home, &spec).unwrap();
+        supervision.spawn(&home, spec).unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(process::running(&home, "nap").is_some());
         drop(lock);
