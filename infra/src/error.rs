@@ -245,9 +245,9 @@ impl CommandError {
             Self::TimedOut { .. } => {
                 Some("run the same command again: it goes on from there".to_owned())
             }
-            Self::NotDeployed { environment } => Some(format!(
-                "deploy it: cargo run -p infra -- deploy {environment}"
-            )),
+            Self::NotDeployed { environment } => {
+                Some(format!("deploy it: cargo infra deploy {environment}"))
+            }
             Self::Build { hint, .. } | Self::Usage { hint, .. } => Some(hint.clone()),
             Self::Local(error) => error.hint(),
             Self::IndexConflict { index, .. } => Some(format!(
@@ -258,10 +258,10 @@ impl CommandError {
                 function,
                 ..
             } => Some(format!(
-                "read its logs: cargo run -p infra -- logs {environment} {function}"
+                "read its logs: cargo infra logs {environment} {function}"
             )),
             Self::ScrapeFailed { environment, .. } => Some(format!(
-                "correct the cause and start it again: what is there is not loaded twice; its log: cargo run -p infra -- logs {environment} PapersScraper --since 1h"
+                "correct the cause and start it again: what is there is not loaded twice; its log: cargo infra logs {environment} PapersScraper --since 1h"
             )),
             Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
             Self::SampleIncomplete { waiting, .. } => {

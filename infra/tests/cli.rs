@@ -289,6 +289,30 @@ fn the_help_of_a_scrape_has_examples() {
 }
 
 #[test]
+fn every_help_calls_the_program_by_its_one_name() {
+    let project = TestProject::new();
+    let overview = project.infra(["--help"]).stdout;
+    let commands = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help");
+    let mut n_helps = 0;
+    for command in commands {
+        let help = project.infra([command, "--help"]).stdout;
+        for text in [&overview, &help] {
+            assert!(text.contains("Usage: cargo infra"), "{text}");
+            let named = text.match_indices("infra ").map(|(at, _)| &text[..at]);
+            named.for_each(|before| assert!(before.ends_with("cargo "), "{text}"));
+        }
+        n_helps += 1;
+    }
+    assert!(n_helps > 10, "{overview}");
+}
+
+#[test]
 fn a_host_that_is_no_address_is_shown_with_its_key() {
     let project = TestProject::new();
     project.edit(

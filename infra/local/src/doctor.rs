@@ -1,6 +1,6 @@
 //! Looks at the machine before the long steps: what is there, what is missing, what each thing is for.
 //!
-//! In: the environment's folder and the setting for torch. Out: a list for `infra doctor local` and for
+//! In: the environment's folder and the setting for torch. Out: a list for `cargo infra doctor local` and for
 //! the start of a deployment. Nothing is changed, and the checks run side by side.
 
 use std::path::Path;
@@ -247,7 +247,7 @@ async fn torch_state(setting: Option<&Path>, home: &Home) -> State {
         ),
         (None, None) => State::optional(
             "no Python with torch; programs that need it fail and say so",
-            "`infra deploy local` installs it after asking",
+            "`cargo infra deploy local` installs it after asking",
         ),
     }
 }

@@ -170,7 +170,7 @@ impl LocalError {
                 Some("free some disk space; the local environment needs 3 GB".to_owned())
             }
             Self::Archive { path, .. } => Some(format!("delete {} and run the same command again", path.display())),
-            Self::Absent { .. } => Some("run `infra deploy local`, which installs it".to_owned()),
+            Self::Absent { .. } => Some("run `cargo infra deploy local`, which installs it".to_owned()),
             Self::File { .. } | Self::Start { .. } | Self::Ended { .. } | Self::NoPort { .. } => None,
         }
     }

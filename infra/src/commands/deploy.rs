@@ -25,10 +25,10 @@ use crate::{index, pipeline, ui};
 /// again, it goes on from there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  infra deploy local               Everything on this machine, then ten sample papers
-  infra deploy local --no-sample
-  infra deploy prod                Shows the changes and asks
-  infra deploy prod --yes          Does not ask")]
+  cargo infra deploy local               Everything on this machine, then ten sample papers
+  cargo infra deploy local --no-sample
+  cargo infra deploy prod                Shows the changes and asks
+  cargo infra deploy prod --yes          Does not ask")]
 pub(super) struct DeployArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

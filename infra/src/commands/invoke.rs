@@ -11,8 +11,8 @@ use crate::ui;
 /// Invoke a function with a JSON event and print its answer
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
-  infra invoke prod PapersCodeGenerator '{\"action\": \"generate_recent\", \"max_papers\": 5}'")]
+  cargo infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
+  cargo infra invoke prod PapersCodeGenerator '{\"action\": \"generate_recent\", \"max_papers\": 5}'")]
 pub(super) struct InvokeArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

@@ -12,8 +12,8 @@ use crate::ui;
 /// Show a function's logs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  infra logs local PapersJudge
-  infra logs prod PapersCodeTester --since 2h --follow")]
+  cargo infra logs local PapersJudge
+  cargo infra logs prod PapersCodeTester --since 2h --follow")]
 pub(super) struct LogsArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

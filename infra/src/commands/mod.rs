@@ -30,17 +30,17 @@ mod synth;
 
 const EXAMPLES: &str = "\
 Examples:
-  infra deploy local              The whole pipeline on this machine, with ten sample papers
-  infra plan prod                 What a deploy would change; changes nothing
-  infra deploy prod               Build, upload, show the change set, ask, execute
-  infra scrape prod neurips --year 2025 --follow
-  infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
-  infra logs local PapersJudge --since 15m --follow
-  infra destroy local             Stop everything and remove it";
+  cargo infra deploy local              The whole pipeline on this machine, with ten sample papers
+  cargo infra plan prod                 What a deploy would change; changes nothing
+  cargo infra deploy prod               Build, upload, show the change set, ask, execute
+  cargo infra scrape prod neurips --year 2025 --follow
+  cargo infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
+  cargo infra logs local PapersJudge --since 15m --follow
+  cargo infra destroy local             Stop everything and remove it";
 
 /// The stack of the paper pipeline: plan, deploy and remove its environments
 #[derive(Debug, Parser)]
-#[command(name = "infra", version, after_help = EXAMPLES)]
+#[command(name = "infra", bin_name = "cargo infra", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// Folder of the project [default: the one around the working directory]
     #[arg(long, global = true, env = "ANNAPURNA_PROJECT", hide_env = true)]

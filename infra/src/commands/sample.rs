@@ -234,7 +234,7 @@ fn say_how_it_went(cx: &Context, tracked: &[Tracked]) {
     ));
     if passed == 0 {
         cx.ui.status(
-            "`infra doctor local` says what running programs needs; the table above, what they met",
+            "`cargo infra doctor local` says what running programs needs; the table above, what they met",
         );
     }
 }

@@ -25,10 +25,10 @@ mod progress;
 /// paper that is there already is not loaded again, so a scrape can be started anew at any time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  infra scrape local iclr --follow
-  infra scrape prod neurips --year 2025
-  infra scrape prod icml --year 2025 --topic 'Deep Learning->Large Language Models'
-  infra scrape prod arxiv --since 2d --search 'sparse attention' --follow")]
+  cargo infra scrape local iclr --follow
+  cargo infra scrape prod neurips --year 2025
+  cargo infra scrape prod icml --year 2025 --topic 'Deep Learning->Large Language Models'
+  cargo infra scrape prod arxiv --since 2d --search 'sparse attention' --follow")]
 pub(super) struct ScrapeArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
@@ -158,7 +158,7 @@ fn bounded(args: &ScrapeArgs) -> Result<(), CommandError> {
     Err(CommandError::Usage {
         problem,
         hint: format!(
-            "the last two days: cargo run -p infra -- scrape {} arxiv --since 2d",
+            "the last two days: cargo infra scrape {} arxiv --since 2d",
             args.environment.environment
         ),
     })
@@ -224,7 +224,7 @@ fn under_way(environment: &str, execution: &Execution, asked: &ScraperEvent) -> 
         // An execution that goes on from a cursor was started by other means.
         hint: match asked.cursor {
             Some(_) => {
-                format!("wait until it has ended: cargo run -p infra -- status {environment}")
+                format!("wait until it has ended: cargo infra status {environment}")
             }
             None => format!(
                 "wait until it has ended, or follow it: {}",
@@ -315,7 +315,7 @@ fn shell_word(text: &str) -> String {
 /// The command of a request.
 fn command(environment: &str, request: &ScraperEvent) -> String {
     let words = format!(
-        "cargo run -p infra -- scrape {environment} {} {}",
+        "cargo infra scrape {environment} {} {}",
         source_word(request),
         options(request)
     );
@@ -594,7 +594,7 @@ fn show_failures(
     let n_more = summary.n_failed() - rows.len();
     if n_more > 0 {
         cx.ui.status(format!(
-            "{n_more} more are in the log: cargo run -p infra -- logs {environment} PapersScraper --since 1d"
+            "{n_more} more are in the log: cargo infra logs {environment} PapersScraper --since 1d"
         ));
     }
     Ok(())
@@ -676,7 +676,7 @@ mod tests {
         );
         assert_eq!(
             error.hint().unwrap(),
-            r"wait until it has ended, or follow it: cargo run -p infra -- scrape prod iclr --year 2025 --topic 'it'\''s; [2J' --max-papers 5 --follow"
+            r"wait until it has ended, or follow it: cargo infra scrape prod iclr --year 2025 --topic 'it'\''s; [2J' --max-papers 5 --follow"
         );
         let from_a_cursor = ScraperEvent {
             cursor: Some("iclr-2025:40".to_owned()),
@@ -712,7 +712,7 @@ mod tests {
         ];
         for (request, ending) in cases {
             let said = say(&request);
-            let command = format!("cargo run -p infra -- scrape dev {ending}");
+            let command = format!("cargo infra scrape dev {ending}");
             assert!(said.ends_with(&command), "{said}");
         }
     }
