@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use annapurna_contract::events::TesterEvent;
-use annapurna_contract::names::{INDEX, INSTANCE_PURPOSE};
+use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, Grant, JudgeConfig, Queue, ScraperConfig,
@@ -665,7 +665,7 @@ fn add_search(template: &mut Template, environment: &Environment) -> (Expr, Opti
         } => {
             let domain = SearchDomain {
                 name: environment.named("research-papers"),
-                engine_version: annapurna_local::opensearch::ENGINE_VERSION,
+                engine_version: ENGINE_VERSION,
                 instance_type: instance_type.clone(),
                 instance_count: *instance_count,
                 volume_gib: *volume_gib,

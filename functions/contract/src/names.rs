@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The index that holds every accepted paper.
 pub const INDEX: &str = "research-papers-v2";
+/// The version of the search domain, as CloudFormation calls it. `local` runs an OpenSearch of the same one.
+pub const ENGINE_VERSION: &str = "OpenSearch_3.3";
 /// The `Name` tag of the instance that runs generated programs.
 pub const INSTANCE_NAME: &str = "PapersCodeTester-Trainium";
 /// The `Purpose` tag of that instance.

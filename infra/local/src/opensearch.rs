@@ -28,9 +28,7 @@ mod artifacts;
 
 use artifacts::{ARTIFACTS, Artifact, MODULES, Place};
 
-/// What CloudFormation calls this version of the domain.
-pub const ENGINE_VERSION: &str = "OpenSearch_3.3";
-/// The version itself.
+/// The release of OpenSearch that is fetched; of the version that the domain in AWS has.
 pub const VERSION: &str = "3.3.0";
 /// The service's name: `logs/opensearch.log`, `run/opensearch.json`.
 pub const SERVICE: &str = "opensearch";
@@ -546,6 +544,12 @@ mod tests {
         fs::create_dir_all(&inside).unwrap();
         let found = closed_to_others(&inside).unwrap();
         assert_eq!(found, fs::canonicalize(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn the_release_is_of_the_domains_version() {
+        let domain = annapurna_contract::names::ENGINE_VERSION.strip_prefix("OpenSearch_");
+        assert_eq!(VERSION.rsplit_once('.').map(|(version, _)| version), domain);
     }
 
     #[test]
