@@ -1,22 +1,18 @@
-//! The stack of the paper pipeline as typed constructs, and the engine that plans and deploys it.
+//! The engine that plans and deploys the stack of the paper pipeline, and its commands.
 //!
-//! `cloudformation` is what CloudFormation knows (L1), `constructs` what we mean (L2), `pipeline` what
-//! exists. Everything below them is about getting it there: `plan` compares, `engine` drives change
-//! sets, `assets` builds what is deployed, `local` runs an environment on this machine.
-//! Only `ui` writes to the terminal.
+//! What is deployed is the crate `annapurna-stack`. Here it is got there: `engine` drives change sets,
+//! `assets` builds what is deployed, `local` runs an environment on this machine. Only `commands` and
+//! what they call reach AWS, and only `ui` writes to the terminal.
 
 pub mod assets;
 pub mod cloud;
-pub mod cloudformation;
 pub mod commands;
-pub mod constructs;
 pub mod engine;
-pub mod environment;
 pub mod error;
 pub mod index;
 pub mod local;
-pub mod pipeline;
-pub mod plan;
-pub mod scrape_machine;
 pub mod ui;
-pub mod validate;
+
+pub use annapurna_stack::{
+    cloudformation, constructs, environment, pipeline, plan, scrape_machine, validate,
+};

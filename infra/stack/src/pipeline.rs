@@ -454,7 +454,7 @@ impl<'a> Pipeline<'a> {
             "VARIABLES\ncat > /usr/local/sbin/annapurna-first-boot <<'FIRST_BOOT'\n",
         ));
         parts.push(Expr::from(include_str!(
-            "../../trainium/host/first-boot.sh"
+            "../../../trainium/host/first-boot.sh"
         )));
         parts.push(Expr::from(
             "FIRST_BOOT\nchmod 755 /usr/local/sbin/annapurna-first-boot\n",
@@ -463,7 +463,7 @@ impl<'a> Pipeline<'a> {
             "cat > /etc/systemd/system/annapurna-first-boot.service <<'UNIT'\n",
         ));
         parts.push(Expr::from(include_str!(
-            "../../trainium/host/annapurna-first-boot.service"
+            "../../../trainium/host/annapurna-first-boot.service"
         )));
         parts.push(Expr::from("UNIT\nsystemctl daemon-reload\n"));
         parts.push(Expr::from(
@@ -732,7 +732,7 @@ mod tests {
     use super::*;
 
     fn environment(name: &str) -> Environment {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
         Environment::load(&folder, name).unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! Compares a synthesised template with the deployed one and says what each change will do.
 //!
 //! In: two templates as JSON, each with its parameter values. Out: a list of changes, worst first.
-//! Nothing here calls AWS or prints; `commands::plan` does both, so every rule can be a unit test.
+//! Nothing here calls AWS or prints; the commands do both, so every rule can be a unit test.
 //! Which property changes replace a resource comes from "Update requires" in the CloudFormation
 //! template reference.
 

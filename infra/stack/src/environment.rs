@@ -466,7 +466,7 @@ impl Problems {
     /// A base URL: http or https, a host, and neither query nor fragment nor a slash at its end.
     fn base_url(&mut self, what: &str, value: Option<&str>) {
         let fits = |value: &str| {
-            reqwest::Url::parse(value).is_ok_and(|url| {
+            url::Url::parse(value).is_ok_and(|url| {
                 matches!(url.scheme(), "http" | "https")
                     && url.has_host()
                     && url.query().is_none()
@@ -787,7 +787,7 @@ mod tests {
     use super::*;
 
     fn folder() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments")
     }
 
     fn edited(name: &str, from: &str, to: &str) -> EnvironmentError {

@@ -19,7 +19,7 @@ macro_rules! example {
             "```",
             $kind,
             "\n",
-            "use infra::constructs::limits::",
+            "use annapurna_stack::constructs::limits::",
             stringify!($name),
             ";\n",
             "const VALUE: ",
@@ -170,12 +170,12 @@ impl FifoQueueName {
     /// compile.
     ///
     /// ```
-    /// use infra::constructs::limits::FifoQueueName;
+    /// use annapurna_stack::constructs::limits::FifoQueueName;
     /// const NAME: &str = FifoQueueName::assert("researchQueue.fifo");
     /// ```
     ///
     /// ```compile_fail,E0080
-    /// use infra::constructs::limits::FifoQueueName;
+    /// use annapurna_stack::constructs::limits::FifoQueueName;
     /// const NAME: &str = FifoQueueName::assert("researchQueue");
     /// ```
     pub const fn assert(name: &'static str) -> &'static str {

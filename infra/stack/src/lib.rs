@@ -1,0 +1,14 @@
+//! What is deployed, as types: settings in, a CloudFormation template and the plan of its changes out.
+//!
+//! `cloudformation` is what CloudFormation knows (L1), `constructs` what we mean (L2), `pipeline` what
+//! exists, `environment` the settings it is made from. `validate` says what AWS would refuse of a
+//! template, and `plan` what deploying it would change. There is deliberately no AWS SDK, network,
+//! terminal or process here: the crate `infra` does what these values say.
+
+pub mod cloudformation;
+pub mod constructs;
+pub mod environment;
+pub mod pipeline;
+pub mod plan;
+pub mod scrape_machine;
+pub mod validate;
