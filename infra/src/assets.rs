@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
+use annapurna_stack::environment::{Architecture, Environment};
+use annapurna_stack::pipeline;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -16,9 +18,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::cloud::Cloud;
-use crate::environment::{Architecture, Environment};
 use crate::error::CommandError;
-use crate::pipeline;
 
 /// The agent's crate.
 const AGENT: &str = "trainium-agent";

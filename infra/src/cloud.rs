@@ -1,10 +1,10 @@
 //! The AWS clients of a command, pointed at the environment's cloud.
 
+use annapurna_stack::environment::{Environment, Place};
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 use std::time::Duration;
 
-use crate::environment::{Environment, Place};
 use crate::error::CommandError;
 
 /// Clients that share one configuration.

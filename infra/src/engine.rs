@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use annapurna_stack::cloudformation::Template;
+use annapurna_stack::plan::Deployment;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
 
 use crate::cloud::Cloud;
-use crate::cloudformation::Template;
 use crate::error::CommandError;
-use crate::plan::Deployment;
 
 mod change_set;
 mod events;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
-
-use crate::constructs::limits::InvalidQueueName;
-use crate::environment::EnvironmentError;
-use crate::validate::Violation;
+use annapurna_stack::constructs::limits::InvalidQueueName;
+use annapurna_stack::environment::EnvironmentError;
+use annapurna_stack::validate::Violation;
 
 /// One variant per thing a person can act on.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,3 @@ pub mod error;
 pub mod index;
 pub mod local;
 pub mod ui;
-
-pub use annapurna_stack::{
-    cloudformation, constructs, environment, pipeline, plan, scrape_machine, validate,
-};

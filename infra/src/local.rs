@@ -14,10 +14,10 @@ use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::{Home, LocalError, Progress, opensearch, python, torch};
+use annapurna_stack::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
+use annapurna_stack::pipeline;
 
-use crate::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
 use crate::error::CommandError;
-use crate::pipeline;
 
 /// The model's service.
 pub const MODEL: &str = "model";

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
+use annapurna_stack::environment::Environment;
 use infra::assets;
 use infra::cloud::Cloud;
 use infra::engine::{Engine, TemplateSource};
-use infra::environment::Environment;
 use serde_json::json;
 
 const STACK: &str = "annapurna-test";

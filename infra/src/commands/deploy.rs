@@ -4,19 +4,20 @@ use std::process::ExitCode;
 use annapurna_contract::AgentConfig;
 use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::{Home, doctor, torch};
+use annapurna_stack::cloudformation::Template;
+use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
+use annapurna_stack::pipeline;
+use annapurna_stack::plan::{Deployment, heed};
 use aws_sdk_cloudformation::types::StackEvent;
 
 use super::plan::{DeployPlan, compare};
 use super::{Context, EnvironmentArg, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
-use crate::cloudformation::Template;
 use crate::engine::{self, ChangeSet, Deployed, Engine, TemplateSource};
-use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
 use crate::local::{self, Services};
-use crate::plan::{Deployment, heed};
-use crate::{index, pipeline, ui};
+use crate::{index, ui};
 
 /// Deploy the stack, the functions and the agent of an environment
 ///

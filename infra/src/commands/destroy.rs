@@ -2,13 +2,14 @@ use std::process::ExitCode;
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
+use annapurna_stack::environment::{Environment, LocalSettings};
+use annapurna_stack::plan::{Deployment, Impact, changes};
+
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
-use crate::environment::{Environment, LocalSettings};
 use crate::error::CommandError;
 use crate::local;
-use crate::plan::{Deployment, Impact, changes};
 use crate::ui;
 
 /// Delete an environment's stack; a local one leaves nothing behind

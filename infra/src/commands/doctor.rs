@@ -1,11 +1,11 @@
 use std::process::ExitCode;
 
 use annapurna_local::doctor::{self, Check, State};
+use annapurna_stack::environment::Environment;
 use serde_json::json;
 
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
-use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::ui;
 

@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
 use annapurna_contract::Function;
+use annapurna_stack::environment::Environment;
 use aws_sdk_lambda::primitives::Blob;
 
 use super::{Context, EnvironmentArg};
-use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::ui;
 

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use annapurna_local::Home;
+use annapurna_stack::cloudformation::Template;
+use annapurna_stack::environment::Environment;
+use annapurna_stack::{pipeline, validate};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
-use crate::environment::Environment;
 use crate::error::CommandError;
+use crate::local;
 use crate::ui::Ui;
-use crate::{local, pipeline, validate};
 
 mod deploy;
 mod destroy;
@@ -186,10 +188,7 @@ impl Context {
     }
 
     /// The environment's template, free of violations.
-    fn template(
-        &self,
-        environment: &Environment,
-    ) -> Result<crate::cloudformation::Template, CommandError> {
+    fn template(&self, environment: &Environment) -> Result<Template, CommandError> {
         let template = pipeline::stack(environment)?;
         let violations = validate::violations(&template);
         if violations.is_empty() {

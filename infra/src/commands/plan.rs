@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use annapurna_stack::environment::Environment;
+use annapurna_stack::pipeline::AGENT_KEY;
+use annapurna_stack::plan::{Change, Deployment, changes};
 use serde::Serialize;
 
 use super::{Context, EnvironmentArg};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
-use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
-use crate::pipeline::AGENT_KEY;
-use crate::plan::{Change, Deployment, changes};
 use crate::{local, ui};
 
 /// Show what a deploy would change; changes nothing

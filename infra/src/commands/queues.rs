@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
 use annapurna_contract::Queue;
+use annapurna_stack::environment::Environment;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Serialize;
 
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
-use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::ui;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use annapurna_contract::{Bucket, Function, PaperId, Source, keys};
 use annapurna_local::paper_site::{self, SampleEntry};
 use annapurna_runtime::search::Search;
+use annapurna_stack::environment::Environment;
 use serde_json::json;
 
 use super::Context;
@@ -12,7 +13,6 @@ use super::invoke::invoke;
 use super::papers::stage;
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
-use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::{index, ui};
 

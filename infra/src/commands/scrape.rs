@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_stack::pipeline::SCRAPE_MACHINE_ARN;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -13,7 +14,6 @@ use self::executions::{Execution, Look};
 use self::progress::Progress;
 use super::{Context, EnvironmentArg, Target};
 use crate::error::CommandError;
-use crate::pipeline::SCRAPE_MACHINE_ARN;
 use crate::ui::{self, Step};
 
 pub(super) mod executions;

@@ -1,6 +1,8 @@
 use std::process::ExitCode;
 
 use annapurna_local::{Home, process};
+use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
+use annapurna_stack::pipeline::SCRAPE_MACHINE_ARN;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,9 +11,7 @@ use super::queues::{self, Count};
 use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
-use crate::environment::{Environment, LocalSettings, SearchSettings};
 use crate::error::CommandError;
-use crate::pipeline::SCRAPE_MACHINE_ARN;
 use crate::{local, ui};
 
 /// Show each part of an environment: what runs, where, and what waits

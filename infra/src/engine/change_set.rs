@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use annapurna_stack::plan::Announced;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, StackEvent, StackStatus,
     Tag,
@@ -10,7 +11,6 @@ use aws_sdk_cloudformation::types::{
 
 use super::{Engine, status_of};
 use crate::error::CommandError;
-use crate::plan::Announced;
 
 /// How long CloudFormation may think about a change set.
 const CHANGE_SET_LIMIT: Duration = Duration::from_secs(300);

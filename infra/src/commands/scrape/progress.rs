@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use annapurna_contract::scrape::{ScrapePlan, ScrapeSummary, ScrapeWindow};
+use annapurna_stack::scrape_machine;
 use aws_sdk_sfn::types::HistoryEvent;
 use chrono::{DateTime, Duration, Utc};
 
 use super::executions;
-use crate::scrape_machine;
 use crate::ui;
 
 /// What is known of a scrape.
