@@ -1,0 +1,283 @@
+//! The file as written. Unknown keys are errors, so a misspelt key is never ignored; each table is
+//! checked into the settings of `super::settings`.
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+
+use super::hosts::ScraperHosts;
+use super::problems::Problems;
+use super::settings::{
+    Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
+    TestingSettings, TrainiumSettings,
+};
+use super::{Environment, Place};
+use crate::constructs::limits::RETENTION_DAYS;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EnvironmentFile {
+    region: String,
+    account: Option<String>,
+    profile: Option<String>,
+    architecture: Option<Architecture>,
+    #[serde(default)]
+    name_prefix: String,
+    #[serde(default)]
+    bucket_suffix: String,
+    contact: String,
+    log_retention_days: u32,
+    retain_data: bool,
+    search: SearchFile,
+    scraper: ScraperFile,
+    judge: JudgeFile,
+    generator: GeneratorFile,
+    testing: TestingFile,
+    trainium: Option<TrainiumSettings>,
+    local: Option<LocalSettings>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ScraperFile {
+    memory_mib: u32,
+    timeout_secs: u32,
+    conference_year: u32,
+    max_papers: u32,
+    arxiv_query: String,
+    request_interval_ms: u32,
+    retake_after_secs: u32,
+    scheduled: bool,
+    #[serde(default)]
+    hosts: ScraperHosts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct JudgeFile {
+    memory_mib: u32,
+    timeout_secs: u32,
+    model: String,
+    embedding_model: String,
+    topic: String,
+    duplicate_similarity: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct GeneratorFile {
+    memory_mib: u32,
+    timeout_secs: u32,
+    model: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TestingFile {
+    memory_mib: u32,
+    timeout_secs: u32,
+    batch_size: u32,
+    max_wait_secs: u32,
+    program_timeout_secs: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct DomainFile {
+    instance_type: String,
+    instance_count: u32,
+    volume_gib: u32,
+}
+
+/// `search = "https://…"`, or a `[search]` table.
+enum SearchFile {
+    Url(String),
+    Domain(DomainFile),
+}
+
+impl<'de> Deserialize<'de> for SearchFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UrlOrTable;
+        impl<'de> Visitor<'de> for UrlOrTable {
+            type Value = SearchFile;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an OpenSearch address or a [search] table")
+            }
+            fn visit_str<E: de::Error>(self, url: &str) -> Result<SearchFile, E> {
+                Ok(SearchFile::Url(url.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SearchFile, A::Error> {
+                DomainFile::deserialize(MapAccessDeserializer::new(map)).map(SearchFile::Domain)
+            }
+        }
+        deserializer.deserialize_any(UrlOrTable)
+    }
+}
+
+impl EnvironmentFile {
+    /// The settings, with a default in place of each value that is a problem.
+    pub(super) fn check(self, name: &str, problems: &mut Problems) -> Environment {
+        problems.name_part("name-prefix", &self.name_prefix, 12);
+        problems.name_part("bucket-suffix", &self.bucket_suffix, 30);
+        problems.require(!self.contact.trim().is_empty(), "contact must not be empty");
+        problems.require(
+            RETENTION_DAYS.contains(&self.log_retention_days),
+            format!(
+                "log-retention-days must be one of {RETENTION_DAYS:?}, got {}",
+                self.log_retention_days
+            ),
+        );
+        let search = check_search(self.search, problems);
+        if let Some(trainium) = &self.trainium {
+            check_trainium(trainium, problems);
+        }
+        let place = match self.local {
+            Some(local) => {
+                problems.require(self.account.is_none(), "account does not go with [local]");
+                problems.require(
+                    self.trainium.is_none(),
+                    "[trainium] does not go with [local]",
+                );
+                if let Some(url) = &local.endpoint_url {
+                    problems.address("local.endpoint-url", url);
+                }
+                Place::Local(local)
+            }
+            None => {
+                let is_account =
+                    |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+                problems.require(
+                    self.account.as_ref().is_none_or(is_account),
+                    "account must be the 12 digits of an AWS account",
+                );
+                Place::Aws {
+                    account: self.account,
+                    profile: self.profile,
+                    architecture: self.architecture.unwrap_or(Architecture::Arm64),
+                }
+            }
+        };
+        Environment {
+            name: name.to_owned(),
+            place,
+            region: self.region,
+            name_prefix: self.name_prefix,
+            bucket_suffix: self.bucket_suffix,
+            contact: self.contact,
+            log_retention_days: self.log_retention_days,
+            retain_data: self.retain_data,
+            scraper: self.scraper.check(problems),
+            judge: self.judge.check(problems),
+            generator: self.generator.check(problems),
+            testing: self.testing.check(problems),
+            search,
+            trainium: self.trainium,
+        }
+    }
+}
+
+fn check_search(search: SearchFile, problems: &mut Problems) -> SearchSettings {
+    match search {
+        SearchFile::Url(url) => {
+            problems.address("search", &url);
+            SearchSettings::Url(url)
+        }
+        SearchFile::Domain(domain) => SearchSettings::Domain {
+            instance_type: domain.instance_type,
+            instance_count: problems.range("search.instance-count", domain.instance_count, 1, 10),
+            volume_gib: problems.range("search.volume-gib", domain.volume_gib, 10, 1000),
+        },
+    }
+}
+
+fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
+    problems.range("trainium.volume-gib", trainium.volume_gib, 75, 16_384);
+    let price: Option<f64> = trainium.hourly_price_usd.parse().ok();
+    problems.require(
+        price.is_some_and(|price| price.is_finite() && price >= 0.0),
+        format!(
+            "trainium.hourly-price-usd must be a price, got `{}`",
+            trainium.hourly_price_usd
+        ),
+    );
+    problems.require(
+        trainium.subnet_id.is_some() == trainium.vpc_id.is_some(),
+        "trainium.subnet-id and trainium.vpc-id go together",
+    );
+}
+
+impl ScraperFile {
+    fn check(self, problems: &mut Problems) -> ScraperSettings {
+        self.hosts.check(problems);
+        ScraperSettings {
+            size: problems.size("scraper", self.memory_mib, self.timeout_secs),
+            conference_year: problems.range(
+                "scraper.conference-year",
+                self.conference_year,
+                2013,
+                2100,
+            ),
+            max_papers: problems.range("scraper.max-papers", self.max_papers, 1, 30_000),
+            arxiv_query: self.arxiv_query,
+            request_interval_ms: problems.range(
+                "scraper.request-interval-ms",
+                self.request_interval_ms,
+                0,
+                60_000,
+            ),
+            // At most a week: a source that is back after that is a new scrape's.
+            retake_after_secs: problems.range(
+                "scraper.retake-after-secs",
+                self.retake_after_secs,
+                1,
+                604_800,
+            ),
+            scheduled: self.scheduled,
+            hosts: self.hosts,
+        }
+    }
+}
+
+impl JudgeFile {
+    fn check(self, problems: &mut Problems) -> JudgeSettings {
+        problems.require(
+            (0.5..=1.0).contains(&self.duplicate_similarity),
+            format!(
+                "judge.duplicate-similarity must be 0.5 to 1, got {}",
+                self.duplicate_similarity
+            ),
+        );
+        JudgeSettings {
+            size: problems.size("judge", self.memory_mib, self.timeout_secs),
+            model: self.model,
+            embedding_model: self.embedding_model,
+            topic: self.topic,
+            duplicate_similarity: self.duplicate_similarity,
+        }
+    }
+}
+
+impl GeneratorFile {
+    fn check(self, problems: &mut Problems) -> GeneratorSettings {
+        GeneratorSettings {
+            size: problems.size("generator", self.memory_mib, self.timeout_secs),
+            model: self.model,
+        }
+    }
+}
+
+impl TestingFile {
+    fn check(self, problems: &mut Problems) -> TestingSettings {
+        TestingSettings {
+            size: problems.size("testing", self.memory_mib, self.timeout_secs),
+            batch_size: problems.range("testing.batch-size", self.batch_size, 1, 10),
+            // The dispatcher looks once a minute, and each look counts as a receive of at most 1,000.
+            max_wait_secs: problems.range("testing.max-wait-secs", self.max_wait_secs, 0, 43_200),
+            program_timeout_secs: problems.range(
+                "testing.program-timeout-secs",
+                self.program_timeout_secs,
+                1,
+                3_600,
+            ),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The checked settings: what the rest of the program sees of an environment's file.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::hosts::ScraperHosts;
+use crate::constructs::function::FunctionSize;
+
+/// Processor of the functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Architecture {
+    /// Graviton.
+    #[serde(rename = "arm64")]
+    Arm64,
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86_64,
+}
+
+impl Architecture {
+    /// Lambda's word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// This machine's.
+    pub const fn host() -> Self {
+        if cfg!(target_arch = "aarch64") {
+            Self::Arm64
+        } else {
+            Self::X86_64
+        }
+    }
+}
+
+/// What only the local environment has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LocalSettings {
+    /// Another emulator, or a shared one; absent: one of its own.
+    pub endpoint_url: Option<String>,
+    /// Interpreter with torch for generated programs; absent: the first found.
+    pub python: Option<PathBuf>,
+    /// What answers for Bedrock.
+    #[serde(default)]
+    pub model: ModelSettings,
+}
+
+/// What answers for Bedrock locally.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, tag = "backend", rename_all = "kebab-case")]
+pub enum ModelSettings {
+    /// Transparent rules; no model.
+    #[default]
+    OfflineRules,
+    /// An OpenAI-compatible server: Ollama, llama.cpp, vLLM.
+    #[serde(rename = "openai")]
+    OpenAi {
+        /// Such as `http://127.0.0.1:11434/v1`.
+        #[serde(rename = "base-url")]
+        base_url: String,
+        /// The model's name there.
+        model: String,
+        /// Environment variable that holds the key.
+        #[serde(rename = "api-key-variable")]
+        api_key_variable: Option<String>,
+        /// The embeddings model's name there.
+        #[serde(rename = "embeddings-model")]
+        embeddings_model: Option<String>,
+    },
+    /// The real Bedrock, with the user's own credentials.
+    Bedrock {
+        /// Region.
+        region: String,
+        /// Named profile.
+        profile: Option<String>,
+    },
+}
+
+/// The scrapers' settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScraperSettings {
+    /// Size of every scraper.
+    pub size: FunctionSize,
+    /// Conference year when an event names none.
+    pub conference_year: u32,
+    /// Papers of one run when an event names no number.
+    pub max_papers: u32,
+    /// arXiv's search query.
+    pub arxiv_query: String,
+    /// Least time between two requests to one host.
+    pub request_interval_ms: u32,
+    /// How long until a scrape takes papers again that were held back.
+    pub retake_after_secs: u32,
+    /// Whether the schedules of the scrapers run.
+    pub scheduled: bool,
+    /// Other hosts than the sources' own.
+    pub hosts: ScraperHosts,
+}
+
+/// The judge's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgeSettings {
+    /// Size.
+    pub size: FunctionSize,
+    /// Model or inference profile.
+    pub model: String,
+    /// Embedding model.
+    pub embedding_model: String,
+    /// What is relevant.
+    pub topic: String,
+    /// Cosine similarity from which a paper counts as known.
+    pub duplicate_similarity: f64,
+}
+
+/// The generator's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratorSettings {
+    /// Size.
+    pub size: FunctionSize,
+    /// Model or inference profile.
+    pub model: String,
+}
+
+/// Testing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestingSettings {
+    /// Size of the tester.
+    pub size: FunctionSize,
+    /// Programs of a batch.
+    pub batch_size: u32,
+    /// Seconds the oldest program waits for its batch to fill.
+    pub max_wait_secs: u32,
+    /// Limit of one program.
+    pub program_timeout_secs: u32,
+}
+
+/// Where the index is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchSettings {
+    /// An OpenSearch that is already there.
+    Url(String),
+    /// A domain of the stack.
+    Domain {
+        /// Node type.
+        instance_type: String,
+        /// Data nodes.
+        instance_count: u32,
+        /// GiB a node.
+        volume_gib: u32,
+    },
+}
+
+/// The instance.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainiumSettings {
+    /// Such as `trn1.2xlarge`.
+    pub instance_type: String,
+    /// US dollars an hour, on demand, as text so that it stays exact.
+    pub hourly_price_usd: String,
+    /// Public SSM parameter that names the AMI.
+    pub image_parameter: String,
+    /// GiB of the root volume.
+    pub volume_gib: u32,
+    /// Subnet; with `vpc-id`, or neither for the default ones.
+    pub subnet_id: Option<String>,
+    /// VPC of the subnet.
+    pub vpc_id: Option<String>,
+}

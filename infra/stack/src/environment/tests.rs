@@ -1,0 +1,118 @@
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments")
+}
+
+fn edited(name: &str, from: &str, to: &str) -> EnvironmentError {
+    let path = folder().join(format!("{name}.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in {name}.toml");
+    let shown = PathBuf::from(format!("environments/{name}.toml"));
+    Environment::parse(name, &shown, &text.replacen(from, to, 1)).unwrap_err()
+}
+
+#[test]
+fn every_environment_of_the_project_is_valid() {
+    let names = known_environments(&folder());
+    assert_eq!(names, ["dev", "local", "prod"]);
+    for name in names {
+        Environment::load(&folder(), &name).unwrap();
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+    let error = edited("dev", "timeout-secs", "timeout-sec");
+    let EnvironmentError::Malformed {
+        line,
+        nearest,
+        problem,
+        ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert!(line > 1);
+    assert!(problem.contains("`timeout-sec`"), "{problem}");
+    assert_eq!(nearest.as_deref(), Some("timeout-secs"));
+}
+
+#[test]
+fn every_value_outside_its_range_is_named_at_once() {
+    let path = folder().join("dev.toml");
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("batch-size = 10", "batch-size = 11")
+        .replace("duplicate-similarity = 0.95", "duplicate-similarity = 7.0");
+    let error = Environment::parse("dev", Path::new("dev.toml"), &text).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("testing.batch-size must be 1 to 10, got 11"),
+        "{text}"
+    );
+    assert!(
+        text.contains("judge.duplicate-similarity must be 0.5 to 1, got 7"),
+        "{text}"
+    );
+}
+
+#[test]
+fn hosts_are_base_urls_and_only_some_name_the_conference() {
+    let hosts = |lines: &str| {
+        let path = folder().join("dev.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("[judge]", &format!("[scraper.hosts]\n{lines}\n[judge]"));
+        Environment::parse("dev", Path::new("dev.toml"), &text)
+    };
+    let good =
+        "virtual-site = \"https://{conference}.example.org\"\npmlr = \"http://127.0.0.1:80/p\"";
+    let environment = hosts(good).unwrap();
+    assert_eq!(environment.scraper.hosts.arxiv, None);
+    assert_eq!(
+        environment.scraper.hosts.pmlr.as_deref(),
+        Some("http://127.0.0.1:80/p")
+    );
+    for bad in [
+        "arxiv = \"arxiv.org\"",
+        "arxiv = \"https://arxiv.org/\"",
+        "arxiv = \"https://arxiv.org?x=1\"",
+        "arxiv = \"file:///etc\"",
+        "openreview-api-v1 = \"https://{conference}.example.org\"",
+        "proceedings = \"https://{venue}.example.org\"",
+    ] {
+        let error = hosts(bad).unwrap_err().to_string();
+        assert!(error.contains("must be an address"), "{bad}: {error}");
+    }
+    let unknown = hosts("openreview-api = \"https://a.example\"").unwrap_err();
+    assert!(unknown.to_string().contains("unknown field"), "{unknown}");
+}
+
+#[test]
+fn an_environment_that_is_not_there_lists_what_is() {
+    let error = Environment::load(&folder(), "prd").unwrap_err();
+    assert!(
+        matches!(error, EnvironmentError::Unknown { known, .. } if known == ["dev", "local", "prod"])
+    );
+    assert!(Environment::load(&folder(), "../environments/dev").is_err());
+}
+
+#[test]
+fn another_opensearch_is_given_by_its_address() {
+    let path = folder().join("local.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let start = text.find("[search]").unwrap();
+    let end = start + text[start + 1..].find("\n[").unwrap() + 1;
+    let text = format!(
+        "search = \"https://search.example.org\"\n{}{}",
+        &text[..start],
+        &text[end..]
+    );
+    let environment = Environment::parse("local", Path::new("local.toml"), &text).unwrap();
+    assert_eq!(
+        environment.search,
+        SearchSettings::Url("https://search.example.org".to_owned())
+    );
+}
