@@ -18,6 +18,10 @@
 use std::time::Duration;
 
 use annapurna_contract::{ResearchMessage, keys};
+use annapurna_paper_sources::http::{HttpError, Page};
+use annapurna_paper_sources::paper::{Details, NoPdf, Paper};
+use annapurna_paper_sources::paper_source::PaperSource;
+use annapurna_paper_sources::text::ascii_header;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,11 +29,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::http::{HttpError, Page};
-use crate::paper::{NoPdf, Paper, PaperSource};
-use crate::sources::listed::Details;
 use crate::store::{Created, Message, Metadata, Object, Store, StoreError};
-use crate::text::ascii_header;
 
 /// What became of a paper.
 #[derive(Debug, Default, PartialEq, Eq)]

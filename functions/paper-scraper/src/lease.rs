@@ -21,43 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annapurna_contract::keys;
+use annapurna_paper_sources::http::{Grant, LeaseError, Leases, now_ms};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::store::{Created, Metadata, Object, Replaced, Store, StoreError, Tagged};
-
-/// Lets one run at a time ask a host.
-#[async_trait]
-pub trait Leases: fmt::Debug + Send + Sync {
-    /// Takes a host's lease for `period` from now, or renews it, unless another run waits for it: then
-    /// that one has it first. So the caller has no request under way and, were it alone, might begin
-    /// one now. Waits for as long as another run holds the lease: the caller's deadline ends the wait.
-    async fn hold(&self, host: &str, period: Duration) -> Result<Grant, LeaseError>;
-
-    /// Gives the lease back, if it is still ours, and waits for it no longer. The host may be asked
-    /// again at `next_ms`, or when the holder before us has said, whichever is later.
-    async fn release(&self, host: &str, next_ms: i64) -> Result<(), LeaseError>;
-}
-
-/// A lease that is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
-    /// Until when, ms since 1970.
-    pub until_ms: i64,
-    /// The host may not be asked before: what the last holder left, ms since 1970.
-    pub next_ms: i64,
-}
-
-/// Why nothing is known of a lease.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct LeaseError(#[from] StoreError);
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
-}
 
 /// Leases as objects of a [`Store`]: the real thing. One client has one of its own: two with the same
 /// would take each other's requests for their own.
@@ -165,6 +134,12 @@ const FURTHEST: Duration = Duration::from_secs(15 * 60);
 const LOOKS: u32 = 30;
 /// Tries to give a lease back that others write their notes to.
 const TRIES: u32 = 10;
+
+impl From<StoreError> for LeaseError {
+    fn from(error: StoreError) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 impl StoreLeases {
     /// Leases under a name that no other process has.

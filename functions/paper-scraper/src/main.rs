@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use annapurna_contract::ScraperConfig;
+use annapurna_paper_sources::text;
 use annapurna_runtime::{aws, telemetry};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use paper_scraper::{metrics, request, run::Scraper, settings::Settings, store::AwsStore, text};
+use paper_scraper::{metrics, request, run::Scraper, settings::Settings, store::AwsStore};
 use serde_json::Value;
 
 #[tokio::main]

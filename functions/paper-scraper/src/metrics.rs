@@ -22,7 +22,7 @@ pub const NAMESPACE: &str = "Annapurna/Scrapers";
 pub const DIMENSION: &str = "Source";
 
 /// The line of a run that came to its end. `n_blocked` is the number of documents that sites held
-/// back: [`crate::http::Http::take_blocked`].
+/// back: [`annapurna_paper_sources::http::Http::take_blocked`].
 pub fn of_run(summary: &ScrapeSummary, n_blocked: u64, at: DateTime<Utc>) -> Value {
     let metrics = [
         ("Found", count(summary.found)),

@@ -5,16 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
+use annapurna_paper_sources::sources::arxiv::{Query, Since};
+use annapurna_paper_sources::sources::conference::Filter;
+use annapurna_paper_sources::sources::listed::Edition;
+use annapurna_paper_sources::text::excerpt;
 use chrono::Utc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::settings::Settings;
-use crate::sources::arxiv::{Query, Since};
-use crate::sources::conference::Filter;
-use crate::sources::listed::Edition;
-use crate::text::excerpt;
 
 /// Time kept back before Lambda ends the function: for papers that are on their way when the working time
 /// is over ([`GRACE`]), and for the answer.
@@ -278,7 +278,7 @@ fn target(
     let since = since
         .map(|text| Since::parse(text, Utc::now()).ok_or_else(|| bad_since(text)))
         .transpose()?;
-    Query::new(settings, words, year, since.as_ref())
+    Query::new(&settings.arxiv_query, words, year, since.as_ref())
         .map(Target::Arxiv)
         .ok_or_else(|| RequestError::EmptyWords {
             name: "search_term",
@@ -477,7 +477,8 @@ mod tests {
             let now = chrono::NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
             let now = now.and_hms_opt(hour, 0, 0).unwrap().and_utc();
             let since = Since::parse(since, now).unwrap();
-            let query = Query::new(&settings("ARXIV"), None, None, Some(&since)).unwrap();
+            let query =
+                Query::new(&settings("ARXIV").arxiv_query, None, None, Some(&since)).unwrap();
             assert!(
                 query
                     .text

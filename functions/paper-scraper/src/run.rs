@@ -10,23 +10,24 @@ use std::time::Duration;
 
 use annapurna_contract::ConfigError;
 use annapurna_contract::scrape::{FailedPaper, ScrapeStep, ScrapeSummary};
+use annapurna_paper_sources::http::{CONNECTIONS_PER_HOST, Http, HttpError, HttpSettings};
+use annapurna_paper_sources::paper::{BrokenEntry, Paper};
+use annapurna_paper_sources::paper_source::{Listing, PaperSource, SourceError};
+use annapurna_paper_sources::sources::arxiv::Arxiv;
+use annapurna_paper_sources::sources::conference::Conference;
+use annapurna_paper_sources::text::excerpt;
 use chrono::Utc;
 use futures::StreamExt;
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::{CONNECTIONS_PER_HOST, Http, HttpError, HttpSettings};
 use crate::keep::{AtRest, Kept, Outcome, take};
 use crate::lease::StoreLeases;
 use crate::metrics;
-use crate::paper::{BrokenEntry, Listing, Paper, PaperSource, SourceError};
 use crate::request::{GRACE, Leg, Request, RequestError, Target, cursor_of};
 use crate::settings::Settings;
-use crate::sources::arxiv::Arxiv;
-use crate::sources::conference::Conference;
 use crate::store::{Store, StoreError};
-use crate::text::excerpt;
 
 /// How many failures an answer lists, and whether with all of their evidence.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +121,7 @@ impl Scraper {
         store: Arc<dyn Store>,
         mut http: HttpSettings,
     ) -> Result<Self, HttpError> {
-        http.unruled.extend(settings.apis());
+        http.unruled.extend(settings.sites.apis());
         let leases = Arc::new(StoreLeases::new(Arc::clone(&store)));
         Ok(Self {
             settings,
@@ -240,12 +241,16 @@ impl Scraper {
     pub(crate) fn source(&self, target: &Target) -> Result<Box<dyn PaperSource>, RunError> {
         let http = Arc::clone(&self.http);
         match target {
-            Target::Arxiv(query) => Ok(Box::new(Arxiv::new(http, &self.settings, query.clone()))),
+            Target::Arxiv(query) => Ok(Box::new(Arxiv::new(
+                http,
+                &self.settings.sites,
+                query.clone(),
+            ))),
             Target::Conference { edition, filter } => {
                 let filter = filter.clone();
                 Ok(Box::new(Conference::new(
                     http,
-                    &self.settings,
+                    &self.settings.sites,
                     *edition,
                     filter,
                 )?))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annapurna_contract::config::{ConfigError, ScraperConfig, number};
-use url::Url;
+use annapurna_paper_sources::sites::Sites;
 
 /// The checked settings. [`Settings::from_config`] is the only way to get them.
 #[derive(Debug, Clone)]
@@ -20,28 +20,10 @@ pub struct Settings {
     pub queue_url: String,
     /// Who runs this, for the User-Agent.
     pub contact: String,
-    /// arXiv's API host.
-    pub arxiv_api_url: Url,
-    /// arXiv's host of PDFs.
-    pub arxiv_url: Url,
+    /// The sites that are asked.
+    pub sites: Sites,
     /// arXiv's search query when the event has no `search_term`.
     pub arxiv_query: String,
-    /// OpenReview's host of pages and PDFs.
-    pub openreview_url: Url,
-    /// OpenReview's API of the older conferences.
-    pub openreview_api_v1_url: Url,
-    /// OpenReview's API of the newer conferences.
-    pub openreview_api_v2_url: Url,
-    /// The virtual sites' base URL with `{conference}` in it, or one base URL for all.
-    pub virtual_site_url: String,
-    /// The proceedings' base URL, likewise.
-    pub proceedings_url: String,
-    /// The base URL of the proceedings of data sets' papers, likewise.
-    pub datasets_proceedings_url: String,
-    /// PMLR's host of pages.
-    pub pmlr_url: Url,
-    /// PMLR's host of newer PDFs.
-    pub pmlr_files_url: Url,
     /// Least time between two requests to one host.
     pub request_interval: Duration,
     /// How long until a scrape takes papers again that were held back.
@@ -55,30 +37,10 @@ impl Settings {
     ///
     /// [`ConfigError::Invalid`] names the first variable that is not of its kind.
     pub fn from_config(config: ScraperConfig<String>) -> Result<Self, ConfigError> {
-        let templates = [
-            ("VIRTUAL_SITE_URL", &config.virtual_site_url),
-            ("PROCEEDINGS_URL", &config.proceedings_url),
-            ("DATASETS_PROCEEDINGS_URL", &config.datasets_proceedings_url),
-        ];
-        for (name, template) in templates {
-            base_url(name, &template.replace("{conference}", "iclr"))?;
-        }
         Ok(Self {
             conference_year: number("CONFERENCE_YEAR", &config.conference_year)?,
             max_papers: number("MAX_PAPERS", &config.max_papers)?,
-            arxiv_api_url: base_url("ARXIV_API_URL", &config.arxiv_api_url)?,
-            arxiv_url: base_url("ARXIV_URL", &config.arxiv_url)?,
-            openreview_url: base_url("OPENREVIEW_URL", &config.openreview_url)?,
-            openreview_api_v1_url: base_url(
-                "OPENREVIEW_API_V1_URL",
-                &config.openreview_api_v1_url,
-            )?,
-            openreview_api_v2_url: base_url(
-                "OPENREVIEW_API_V2_URL",
-                &config.openreview_api_v2_url,
-            )?,
-            pmlr_url: base_url("PMLR_URL", &config.pmlr_url)?,
-            pmlr_files_url: base_url("PMLR_FILES_URL", &config.pmlr_files_url)?,
+            sites: Sites::from_config(&config)?,
             request_interval: Duration::from_millis(number(
                 "REQUEST_INTERVAL_MS",
                 &config.request_interval_ms,
@@ -92,47 +54,8 @@ impl Settings {
             queue_url: config.queue_url,
             contact: config.contact,
             arxiv_query: config.arxiv_query,
-            virtual_site_url: config.virtual_site_url,
-            proceedings_url: config.proceedings_url,
-            datasets_proceedings_url: config.datasets_proceedings_url,
         })
     }
-}
-
-impl Settings {
-    /// The documented APIs among the hosts, which their terms of use govern and not robots rules.
-    pub fn apis(&self) -> Vec<Url> {
-        vec![
-            join(&self.arxiv_api_url, "api/"),
-            self.openreview_api_v1_url.clone(),
-            self.openreview_api_v2_url.clone(),
-        ]
-    }
-}
-
-/// Reads a base URL: http or https, with a host, without a query.
-pub(crate) fn base_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
-    Url::parse(value.trim())
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .filter(|url| url.has_host() && url.query().is_none())
-        .ok_or_else(|| ConfigError::Invalid {
-            name,
-            expected: "an http:// or https:// address without a query",
-            value: value.to_owned(),
-        })
-}
-
-/// `base` with `path` appended; a path in the base stays.
-pub(crate) fn join(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    let joined = format!(
-        "{}/{}",
-        base.path().trim_end_matches('/'),
-        path.trim_start_matches('/')
-    );
-    url.set_path(&joined);
-    url
 }
 
 /// Every variable, with the public sites.
@@ -170,8 +93,6 @@ mod tests {
     fn the_public_sites_are_accepted() {
         let settings = Settings::from_config(config()).unwrap();
         assert_eq!(settings.request_interval, Duration::from_millis(500));
-        let url = join(&settings.arxiv_api_url, "/api/query");
-        assert_eq!(url.as_str(), "https://export.arxiv.org/api/query");
     }
 
     #[test]

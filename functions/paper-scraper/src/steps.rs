@@ -16,23 +16,24 @@ use annapurna_contract::keys;
 use annapurna_contract::scrape::{
     MOST_FAILURES_OF_WINDOW, MOST_WINDOWS, ScrapePlan, ScrapeSummary, ScrapeWindow, WINDOWS_AT_ONCE,
 };
+use annapurna_paper_sources::http::CONNECTIONS_PER_HOST;
+use annapurna_paper_sources::paper::Paper;
+use annapurna_paper_sources::paper_source::PaperSource;
+use annapurna_paper_sources::sources::arxiv::Query;
+use annapurna_paper_sources::sources::conference::Filter;
+use annapurna_paper_sources::sources::listed::Edition;
 use chrono::{Datelike, Utc};
 use futures::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::CONNECTIONS_PER_HOST;
 use crate::keep::{AtRest, Kept, Outcome, take};
-use crate::paper::{Paper, PaperSource};
 use crate::request::{GRACE, Leg, Request, Target, cursor_of};
 use crate::run::{
     PaperName, Report, RunError, Scraper, add_broken, count, is_first_sight, list_name,
     list_problem, log_failed, log_summary, longest_paper,
 };
-use crate::sources::arxiv::Query;
-use crate::sources::conference::Filter;
-use crate::sources::listed::Edition;
 use crate::store::{Metadata, Object};
 
 /// Papers of a window at least.
@@ -351,7 +352,7 @@ impl Scraper {
     /// Where the pages and PDFs of a window's papers come from. No list is read here.
     fn source_of_papers(&self, window: &ScrapeWindow) -> Result<Box<dyn PaperSource>, RunError> {
         let target = match window.source {
-            Source::Arxiv => Target::Arxiv(Query::configured(&self.settings)),
+            Source::Arxiv => Target::Arxiv(Query::configured(&self.settings.arxiv_query)),
             source => Target::Conference {
                 edition: Edition {
                     source,

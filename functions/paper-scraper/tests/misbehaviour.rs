@@ -159,7 +159,7 @@ async fn a_page_without_entries_that_should_have_some_is_never_zero_papers() {
 
 #[tokio::test]
 async fn an_error_feed_is_reported_in_arxivs_words() {
-    let error_feed = include_str!("fixtures/arxiv_error.xml");
+    let error_feed = include_str!("../../paper-sources/tests/fixtures/arxiv_error.xml");
     let (site, counts) =
         faulty(move |_, _| Some((StatusCode::BAD_REQUEST, error_feed).into_response())).await;
     let error = run(&scraper(&site, "ARXIV", &MemoryStore::default()), json!({}))

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use annapurna_contract::scrape::{ScrapePlan, ScrapeStep, ScrapeSummary, ScrapeWindow, StepError};
 use annapurna_local::paper_site::PaperSite;
+use annapurna_paper_sources::http::HttpSettings;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
-use paper_scraper::http::HttpSettings;
 use paper_scraper::run::{RunError, Scraper};
 use paper_scraper::settings::Settings;
 use serde_json::{Value, json};

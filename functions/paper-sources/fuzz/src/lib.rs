@@ -1,0 +1,65 @@
+//! What the targets share: hosts, and a page for an address to be relative to.
+
+use annapurna_contract::Source;
+use annapurna_paper_sources::sources::hosts::Hosts;
+use annapurna_paper_sources::sources::listed::{Edition, Listed, ListedPaper};
+use url::Url;
+
+/// An address that is one.
+pub fn url(address: &str) -> Url {
+    Url::parse(address).unwrap()
+}
+
+/// Every host apart from the others, so that a mix-up shows.
+pub fn hosts() -> Hosts {
+    Hosts {
+        virtual_site: url("https://iclr.cc/"),
+        openreview: url("https://openreview.net/"),
+        openreview_api_v1: url("https://api.openreview.net/"),
+        openreview_api_v2: url("https://api2.openreview.net/"),
+        proceedings: url("https://proceedings.iclr.cc/"),
+        datasets_proceedings: url("https://datasets.example/"),
+        pmlr: url("https://proceedings.mlr.press/"),
+        pmlr_files: url("https://files.example/mirror/"),
+    }
+}
+
+/// A conference of the newer kind.
+pub const EDITION: Edition = Edition {
+    source: Source::Iclr,
+    year: 2025,
+};
+
+/// What holds for every paper, whatever the bytes were.
+pub fn check(paper: &ListedPaper, hosts: &Hosts) {
+    assert!(!paper.title.trim().is_empty());
+    let addresses = paper.pdf_urls.iter().chain(&paper.details_url);
+    for address in addresses {
+        check_address(address, hosts);
+    }
+}
+
+/// What holds for a whole list.
+pub fn check_list(listed: &Listed, hosts: &Hosts) {
+    for paper in &listed.papers {
+        check(paper, hosts);
+    }
+    let mut places = listed.papers.windows(2);
+    assert!(places.all(|pair| pair[0].place <= pair[1].place));
+}
+
+/// Text of a page never leads to a host that is not configured.
+pub fn check_address(address: &Url, hosts: &Hosts) {
+    let configured = [
+        &hosts.virtual_site,
+        &hosts.openreview,
+        &hosts.proceedings,
+        &hosts.datasets_proceedings,
+        &hosts.pmlr,
+        &hosts.pmlr_files,
+    ];
+    let is_ours = configured
+        .iter()
+        .any(|base| base.origin() == address.origin());
+    assert!(is_ours, "{address}");
+}

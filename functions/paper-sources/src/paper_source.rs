@@ -1,0 +1,163 @@
+//! What a source can do: list papers, read their pages, fetch their PDFs.
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::http::{Expect, Http, HttpError, Page};
+use crate::paper::{BrokenEntry, Details, NoPdf, Paper};
+use crate::sources::listed::ListError;
+
+/// A part of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// Papers in the order of their positions.
+    pub papers: Vec<Paper>,
+    /// Entries that could not be read.
+    pub broken: Vec<BrokenEntry>,
+    /// Other lists of the same papers that could not be had.
+    pub problems: Vec<BrokenEntry>,
+    /// Where to go on; `None` when the list ends here.
+    pub next: Option<u64>,
+}
+
+/// Why a list could not be had. The run fails with it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The site did not answer as it should.
+    #[error("cannot list the papers of {source_name}: {error}")]
+    Http {
+        /// The source's name.
+        source_name: &'static str,
+        /// What happened, with its evidence.
+        error: HttpError,
+    },
+    /// arXiv refused the query.
+    #[error("arXiv refused the query `{query}`: {message}")]
+    QueryRefused {
+        /// The query sent.
+        query: String,
+        /// arXiv's words.
+        message: String,
+    },
+    /// A configured query that matches nothing is a mistake, not an empty day.
+    #[error(
+        "arXiv has no paper for ARXIV_QUERY `{query}`: check its field prefixes and categories"
+    )]
+    EmptyQuery {
+        /// The query sent.
+        query: String,
+    },
+    /// No site has a list of that year.
+    #[error(
+        "{conference} has no list of papers for {year} at {urls}; years known to have one: {known}"
+    )]
+    NoSuchYear {
+        /// The conference.
+        conference: &'static str,
+        /// The year asked for.
+        year: u16,
+        /// Where one should be.
+        urls: String,
+        /// Years known to have one.
+        known: String,
+    },
+    /// No paper has the topic.
+    #[error("no topic `{filter}` at {conference} {year}; topics: {existing}")]
+    NoSuchTopic {
+        /// The filter of the event.
+        filter: String,
+        /// The conference.
+        conference: &'static str,
+        /// Its year.
+        year: u16,
+        /// Topics that exist, or a word that there are none.
+        existing: String,
+    },
+    /// Nothing says what the papers are about, which is part of what they are known by.
+    #[error("the list of {conference} {year} has no abstracts, and neither has {url}")]
+    NoAbstracts {
+        /// The conference.
+        conference: &'static str,
+        /// Its year.
+        year: u16,
+        /// Where the abstracts should be.
+        url: String,
+    },
+    /// A list contradicts itself or leads astray.
+    #[error("cannot list the papers of {conference} {year}: {error}")]
+    List {
+        /// The conference.
+        conference: &'static str,
+        /// Its year.
+        year: u16,
+        /// What is wrong.
+        error: Box<ListError>,
+    },
+}
+
+impl SourceError {
+    /// A name for the kind of error: whether asking again can help.
+    pub const fn kind(&self) -> &'static str {
+        let error = match self {
+            Self::Http { error, .. } => error,
+            // A list that contradicts itself may be being written.
+            Self::List { .. } => return "SourceUnavailable",
+            Self::QueryRefused { .. }
+            | Self::EmptyQuery { .. }
+            | Self::NoSuchYear { .. }
+            | Self::NoSuchTopic { .. }
+            | Self::NoAbstracts { .. } => return "SourceRefused",
+        };
+        match error {
+            HttpError::Blocked { .. } | HttpError::Resting { .. } => "SourceBlocked",
+            error if error.is_temporary() => "SourceUnavailable",
+            _ => "SourceRefused",
+        }
+    }
+}
+
+/// A place that lists papers and has their pages and PDFs, for one query.
+#[async_trait]
+pub trait PaperSource: Send + Sync {
+    /// The way to its sites.
+    fn http(&self) -> &Http;
+
+    /// Lists at most `limit` papers from a position on; 0 is the beginning.
+    async fn list(&self, from: u64, limit: usize) -> Result<Listing, SourceError>;
+
+    /// Reads the paper's own page. Only asked for a paper that has one in `details`.
+    async fn details(&self, paper: &Paper) -> Result<Details, HttpError>;
+
+    /// Fetches the PDF from the first place that has it.
+    async fn pdf(&self, paper: &Paper) -> Result<(Url, Page), NoPdf> {
+        let mut none = NoPdf {
+            reason: String::new(),
+            is_temporary: paper.unread_list.is_some(),
+            rest_seconds: None,
+        };
+        let mut reasons: Vec<String> = paper.unread_list.iter().cloned().collect();
+        let mut was_held_back = none.is_temporary;
+        for url in &paper.pdf_urls {
+            match self.http().get(url, Expect::Pdf).await {
+                Ok(page) => return Ok((url.clone(), page)),
+                Err(error) => {
+                    none.is_temporary |= error.is_temporary();
+                    match error.rest_seconds() {
+                        Some(seconds) => {
+                            none.rest_seconds = none.rest_seconds.max(Some(seconds));
+                        }
+                        None => was_held_back |= error.is_temporary(),
+                    }
+                    reasons.push(error.to_string());
+                }
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push("the source names no PDF".to_owned());
+        }
+        // One place that was asked in vain is enough to go on to the next paper.
+        none.rest_seconds = none.rest_seconds.filter(|_| !was_held_back);
+        none.reason = reasons.join("; ");
+        Err(none)
+    }
+}

@@ -1,0 +1,185 @@
+//! The base URLs of one conference's sites, and the one way from an address on a page to one of them.
+
+use annapurna_contract::{ConfigError, Source};
+use url::Url;
+
+use crate::sites::{Sites, base_url, join};
+
+/// Where the lists, pages and PDFs of a conference are. Public names stand for configured hosts: an
+/// address on a page never leads anywhere else.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    /// The conference's virtual site.
+    pub virtual_site: Url,
+    /// OpenReview's pages and PDFs.
+    pub openreview: Url,
+    /// OpenReview's API of the older conferences.
+    pub openreview_api_v1: Url,
+    /// OpenReview's API of the newer conferences.
+    pub openreview_api_v2: Url,
+    /// The conference's proceedings.
+    pub proceedings: Url,
+    /// The proceedings of its data sets' papers, where they are apart.
+    pub datasets_proceedings: Url,
+    /// PMLR's pages.
+    pub pmlr: Url,
+    /// PMLR's newer PDFs.
+    pub pmlr_files: Url,
+}
+
+impl Hosts {
+    /// The hosts of a conference.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] when a template makes no address for this conference.
+    pub fn of(source: Source, sites: &Sites) -> Result<Self, ConfigError> {
+        let fill = |name, template: &str| filled(name, template, source);
+        Ok(Self {
+            virtual_site: fill("VIRTUAL_SITE_URL", &sites.virtual_site_url)?,
+            proceedings: fill("PROCEEDINGS_URL", &sites.proceedings_url)?,
+            datasets_proceedings: fill(
+                "DATASETS_PROCEEDINGS_URL",
+                &sites.datasets_proceedings_url,
+            )?,
+            openreview: sites.openreview_url.clone(),
+            openreview_api_v1: sites.openreview_api_v1_url.clone(),
+            openreview_api_v2: sites.openreview_api_v2_url.clone(),
+            pmlr: sites.pmlr_url.clone(),
+            pmlr_files: sites.pmlr_files_url.clone(),
+        })
+    }
+
+    /// The PDF of an OpenReview forum.
+    pub fn openreview_pdf(&self, forum: &str) -> Url {
+        let mut url = join(&self.openreview, "pdf");
+        url.query_pairs_mut().append_pair("id", forum);
+        url
+    }
+
+    /// The forum that an address names: `7HVADbW8fh` of `https://openreview.net/forum?id=7HVADbW8fh`.
+    /// A group's address is no forum.
+    pub fn forum_id(&self, address: &str) -> Option<String> {
+        let address = Url::parse(address.trim()).ok()?;
+        let host = address.host_str()?;
+        let is_openreview = host == "openreview.net" || host.ends_with(".openreview.net");
+        let is_forum = matches!(address.path(), "/forum" | "/pdf");
+        if !is_forum || !(is_openreview || address.host() == self.openreview.host()) {
+            return None;
+        }
+        let (_, id) = address.query_pairs().find(|(name, _)| name == "id")?;
+        is_forum_id(&id).then(|| id.into_owned())
+    }
+}
+
+/// OpenReview's ids: letters, digits, `-` and `_`.
+pub fn is_forum_id(id: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=64).contains(&id.len()) && id.chars().all(is_fine)
+}
+
+/// The name of a conference in addresses.
+pub fn slug(source: Source) -> &'static str {
+    source.key_part()
+}
+
+/// A template's base URL: `mlsys.org` for `{conference}.cc`, which no other conference has.
+fn filled(name: &'static str, template: &str, source: Source) -> Result<Url, ConfigError> {
+    let host = match source {
+        Source::Mlsys => "mlsys.org".to_owned(),
+        other => format!("{}.cc", slug(other)),
+    };
+    let address = template
+        .replace("{conference}.cc", &host)
+        .replace("{conference}", slug(source));
+    base_url(name, &address)
+}
+
+/// Puts an address found on a page onto the configured base of its public host.
+///
+/// `href` may be relative to `page`. An address on the page's own host and port stays there; one on a
+/// public host of `public` gets that host's base; any other leads nowhere. Neither scheme, user, port
+/// nor fragment of the page's text survives, and `..` is resolved before the path is looked at.
+pub fn on_configured_host(href: &str, page: &Url, public: &[(&str, &Url)]) -> Option<Url> {
+    let address = page.join(href.trim()).ok()?;
+    if !matches!(address.scheme(), "http" | "https") {
+        return None;
+    }
+    let is_same_host = |other: &Url| {
+        address.host() == other.host()
+            && address.port_or_known_default() == other.port_or_known_default()
+    };
+    let here = Some(page).filter(|page| is_same_host(page));
+    let known = here.or_else(|| {
+        let bases = public.iter().map(|(_, base)| *base);
+        bases.into_iter().find(|base| is_same_host(base))
+    });
+    let mut found = if let Some(known) = known {
+        let mut known = known.clone();
+        known.set_path(address.path());
+        known
+    } else {
+        let host = address.host_str()?;
+        let (_, base) = public.iter().find(|(name, _)| *name == host)?;
+        join(base, address.path())
+    };
+    found.set_query(address.query());
+    found.set_fragment(None);
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_conference_has_its_own_host() {
+        let url = |template, source| filled("VIRTUAL_SITE_URL", template, source).unwrap();
+        let sites: Vec<String> = Source::ALL[..4]
+            .iter()
+            .map(|source| url("https://{conference}.cc", *source).to_string())
+            .collect();
+        assert_eq!(
+            sites,
+            [
+                "https://iclr.cc/",
+                "https://icml.cc/",
+                "https://neurips.cc/",
+                "https://mlsys.org/"
+            ]
+        );
+        let proceedings = url("https://proceedings.{conference}.cc", Source::Mlsys);
+        assert_eq!(proceedings.as_str(), "https://proceedings.mlsys.org/");
+        let local = url("http://127.0.0.1:8000/", Source::Iclr);
+        assert_eq!(local.as_str(), "http://127.0.0.1:8000/");
+    }
+
+    #[test]
+    fn an_address_on_a_page_leads_to_a_configured_host_or_nowhere() {
+        let page = Url::parse("http://127.0.0.1:9/pmlr/v235/").unwrap();
+        let files = Url::parse("http://127.0.0.1:9/files").unwrap();
+        let public = [("raw.githubusercontent.com", &files)];
+        let there = |href| on_configured_host(href, &page, &public).map(String::from);
+        assert_eq!(
+            there("https://raw.githubusercontent.com/mlresearch/v235/a.pdf").as_deref(),
+            Some("http://127.0.0.1:9/files/mlresearch/v235/a.pdf")
+        );
+        assert_eq!(
+            there("abe24a.html").as_deref(),
+            Some("http://127.0.0.1:9/pmlr/v235/abe24a.html")
+        );
+        assert_eq!(
+            there("?page=2#top").as_deref(),
+            Some("http://127.0.0.1:9/pmlr/v235/?page=2")
+        );
+        for bad in [
+            "https://evil.example/a.pdf",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "http://169.254.169.254/latest",
+            "http://127.0.0.1:10/",
+        ] {
+            assert_eq!(there(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The lists of the conferences' virtual sites, `…-orals-posters.json`, and what they hold.
+//!
+//! In: the JSON of a list. Out: papers, with a talk and a poster of one paper merged. Records are read
+//! field by field, so one that is odd spoils nothing but itself.
+
+use std::collections::{HashMap, HashSet};
+
+use annapurna_contract::normalize_title;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::hosts::{Hosts, on_configured_host, slug};
+use super::listed::{Edition, ListError, Listed, ListedPaper};
+use crate::http::{Expect, Http, HttpError, Page};
+use crate::paper::BrokenEntry;
+use crate::sites::join;
+use crate::text::{clean_option, decode_entities, excerpt};
+
+/// From this year on, abstracts are in a file of their own.
+const ABSTRACTS_APART_SINCE: u16 = 2026;
+/// Pages of one list; all lists seen have one.
+const MOST_PAGES: usize = 200;
+
+/// Reads the whole list of a conference's year, over all its pages.
+///
+/// # Errors
+///
+/// See [`ListError`].
+pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
+    let records = records(http, &file_url(hosts, edition, "orals-posters")).await?;
+    let abstracts = abstracts(http, hosts, edition, &records).await?;
+    let (entries, broken) = merge(records, hosts);
+    let papers = entries
+        .into_iter()
+        .map(|entry| entry.into_listed(hosts, &abstracts));
+    Ok(Listed {
+        papers: papers.collect(),
+        broken,
+    })
+}
+
+/// The address of one of the site's files: `iclr-2025-orals-posters.json`.
+pub fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
+    let name = format!("{}-{}-{kind}.json", slug(edition.source), edition.year);
+    join(&hosts.virtual_site, &format!("static/virtual/data/{name}"))
+}
+
+async fn records(http: &Http, first_url: &Url) -> Result<Vec<Value>, ListError> {
+    let wrong = |problem| ListError::Wrong {
+        url: first_url.to_string(),
+        problem,
+    };
+    let mut seen = HashSet::from([first_url.clone()]);
+    let mut page = feed_page(http, first_url, true).await?;
+    let expected = page.count;
+    let mut records = std::mem::take(&mut page.records);
+    let mut url = first_url.clone();
+    while let Some(next) = page.next.take() {
+        url = next_page(&url, &next, &mut seen).map_err(|reason| {
+            let next = excerpt(next.as_bytes(), 200);
+            wrong(format!(
+                "goes on at `{next}`, which is not followed: {reason}"
+            ))
+        })?;
+        page = feed_page(http, &url, false).await?;
+        records.append(&mut page.records);
+    }
+    let found = records.len() as u64;
+    if found != expected {
+        return Err(wrong(format!(
+            "says that it has {expected} entries and has {found}"
+        )));
+    }
+    Ok(records)
+}
+
+async fn feed_page(http: &Http, url: &Url, is_first: bool) -> Result<FeedPage, HttpError> {
+    let read = |page: Page| parse_page(&page.body, is_first);
+    http.get_with(url, Expect::Json, read).await
+}
+
+/// The abstracts' file, where there is one.
+async fn abstracts(
+    http: &Http,
+    hosts: &Hosts,
+    edition: Edition,
+    records: &[Value],
+) -> Result<HashMap<String, String>, ListError> {
+    if !lacks_abstracts(records) && edition.year < ABSTRACTS_APART_SINCE {
+        return Ok(HashMap::new());
+    }
+    let read = |page: Page| parse_abstracts(&page.body);
+    let url = file_url(hosts, edition, "abstracts");
+    match http.get_with(&url, Expect::Json, read).await {
+        Ok(abstracts) => Ok(abstracts),
+        Err(HttpError::Missing { .. }) => Ok(HashMap::new()),
+        Err(error) => Err(ListError::Http(error)),
+    }
+}
+
+/// The address of a list's next page; it stays on the host and leads nowhere twice.
+fn next_page(url: &Url, next: &str, seen: &mut HashSet<Url>) -> Result<Url, &'static str> {
+    let address = url.join(next).map_err(|_| "it is not an address")?;
+    if address.origin() != url.origin() {
+        return Err("it is on another host");
+    }
+    if seen.len() >= MOST_PAGES {
+        return Err("the list has too many pages");
+    }
+    if !seen.insert(address.clone()) {
+        return Err("it was there before");
+    }
+    Ok(address)
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedPage {
+    /// Records of the whole list, as it says.
+    pub count: u64,
+    /// Address of the next page.
+    pub next: Option<String>,
+    /// This page's records.
+    pub records: Vec<Value>,
+}
+
+/// Why JSON is not a page of a list.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FeedError {
+    /// Not JSON, or cut short.
+    #[error("the JSON is damaged: {0}")]
+    Json(String),
+    /// JSON of another shape.
+    #[error("the JSON has no {0}")]
+    Shape(&'static str),
+    /// One page that does not hold what it says.
+    #[error("the list says that it has {count} entries and has {found}")]
+    WrongCount {
+        /// What it says.
+        count: u64,
+        /// What it holds.
+        found: usize,
+    },
+}
+
+/// Reads a page. A list of one page must hold as many records as it says.
+///
+/// # Errors
+///
+/// See [`FeedError`].
+pub fn parse_page(body: &[u8], is_first: bool) -> Result<FeedPage, FeedError> {
+    let mut feed = parse_json(body)?;
+    let count = feed["count"]
+        .as_u64()
+        .ok_or(FeedError::Shape("number `count`"))?;
+    let next = feed["next"].as_str().map(str::to_owned);
+    let Value::Array(records) = feed["results"].take() else {
+        return Err(FeedError::Shape("array `results`"));
+    };
+    if is_first && next.is_none() && count != records.len() as u64 {
+        return Err(FeedError::WrongCount {
+            count,
+            found: records.len(),
+        });
+    }
+    Ok(FeedPage {
+        count,
+        next,
+        records,
+    })
+}
+
+/// Reads the abstracts' file: `{"<id>": "abstract"}`.
+///
+/// # Errors
+///
+/// [`FeedError::Json`] or [`FeedError::Shape`].
+pub fn parse_abstracts(body: &[u8]) -> Result<HashMap<String, String>, FeedError> {
+    let Value::Object(entries) = parse_json(body)? else {
+        return Err(FeedError::Shape("object of abstracts"));
+    };
+    let text = |value: Value| value.as_str().map(str::to_owned);
+    Ok(entries
+        .into_iter()
+        .filter_map(|(id, value)| Some((id, text(value)?)))
+        .collect())
+}
+
+fn parse_json(body: &[u8]) -> Result<Value, FeedError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(body).map_err(|error| FeedError::Json(error.to_string()))
+}
+
+/// Most records of a list come without an abstract, which a second file then holds.
+pub fn lacks_abstracts(records: &[Value]) -> bool {
+    let n_without = records
+        .iter()
+        .filter(|record| text_of(record, "abstract").is_none())
+        .count();
+    n_without * 2 > records.len()
+}
+
+/// One paper: every record the list has of it, the lowest id first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Lowest `id` of its records; its place in the list.
+    pub id: u64,
+    title: String,
+    forum: Option<String>,
+    proceedings: Option<String>,
+    records: Vec<Value>,
+}
+
+/// Merges the records of one paper and orders papers by id.
+///
+/// One id, one OpenReview forum, or one normalised title with no two forums or places in proceedings to
+/// tell apart is one paper. `uid` is no key: ICML 2023 has one on two different papers.
+pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenEntry>) {
+    records.sort_by_key(|record| id_of(record).unwrap_or(u64::MAX));
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut broken = Vec::new();
+    let mut known = Known::default();
+    for (place, record) in records.into_iter().enumerate() {
+        let (id, title) = match (id_of(&record), text_of(&record, "name")) {
+            (Some(id), Some(title)) => (id, title),
+            (id, _) => {
+                broken.push(broken_record(id, place));
+                continue;
+            }
+        };
+        let forum = forum_of(&record, hosts);
+        let proceedings = record["paper_url"].as_str().and_then(proceedings_id);
+        let title_key = normalize_title(&title);
+        let place = known.find(
+            id,
+            forum.as_deref(),
+            proceedings.as_deref(),
+            &title_key,
+            &entries,
+        );
+        match place {
+            Some(place) => {
+                known.add(place, id, forum.as_deref(), &title_key);
+                let entry = &mut entries[place];
+                entry.forum = entry.forum.take().or(forum);
+                entry.proceedings = entry.proceedings.take().or(proceedings);
+                entry.records.push(record);
+            }
+            None => {
+                known.add(entries.len(), id, forum.as_deref(), &title_key);
+                entries.push(Entry {
+                    id,
+                    title,
+                    forum,
+                    proceedings,
+                    records: vec![record],
+                });
+            }
+        }
+    }
+    (entries, broken)
+}
+
+fn broken_record(id: Option<u64>, place: usize) -> BrokenEntry {
+    match id {
+        Some(id) => BrokenEntry {
+            entry: format!("record {id}"),
+            reason: "it has no title".to_owned(),
+        },
+        None => BrokenEntry {
+            entry: format!("record at place {place}"),
+            reason: "it has no id".to_owned(),
+        },
+    }
+}
+
+/// Places of entries by each key.
+#[derive(Debug, Default)]
+struct Known {
+    ids: HashMap<u64, usize>,
+    forums: HashMap<String, usize>,
+    titles: HashMap<String, Vec<usize>>,
+}
+
+impl Known {
+    fn find(
+        &self,
+        id: u64,
+        forum: Option<&str>,
+        proceedings: Option<&str>,
+        title: &str,
+        entries: &[Entry],
+    ) -> Option<usize> {
+        let by_id = self.ids.get(&id).copied();
+        let by_forum = || forum.and_then(|forum| self.forums.get(forum).copied());
+        let may_be = |one: Option<&str>, other: Option<&str>| {
+            one.is_none() || other.is_none() || one == other
+        };
+        let same_or_unknown = |place: &usize| {
+            let entry = &entries[*place];
+            may_be(forum, entry.forum.as_deref())
+                && may_be(proceedings, entry.proceedings.as_deref())
+        };
+        let by_title = || {
+            self.titles
+                .get(title)?
+                .iter()
+                .copied()
+                .find(|place| same_or_unknown(place))
+        };
+        by_id.or_else(by_forum).or_else(by_title)
+    }
+
+    fn add(&mut self, place: usize, id: u64, forum: Option<&str>, title: &str) {
+        self.ids.insert(id, place);
+        if let Some(forum) = forum {
+            self.forums.insert(forum.to_owned(), place);
+        }
+        let places = self.titles.entry(title.to_owned()).or_default();
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+}
+
+fn id_of(record: &Value) -> Option<u64> {
+    let id = &record["id"];
+    id.as_u64().or_else(|| id.as_str()?.trim().parse().ok())
+}
+
+fn text_of(record: &Value, field: &str) -> Option<String> {
+    let text = record[field].as_str().map(decode_entities);
+    clean_option(text.as_deref())
+}
+
+/// The OpenReview forum that one of the record's addresses names.
+fn forum_of(record: &Value, hosts: &Hosts) -> Option<String> {
+    ["paper_url", "paper_pdf_url", "sourceurl", "url"]
+        .into_iter()
+        .filter_map(|field| record[field].as_str())
+        .find_map(|address| hosts.forum_id(address))
+}
+
+impl Entry {
+    fn abstract_text(&self, abstracts: &HashMap<String, String>) -> Option<String> {
+        let own = self
+            .records
+            .iter()
+            .find_map(|record| text_of(record, "abstract"));
+        own.or_else(|| {
+            let ids = self.records.iter().filter_map(id_of);
+            let mut texts = ids.filter_map(|id| abstracts.get(&id.to_string()));
+            texts.find_map(|text| clean_option(Some(&decode_entities(text))))
+        })
+    }
+
+    /// The paper as this list has it, with its page on the virtual site and its PDF at OpenReview when
+    /// a forum is known.
+    pub fn into_listed(self, hosts: &Hosts, abstracts: &HashMap<String, String>) -> ListedPaper {
+        let abstract_text = self.abstract_text(abstracts);
+        let find = |field: &str| {
+            self.records
+                .iter()
+                .find_map(|record| text_of(record, field))
+        };
+        let site = &hosts.virtual_site;
+        let page = find("virtualsite_url").and_then(|path| on_configured_host(&path, site, &[]));
+        let date =
+            find("starttime").and_then(|time| time.get(..10)?.parse::<chrono::NaiveDate>().ok());
+        let words = self.records.iter().flat_map(keywords_of).collect();
+        let topics = self
+            .records
+            .iter()
+            .filter_map(|record| text_of(record, "topic"));
+        ListedPaper {
+            source_id: self.id.to_string(),
+            proceedings_id: self.proceedings,
+            place: self.id,
+            authors: self
+                .records
+                .iter()
+                .map(authors_of)
+                .find(|authors| !authors.is_empty())
+                .unwrap_or_default(),
+            date: date.map(|date| date.to_string()),
+            url: page.clone().map(String::from).or_else(|| find("paper_url")),
+            pdf_urls: Vec::new(),
+            topics: topics.collect(),
+            keywords: words,
+            details_url: page.filter(|_| abstract_text.is_none()),
+            record: json!({"records": self.records, "abstract": abstract_text}),
+            forum: self.forum,
+            title: self.title,
+            abstract_text,
+        }
+    }
+}
+
+/// The id in an address of proceedings: `v235/abe24a` of `http://proceedings.mlr.press/v235/abe24a.html`, and
+/// the 32 digits of `https://proceedings.neurips.cc//paper_files/paper/2020/hash/…-Abstract.html`. It is
+/// only compared, and leads nowhere.
+fn proceedings_id(address: &str) -> Option<String> {
+    let address = Url::parse(address.trim()).ok()?;
+    let host = address.host_str()?;
+    let name = address.path_segments()?.next_back()?;
+    if host == "proceedings.mlr.press" {
+        // A name is only one in its volume.
+        let path = address.path().trim_matches('/');
+        return Some(path.strip_suffix(".html")?.to_owned());
+    }
+    if !(host.contains("proceedings.") || host.starts_with("papers.")) {
+        return None;
+    }
+    let (hash, _) = name.split_at_checked(32)?;
+    hash.chars()
+        .all(|c| c.is_ascii_hexdigit())
+        .then(|| hash.to_ascii_lowercase())
+}
+
+fn keywords_of(record: &Value) -> Vec<String> {
+    match &record["keywords"] {
+        Value::Array(words) => words
+            .iter()
+            .filter_map(|word| word.as_str().map(str::to_owned))
+            .collect(),
+        Value::String(words) => vec![words.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn authors_of(record: &Value) -> Vec<String> {
+    let name = |author: &Value| match author {
+        Value::String(name) => clean_option(Some(&decode_entities(name))),
+        author => text_of(author, "fullname"),
+    };
+    match &record["authors"] {
+        Value::Array(authors) => authors.iter().filter_map(name).collect(),
+        Value::String(_) => name(&record["authors"]).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_proceedings_has_an_id() {
+        let hash = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        // The feed of NeurIPS 2020 has two slashes in the middle.
+        let neurips = format!(
+            "https://proceedings.neurips.cc//paper_files/paper/2020/hash/{hash}-Abstract.html"
+        );
+        assert_eq!(proceedings_id(&neurips).as_deref(), Some(hash));
+        let icml = "http://proceedings.mlr.press/v139/one21a.html";
+        assert_eq!(proceedings_id(icml).as_deref(), Some("v139/one21a"));
+        for other in [
+            "https://openreview.net/forum?id=x",
+            "https://proceedings.neurips.cc/paper/2020",
+            "https://evil.example/v139/one21a.html",
+            "no address",
+        ] {
+            assert_eq!(proceedings_id(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn pages_of_a_list_stay_on_its_host_and_do_not_circle() {
+        let url = Url::parse("https://iclr.cc/static/a.json").unwrap();
+        let mut seen = HashSet::from([url.clone()]);
+        let second = next_page(&url, "?page=2", &mut seen).unwrap();
+        assert_eq!(second.as_str(), "https://iclr.cc/static/a.json?page=2");
+        for bad in [
+            "http://iclr.cc/b",
+            "https://evil.example/b",
+            "https://iclr.cc:8443/b",
+            "//evil.example",
+            "?page=2",
+        ] {
+            assert!(next_page(&url, bad, &mut seen).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The pages of the conferences' virtual sites, for years whose JSON list is not there.
+//!
+//! In: `papers.html`, which names every paper, and the pages of single papers. Out: papers, each once,
+//! though the site has one per event (talk and poster, two cities). A link counts as a paper when its
+//! path is that of a paper's event in the year asked for; sessions, workshops and other years do not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use annapurna_contract::{Source, normalize_title};
+use scraper::ElementRef;
+use serde_json::json;
+use url::Url;
+
+use super::hosts::{Hosts, on_configured_host};
+use super::html::{self, Document};
+use super::listed::{Edition, ListError, Listed, ListedPaper};
+use crate::http::{Expect, Http, Page};
+use crate::paper::{BrokenEntry, Details};
+use crate::sites::join;
+
+/// Kinds of events that are papers.
+const KINDS: [&str; 4] = ["poster", "oral", "spotlight", "paper"];
+
+/// Between the names of authors.
+const BETWEEN_NAMES: [char; 3] = ['\u{b7}', '\u{22c5}', '\u{2022}'];
+
+/// Every paper of a conference's year.
+///
+/// # Errors
+///
+/// [`ListError::Absent`] when the site has no such page, [`ListError::Wrong`] when it names no paper.
+pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
+    let path = format!("virtual/{}/papers.html", edition.year);
+    let url = join(&hosts.virtual_site, &path);
+    let read = |page: Page| parse_list(&page.body, &url, hosts, edition);
+    let listed = http.get_with(&url, Expect::Html, read).await;
+    listed.map_err(html::list_error)
+}
+
+/// The public names of a conference's virtual site.
+const fn public_names(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Iclr => &["iclr.cc"],
+        Source::Icml => &["icml.cc"],
+        Source::Neurips => &["neurips.cc", "nips.cc"],
+        Source::Mlsys => &["mlsys.org"],
+        Source::Arxiv => &[],
+    }
+}
+
+/// Reads `papers.html`, as served or as a browser saved it, or the page of a session.
+///
+/// # Errors
+///
+/// Words for a log, when the page is cut short or names no paper.
+pub fn parse_list(
+    body: &[u8],
+    page: &Url,
+    hosts: &Hosts,
+    edition: Edition,
+) -> Result<Listed, String> {
+    let document = Document::parse(body)?;
+    let mut events: BTreeMap<u64, Event> = BTreeMap::new();
+    for link in document.all("a[href]") {
+        let Some((id, kind, url)) = paper_link(link, page, hosts, edition) else {
+            continue;
+        };
+        let event = events
+            .entry(id)
+            .or_insert_with(|| Event::new(id, kind, url));
+        event.read(link);
+    }
+    let listed = merge(events, page);
+    if listed.papers.is_empty() {
+        return Err(format!("it names no paper of {}", edition.year));
+    }
+    Ok(listed)
+}
+
+/// Id, kind and address of the paper's event that a link leads to.
+fn paper_link(
+    link: ElementRef<'_>,
+    page: &Url,
+    hosts: &Hosts,
+    edition: Edition,
+) -> Option<(u64, &'static str, Url)> {
+    let public: Vec<(&str, &Url)> = public_names(edition.source)
+        .iter()
+        .map(|name| (*name, &hosts.virtual_site))
+        .collect();
+    let mut url = on_configured_host(link.attr("href")?, page, &public)?;
+    url.set_query(None);
+    let segments: Vec<&str> = url.path_segments()?.filter(|it| !it.is_empty()).collect();
+    let start = segments.iter().position(|segment| *segment == "virtual")?;
+    let year = edition.year.to_string();
+    let (kind, id) = match &segments[start + 1..] {
+        [of, kind, id] if *of == year => (kind, id),
+        // One of the cities of a conference that meets in several.
+        [of, "loc", _, kind, id] if *of == year => (kind, id),
+        _ => return None,
+    };
+    let kind = KINDS.into_iter().find(|known| known == kind)?;
+    let id = id.parse().ok()?;
+    Some((id, kind, url))
+}
+
+/// What the page says of one event.
+#[derive(Debug)]
+struct Event {
+    id: u64,
+    kind: &'static str,
+    url: Url,
+    title: Option<String>,
+    authors: Vec<String>,
+    abstract_text: Option<String>,
+}
+
+impl Event {
+    fn new(id: u64, kind: &'static str, url: Url) -> Self {
+        Self {
+            id,
+            kind,
+            url,
+            title: None,
+            authors: Vec::new(),
+            abstract_text: None,
+        }
+    }
+
+    /// Takes what a link to it, and the card around that, add to what is known.
+    fn read(&mut self, link: ElementRef<'_>) {
+        let title = html::text_of(link).filter(|text| !is_label(text));
+        if self.title.is_none() {
+            self.title = title;
+        }
+        let Some(card) = card_around(link) else {
+            return;
+        };
+        if self.authors.is_empty() {
+            self.authors = card_authors(card);
+        }
+        if self.abstract_text.is_none() {
+            self.abstract_text = html::first(card, ".abstract").and_then(abstract_of);
+        }
+    }
+}
+
+/// Words of a link that are no title: `[Poster]` beside the talk.
+fn is_label(text: &str) -> bool {
+    let text = text.trim_matches(['[', ']', ' ']).to_lowercase();
+    KINDS.contains(&text.as_str()) || matches!(text.as_str(), "abstract" | "details" | "view")
+}
+
+fn card_around(link: ElementRef<'_>) -> Option<ElementRef<'_>> {
+    let is_card = |element: &ElementRef<'_>| {
+        let mut classes = element.value().classes();
+        classes.any(|class| matches!(class, "pp-card" | "track-schedule-card"))
+    };
+    link.ancestors().filter_map(ElementRef::wrap).find(is_card)
+}
+
+/// A link per author on the saved cards, a line on those of sessions.
+fn card_authors(card: ElementRef<'_>) -> Vec<String> {
+    let links = html::all(card, ".card-subtitle a");
+    let linked: Vec<String> = links.into_iter().filter_map(html::text_of).collect();
+    if !linked.is_empty() {
+        return linked;
+    }
+    let line = html::first(card, ".card-subtitle, p.text-muted");
+    line.map(names_in).unwrap_or_default()
+}
+
+/// The names of a line. Where no point is between them, commas may be.
+fn names_in(line: ElementRef<'_>) -> Vec<String> {
+    let text = html::raw_text_of(line);
+    if text.contains(BETWEEN_NAMES) {
+        html::split_names(&text, &BETWEEN_NAMES)
+    } else {
+        html::split_names(&text, &[','])
+    }
+}
+
+/// An element's text without the label that some layouts put before it.
+fn abstract_of(element: ElementRef<'_>) -> Option<String> {
+    let text = html::text_of(element)?;
+    let text = text.strip_prefix("Abstract:").unwrap_or(&text).trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Makes papers of events: one title is one paper, and its lowest id is its name.
+fn merge(events: BTreeMap<u64, Event>, page: &Url) -> Listed {
+    let mut listed = Listed::default();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for event in events.into_values() {
+        let Some(title) = event.title.clone() else {
+            listed.broken.push(BrokenEntry {
+                entry: format!("{} {}", event.kind, event.id),
+                reason: "it has no title".to_owned(),
+            });
+            continue;
+        };
+        let place = *places
+            .entry(normalize_title(&title))
+            .or_insert(listed.papers.len());
+        match listed.papers.get_mut(place) {
+            Some(paper) => extend(paper, event),
+            None => listed.papers.push(paper_of(event, title, page)),
+        }
+    }
+    listed
+}
+
+fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
+    ListedPaper {
+        source_id: event.id.to_string(),
+        place: event.id,
+        record: json!({
+            "list": page.as_str(), "title": title, "authors": event.authors,
+            "abstract": event.abstract_text, "events": [event.url.path()],
+        }),
+        title,
+        authors: event.authors,
+        abstract_text: event.abstract_text,
+        date: None,
+        url: Some(event.url.to_string()),
+        forum: None,
+        proceedings_id: None,
+        pdf_urls: Vec::new(),
+        topics: BTreeSet::new(),
+        keywords: Vec::new(),
+        // No list has the PDF.
+        details_url: Some(event.url),
+    }
+}
+
+/// Adds what another event of the paper knows.
+fn extend(paper: &mut ListedPaper, event: Event) {
+    if let Some(events) = paper.record["events"].as_array_mut() {
+        events.push(json!(event.url.path()));
+    }
+    if paper.authors.is_empty() {
+        paper.authors = event.authors;
+        paper.record["authors"] = json!(paper.authors);
+    }
+    if paper.abstract_text.is_none() {
+        paper.abstract_text = event.abstract_text;
+        paper.record["abstract"] = json!(paper.abstract_text);
+    }
+}
+
+/// Where titles are, the newest layout first.
+const TITLES: &str = "h1.event-title, .main-title, h2.card-title";
+/// Where authors are, likewise.
+const AUTHORS: &str = ".event-organizers, .card-subtitle";
+/// Where abstracts are, each layout after the other.
+const ABSTRACTS: [&str; 5] = [
+    ".abstract-text-inner",
+    "#abstractExample",
+    ".abstract-text",
+    "#abstract",
+    ".abstract",
+];
+
+/// Reads a paper's page, of 2026 or of an earlier layout.
+///
+/// # Errors
+///
+/// Words for a log, when the page is cut short or is not the page of a paper.
+pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, String> {
+    let document = Document::parse(body)?;
+    if document.text(TITLES).is_none() && document.meta("citation_title").is_empty() {
+        return Err("it is not the page of a paper: it has no title of one".to_owned());
+    }
+    let line = document.all(AUTHORS).into_iter().next();
+    let mut authors = line.map(names_in).unwrap_or_default();
+    if authors.is_empty() {
+        authors = document.cited_authors();
+    }
+    let found = ABSTRACTS.iter().find_map(|css| {
+        let elements = document.all(css);
+        elements.into_iter().find_map(abstract_of)
+    });
+    let cited = || document.meta("citation_abstract").into_iter().next();
+    let mut pdf_urls = Vec::new();
+    for address in document.meta("citation_pdf_url") {
+        let public = [("openreview.net", &hosts.openreview)];
+        html::push_once(&mut pdf_urls, on_configured_host(&address, page, &public));
+    }
+    Ok(Details {
+        authors,
+        abstract_text: found.or_else(cited),
+        date: document.cited_date(),
+        forum: document.forum(hosts),
+        pdf_urls,
+    })
+}

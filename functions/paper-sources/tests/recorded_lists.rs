@@ -1,0 +1,286 @@
+//! Thousands of real titles and abstracts, put into the shapes of the sites they are from. Skipped with
+//! a message where the reference data is absent.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use annapurna_contract::{PaperId, PaperRecord, Source, normalize_title};
+use annapurna_paper_sources::http::Http;
+use annapurna_paper_sources::sources::listed::{Edition, Listed};
+use annapurna_paper_sources::sources::{bibtex, openreview, pmlr, proceedings, virtual_pages};
+use annapurna_paper_sources::text::clean;
+use axum::Router;
+use axum::http::Uri;
+use axum::response::{Html, IntoResponse};
+use serde_json::{Value, json};
+use support::{hasty, hosts, reference, serve};
+use url::Url;
+
+fn samples(file: &str) -> Option<Vec<Value>> {
+    let list = reference(&format!("papers/{file}"))?;
+    Some(serde_json::from_slice(&list).unwrap())
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn titles(papers: &[Value]) -> Vec<String> {
+    papers
+        .iter()
+        .map(|paper| clean(text(paper, "title")))
+        .collect()
+}
+
+fn listed_titles(listed: &Listed) -> Vec<String> {
+    listed
+        .papers
+        .iter()
+        .map(|paper| paper.title.clone())
+        .collect()
+}
+
+async fn page(page: String) -> String {
+    serve(Router::new().fallback(async move |_: Uri| Html(page.clone()).into_response())).await
+}
+
+#[tokio::test]
+async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
+    let Some(samples) = samples("iclr2018_paperlists_sample.json") else {
+        return;
+    };
+    assert_eq!(samples.len(), 150);
+    let decision = |status: &str| match status {
+        "Poster" => "Accept (Poster)",
+        "Oral" => "Accept (Oral)",
+        "Workshop" => "Invite to Workshop Track",
+        _ => "Reject",
+    };
+    let note = |(number, sample): (usize, &Value)| {
+        let reply = json!({"invitation": format!("ICLR.cc/2018/Conference/-/Paper{number}/Acceptance_Decision"),
+            "content": {"decision": decision(text(sample, "status"))}});
+        json!({"id": sample["id"], "forum": sample["id"], "number": number,
+            "content": {"title": sample["title"], "abstract": sample["abstract"], "pdf": "/pdf/x.pdf"},
+            "details": {"directReplies": [reply]}})
+    };
+    let notes: Vec<Value> = samples.iter().enumerate().map(note).collect();
+    let count = notes.len();
+    let body = json!({"notes": notes, "count": count});
+    let site = serve(Router::new().fallback(async move |_: Uri| axum::Json(body.clone()))).await;
+    let edition = Edition {
+        source: Source::Iclr,
+        year: 2018,
+    };
+    let hosts = hosts(&site, Source::Iclr);
+    let listed = openreview::list(&Http::new(hasty()).unwrap(), &hosts, edition)
+        .await
+        .unwrap();
+    let accepted: Vec<Value> = samples
+        .into_iter()
+        .filter(|sample| matches!(text(sample, "status"), "Poster" | "Oral"))
+        .collect();
+    assert_eq!(accepted.len(), 58);
+    assert_eq!(listed_titles(&listed), titles(&accepted));
+}
+
+#[tokio::test]
+async fn real_titles_survive_the_pages_of_proceedings() {
+    let Some(nips) = samples("nips2018_paperlists_sample.json") else {
+        return;
+    };
+    let item = |(number, sample): (usize, &Value)| {
+        format!(
+            "<li class='conference'><a title='paper title' href='/paper_files/paper/2018/hash/{number:032x}-Abstract.html'>{}</a> <i>A, B</i></li>",
+            escaped(text(sample, "title"))
+        )
+    };
+    let items: String = nips.iter().enumerate().map(item).collect();
+    let site = page(format!("<html><body><ul>{items}</ul></body></html>")).await;
+    let edition = |source, year| Edition { source, year };
+    let http = Http::new(hasty()).unwrap();
+    let listed = proceedings::list(
+        &http,
+        &hosts(&site, Source::Neurips),
+        edition(Source::Neurips, 2018),
+    )
+    .await
+    .unwrap();
+    assert_eq!(nips.len(), 120);
+    assert_eq!(listed_titles(&listed), titles(&nips));
+
+    let icml = samples("icml2019_paperlists_sample.json").unwrap();
+    let paper = |(number, sample): (usize, &Value)| {
+        format!(
+            "<div class='paper'><p class='title'>{}</p><p class='details'><span class='authors'>A,&nbsp;B</span></p>\
+             <p class='links'>[<a href='/v97/k{number}a.html'>abs</a>][<a href='/v97/k{number}a/k{number}a.pdf'>Download PDF</a>]</p></div>",
+            escaped(text(sample, "title"))
+        )
+    };
+    let papers: String = icml.iter().enumerate().map(paper).collect();
+    let site = page(format!("<html><body>{papers}</body></html>")).await;
+    let listed = pmlr::list(
+        &http,
+        &hosts(&site, Source::Icml),
+        edition(Source::Icml, 2019),
+    )
+    .await
+    .unwrap();
+    assert_eq!(icml.len(), 120);
+    assert_eq!(listed_titles(&listed), titles(&icml));
+}
+
+#[test]
+fn the_posters_of_neurips_2025_are_listed_once_each() {
+    let Some(sessions) = samples_of_sessions() else {
+        return;
+    };
+    assert_eq!(sessions.len(), 5641);
+    let item = |(number, title): (usize, &String)| {
+        let title = escaped(title);
+        format!("<li><a href=\"/virtual/2025/poster/{number}\">{title}</a></li>")
+    };
+    let items: String = sessions.iter().enumerate().map(item).collect();
+    let body = format!("<html><body><ul>{items}</ul></body></html>");
+    let url = Url::parse("http://127.0.0.1:9/virtual/2025/papers.html").unwrap();
+    let edition = Edition {
+        source: Source::Neurips,
+        year: 2025,
+    };
+    let hosts = hosts("http://127.0.0.1:9", Source::Neurips);
+    let listed = virtual_pages::parse_list(body.as_bytes(), &url, &hosts, edition).unwrap();
+    let different: BTreeSet<String> = sessions
+        .iter()
+        .map(|title| normalize_title(title))
+        .collect();
+    assert_eq!(listed.papers.len(), different.len());
+    let ids: BTreeSet<PaperId> = different
+        .iter()
+        .map(|title| PaperId::of(title, None))
+        .collect();
+    assert_eq!(
+        ids.len(),
+        different.len(),
+        "papers without abstracts keep apart"
+    );
+}
+
+fn samples_of_sessions() -> Option<Vec<String>> {
+    let sessions = reference("papers/neurips2025_poster_titles_by_session.json")?;
+    let sessions: Value = serde_json::from_slice(&sessions).unwrap();
+    let titles = sessions
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|titles| titles.as_array().unwrap());
+    Some(
+        titles
+            .map(|title| title.as_str().unwrap().to_owned())
+            .collect(),
+    )
+}
+
+/// Papers that a person picked, by their pages on the virtual site.
+#[test]
+fn addresses_of_real_pages_are_those_of_papers() {
+    let Some(picks) = reference("relevance/neurips2025_human_picks.json") else {
+        return;
+    };
+    let picks: Vec<Value> = serde_json::from_slice(&picks).unwrap();
+    assert_eq!(picks.len(), 67);
+    let kept = picks
+        .iter()
+        .filter(|pick| !pick["human_kept_for_session"].is_null());
+    assert_eq!(kept.count(), 56);
+    let item = |pick: &Value| {
+        let title = escaped(text(pick, "title"));
+        format!("<li><a href=\"{}\">{title}</a></li>", text(pick, "url"))
+    };
+    let items: String = picks.iter().map(item).collect();
+    let body = format!("<html><body><ul>{items}</ul></body></html>");
+    let url = Url::parse("https://neurips.cc/virtual/2025/papers.html").unwrap();
+    let edition = Edition {
+        source: Source::Neurips,
+        year: 2025,
+    };
+    let hosts = hosts("https://neurips.cc", Source::Neurips);
+    let listed = virtual_pages::parse_list(body.as_bytes(), &url, &hosts, edition).unwrap();
+    let mut found = listed_titles(&listed);
+    let mut wanted = titles(&picks);
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}
+
+/// Documents of an index made before: every field is one of ours, but what an older program added.
+#[test]
+fn documents_of_an_earlier_index_have_the_fields_of_this_one() {
+    let Some(documents) = reference("relevance/annapurna_index_documents.json") else {
+        return;
+    };
+    let documents: Value = serde_json::from_slice(&documents).unwrap();
+    let documents = documents["documents"].as_array().unwrap();
+    assert_eq!(documents.len(), 84);
+    let known = PaperRecord::mapping_properties();
+    let unknown: BTreeSet<&String> = documents
+        .iter()
+        .flat_map(|document| document.as_object().unwrap().keys())
+        .filter(|field| !known.contains_key(*field))
+        .collect();
+    assert_eq!(
+        unknown.into_iter().collect::<Vec<_>>(),
+        ["_id", "test_results"]
+    );
+    assert!(documents.iter().all(|document| {
+        text(document, "decision") == "accept" && text(document, "reason") == "testing purposes"
+    }));
+    let clusters = reference("relevance/annapurna_result_clusters.csv").unwrap();
+    let clusters = String::from_utf8(clusters).unwrap();
+    let ids: BTreeSet<&str> = documents.iter().map(|it| text(it, "_id")).collect();
+    let n_clustered = clusters
+        .lines()
+        .filter(|line| ids.iter().any(|id| line.starts_with(*id)))
+        .count();
+    assert_eq!((ids.len(), n_clustered), (84, 84));
+}
+
+/// PMLR writes a paper's names twice: in the bibliography, and given and family name apart.
+#[test]
+fn names_of_a_bibliography_are_those_of_the_papers_own_source() {
+    let Some(front_matter) = reference("papers/pmlr_v220_front_matter_yip23a.md") else {
+        return;
+    };
+    let front_matter = String::from_utf8(front_matter).unwrap();
+    let (_, authors) = front_matter.split_once("\nauthor:\n").unwrap();
+    let mut names: Vec<[String; 3]> = Vec::new();
+    for line in authors.lines() {
+        let (field, value) = line.split_once(": ").unwrap_or((line, ""));
+        let place = match field {
+            "- given" => {
+                names.push(Default::default());
+                0
+            }
+            "  prefix" => 1,
+            "  family" => 2,
+            _ => break,
+        };
+        value.clone_into(&mut names.last_mut().unwrap()[place]);
+    }
+    let names: Vec<String> = names.iter().map(|name| clean(&name.join(" "))).collect();
+    assert_eq!(names.len(), 22);
+    let bibliography = reference("papers/pmlr_v220_neurips2022_competitions.bib").unwrap();
+    let entries = bibtex::parse(&String::from_utf8(bibliography).unwrap());
+    assert_eq!(entries.len(), 20);
+    let entry = entries.iter().find(|entry| entry.key.contains("yip23a"));
+    let entry = entry.unwrap();
+    let plain = |name: &String| bibtex::person_name(name).unwrap();
+    let names: Vec<String> = names.iter().map(plain).collect();
+    assert_eq!(entry.authors, names);
+}
