@@ -8,7 +8,7 @@ use std::thread;
 /// A stream being read by its own thread. The rest of a stream that is too long is read and dropped,
 /// so the writer does not hang before it is killed.
 #[derive(Debug)]
-pub struct Capture {
+pub(crate) struct Capture {
     kept: Arc<Mutex<Vec<u8>>>,
     overflowed: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
@@ -16,7 +16,7 @@ pub struct Capture {
 
 impl Capture {
     /// Reads `stream` to its end and keeps its first `limit` bytes.
-    pub fn start(stream: impl Read + Send + 'static, limit: usize) -> Self {
+    pub(crate) fn start(stream: impl Read + Send + 'static, limit: usize) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let overflowed = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (Arc::clone(&kept), Arc::clone(&overflowed));
@@ -29,18 +29,18 @@ impl Capture {
     }
 
     /// Whether more than the limit came.
-    pub fn overflowed(&self) -> bool {
+    pub(crate) fn overflowed(&self) -> bool {
         self.overflowed.load(Ordering::Relaxed)
     }
 
     /// Whether the stream has ended.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
     /// What was kept. Takes what is there when the stream has not ended: a writer that outlived its
     /// program must not hold the agent.
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use crate::launch::chain;
 use crate::options::Options;
+use crate::probe::{IsolationChoice, find_sandbox};
 use crate::python::Interpreter;
-use crate::sandbox::{IsolationChoice, Parts, Sandbox};
+use crate::sandbox::Parts;
 use crate::service::{neuron_devices, prepare_state};
 
 /// What was found. A part that is missing has a reason beside it.
@@ -89,7 +90,7 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
         ("landlock", IsolationChoice::Landlock),
     ];
     for (name, choice) in choices {
-        let refusal = Sandbox::find(choice, &parts).err();
+        let refusal = find_sandbox(choice, &parts).err();
         let reason = refusal.and_then(|refusal| refusal.0.into_iter().next());
         let allowed = options.isolation == IsolationChoice::Auto || options.isolation == choice;
         if reason.is_none() && allowed && found.isolation == "none" {

@@ -3,7 +3,8 @@
 //! In: how the run ended and its standard error. Out: `error_type` and `error_message` of the result.
 //! Standard error is the program's text: one line of it is cut, escaped and quoted, nothing more.
 
-use crate::runner::{End, LimitHit, Limits};
+use crate::program::Limits;
+use crate::runner::{End, LimitHit};
 
 /// Longest message, characters.
 const MAX_MESSAGE: usize = 500;

@@ -16,8 +16,10 @@ use crate::classify::{Failure, classify};
 use crate::datasets::{Datasets, DatasetsError};
 use crate::metrics::Metrics;
 use crate::plots::{self, Plot};
-use crate::runner::{Limits, Request, Run, RunError, Runner};
-use crate::sandbox::{NoSandbox, Sandbox};
+use crate::probe::NoSandbox;
+use crate::program::{Limits, Request};
+use crate::runner::{End, Run, RunError, Runner};
+use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
 use crate::store::{ObjectStore, Retry, StoreError};
@@ -283,7 +285,7 @@ impl Executor {
         let metrics = Metrics::parse(&run.stdout);
         let failure = classify(&run.end, &run.stderr, limits, &self.machine.python);
         let return_code = match run.end {
-            crate::runner::End::Exited(code) => Some(code),
+            End::Exited(code) => Some(code),
             _ => None,
         };
         let times = (run.started_at, run.finished_at);

@@ -6,17 +6,21 @@
 //! between runs but a cache of data sets. A program sees no network, no credentials and no other
 //! program; see [`sandbox`].
 
-pub mod capture;
+mod capture;
 pub mod check;
 pub mod classify;
 pub mod datasets;
 pub mod executor;
 pub mod http;
 pub mod launch;
-pub mod metrics;
+mod mark;
+mod metrics;
+mod mounts;
 pub mod options;
 pub mod plots;
-pub mod processes;
+pub mod probe;
+mod processes;
+pub mod program;
 pub mod python;
 pub mod queue;
 pub mod run_dir;

@@ -21,16 +21,16 @@ const MAX_TOTAL: usize = 256 * 1024;
 
 /// What a program reported.
 #[derive(Debug, Default, PartialEq)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Names and values; a later line replaces what an earlier one said.
-    pub values: Map<String, Value>,
+    pub(crate) values: Map<String, Value>,
     /// Lines or names that could not be taken.
-    pub ignored: usize,
+    pub(crate) ignored: usize,
 }
 
 impl Metrics {
     /// Reads a program's standard output.
-    pub fn parse(stdout: &[u8]) -> Self {
+    pub(crate) fn parse(stdout: &[u8]) -> Self {
         let mut metrics = Self::default();
         let mut total = 0;
         let text = String::from_utf8_lossy(stdout);

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::launch::Launch;
+use crate::probe::IsolationChoice;
+use crate::program::Limits;
 use crate::run_dir::RunAs;
-use crate::runner::Limits;
-use crate::sandbox::IsolationChoice;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -12,11 +12,11 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Memory and number of a tree's processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Sum of the resident memory of all processes, bytes. Shared pages count once a process.
-    pub resident_bytes: u64,
+    pub(crate) resident_bytes: u64,
     /// Processes; threads do not count.
-    pub processes: u64,
+    pub(crate) processes: u64,
 }
 
 struct Process {
@@ -25,7 +25,7 @@ struct Process {
 }
 
 /// What the processes below `root` use, without `root` itself.
-pub fn usage_below(root: i32) -> Usage {
+pub(crate) fn usage_below(root: i32) -> Usage {
     let processes = all();
     let page = sysconf(SysconfVar::PAGE_SIZE)
         .ok()
@@ -45,7 +45,7 @@ pub fn usage_below(root: i32) -> Usage {
 }
 
 /// Kills every process below `root`, not `root` itself. Says how many there were.
-pub fn kill_below(root: i32) -> usize {
+pub(crate) fn kill_below(root: i32) -> usize {
     let below = descendants(&all(), root);
     for pid in &below {
         // One that has ended meanwhile is what we want.
@@ -55,7 +55,7 @@ pub fn kill_below(root: i32) -> usize {
 }
 
 /// Processes and threads of the user this process runs as.
-pub fn tasks_of_this_user() -> u64 {
+pub(crate) fn tasks_of_this_user() -> u64 {
     let me = nix::unistd::geteuid().as_raw();
     pids()
         .filter(|pid| fs::metadata(format!("/proc/{pid}")).is_ok_and(|entry| entry.uid() == me))

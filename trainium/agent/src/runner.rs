@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::capture::Capture;
+use crate::mark::Mark;
 use crate::processes;
+use crate::program::{Limits, PROGRAM_FILE, Request};
 use crate::run_dir::RunDir;
-use crate::sandbox::{PROGRAM_FILE, Sandbox, random_hex};
+use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 
 /// How often the end is looked for.
@@ -28,32 +30,6 @@ const MEASURE_DISK: Duration = Duration::from_secs(1);
 const KILL_WAIT: Duration = Duration::from_secs(15);
 /// Longest wait for the pipes of a run that is gone.
 const PIPE_WAIT: Duration = Duration::from_secs(5);
-
-/// What a program may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Wall-clock time.
-    pub timeout: Duration,
-    /// Resident memory of all its processes, bytes.
-    pub memory_bytes: u64,
-    /// Each of standard output and error, bytes.
-    pub output_bytes: u64,
-    /// Files in its folder and `/tmp`, bytes.
-    pub disk_bytes: u64,
-    /// Processes at a time; threads count at the kernel's limit.
-    pub processes: u64,
-}
-
-/// One program to run.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// Python source.
-    pub code: &'a [u8],
-    /// The NeuronCore.
-    pub slot: usize,
-    /// What it may use.
-    pub limits: Limits,
-}
 
 /// The limit that ended a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +89,9 @@ pub enum RunError {
     /// The run's folder could not be made.
     #[error("cannot prepare a folder for the run")]
     Prepare(#[source] io::Error),
+    /// A folder's name has no JSON form.
+    #[error("cannot hand the program's folders to the launcher: their names must be UTF-8")]
+    Confinement(#[source] serde_json::Error),
     /// The launcher could not be started.
     #[error("cannot start the launcher")]
     Start(#[source] io::Error),
@@ -147,7 +126,7 @@ impl Runner {
         let parts = self.sandbox.parts();
         let dir = RunDir::create(&parts.runs(), parts.run_as).map_err(RunError::Prepare)?;
         fs::write(dir.work().join(PROGRAM_FILE), request.code).map_err(RunError::Prepare)?;
-        let mark = random_hex(16).map_err(RunError::Prepare)?;
+        let mark = Mark::random().map_err(RunError::Prepare)?;
         let started_at = Utc::now();
         let started = Instant::now();
         let mut running = Running::start(&self.sandbox, &dir, &mark, request)?;
@@ -156,7 +135,7 @@ impl Runner {
         let finished_at = Utc::now();
         let (stdout, stderr) = running.into_output();
         let (stop, peak_memory_bytes) = watched?;
-        let (marked, stdout) = strip_mark(stdout, &mark);
+        let (marked, stdout) = mark.strip(stdout);
         let end = match stop {
             Stop::Limit(hit) => End::Limit(hit),
             Stop::Ended(_) if !marked => End::Sandbox(refusal(&stderr)),
@@ -193,15 +172,16 @@ impl Running {
     fn start(
         sandbox: &Sandbox,
         dir: &RunDir,
-        mark: &str,
+        mark: &Mark,
         request: &Request<'_>,
     ) -> Result<Self, RunError> {
         let mut child = sandbox
             .command(dir, mark, request)
+            .map_err(RunError::Confinement)?
             .spawn()
             .map_err(RunError::Start)?;
         let limit = usize::try_from(request.limits.output_bytes).unwrap_or(usize::MAX);
-        let capture = |stream| Capture::start(stream, limit.saturating_add(2 * (mark.len() + 1)));
+        let capture = |stream| Capture::start(stream, limit.saturating_add(Mark::most_output()));
         Ok(Self {
             pid: i32::try_from(child.id()).unwrap_or_default(),
             lifeline: child.stdin.take(),
@@ -338,17 +318,6 @@ impl Running {
     }
 }
 
-/// Whether the program really began, and its own output. A second mark says that the interpreter could
-/// not be started after all.
-fn strip_mark(stdout: Vec<u8>, mark: &str) -> (bool, Vec<u8>) {
-    let line = format!("{mark}\n");
-    match stdout.strip_prefix(line.as_bytes()) {
-        Some(rest) if rest.starts_with(line.as_bytes()) => (false, Vec::new()),
-        Some(rest) => (true, rest.to_vec()),
-        None => (false, stdout),
-    }
-}
-
 fn refusal(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let text = text.trim();
@@ -374,13 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_never_began_is_told_from_one_that_failed() {
-        assert_eq!(
-            strip_mark(b"m\nhello".to_vec(), "m"),
-            (true, b"hello".to_vec())
-        );
-        assert_eq!(strip_mark(b"m\nm\n".to_vec(), "m"), (false, vec![]));
-        assert!(!strip_mark(b"bwrap: no".to_vec(), "m").0);
+    fn the_last_line_says_why_there_is_no_sandbox() {
         assert_eq!(
             refusal(b"a\nbwrap: setting up uid map: Permission denied\n"),
             "bwrap: setting up uid map: Permission denied"

@@ -22,10 +22,11 @@ use crate::datasets::Datasets;
 use crate::executor::{Executor, Machine};
 use crate::http;
 use crate::options::{Options, OptionsError};
+use crate::probe::find_sandbox;
 use crate::python::{Interpreter, PythonError};
 use crate::queue::SqsQueue;
 use crate::run_dir;
-use crate::sandbox::{Parts, Sandbox};
+use crate::sandbox::Parts;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::slots::Slots;
 use crate::store::{Retry, S3Store};
@@ -165,7 +166,7 @@ async fn executor(
         Retry::PATIENT,
     );
     let choice = options.isolation;
-    let sandbox = tokio::task::spawn_blocking(move || Sandbox::find(choice, &parts)).await?;
+    let sandbox = tokio::task::spawn_blocking(move || find_sandbox(choice, &parts)).await?;
     Ok(Executor {
         config,
         store,

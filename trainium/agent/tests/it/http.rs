@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annapurna_contract::PaperId;
 use serde_json::{Value, json};
 use trainium_agent::http::router;
-use trainium_agent::sandbox::NoSandbox;
+use trainium_agent::probe::NoSandbox;
 
 use crate::support::{Bench, MemoryStore, executor};
 

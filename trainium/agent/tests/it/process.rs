@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, is_running, python, python_path, until, wait_until};
+use crate::support::{Bench, is_running, python, python_path, unique_name, until, wait_until};
 
 /// What no program may ever see.
 const SECRET: &str = "wJalrXUtnFEMIexamplekeyonly";
@@ -109,7 +109,7 @@ async fn killed_outright_its_programs_end_and_the_next_agent_cleans_up() {
     }
     let state = tempfile::tempdir().unwrap();
     let agent = Agent::start(state.path());
-    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let name = unique_name("program");
     let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
     let request = agent.execute(&code);
     let kill_it = async {
@@ -131,7 +131,7 @@ async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
     }
     let state = tempfile::tempdir().unwrap();
     let mut agent = Agent::start(state.path());
-    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let name = unique_name("program");
     let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
     let request = agent.execute(&code);
     let stop = async {

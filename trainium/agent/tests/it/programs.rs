@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use trainium_agent::classify::classify;
 use trainium_agent::plots;
-use trainium_agent::runner::{End, LimitHit, Limits, Run};
+use trainium_agent::program::Limits;
+use trainium_agent::runner::{End, LimitHit, Run};
 
-use crate::support::{Bench, MIB, is_running, limits, wait_until};
+use crate::support::{Bench, MIB, is_running, limits, unique_name, wait_until};
 
 fn out(run: &Run) -> String {
     String::from_utf8_lossy(&run.stdout).into_owned()
@@ -22,11 +23,6 @@ fn printed(bench: &Bench, code: &str) -> String {
     let run = bench.run(code, limits());
     assert_eq!(run.end, End::Exited(0), "{}: {}", bench.name(), err(&run));
     out(&run)
-}
-
-/// A name no other process has.
-fn unique(word: &str) -> String {
-    format!("{word}{}", trainium_agent::sandbox::random_hex(6).unwrap())
 }
 
 /// Leaves its group, its session and its parent, then sleeps under a name of its own.
@@ -97,7 +93,7 @@ fn a_syntax_error_is_told_as_one() {
 #[test]
 fn a_timeout_ends_the_program_and_everything_it_started() {
     for bench in Bench::all() {
-        let name = unique("escapee");
+        let name = unique_name("escapee");
         let code = format!("{}time.sleep(300)", escapee(&name));
         let limits = Limits {
             timeout: Duration::from_secs(5),
@@ -118,7 +114,7 @@ fn a_timeout_ends_the_program_and_everything_it_started() {
 #[test]
 fn what_a_program_leaves_behind_ends_with_it() {
     for bench in Bench::all() {
-        let name = unique("escapee");
+        let name = unique_name("escapee");
         let run = bench.run(&escapee(&name), limits());
         assert_eq!(run.end, End::Exited(0), "{}", err(&run));
         assert!(!is_running(&name), "{}: it survived", bench.name());
@@ -175,7 +171,7 @@ fn files_are_limited_one_by_one_and_together() {
 #[test]
 fn a_fork_bomb_ends_and_leaves_nothing() {
     for bench in Bench::all() {
-        let name = unique("bomb");
+        let name = unique_name("bomb");
         let code = format!(
             "import os, sys\n\
              if sys.argv[-1] != '{name}': os.execv(sys.executable, [sys.executable, __file__, '{name}'])\n\

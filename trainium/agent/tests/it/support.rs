@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use trainium_agent::datasets::Datasets;
 use trainium_agent::executor::{Executor, Machine};
+use trainium_agent::probe::{IsolationChoice, NoSandbox, find_sandbox};
+use trainium_agent::program::{Limits, Request};
 use trainium_agent::python::Interpreter;
 use trainium_agent::queue::{BatchQueue, Delivery, QueueError};
 use trainium_agent::run_dir::RunAs;
-use trainium_agent::runner::{Limits, Request, Run, Runner};
-use trainium_agent::sandbox::{IsolationChoice, NoSandbox, Parts, Sandbox};
+use trainium_agent::runner::{Run, Runner};
+use trainium_agent::sandbox::{Parts, Sandbox};
 use trainium_agent::service::prepare_state;
 use trainium_agent::shutdown::{Shutdown, ShutdownTrigger};
 use trainium_agent::slots::Slots;
@@ -89,7 +92,7 @@ impl Bench {
             neuron_devices: Vec::new(),
             slots: 2,
         };
-        let sandbox = Sandbox::find(choice, &parts)?;
+        let sandbox = find_sandbox(choice, &parts)?;
         Ok(Self { sandbox, state })
     }
 
@@ -127,6 +130,13 @@ impl Bench {
     pub(crate) fn name(&self) -> &'static str {
         self.sandbox.method().name()
     }
+}
+
+/// A name that no other process has in its command line.
+pub(crate) fn unique_name(word: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{word}-{}-{count}-", std::process::id())
 }
 
 /// Whether any process of this machine has `word` in its command line.

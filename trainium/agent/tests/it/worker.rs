@@ -6,10 +6,10 @@ use std::time::Duration;
 use annapurna_contract::{PaperId, TestResult};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use trainium_agent::sandbox::NoSandbox;
+use trainium_agent::probe::NoSandbox;
 use trainium_agent::worker::Worker;
 
-use crate::support::{Bench, MemoryQueue, MemoryStore, executor, is_running, until};
+use crate::support::{Bench, MemoryQueue, MemoryStore, executor, is_running, unique_name, until};
 
 fn paper(title: &str) -> PaperId {
     PaperId::of(title, None)
@@ -201,7 +201,7 @@ async fn a_batch_whose_results_cannot_be_written_is_not_deleted() {
 async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
     let Some(bench) = Bench::best() else { return };
     let one = paper("one");
-    let name = trainium_agent::sandbox::random_hex(8).unwrap();
+    let name = unique_name("program");
     let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
     let store = Arc::new(MemoryStore::default().with_code(&one, &code));
     let queue = MemoryQueue {

@@ -1,0 +1,32 @@
+//! One program to run, and what it may use.
+
+use std::time::Duration;
+
+/// The program's file name. Not `code.py`: that would hide Python's own module `code`.
+pub const PROGRAM_FILE: &str = "program.py";
+
+/// What a program may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall-clock time.
+    pub timeout: Duration,
+    /// Resident memory of all its processes, bytes.
+    pub memory_bytes: u64,
+    /// Each of standard output and error, bytes.
+    pub output_bytes: u64,
+    /// Files in its folder and `/tmp`, bytes.
+    pub disk_bytes: u64,
+    /// Processes at a time; threads count at the kernel's limit.
+    pub processes: u64,
+}
+
+/// One program to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Python source.
+    pub code: &'a [u8],
+    /// The NeuronCore.
+    pub slot: usize,
+    /// What it may use.
+    pub limits: Limits,
+}
