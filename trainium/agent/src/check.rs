@@ -1,6 +1,7 @@
 //! `trainium-agent check`: what this machine has, as JSON for `infra status` and `infra doctor`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use crate::probe::{IsolationChoice, find_sandbox};
 use crate::python::Interpreter;
 use crate::sandbox::Parts;
 use crate::service::{neuron_devices, prepare_state};
+use crate::users::ProgramUsers;
 
 /// What was found. A part that is missing has a reason beside it.
 #[derive(Debug, Serialize)]
@@ -29,7 +31,7 @@ pub struct Found {
     pub torch: Option<String>,
     /// Neuron devices.
     pub neuron: Vec<PathBuf>,
-    /// User of the programs when the agent is root.
+    /// User ids of which each slot gets its own, when the agent is root.
     pub run_as: Option<String>,
     /// What is missing and what to do about it.
     pub problems: Vec<String>,
@@ -84,7 +86,10 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
         Ok(parts) => parts,
         Err(problem) => return found.problems.push(problem),
     };
-    found.run_as = parts.run_as.map(|_| options.run_as.clone());
+    found.run_as = parts
+        .users
+        .are_claimed()
+        .then(|| options.run_as.to_string());
     let choices = [
         ("bubblewrap", IsolationChoice::Bubblewrap),
         ("landlock", IsolationChoice::Landlock),
@@ -113,7 +118,8 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
 
 /// The parts of a sandbox in a folder of its own, which goes when the second value does.
 fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir), String> {
-    let run_as = options.program_user().map_err(|error| chain(&error))?;
+    let slots = options.slots.into();
+    let users = ProgramUsers::claim(options.run_as, slots).map_err(|error| chain(&error))?;
     let python_path = options.loader_folder().map_err(|error| chain(&error))?;
     // A person who may not write where the agent works can still be told about the rest.
     let folder = tempfile::Builder::new()
@@ -130,9 +136,9 @@ fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir)
         interpreter,
         python_path,
         state_dir,
-        run_as,
+        users: Arc::new(users),
         neuron_devices: neuron_devices(),
-        slots: options.slots.into(),
+        slots,
     };
     Ok((parts, folder))
 }

@@ -260,7 +260,7 @@ impl Executor {
             slot = slot.index(),
             "running"
         );
-        let (run, plots) = tokio::task::spawn_blocking(move || {
+        let (run, plots, slot) = tokio::task::spawn_blocking(move || {
             let request = Request {
                 code: &code,
                 slot: slot.index(),
@@ -268,10 +268,13 @@ impl Executor {
             };
             let run = Runner::new(sandbox).run(&request, &shutdown)?;
             let plots = plots::collect(&run.dir.work());
-            Ok::<_, RunError>((run, plots))
+            Ok::<_, RunError>((run, plots, slot))
         })
         .await??;
-        Ok(self.report(job, &digest, run, plots, &limits))
+        let report = self.report(job, &digest, run, plots, &limits);
+        // Only now that the run's folder is gone: the next program of the slot has the same user.
+        drop(slot);
+        Ok(report)
     }
 
     fn report(

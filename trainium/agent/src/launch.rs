@@ -28,7 +28,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use nix::unistd::{setgid, setgroups, setuid};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -36,6 +36,7 @@ use seccompiler::{
 use serde::{Deserialize, Serialize};
 
 use crate::processes;
+use crate::users::ProgramUser;
 
 /// Exit code of a supervisor that was told to end the run.
 const KILLED: u8 = 137;
@@ -79,8 +80,8 @@ pub struct Confinement {
     pub file_bytes: u64,
     /// Processes and threads of the user.
     pub processes: u64,
-    /// User and group to become, when started by root.
-    pub run_as: Option<(u32, u32)>,
+    /// User to become, and group of the same number, when started by root.
+    pub run_as: Option<u32>,
     /// Folders and files to allow, when Landlock is the sandbox.
     pub landlock: Option<LandlockPaths>,
 }
@@ -263,8 +264,8 @@ fn confine(spec: &str, command: &[String]) -> Result<(), LaunchError> {
     // Best effort: the kernel should end the program before anything of ours when memory runs out.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     set_limits(&spec)?;
-    if let Some((user, group)) = spec.run_as {
-        drop_root(user, group)?;
+    if let Some(user) = spec.run_as {
+        drop_root(ProgramUser(user))?;
     }
     std::env::set_current_dir(&spec.folder).map_err(|source| LaunchError::Folder {
         path: spec.folder.clone(),
@@ -309,11 +310,11 @@ fn set_limits(spec: &Confinement) -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn drop_root(user: u32, group: u32) -> Result<(), LaunchError> {
+fn drop_root(user: ProgramUser) -> Result<(), LaunchError> {
     let system = |what: &'static str| move |source: Errno| LaunchError::System { what, source };
     setgroups(&[]).map_err(system("give up groups"))?;
-    setgid(Gid::from_raw(group)).map_err(system("change the group"))?;
-    setuid(Uid::from_raw(user)).map_err(system("change the user"))
+    setgid(user.gid()).map_err(system("change the group"))?;
+    setuid(user.uid()).map_err(system("change the user"))
 }
 
 fn restrict_paths(paths: &LandlockPaths) -> Result<(), LaunchError> {

@@ -30,4 +30,5 @@ pub mod service;
 pub mod shutdown;
 pub mod slots;
 pub mod store;
+pub mod users;
 pub mod worker;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::launch::Launch;
 use crate::probe::IsolationChoice;
 use crate::program::Limits;
-use crate::run_dir::RunAs;
+use crate::users::UserRange;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,9 +110,9 @@ pub struct Options {
         global = true
     )]
     pub isolation: IsolationChoice,
-    /// User of the programs when the agent is root
-    #[arg(long, env = "AGENT_RUN_AS", default_value = "nobody", global = true)]
-    pub run_as: String,
+    /// User ids of the programs when the agent is root, FIRST-LAST; each slot takes one that is nobody's
+    #[arg(long, env = "AGENT_RUN_AS", default_value_t = UserRange::UNASSIGNED, global = true)]
+    pub run_as: UserRange,
 }
 
 /// Settings that do not fit together or this machine.
@@ -124,14 +124,6 @@ pub enum OptionsError {
     /// An empty token is no secret.
     #[error("AGENT_TOKEN is set but empty; give it 16 characters or more, or unset it")]
     WeakToken,
-    /// No such user.
-    #[error(
-        "there is no user called `{0}` for the programs: set AGENT_RUN_AS to one that is not root"
-    )]
-    NoSuchUser(String),
-    /// Not that one.
-    #[error("programs must not run as root: set AGENT_RUN_AS to another user, got `{0}`")]
-    Root(String),
     /// The loader is not where it should be.
     #[error("there is no dataset_loader.py in {}: set AGENT_PYTHONPATH to its folder", .0.display())]
     NoLoader(PathBuf),
@@ -153,28 +145,6 @@ impl Options {
             Some(token) if token.trim().len() < 16 => Err(OptionsError::WeakToken),
             Some(token) => Ok(Some(token)),
         }
-    }
-
-    /// The user to become; `None` when the agent is not root and cannot.
-    ///
-    /// # Errors
-    ///
-    /// [`OptionsError::NoSuchUser`] and [`OptionsError::Root`].
-    pub fn program_user(&self) -> Result<Option<RunAs>, OptionsError> {
-        if !nix::unistd::geteuid().is_root() {
-            return Ok(None);
-        }
-        let user = nix::unistd::User::from_name(&self.run_as)
-            .ok()
-            .flatten()
-            .ok_or_else(|| OptionsError::NoSuchUser(self.run_as.clone()))?;
-        if user.uid.is_root() || user.gid.as_raw() == 0 {
-            return Err(OptionsError::Root(self.run_as.clone()));
-        }
-        Ok(Some(RunAs {
-            user: user.uid.as_raw(),
-            group: user.gid.as_raw(),
-        }))
     }
 
     /// The folder with `dataset_loader.py`.
@@ -248,13 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn root_is_no_user_for_programs() {
-        let chosen = options(&["--run-as", "root"]).program_user();
-        if nix::unistd::geteuid().is_root() {
-            assert!(matches!(chosen, Err(OptionsError::Root(_))));
-        } else {
-            assert!(matches!(chosen, Ok(None)));
+    fn root_and_nobody_are_no_users_for_programs() {
+        for refused in ["root", "nobody", "0-10", "65534-65534"] {
+            let name = ["trainium-agent", "--run-as", refused];
+            let error = Cli::try_parse_from(name).unwrap_err().to_string();
+            assert!(error.contains("FIRST-LAST"), "{error}");
         }
+        let range = options(&["--run-as", "70000-70009"]).run_as;
+        assert_eq!(range.to_string(), "70000-70009");
     }
 
     #[test]

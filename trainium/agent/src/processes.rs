@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -54,14 +53,23 @@ pub(crate) fn kill_below(root: i32) -> usize {
     below.len()
 }
 
-/// Processes and threads of the user this process runs as.
-pub(crate) fn tasks_of_this_user() -> u64 {
-    let me = nix::unistd::geteuid().as_raw();
+/// Processes and threads of a user, as the kernel counts them against its limit: by the real user.
+pub(crate) fn tasks_of(user: u32) -> u64 {
     pids()
-        .filter(|pid| fs::metadata(format!("/proc/{pid}")).is_ok_and(|entry| entry.uid() == me))
-        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
-        .map(|tasks| tasks.count() as u64)
+        // One that has ended meanwhile has no tasks.
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok())
+        .filter_map(|status| tasks_in(&status, user))
         .sum()
+}
+
+/// A process's threads when it is the user's. Source: proc(5), `/proc/pid/status`.
+fn tasks_in(status: &str, user: u32) -> Option<u64> {
+    let first = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()
+    };
+    let is_the_users = first("Uid:")?.parse() == Ok(user);
+    first("Threads:")?.parse().ok().filter(|_| is_the_users)
 }
 
 fn descendants(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
@@ -122,20 +130,29 @@ mod tests {
     }
 
     #[test]
+    fn a_processs_threads_are_its_real_users() {
+        let status = "Name:\tUid: 7\nUid:\t60706\t0\t0\t0\nGid:\t1\t1\t1\t1\nThreads:\t3\n";
+        assert_eq!(tasks_in(status, 60_706), Some(3));
+        assert_eq!(tasks_in(status, 0), None);
+        assert!(tasks_of(nix::unistd::getuid().as_raw()) > 0);
+    }
+
+    #[test]
     fn grandchildren_are_counted_and_killed() {
         let mut child = std::process::Command::new("sh")
-            .args(["-c", "sleep 60 & sleep 60 & wait"])
+            .args(["-c", "sleep 600 & sleep 600 & wait"])
             .spawn()
             .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         // A process that is just being made, or that begins its program, has no memory for a moment.
         let mut usage = Usage::default();
-        for _ in 0..200 {
-            usage = usage_below(pid);
-            if usage.processes == 2 && usage.resident_bytes > 0 {
-                break;
-            }
+        while usage.processes < 2 || usage.resident_bytes == 0 {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it waits for its children"
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
+            usage = usage_below(pid);
         }
         assert_eq!(usage.processes, 2);
         assert!(usage.resident_bytes > 0);

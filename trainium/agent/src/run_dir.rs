@@ -5,19 +5,12 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::chown;
+
+use crate::users::ProgramUser;
 
 /// More files than this are refused like too many bytes: each costs an inode.
 const MAX_ENTRIES: u64 = 100_000;
-
-/// User and group of programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunAs {
-    /// User id.
-    pub user: u32,
-    /// Group id.
-    pub group: u32,
-}
 
 /// A run's folder. Dropping it removes it with all the program wrote.
 #[derive(Debug)]
@@ -31,7 +24,7 @@ impl RunDir {
     /// # Errors
     ///
     /// When the disk is full or `runs` is not ours.
-    pub fn create(runs: &Path, owner: Option<RunAs>) -> io::Result<Self> {
+    pub(crate) fn create(runs: &Path, owner: Option<ProgramUser>) -> io::Result<Self> {
         let root = tempfile::Builder::new().prefix("run-").tempdir_in(runs)?;
         // The program's user must pass, and must not see.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o711))?;
@@ -40,8 +33,7 @@ impl RunDir {
             fs::create_dir(&folder)?;
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
             if let Some(owner) = owner {
-                let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
-                chown(&folder, Some(user), Some(group))?;
+                chown(&folder, Some(owner.uid()), Some(owner.gid()))?;
             }
         }
         Ok(run)
@@ -53,12 +45,12 @@ impl RunDir {
     }
 
     /// The program's `/tmp`.
-    pub fn tmp(&self) -> PathBuf {
+    pub(crate) fn tmp(&self) -> PathBuf {
         self.root.path().join("tmp")
     }
 
     /// Whether the program wrote more than `limit` bytes, or so that it cannot be measured.
-    pub fn is_over(&self, limit: u64) -> bool {
+    pub(crate) fn is_over(&self, limit: u64) -> bool {
         let mut used = Used::default();
         [self.work(), self.tmp()]
             .iter()
@@ -111,7 +103,7 @@ fn measure(folder: &Path, limit: u64, used: &mut Used) -> Result<(), Over> {
 /// # Errors
 ///
 /// When something in it is not ours.
-pub fn remove(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -124,7 +124,8 @@ impl Runner {
     /// [`RunError`]: nothing about the program is known, and the run may be repeated.
     pub fn run(&self, request: &Request<'_>, shutdown: &Shutdown) -> Result<Run, RunError> {
         let parts = self.sandbox.parts();
-        let dir = RunDir::create(&parts.runs(), parts.run_as).map_err(RunError::Prepare)?;
+        let user = parts.users.of_slot(request.slot);
+        let dir = RunDir::create(&parts.runs(), user).map_err(RunError::Prepare)?;
         fs::write(dir.work().join(PROGRAM_FILE), request.code).map_err(RunError::Prepare)?;
         let mark = Mark::random().map_err(RunError::Prepare)?;
         let started_at = Utc::now();

@@ -4,8 +4,8 @@
 //!
 //! - bubblewrap: own mount, process, network and IPC namespaces. The program sees the system read-only, its
 //!   own folder, and nothing of anyone's home, of the agent's state or of other programs. As root the
-//!   sandbox is made by root and the program becomes the `--run-as` user inside; otherwise it is made in
-//!   a user namespace.
+//!   sandbox is made by root and the program becomes its slot's user inside; otherwise it is made in a
+//!   user namespace.
 //! - Landlock, where bubblewrap is missing or not allowed: the same files by the kernel's own access
 //!   control, no TCP, no signals to others (as far as the kernel has them), and no sockets but local ones
 //!   by a system call filter. `/dev/shm` is closed, so data loaders with worker processes fail there.
@@ -16,6 +16,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use crate::launch::{Confinement, LandlockPaths};
 use crate::mark::Mark;
@@ -23,7 +24,8 @@ use crate::mounts::Mounts;
 use crate::processes;
 use crate::program::{PROGRAM_FILE, Request};
 use crate::python::Interpreter;
-use crate::run_dir::{RunAs, RunDir};
+use crate::run_dir::RunDir;
+use crate::users::ProgramUsers;
 
 /// Where the agent's own files are inside bubblewrap's root.
 const INSIDE: &str = "/run/annapurna";
@@ -31,6 +33,9 @@ const INSIDE: &str = "/run/annapurna";
 const PROGRAM_FOLDER: &str = "/program";
 /// The unmapped user, as which programs run in a user namespace.
 const NOBODY: &str = "65534";
+/// Tasks that others of the agent's own user may start while a program runs, where the two share it. The
+/// program's own number is held by measuring it.
+const ROOM_FOR_OTHERS: u64 = 1024;
 /// Folders of the system that programs may read.
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 /// What of `/etc` the dynamic linker, Python and matplotlib read. None of it is secret.
@@ -93,8 +98,8 @@ pub struct Parts {
     pub python_path: PathBuf,
     /// The agent's folder; hidden from programs but for the run's own and the data sets.
     pub state_dir: PathBuf,
-    /// User to become; `None` when the agent is not root.
-    pub run_as: Option<RunAs>,
+    /// Users to become, one a slot, when the agent is root.
+    pub users: Arc<ProgramUsers>,
     /// `/dev/neuron*`.
     pub neuron_devices: Vec<PathBuf>,
     /// Programs at a time.
@@ -211,6 +216,8 @@ impl Sandbox {
         vec![
             ("PATH", path),
             ("HOME", view.work.clone().into()),
+            // There is no account to look a name up in, and `getpass` and torch's compiler ask for one.
+            ("USER", "program".into()),
             ("TMPDIR", view.tmp.clone().into()),
             ("LANG", "C.UTF-8".into()),
             ("PYTHONPATH", view.python.clone().into()),
@@ -240,12 +247,14 @@ impl Sandbox {
         let processors =
             std::thread::available_parallelism().map_or(1, |number| number.get() as u64);
         let landlock = (self.method == Method::Landlock).then(|| self.landlock_paths(run));
-        // The kernel counts a user's tasks, not a program's: other programs share the run-as user, and the
-        // agent's own user has tasks of its own. A user namespace starts at none.
-        let shared = match (self.parts.run_as, &self.method) {
-            (Some(_), _) => limits.processes * (self.parts.slots as u64 - 1),
-            (None, Method::Landlock) => processes::tasks_of_this_user(),
-            (None, Method::Bubblewrap(_)) => 0,
+        let user = self.parts.users.of_slot(request.slot);
+        // The kernel counts a user's tasks, not a program's. A user of the slot's own and a user namespace
+        // start at none; the agent's own user has tasks of its own, and may start more.
+        let shared = match (user, &self.method) {
+            (Some(_), _) | (None, Method::Bubblewrap(_)) => 0,
+            (None, Method::Landlock) => {
+                processes::tasks_of(nix::unistd::getuid().as_raw()) + ROOM_FOR_OTHERS
+            }
         };
         Confinement {
             mark: mark.as_str().to_owned(),
@@ -253,7 +262,7 @@ impl Sandbox {
             cpu_secs: limits.timeout.as_secs() * processors + 10,
             file_bytes: limits.disk_bytes,
             processes: limits.processes + shared,
-            run_as: self.parts.run_as.map(|user| (user.user, user.group)),
+            run_as: user.map(|user| user.0),
             landlock,
         }
     }
@@ -281,7 +290,7 @@ impl Sandbox {
         let mut mounts = Mounts::default();
         mounts.words("--die-with-parent --new-session --unshare-ipc --unshare-pid --unshare-net");
         mounts.words("--unshare-uts --unshare-cgroup-try --hostname sandbox");
-        if parts.run_as.is_some() {
+        if parts.users.are_claimed() {
             // Root makes the mounts; the program's user is taken on inside, which needs these two.
             mounts.words("--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID");
         } else {

@@ -30,6 +30,7 @@ use crate::sandbox::Parts;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::slots::Slots;
 use crate::store::{Retry, S3Store};
+use crate::users::{ProgramUsers, UsersError};
 use crate::worker::Worker;
 
 /// Longest wait for programs to be killed and messages to be given back.
@@ -44,6 +45,9 @@ pub enum ServiceError {
     /// Settings of the machine.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// Users of the programs.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// The interpreter.
     #[error(transparent)]
     Python(#[from] PythonError),
@@ -154,7 +158,7 @@ async fn executor(
         interpreter,
         python_path: options.loader_folder()?,
         state_dir,
-        run_as: options.program_user()?,
+        users: Arc::new(ProgramUsers::claim(options.run_as, options.slots.into())?),
         neuron_devices,
         slots: options.slots.into(),
     };
@@ -182,11 +186,11 @@ async fn executor(
 
 fn announce(executor: &Executor, address: SocketAddr) {
     let machine = &executor.machine;
-    let isolation = match &executor.sandbox {
-        Ok(sandbox) => sandbox.method().name(),
+    let (isolation, users) = match &executor.sandbox {
+        Ok(sandbox) => (sandbox.method().name(), sandbox.parts().users.to_string()),
         Err(refusal) => {
             tracing::error!(error = %refusal, "every program will be refused");
-            "none"
+            ("none", String::new())
         }
     };
     if machine.torch.is_none() {
@@ -195,6 +199,7 @@ fn announce(executor: &Executor, address: SocketAddr) {
     tracing::info!(
         %address,
         isolation,
+        users,
         python = machine.python,
         torch = machine.torch,
         neuron = machine.neuron,

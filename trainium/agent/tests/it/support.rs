@@ -15,15 +15,16 @@ use trainium_agent::probe::{IsolationChoice, NoSandbox, find_sandbox};
 use trainium_agent::program::{Limits, Request};
 use trainium_agent::python::Interpreter;
 use trainium_agent::queue::{BatchQueue, Delivery, QueueError};
-use trainium_agent::run_dir::RunAs;
 use trainium_agent::runner::{Run, Runner};
 use trainium_agent::sandbox::{Parts, Sandbox};
 use trainium_agent::service::prepare_state;
 use trainium_agent::shutdown::{Shutdown, ShutdownTrigger};
 use trainium_agent::slots::Slots;
 use trainium_agent::store::{Fetched, ObjectStore, Retry, StoreError};
+use trainium_agent::users::{ProgramUsers, UserRange};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
+const SLOTS: usize = 2;
 
 pub(crate) fn python_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -76,21 +77,14 @@ pub(crate) struct Bench {
 impl Bench {
     fn new(choice: IsolationChoice) -> Result<Self, NoSandbox> {
         let state = tempfile::tempdir().unwrap();
-        let run_as = nix::unistd::geteuid().is_root().then(|| {
-            let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-            RunAs {
-                user: nobody.uid.as_raw(),
-                group: nobody.gid.as_raw(),
-            }
-        });
         let parts = Parts {
             launcher: env!("CARGO_BIN_EXE_trainium-agent").into(),
             interpreter: interpreter().clone(),
             python_path: python_path(),
             state_dir: prepare_state(state.path()).unwrap(),
-            run_as,
+            users: Arc::new(ProgramUsers::claim(UserRange::UNASSIGNED, SLOTS).unwrap()),
             neuron_devices: Vec::new(),
-            slots: 2,
+            slots: SLOTS,
         };
         let sandbox = find_sandbox(choice, &parts)?;
         Ok(Self { sandbox, state })
@@ -324,7 +318,7 @@ pub(crate) fn executor(
             torch: interpreter().torch.clone(),
             neuron: false,
         },
-        slots: Slots::new(2),
+        slots: Slots::new(SLOTS),
         retry,
         shutdown,
     };
