@@ -52,7 +52,7 @@ async fn a_batch_is_answered_in_the_promised_shape() {
     let Some(bench) = Bench::best() else { return };
     let api = Api::start(Some(bench), None).await;
     let (good, bad) = (PaperId::of("good", None), PaperId::of("bad", None));
-    let body = json!({"timeout": 60, "batch": [
+    let body = json!({"timeout": 600, "batch": [
         {"paper_id": good, "paper_title": "Adam", "code": "print('METRICS: {\"a\": 1}')", "s3_code_key": ""},
         {"paper_id": bad, "paper_title": "Bad", "code": "import nothing_like_this", "s3_code_key": "k"},
     ]});
@@ -80,7 +80,7 @@ async fn one_program_needs_no_paper() {
     let Some(bench) = Bench::best() else { return };
     let api = Api::start(Some(bench), None).await;
     let (status, answer) = api
-        .post("/execute", json!({"code": "print(1)", "timeout": 30}))
+        .post("/execute", json!({"code": "print(1)", "timeout": 600}))
         .await;
     assert_eq!(
         (status, &answer["success"]),

@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::support::{Bench, is_running, python, python_path, unique_name, until, wait_until};
+use crate::support::{Bench, PATIENCE, is_running, python, python_path, unique_name, until};
 
 /// What no program may ever see.
 const SECRET: &str = "wJalrXUtnFEMIexamplekeyonly";
@@ -66,9 +66,31 @@ impl Agent {
     async fn execute(&self, code: &str) -> reqwest::Result<Value> {
         let client = reqwest::Client::new();
         let request = client.post(format!("{}/execute", self.base));
-        let body = json!({"code": code, "timeout": 120});
+        let body = json!({"code": code, "timeout": 3600});
         request.json(&body).send().await?.json().await
     }
+}
+
+/// A program that runs until it is ended, and a word in the command line of its child.
+fn endless_program() -> (String, String) {
+    let name = unique_name("program");
+    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 3600; : {name}'])");
+    (code, name)
+}
+
+/// Has the agent run a program and signals the agent when the program runs. Gives the request's outcome.
+async fn signalled_while_it_runs(
+    agent: &Agent,
+    (code, name): &(String, String),
+    signal: Signal,
+) -> reqwest::Result<Value> {
+    let mut request = std::pin::pin!(agent.execute(code));
+    tokio::select! {
+        early = &mut request => panic!("it ended by itself: {early:?}"),
+        () = until("the program runs", || is_running(name)) => {}
+    }
+    agent.signal(signal);
+    timeout(PATIENCE, request).await.expect("the request ends")
 }
 
 impl Drop for Agent {
@@ -109,41 +131,31 @@ async fn killed_outright_its_programs_end_and_the_next_agent_cleans_up() {
     }
     let state = tempfile::tempdir().unwrap();
     let agent = Agent::start(state.path());
-    let name = unique_name("program");
-    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
-    let request = agent.execute(&code);
-    let kill_it = async {
-        until("the program runs", || is_running(&name)).await;
-        agent.signal(Signal::SIGKILL);
-    };
-    let (answer, ()) = tokio::join!(request, kill_it);
+    let program = endless_program();
+    let answer = signalled_while_it_runs(&agent, &program, Signal::SIGKILL).await;
     assert!(answer.is_err(), "the agent is gone");
-    wait_until("the program ends with its agent", || !is_running(&name));
+    until("the program ends with its agent", || {
+        !is_running(&program.1)
+    })
+    .await;
     assert_eq!(runs(state.path()), 1, "the leftover of the killed agent");
     let _next = Agent::start(state.path());
     assert_eq!(runs(state.path()), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
     if Bench::best().is_none() {
         return;
     }
     let state = tempfile::tempdir().unwrap();
     let mut agent = Agent::start(state.path());
-    let name = unique_name("program");
-    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
-    let request = agent.execute(&code);
-    let stop = async {
-        until("the program runs", || is_running(&name)).await;
-        agent.signal(Signal::SIGTERM);
-    };
-    let (answer, ()) = tokio::join!(request, stop);
+    let program = endless_program();
+    let answer = signalled_while_it_runs(&agent, &program, Signal::SIGTERM).await;
     assert_eq!(answer.unwrap()["error"], "the agent is stopping");
-    let asked = Instant::now();
-    assert!(agent.child.wait().unwrap().success());
-    assert!(asked.elapsed() < Duration::from_secs(20));
-    assert!(!is_running(&name));
+    let status = tokio::task::block_in_place(|| agent.child.wait()).unwrap();
+    assert!(status.success());
+    assert!(!is_running(&program.1));
     assert_eq!(runs(state.path()), 0);
 }
 

@@ -1,14 +1,17 @@
 //! What a program can do, and cannot, in each sandbox.
 
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
-use std::time::{Duration, Instant};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use trainium_agent::classify::classify;
 use trainium_agent::plots;
 use trainium_agent::program::Limits;
 use trainium_agent::runner::{End, LimitHit, Run};
 
-use crate::support::{Bench, MIB, is_running, limits, unique_name, wait_until};
+use crate::support::{Bench, MIB, is_running, limits, python, unique_name, with_time_enough};
 
 fn out(run: &Run) -> String {
     String::from_utf8_lossy(&run.stdout).into_owned()
@@ -25,17 +28,21 @@ fn printed(bench: &Bench, code: &str) -> String {
     out(&run)
 }
 
-/// Leaves its group, its session and its parent, then sleeps under a name of its own.
+/// A process leaves its group, its session and its parent, and sleeps under a name of its own. Then the
+/// program prints `escaped`: the pipe is closed when the last process that has it became another program.
 fn escapee(name: &str) -> String {
     format!(
         "import os, sys, time\n\
+         end, held = os.pipe()\n\
          if os.fork() == 0:\n\
          \x20   os.setsid()\n\
          \x20   if os.fork() == 0:\n\
-         \x20       os.execv(sys.executable, ['{name}', '-c', 'import time; time.sleep(300)', '{name}'])\n\
+         \x20       os.execv(sys.executable, ['{name}', '-c', 'import time; time.sleep(3600)', '{name}'])\n\
          \x20   os._exit(0)\n\
+         os.close(held)\n\
          os.wait()\n\
-         time.sleep(0.3)\n"
+         os.read(end, 1)\n\
+         print('escaped')\n"
     )
 }
 
@@ -65,14 +72,18 @@ fn a_program_runs_in_its_own_folder_with_nothing_of_the_agents_environment() {
 #[test]
 fn time_memory_and_exit_code_are_measured() {
     for bench in Bench::all() {
-        let run = bench.run(
-            "import time; x = bytearray(100 << 20); time.sleep(0.5); raise SystemExit(3)",
-            limits(),
-        );
-        assert_eq!(run.end, End::Exited(3));
-        assert!(run.duration >= Duration::from_millis(500));
-        let peak = run.peak_memory_bytes / MIB;
-        assert!((100..200).contains(&peak), "{peak} MiB");
+        let peak = with_time_enough("its memory is measured while it sleeps", |time| {
+            let seconds = time.as_secs_f64() / 4.0;
+            let code = format!(
+                "import time; x = bytearray(100 << 20); time.sleep({seconds}); raise SystemExit(3)"
+            );
+            let run = bench.run(&code, limits());
+            assert_eq!(run.end, End::Exited(3), "{}", err(&run));
+            assert!(run.duration.as_secs_f64() >= seconds);
+            let peak = run.peak_memory_bytes / MIB;
+            (peak >= 100).then_some(peak)
+        });
+        assert!(peak < 200, "{peak} MiB");
     }
 }
 
@@ -94,20 +105,17 @@ fn a_syntax_error_is_told_as_one() {
 fn a_timeout_ends_the_program_and_everything_it_started() {
     for bench in Bench::all() {
         let name = unique_name("escapee");
-        let code = format!("{}time.sleep(300)", escapee(&name));
-        let limits = Limits {
-            timeout: Duration::from_secs(5),
-            ..limits()
-        };
-        let started = Instant::now();
-        let run = std::thread::scope(|scope| {
-            let run = scope.spawn(|| bench.run(&code, limits));
-            wait_until("the escapee runs", || is_running(&name));
-            run.join().unwrap()
+        let code = format!("{}time.sleep(3600)", escapee(&name));
+        with_time_enough("the escapee runs before its program is ended", |timeout| {
+            let limits = Limits {
+                timeout,
+                ..limits()
+            };
+            let run = bench.run(&code, limits);
+            assert_eq!(run.end, End::Limit(LimitHit::Time), "{}", err(&run));
+            assert!(!is_running(&name), "{}: it survived", bench.name());
+            (out(&run) == "escaped\n").then_some(())
         });
-        assert_eq!(run.end, End::Limit(LimitHit::Time));
-        assert!(started.elapsed() < Duration::from_secs(20));
-        assert!(!is_running(&name), "{}: it survived", bench.name());
     }
 }
 
@@ -117,6 +125,7 @@ fn what_a_program_leaves_behind_ends_with_it() {
         let name = unique_name("escapee");
         let run = bench.run(&escapee(&name), limits());
         assert_eq!(run.end, End::Exited(0), "{}", err(&run));
+        assert_eq!(out(&run), "escaped\n");
         assert!(!is_running(&name), "{}: it survived", bench.name());
     }
 }
@@ -149,8 +158,8 @@ fn memory_is_limited_over_all_processes() {
         let code = "import os, time\n\
                     for _ in range(4):\n\
                     \x20   if os.fork() == 0:\n\
-                    \x20       x = bytearray(120 << 20); time.sleep(60)\n\
-                    time.sleep(60)";
+                    \x20       x = bytearray(120 << 20); time.sleep(3600)\n\
+                    time.sleep(3600)";
         assert_eq!(bench.run(code, limits).end, End::Limit(LimitHit::Memory));
     }
 }
@@ -187,6 +196,86 @@ fn a_fork_bomb_ends_and_leaves_nothing() {
         // The kernel refuses more of them, then time or one of the measured limits comes first.
         assert!(matches!(run.end, End::Limit(_)), "{:?}", run.end);
         assert!(!is_running(&name), "{}: some survived", bench.name());
+    }
+}
+
+/// The user of a program and what it is allowed to know of it.
+const WHO: &str = "import getpass, os\n\
+                   for folder in '.', os.environ['TMPDIR']:\n\
+                   \x20   found = os.stat(folder)\n\
+                   \x20   assert (found.st_uid, found.st_mode & 0o777) == (os.getuid(), 0o700), found\n\
+                   assert getpass.getuser() == 'program'\n\
+                   print(os.getuid(), os.getgid(), *os.getgroups())";
+
+#[test]
+fn every_slot_of_every_agent_has_a_user_of_its_own() {
+    let is_root = nix::unistd::geteuid().is_root();
+    let (one, other) = (Bench::all(), Bench::all());
+    let mut users = Vec::new();
+    for bench in one.iter().chain(&other) {
+        for slot in 0..2 {
+            let run = bench.run_in(slot, WHO, limits());
+            assert_eq!(run.end, End::Exited(0), "{}: {}", bench.name(), err(&run));
+            users.push(out(&run));
+        }
+    }
+    let many = users.len();
+    users.sort_unstable();
+    users.dedup();
+    if is_root {
+        assert_eq!(users.len(), many, "{users:?}");
+        for user in users {
+            let numbers: Vec<u32> = user
+                .split_whitespace()
+                .map(|number| number.parse().unwrap())
+                .collect();
+            let [user, group] = numbers[..] else {
+                panic!("it is in other groups: {numbers:?}");
+            };
+            assert_eq!(user, group);
+            assert!((60_706..=61_183).contains(&user), "{user}");
+        }
+    }
+}
+
+/// Threads that sleep as another user, where this one may become one, and as this one where not.
+struct Crowd(std::process::Child);
+
+impl Crowd {
+    fn gather() -> Self {
+        let code = "import threading, time\n\
+                    for _ in range(300): threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n\
+                    print('gathered', flush=True); time.sleep(3600)";
+        let mut command = Command::new(python());
+        command.args(["-c", code]).stdout(Stdio::piped());
+        if nix::unistd::geteuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "gathered\n");
+        Self(child)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn processes_of_others_take_nothing_of_a_programs_own() {
+    let benches = Bench::all();
+    let _crowd = Crowd::gather();
+    for bench in benches {
+        let code = "import threading, time\n\
+                    for _ in range(30): threading.Thread(target=time.sleep, args=(0.1,)).start()\n\
+                    print('started')";
+        assert_eq!(printed(&bench, code), "started\n");
     }
 }
 

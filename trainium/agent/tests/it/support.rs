@@ -60,7 +60,7 @@ pub(crate) fn interpreter() -> &'static Interpreter {
 
 pub(crate) fn limits() -> Limits {
     Limits {
-        timeout: Duration::from_secs(60),
+        timeout: PATIENCE,
         memory_bytes: 512 * MIB,
         output_bytes: MIB,
         disk_bytes: 16 * MIB,
@@ -110,10 +110,14 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, code: &str, limits: Limits) -> Run {
+        self.run_in(1, code, limits)
+    }
+
+    pub(crate) fn run_in(&self, slot: usize, code: &str, limits: Limits) -> Run {
         let (_trigger, shutdown) = Shutdown::new();
         let request = Request {
             code: code.as_bytes(),
-            slot: 1,
+            slot,
             limits,
         };
         Runner::new(self.sandbox.clone())
@@ -142,25 +146,30 @@ pub(crate) fn is_running(word: &str) -> bool {
         .any(|line| String::from_utf8_lossy(&line).contains(word))
 }
 
-pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..1500 {
-        if condition() {
-            return;
+/// Longest wait for anything: it tells a test that hangs from a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits for what will come about by itself.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let come_about = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("waited 30 s: {what}");
+    };
+    let waited = tokio::time::timeout(PATIENCE, come_about).await;
+    assert!(waited.is_ok(), "waited {} s: {what}", PATIENCE.as_secs());
 }
 
-/// [`wait_until`] for a test whose other half is a task.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..1500 {
-        if condition() {
-            return;
+/// Does `attempt` with longer and longer times until one was long enough for this machine as busy as it is.
+pub(crate) fn with_time_enough<T>(what: &str, attempt: impl Fn(Duration) -> Option<T>) -> T {
+    let mut time = Duration::from_secs(2);
+    while time < PATIENCE {
+        if let Some(done) = attempt(time) {
+            return done;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        time *= 3;
     }
-    panic!("waited 30 s: {what}");
+    panic!("{} s were not enough: {what}", PATIENCE.as_secs());
 }
 
 /// What happened, in order, over bucket and queue.

@@ -1,7 +1,6 @@
 //! The queue loop: what is written when, what is repeated and what is not.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use annapurna_contract::{PaperId, TestResult};
 use serde_json::{Value, json};
@@ -9,7 +8,9 @@ use sha2::{Digest, Sha256};
 use trainium_agent::probe::NoSandbox;
 use trainium_agent::worker::Worker;
 
-use crate::support::{Bench, MemoryQueue, MemoryStore, executor, is_running, unique_name, until};
+use crate::support::{
+    Bench, MemoryQueue, MemoryStore, PATIENCE, executor, is_running, unique_name, until,
+};
 
 fn paper(title: &str) -> PaperId {
     PaperId::of(title, None)
@@ -21,7 +22,7 @@ fn program(paper: &PaperId, sha256: &str) -> Value {
 }
 
 fn batch(programs: &[Value]) -> String {
-    json!({"batch_id": "b1", "batch": programs, "timeout": 60}).to_string()
+    json!({"batch_id": "b1", "batch": programs, "timeout": 600}).to_string()
 }
 
 fn sha256(code: &str) -> String {
@@ -46,9 +47,10 @@ async fn work(
     };
     let settled = async {
         let is_settled = |event: &String| event == "delete" || event.starts_with("hide");
-        while !events.lock().unwrap().iter().any(is_settled) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the message is settled", || {
+            events.lock().unwrap().iter().any(is_settled)
+        })
+        .await;
         trigger.fire();
     };
     tokio::join!(worker.run(), settled);
@@ -202,7 +204,7 @@ async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
     let Some(bench) = Bench::best() else { return };
     let one = paper("one");
     let name = unique_name("program");
-    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 300; : {name}'])");
+    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 3600; : {name}'])");
     let store = Arc::new(MemoryStore::default().with_code(&one, &code));
     let queue = MemoryQueue {
         waiting: Mutex::new([batch(&[program(&one, "")])].into()),
@@ -218,9 +220,7 @@ async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
         trigger.fire();
     };
     let both = async { tokio::join!(worker.run(), stop) };
-    tokio::time::timeout(Duration::from_secs(30), both)
-        .await
-        .unwrap();
+    tokio::time::timeout(PATIENCE, both).await.unwrap();
     assert_eq!(*store.events.lock().unwrap(), ["hide 0"]);
     assert!(store.result(&one).is_none());
     assert!(!is_running(&name));
