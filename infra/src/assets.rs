@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::UNIX_EPOCH;
 
 use annapurna_stack::environment::{Architecture, Environment};
-use annapurna_stack::pipeline;
+use annapurna_stack::parameters::{Parameter, function_packages};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -48,16 +48,14 @@ pub struct Assets {
 impl Assets {
     /// The template's parameters that name the code.
     pub fn parameters(&self) -> BTreeMap<String, String> {
-        let functions = self.functions.iter().map(|(package, zip)| {
-            (
-                pipeline::code_key_parameter(package).to_string(),
-                zip.key.clone(),
-            )
-        });
+        let functions = self
+            .functions
+            .iter()
+            .map(|(package, zip)| (Parameter::CodeKey(package).name(), zip.key.clone()));
         let agent = self
             .agent_bundle
             .iter()
-            .map(|zip| (pipeline::AGENT_KEY.to_owned(), zip.key.clone()));
+            .map(|zip| (Parameter::AgentKey.name(), zip.key.clone()));
         functions.chain(agent).collect()
     }
 }
@@ -99,7 +97,7 @@ fn pack_all(
             })
     };
     let mut functions = BTreeMap::new();
-    for package in pipeline::function_packages() {
+    for package in function_packages() {
         let files = vec![("bootstrap".to_owned(), binary(package)?)];
         functions.insert(
             package,
@@ -147,7 +145,7 @@ fn files_below(folder: &Path, name: &str) -> Result<Vec<(String, PathBuf)>, Comm
 async fn build_for_this_machine(root: &Path) -> Result<BTreeMap<String, PathBuf>, CommandError> {
     let mut cargo = cargo(root);
     cargo.args(["build", "--message-format=json-render-diagnostics"]);
-    for package in pipeline::function_packages().into_iter().chain([AGENT]) {
+    for package in function_packages().into_iter().chain([AGENT]) {
         cargo.args(["--package", package]);
     }
     let output = cargo.stderr(Stdio::inherit()).output().await;
@@ -179,7 +177,7 @@ async fn build_for_lambda(
     root: &Path,
     architecture: Architecture,
 ) -> Result<BTreeMap<String, PathBuf>, CommandError> {
-    let functions = pipeline::function_packages();
+    let functions = function_packages();
     cargo_lambda(root, architecture, &functions).await?;
     cargo_lambda(root, Architecture::X86_64, &[AGENT]).await?;
     let folder = target_folder(root).await?.join("lambda");

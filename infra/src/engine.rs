@@ -3,10 +3,10 @@
 //! CloudFormation is the engine; no state of our own is kept. Every wait has a limit, and a command
 //! run again finds the stack wherever the last one left it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use annapurna_stack::cloudformation::Template;
+use annapurna_stack::outputs::Outputs;
 use annapurna_stack::plan::Deployment;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Stack, StackStatus};
@@ -36,8 +36,8 @@ pub struct Deployed {
     pub status: StackStatus,
     /// Template and parameters.
     pub deployment: Deployment,
-    /// What it gives out: addresses, names and ARNs by the output's name.
-    pub outputs: BTreeMap<String, String>,
+    /// What it gives out: addresses, names and ARNs.
+    pub outputs: Outputs,
 }
 
 impl Engine {
@@ -92,7 +92,7 @@ impl Engine {
             },
             outputs: outputs
                 .iter()
-                .map(|it| (text(it.output_key()), text(it.output_value())))
+                .filter_map(|it| Some((it.output_key()?.to_owned(), it.output_value()?.to_owned())))
                 .collect(),
         }))
     }

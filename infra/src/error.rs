@@ -6,6 +6,7 @@ use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::constructs::limits::InvalidQueueName;
 use annapurna_stack::environment::EnvironmentError;
+use annapurna_stack::outputs::MissingOutput;
 use annapurna_stack::validate::Violation;
 
 /// One variant per thing a person can act on.
@@ -81,6 +82,9 @@ pub enum CommandError {
         /// The environment.
         environment: String,
     },
+    /// The stack is deployed and lacks an output.
+    #[error(transparent)]
+    MissingOutput(#[from] MissingOutput),
     /// A build failed; the compiler has said why.
     #[error("cannot build {what}")]
     Build {
@@ -247,6 +251,10 @@ impl CommandError {
             Self::NotDeployed { environment } => {
                 Some(format!("deploy it: cargo infra deploy {environment}"))
             }
+            Self::MissingOutput(_) => Some(
+                "another version of this program deployed it; deploy the environment again"
+                    .to_owned(),
+            ),
             Self::Build { hint, .. } | Self::Usage { hint, .. } => Some(hint.clone()),
             Self::Local(error) => error.hint(),
             Self::IndexConflict { index, .. } => Some(format!(
@@ -290,6 +298,7 @@ impl CommandError {
             | Self::NoProject { .. }
             | Self::WrongAccount { .. }
             | Self::NotDeployed { .. }
+            | Self::MissingOutput(_)
             | Self::Build { .. }
             | Self::File { .. }
             | Self::Usage { .. }

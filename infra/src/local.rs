@@ -15,7 +15,7 @@ use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::{Home, LocalError, Progress, opensearch, python, torch};
 use annapurna_stack::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
-use annapurna_stack::pipeline;
+use annapurna_stack::parameters::Parameter;
 
 use crate::error::CommandError;
 
@@ -50,11 +50,8 @@ impl Services {
     /// The template's parameters that name them.
     pub fn parameters(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
-            (pipeline::MODEL_URL.to_owned(), self.model_url.clone()),
-            (
-                pipeline::PAPER_SITE_URL.to_owned(),
-                self.paper_site_url.clone(),
-            ),
+            (Parameter::ModelUrl.name(), self.model_url.clone()),
+            (Parameter::PaperSiteUrl.name(), self.paper_site_url.clone()),
         ])
     }
 }

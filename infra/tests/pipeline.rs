@@ -18,6 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use annapurna_local::paper_site::PaperSite;
+use annapurna_stack::outputs::Output;
 use serde_json::Value;
 use support::{Deployment, PROJECT, function_processes, kill, serve, text, until};
 
@@ -112,7 +113,9 @@ async fn the_roles_of_the_pipeline_cannot_delete_a_paper(deployment: &Deployment
         .await
         .remove(0);
     let outputs = deployment.json(&["outputs", "local", "--json"]);
-    let role = outputs["TrainiumAgentRoleArn"].as_str().unwrap();
+    let role = outputs[Output::TrainiumAgentRoleArn.name()]
+        .as_str()
+        .unwrap();
     let sts = aws_sdk_sts::Client::new(&deployment.sdk_config());
     let session = sts
         .assume_role()

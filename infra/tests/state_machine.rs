@@ -17,6 +17,7 @@ use annapurna_stack::constructs::function::FunctionHandle;
 use annapurna_stack::constructs::limits::FunctionTimeout;
 use annapurna_stack::constructs::state_machine::{Workflow, resource};
 use annapurna_stack::environment::Environment;
+use annapurna_stack::outputs::Output;
 use annapurna_stack::scrape_machine;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
@@ -61,7 +62,7 @@ fn template() -> String {
         "ScrapeConferenceFailed".to_owned(),
         &arn,
     );
-    template.output("MachineArn", "The machine", arn);
+    template.output(Output::ScrapeConferenceArn.name(), "The machine", arn);
     let mut json = template.to_json().unwrap();
     json["Resources"]["StandInRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {
         "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
@@ -103,7 +104,7 @@ async fn machine() -> Machine {
     set.unwrap().unwrap().execute(&|_| {}).await.unwrap();
     let deployed = engine.deployed().await.unwrap().unwrap();
     Machine {
-        arn: deployed.outputs["MachineArn"].clone(),
+        arn: (deployed.outputs.get(Output::ScrapeConferenceArn).unwrap()).to_owned(),
         cloud,
         folder,
         _emulator: emulator,

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use annapurna_contract::AgentConfig;
+use annapurna_contract::{AgentConfig, Bucket, Queue};
 use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::{Home, doctor, torch};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
-use annapurna_stack::pipeline;
+use annapurna_stack::outputs::Output;
+use annapurna_stack::parameters::Parameter;
 use annapurna_stack::plan::{Deployment, heed};
 use aws_sdk_cloudformation::types::StackEvent;
 
@@ -75,7 +76,7 @@ async fn deploy_to_aws(
     };
     let (deployed, plan) = deployed;
     if plan.agent.is_some()
-        && let Some(instance) = deployed.outputs.get("TrainiumInstanceId")
+        && let Some(instance) = deployed.outputs.find(Output::TrainiumInstanceId)
     {
         restart_agent(cx, &cloud, instance).await?;
     }
@@ -188,7 +189,7 @@ impl Rollout<'_> {
         let engine = Engine::new(self.cloud, self.environment.stack_name());
         engine.settle(&|text| self.cx.ui.status(text)).await?;
         self.publish(&bucket).await?;
-        parameters.insert(pipeline::ASSETS_BUCKET.to_owned(), bucket.clone());
+        parameters.insert(Parameter::AssetsBucket.name(), bucket.clone());
         parameters.extend(self.assets.parameters());
         let (body, fits) = engine::render(&template)?;
         let before = engine.deployed().await?;
@@ -311,9 +312,7 @@ impl Rollout<'_> {
     }
 
     async fn index(&self, deployed: &Deployed) -> Result<(), CommandError> {
-        let Some(endpoint) = deployed.outputs.get("SearchEndpoint") else {
-            return Ok(());
-        };
+        let endpoint = deployed.outputs.get(Output::SearchEndpoint)?;
         let replicas = match &self.environment.search {
             SearchSettings::Domain { instance_count, .. } if self.environment.local().is_none() => {
                 u32::from(*instance_count > 1)
@@ -352,7 +351,7 @@ async fn start_agent(
     let Some(binary) = &assets.agent_binary else {
         return Ok(());
     };
-    let output = |name: &str| deployed.outputs.get(name).cloned().unwrap_or_default();
+    let output = |output| deployed.outputs.get(output).map(str::to_owned);
     let python = local::python_with_torch(home, settings).await;
     if python.is_none() {
         cx.ui
@@ -364,12 +363,12 @@ async fn start_agent(
         python_path: cx.root.join("trainium").join("python"),
         python: python.map(|it| it.path).or_else(|| settings.python.clone()),
         config: AgentConfig {
-            testing_queue_url: output("CodeTestingQueueUrl"),
-            code_bucket: output("CodeBucketName"),
-            outputs_bucket: output("OutputsBucketName"),
-            datasets_bucket: output("DatasetsBucketName"),
+            testing_queue_url: output(Output::QueueUrl(Queue::CodeTesting))?,
+            code_bucket: output(Output::BucketName(Bucket::Code))?,
+            outputs_bucket: output(Output::BucketName(Bucket::Outputs))?,
+            datasets_bucket: output(Output::BucketName(Bucket::Datasets))?,
         },
-        role_arn: output("TrainiumAgentRoleArn"),
+        role_arn: output(Output::TrainiumAgentRoleArn)?,
         region: &environment.region,
         endpoint_url: &services.endpoint_url,
     };
@@ -426,7 +425,7 @@ fn report(
     let rows: Vec<Vec<String>> = deployed
         .outputs
         .iter()
-        .map(|(name, value)| vec![name.clone(), ui::safe(value)])
+        .map(|(name, value)| vec![name.to_owned(), ui::safe(value)])
         .collect();
     cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
     cx.ui.done(format!("`{}` is deployed", environment.name));

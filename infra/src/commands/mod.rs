@@ -163,18 +163,6 @@ struct Target {
     deployed: Deployed,
 }
 
-impl Target {
-    fn output(&self, name: &str) -> Result<&str, CommandError> {
-        self.deployed
-            .outputs
-            .get(name)
-            .map(String::as_str)
-            .ok_or_else(|| CommandError::NotDeployed {
-                environment: self.environment.name.clone(),
-            })
-    }
-}
-
 impl Context {
     fn environment(&self, name: &EnvironmentArg) -> Result<Environment, CommandError> {
         Ok(Environment::load(

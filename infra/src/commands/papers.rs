@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use annapurna_contract::PaperRecord;
+use annapurna_stack::outputs::Output;
 use serde::Serialize;
 use serde_json::json;
 
@@ -49,7 +50,10 @@ pub(super) fn stage(record: &PaperRecord) -> &'static str {
 
 pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
     let target = cx.target(&args.environment).await?;
-    let search = index::search(&target.cloud, target.output("SearchEndpoint")?)?;
+    let search = index::search(
+        &target.cloud,
+        target.deployed.outputs.get(Output::SearchEndpoint)?,
+    )?;
     search.refresh().await?;
     let query = json!({
         "size": args.limit,

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use annapurna_stack::environment::Environment;
-use annapurna_stack::pipeline::AGENT_KEY;
+use annapurna_stack::outputs::Output;
+use annapurna_stack::parameters::Parameter;
 use annapurna_stack::plan::{Change, Deployment, changes};
 use serde::Serialize;
 
@@ -91,7 +92,7 @@ pub(super) async fn compare(
 ) -> Result<DeployPlan, CommandError> {
     let none = Deployment::none();
     let before = deployed.map_or(&none, |it| &it.deployment);
-    let endpoint = deployed.and_then(|it| it.outputs.get("SearchEndpoint"));
+    let endpoint = deployed.and_then(|it| it.outputs.find(Output::SearchEndpoint));
     let index = match endpoint {
         None => IndexPlan::Create,
         Some(endpoint) => index::plan(&index::search(cloud, endpoint)?).await?,
@@ -100,7 +101,8 @@ pub(super) async fn compare(
     let agent = match &assets.agent_binary {
         Some(binary) => local::agent_outdated(&home, binary),
         None => {
-            let key = |deployment: &Deployment| deployment.parameters.get(AGENT_KEY).cloned();
+            let name = Parameter::AgentKey.name();
+            let key = |deployment: &Deployment| deployment.parameters.get(&name).cloned();
             let changed = deployed.is_some() && key(before) != key(wanted);
             changed.then_some("its bundle changed; what it runs is given back to the queue")
         }

@@ -6,6 +6,7 @@ use annapurna_contract::{Bucket, Function, PaperId, Source, keys};
 use annapurna_local::paper_site::{self, SampleEntry};
 use annapurna_runtime::search::Search;
 use annapurna_stack::environment::Environment;
+use annapurna_stack::outputs::Output;
 use serde_json::json;
 
 use super::Context;
@@ -38,12 +39,7 @@ pub(super) async fn run(
     cloud: &Cloud,
     deployed: &Deployed,
 ) -> Result<(), CommandError> {
-    let endpoint = deployed
-        .outputs
-        .get("SearchEndpoint")
-        .cloned()
-        .unwrap_or_default();
-    let search = index::search(cloud, &endpoint)?;
+    let search = index::search(cloud, deployed.outputs.get(Output::SearchEndpoint)?)?;
     let papers = paper_site::sample_papers().map_err(|error| CommandError::Usage {
         problem: error.to_string(),
         hint: "restore infra/local/sample from the repository".to_owned(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::ScrapeSummary;
-use annapurna_stack::pipeline::SCRAPE_MACHINE_ARN;
+use annapurna_stack::outputs::Output;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -180,7 +180,7 @@ async fn begin(
     request: &ScraperEvent,
     follow: bool,
 ) -> Result<Execution, CommandError> {
-    let machine = target.output(SCRAPE_MACHINE_ARN)?;
+    let machine = target.deployed.outputs.get(Output::ScrapeConferenceArn)?;
     let environment = &target.environment;
     let default_year = environment.scraper.conference_year;
     let mut running = executions::running(&target.cloud, machine).await?;

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use annapurna_local::{Home, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
-use annapurna_stack::pipeline::SCRAPE_MACHINE_ARN;
+use annapurna_stack::outputs::Output;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -214,7 +214,7 @@ async fn instance_part(
 /// The scrapes that run, and those of the last two days that failed.
 async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, CommandError> {
     use aws_sdk_sfn::types::ExecutionStatus;
-    let Some(machine) = deployed.outputs.get(SCRAPE_MACHINE_ARN) else {
+    let Some(machine) = deployed.outputs.find(Output::ScrapeConferenceArn) else {
         return Ok(Vec::new());
     };
     let recent = (Utc::now() - TimeDelta::days(2)).timestamp();

@@ -33,6 +33,8 @@ use crate::constructs::schedule::{self, Cadence};
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{self, Workflow};
 use crate::environment::{Environment, SearchSettings};
+use crate::outputs::Output;
+use crate::parameters::{Parameter, function_packages};
 use crate::scrape_machine;
 
 /// Failures before a paper's message goes to the dead-letter queue: enough to outlast a throttled
@@ -48,36 +50,6 @@ const MODEL_COPIES: MaxConcurrency = MaxConcurrency::new(5);
 const BATCH_RECEIVES: MaxReceives = MaxReceives::new(100);
 /// For a batch that nobody extends yet; the agent sets its own, shorter, and renews it while it works.
 const AGENT_VISIBILITY: VisibilityTimeout = VisibilityTimeout::new(120);
-
-/// Parameter: the bucket with code and templates.
-pub const ASSETS_BUCKET: &str = "AssetsBucket";
-/// Parameter: key of the agent's bundle.
-pub const AGENT_KEY: &str = "TrainiumAgentKey";
-/// Output: ARN of the state machine that takes whole lists of papers.
-pub const SCRAPE_MACHINE_ARN: &str = "ScrapeConferenceArn";
-/// Parameter of local environments: what answers for Bedrock.
-pub const MODEL_URL: &str = "ModelUrl";
-/// Parameter of local environments: the site with the sample papers.
-pub const PAPER_SITE_URL: &str = "PaperSiteUrl";
-
-/// Parameter: key of a function crate's zip.
-pub fn code_key_parameter(package: &str) -> LogicalId {
-    let words = package.split('-').map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        first.to_uppercase() + rest
-    });
-    LogicalId::new(&(words.collect::<String>() + "CodeKey"))
-}
-
-/// The crates whose binaries are functions, each once.
-pub fn function_packages() -> Vec<&'static str> {
-    let mut packages: Vec<&str> = Function::ALL
-        .iter()
-        .map(|function| function.package())
-        .collect();
-    packages.dedup();
-    packages
-}
 
 /// Builds the whole stack of an environment.
 ///
@@ -122,26 +94,17 @@ impl<'a> Pipeline<'a> {
             environment.name
         ));
         let queues = add_queues(&mut template, environment)?;
-        let assets_bucket = template.parameter(
-            LogicalId::new(ASSETS_BUCKET),
-            "Bucket with code and templates",
-        );
+        let assets_bucket = parameter(&mut template, Parameter::AssetsBucket);
         let code_keys = function_packages()
             .into_iter()
             .map(|package| {
-                let id = code_key_parameter(package);
-                (
-                    package,
-                    template.parameter(id, format!("Key of the code of {package}")),
-                )
+                let key = parameter(&mut template, Parameter::CodeKey(package));
+                (package, key)
             })
             .collect();
         let local = environment.local().is_some();
         let model_endpoint = if local {
-            template.parameter(
-                LogicalId::new(MODEL_URL),
-                "What answers for Bedrock on this machine",
-            )
+            parameter(&mut template, Parameter::ModelUrl)
         } else {
             Expr::concat([
                 Expr::from("https://bedrock-runtime."),
@@ -150,12 +113,7 @@ impl<'a> Pipeline<'a> {
                 Expr::Ref("AWS::URLSuffix".to_owned()),
             ])
         };
-        let paper_site = local.then(|| {
-            template.parameter(
-                LogicalId::new(PAPER_SITE_URL),
-                "The site with the sample papers",
-            )
-        });
+        let paper_site = local.then(|| parameter(&mut template, Parameter::PaperSiteUrl));
         let (search_endpoint, domain_arn) = add_search(&mut template, environment);
         let buckets = Bucket::ALL.map(|bucket| (bucket, environment.bucket_name(bucket)));
         let targets = Targets {
@@ -358,13 +316,10 @@ impl<'a> Pipeline<'a> {
                 Vec::new(),
             );
             let arn = Expr::attribute(&role, "Arn");
-            self.template
-                .output("TrainiumAgentRoleArn", "Role of the local agent", arn);
+            self.output(Output::TrainiumAgentRoleArn, arn);
             return None;
         };
-        let key = self
-            .template
-            .parameter(LogicalId::new(AGENT_KEY), "Key of the agent's bundle");
+        let key = parameter(&mut self.template, Parameter::AgentKey);
         let parameter_name = format!("/annapurna/{}/trainium-agent", self.environment.name);
         let bundle = [
             Expr::from("s3://"),
@@ -414,8 +369,7 @@ impl<'a> Pipeline<'a> {
             name_prefix: self.environment.name_prefix.clone(),
         };
         let instance = machine.add_to(&mut self.template, &self.targets);
-        self.template
-            .output("TrainiumInstanceId", "The instance", instance.clone());
+        self.output(Output::TrainiumInstanceId, instance.clone());
         Some(instance)
     }
 
@@ -483,9 +437,7 @@ impl<'a> Pipeline<'a> {
             functions: vec![scraper],
         };
         let arn = machine.add_to(&mut self.template);
-        let description = "State machine that takes whole lists of papers";
-        self.template
-            .output(SCRAPE_MACHINE_ARN, description, arn.clone());
+        self.output(Output::ScrapeConferenceArn, arn.clone());
         if self.environment.scraper.scheduled {
             alarm::on_failed_executions(
                 &mut self.template,
@@ -592,28 +544,25 @@ impl<'a> Pipeline<'a> {
 
     fn outputs(&mut self) {
         let endpoint = self.search_endpoint.clone();
-        self.template
-            .output("SearchEndpoint", "Endpoint of the index", endpoint);
+        self.output(Output::SearchEndpoint, endpoint);
         for queue in Queue::ALL {
-            let id = format!("{}Url", queue_id(queue));
             let url = self.queue(queue).url;
-            self.template
-                .output(&id, format!("URL of {}", queue.name()), url);
+            self.output(Output::QueueUrl(queue), url);
         }
-        for (id, bucket) in [
-            "PapersBucketName",
-            "CodeBucketName",
-            "OutputsBucketName",
-            "DatasetsBucketName",
-        ]
-        .into_iter()
-        .zip(Bucket::ALL)
-        {
+        for bucket in Bucket::ALL {
             let name = self.bucket(bucket);
-            self.template
-                .output(id, format!("Bucket {}", bucket.name()), name);
+            self.output(Output::BucketName(bucket), name);
         }
     }
+
+    fn output(&mut self, output: Output, value: Expr) {
+        self.template
+            .output(output.name(), output.description(), value);
+    }
+}
+
+fn parameter(template: &mut Template, parameter: Parameter) -> Expr {
+    template.parameter(LogicalId::new(&parameter.name()), parameter.description())
 }
 
 fn queue_id(queue: Queue) -> &'static str {
@@ -725,6 +674,7 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use annapurna_contract::events::ScraperEvent;
@@ -781,7 +731,7 @@ mod tests {
     #[test]
     fn every_source_has_a_schedule_of_its_own_hour_that_starts_the_machine() {
         let json = stack(&environment("prod")).unwrap().to_json().unwrap();
-        let mut hours = std::collections::BTreeSet::new();
+        let mut hours = BTreeSet::new();
         for source in Source::ALL {
             let schedule = &json["Resources"][format!("Scrape{}", source.name())]["Properties"];
             let target = &schedule["Target"];
@@ -861,19 +811,16 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_named_after_their_crate() {
-        assert_eq!(
-            code_key_parameter("papers-judge").as_str(),
-            "PapersJudgeCodeKey"
-        );
-        assert_eq!(
-            function_packages(),
-            [
-                "paper-scraper",
-                "papers-judge",
-                "papers-code-generator",
-                "papers-code-tester"
-            ]
-        );
+    fn every_output_is_given_out_in_aws_or_on_this_machine_and_no_other() {
+        for (name, elsewhere) in [
+            ("local", Output::TrainiumInstanceId),
+            ("prod", Output::TrainiumAgentRoleArn),
+        ] {
+            let json = stack(&environment(name)).unwrap().to_json().unwrap();
+            let given = json["Outputs"].as_object().unwrap();
+            let given: BTreeSet<&str> = given.keys().map(String::as_str).collect();
+            let known = Output::ALL.into_iter().filter(|it| *it != elsewhere);
+            assert_eq!(given, known.map(Output::name).collect(), "{name}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use annapurna_contract::Queue;
 use annapurna_local::paper_site::PaperSite;
 use serde_json::Value;
 
@@ -82,7 +83,8 @@ impl Deployment {
 
     pub fn endpoint(&self) -> String {
         let outputs = self.json(&["outputs", "local", "--json"]);
-        let url = outputs["ResearchQueueUrl"].as_str().unwrap().to_owned();
+        let queue = annapurna_stack::outputs::Output::QueueUrl(Queue::Research);
+        let url = outputs[queue.name()].as_str().unwrap().to_owned();
         url.split('/').take(3).collect::<Vec<_>>().join("/")
     }
 
