@@ -180,7 +180,7 @@ async fn own_service(
         user: None,
         port: Some(port),
     };
-    start_current(home, spec, &program).await?;
+    start_current(home, spec, "").await?;
     let url = loopback(port);
     let health = format!("{url}/health");
     process::wait_for_answer(home, name, START_LIMIT, async || {
@@ -204,14 +204,19 @@ fn inherited() -> Vec<(OsString, OsString)> {
         .collect()
 }
 
-/// Starts a service, or starts it again when its program or what it is told has changed since.
-async fn start_current(home: &Home, spec: ServiceSpec, program: &Path) -> Result<(), CommandError> {
+/// Starts a service, or starts it again when its program, what it is told or what it `relies_on` has
+/// changed since.
+async fn start_current(
+    home: &Home,
+    spec: ServiceSpec,
+    relies_on: &str,
+) -> Result<(), CommandError> {
     let told = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(format!(
-        "{:?}{:?}{:?}{:?}",
+        "{:?}{:?}{:?}{:?}{relies_on}",
         spec.program,
         spec.args,
         spec.env,
-        modified(program)
+        modified(&spec.program)
     )));
     let note = home.run().join(format!("{}.told", spec.name));
     let unchanged = std::fs::read_to_string(&note).is_ok_and(|known| known == told);
@@ -290,7 +295,9 @@ pub async fn start_agent(home: &Home, agent: Agent<'_>) -> Result<(), CommandErr
         user: None,
         port: Some(port),
     };
-    start_current(home, spec, agent.binary).await?;
+    // The role's session ends with the emulator that gave it.
+    let emulator = process::running(home, emulator::SERVICE).map(|it| it.start_mark);
+    start_current(home, spec, &emulator.unwrap_or_default()).await?;
     let health = format!("{}/health", loopback(port));
     process::wait_for_answer(home, AGENT, START_LIMIT, async || {
         process::answers(&health).await

@@ -13,8 +13,11 @@
 //!   check signatures: any secret is accepted with a known key. It therefore listens on loopback only.
 //! - `AWS_ACCESS_KEY_ID` in its own environment would become a second root key, and its token would be
 //!   demanded of every caller; neither is set.
-//! - It writes its state on SIGTERM only. Objects in S3 are written at once. After a kill, what happened
-//!   since the last start is gone except those objects, and a deploy puts the stack back.
+//! - It writes its state on SIGTERM only, and objects in S3 at once. `scripts/emulate.py`, which runs it,
+//!   saves the state after each change, so that a kill undoes a second or two; and nothing is saved in the
+//!   middle of a stack's operation, so that one is undone whole. What the objects and the index know more
+//!   than the state is for `infra`'s reconciliation.
+//! - It forgets the sessions of roles when it ends; who holds one must get another.
 //! - Function code is unpacked in `TMPDIR`, which is in the environment's folder.
 //! - Functions that wait for work are its children and outlive it when it ends. They stay in its session,
 //!   so [`stop`] finds and ends them.
@@ -27,11 +30,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::home::{make_folder, write_whole};
 use crate::process::{self, ServiceSpec, Spawn, variable};
 use crate::{Home, LocalError, python};
+
+const EMULATE: &str = include_str!("scripts/emulate.py");
 
 /// The service's name: `logs/emulator.log`, `run/emulator.json`.
 pub const SERVICE: &str = "emulator";
@@ -47,7 +52,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_GRACE: Duration = Duration::from_secs(60);
 
 /// What the emulator is told at its start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmulatorOptions {
     /// `host:port` that it returns as the endpoint of every OpenSearch domain.
     pub search_endpoint: Option<String>,
@@ -91,7 +96,9 @@ pub async fn start(
     how: &dyn Spawn,
 ) -> Result<Emulator, LocalError> {
     let emulator = match running(home) {
-        Some(emulator) if started_with(home).as_ref() == Some(options) => emulator,
+        Some(emulator) if fs::read(told_file(home)).is_ok_and(|told| told == told_by(options)) => {
+            emulator
+        }
         _ => {
             stop(home).await?;
             launch(home, options, how)?
@@ -131,14 +138,16 @@ fn launch(home: &Home, options: &EmulatorOptions, how: &dyn Spawn) -> Result<Emu
     ] {
         make_folder(&folder)?;
     }
-    write_whole(
-        &options_file(home),
-        &serde_json::to_vec(options).unwrap_or_default(),
-    )?;
+    write_whole(&told_file(home), &told_by(options))?;
     let spec = ServiceSpec {
         name: SERVICE,
         program: home.python(),
-        args: ["-I", "-m", "ministack"].map(OsString::from).to_vec(),
+        args: vec![
+            "-I".into(),
+            "-c".into(),
+            EMULATE.into(),
+            saves_folder(home).into(),
+        ],
         env: environment(home, options, port),
         cwd: user_folder(home),
         user: None,
@@ -178,12 +187,19 @@ fn environment(home: &Home, options: &EmulatorOptions, port: u16) -> Vec<(OsStri
     variables
 }
 
-fn started_with(home: &Home) -> Option<EmulatorOptions> {
-    serde_json::from_slice(&fs::read(options_file(home)).ok()?).ok()
+/// What tells an emulator that was started with other options, or by an earlier version of the script.
+fn told_by(options: &EmulatorOptions) -> Vec<u8> {
+    let script = hex::encode(Sha256::digest(EMULATE));
+    format!("{options:?} {script}").into_bytes()
 }
 
-fn options_file(home: &Home) -> PathBuf {
-    home.run().join("emulator-options.json")
+fn told_file(home: &Home) -> PathBuf {
+    home.run().join("emulator.told")
+}
+
+/// The saved state of every service but the objects and the functions' code.
+fn saves_folder(home: &Home) -> PathBuf {
+    home.data().join("emulator").join("saves")
 }
 
 fn state_folder(home: &Home) -> PathBuf {

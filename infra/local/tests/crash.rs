@@ -1,20 +1,39 @@
-//! What OpenSearch acknowledged survives a kill -9, in a server of the test's own.
+//! What OpenSearch and the emulator acknowledged survives a kill -9, in servers of the test's own.
 
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+mod common;
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use annapurna_local::emulator::{self, Emulator, EmulatorOptions};
 use annapurna_local::process::{self, Detached};
 use annapurna_local::{Home, opensearch};
-use annapurna_local_testing::{search_url, test_home};
+use annapurna_local_testing::{search_url, test_emulator, test_home};
+use common::script;
 use serde_json::{Value, json};
 
 /// Ends the server whatever happens to the test.
-struct Stopped(Home);
+struct Stopped(Home, &'static str);
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        let _ = process::stop_now(&self.0, opensearch::SERVICE, Duration::ZERO);
+        let _ = process::stop_now(&self.0, self.1, Duration::ZERO);
+    }
+}
+
+/// Kills a service that runs and waits until it is gone.
+async fn kill(home: &Home, service: &str) {
+    let state = process::running(home, service).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(state.pid),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    while process::running(home, service).is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -30,7 +49,7 @@ async fn an_acknowledged_document_survives_kill_9() {
     search_url().await;
     let folder = tempfile::tempdir().unwrap();
     let home = Home::sharing_tools(folder.path().join("local"), &test_home());
-    let _stopped = Stopped(home.clone());
+    let _stopped = Stopped(home.clone(), opensearch::SERVICE);
 
     let search = opensearch::start(&home, &Detached).await.unwrap();
     let document = format!("{}/papers/_doc/1", search.url);
@@ -53,14 +72,7 @@ async fn an_acknowledged_document_survives_kill_9() {
         before
     );
 
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(before.pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
-    while opensearch::running(&home).is_some() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    kill(&home, opensearch::SERVICE).await;
     let again = opensearch::start(&home, &Detached).await.unwrap();
     assert_eq!(again, search, "the port is remembered");
     assert_eq!(get(&document).await["_source"]["title"], "kept");
@@ -71,4 +83,121 @@ async fn an_acknowledged_document_survives_kill_9() {
         "stopping twice is fine"
     );
     assert!(opensearch::running(&home).is_none());
+}
+
+/// An emulator in a folder of its own, which nobody restarts but the test.
+struct Killed {
+    _stopped: Stopped,
+    _folder: tempfile::TempDir,
+    home: Home,
+    emulator: Emulator,
+}
+
+impl Killed {
+    async fn new() -> Self {
+        // For what it installs.
+        drop(test_emulator(&EmulatorOptions::default()).await);
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::sharing_tools(folder.path().join("local"), &test_home());
+        let options = EmulatorOptions::default();
+        let emulator = emulator::start(&home, &options, &Detached).await.unwrap();
+        Self {
+            emulator,
+            _stopped: Stopped(home.clone(), emulator::SERVICE),
+            _folder: folder,
+            home,
+        }
+    }
+
+    fn script(&self, body: &str) -> Value {
+        script(&self.home, &self.emulator.endpoint_url, body)
+    }
+
+    /// The saves, oldest first.
+    fn saves(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.home.data().join("emulator/saves")).unwrap();
+        let mut saves: Vec<PathBuf> = folder
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|it| it == "save"))
+            .collect();
+        saves.sort();
+        saves
+    }
+
+    /// Waits until the newest save knows of `text`.
+    async fn saved(&self, text: &str) {
+        let start = Instant::now();
+        let knows = || {
+            let newest = self.saves().pop();
+            newest.is_some_and(|path| fs::read_to_string(path).is_ok_and(|it| it.contains(text)))
+        };
+        while !knows() {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{text} is not saved"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn restarted(&self) {
+        kill(&self.home, emulator::SERVICE).await;
+        let options = EmulatorOptions::default();
+        let again = emulator::start(&self.home, &options, &Detached).await;
+        assert_eq!(again.unwrap(), self.emulator, "the port is remembered");
+    }
+}
+
+const MAKE: &str = "url = client('sqs').create_queue(QueueName='q.fifo', Attributes={'FifoQueue': 'true',\n    \
+        'VisibilityTimeout': '3600'})['QueueUrl']\n\
+    def send(body):\n    \
+        client('sqs').send_message(QueueUrl=url, MessageBody=body, MessageGroupId=body,\n        \
+            MessageDeduplicationId=body)\n\
+    def bodies():\n    \
+        found = client('sqs').receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', [])\n    \
+        return sorted(it['Body'] for it in found)\n";
+
+#[tokio::test]
+async fn messages_in_hand_and_objects_survive_a_killed_emulator() {
+    let killed = Killed::new().await;
+    let made = killed.script(&format!(
+        "{MAKE}\
+         client('s3').create_bucket(Bucket='bucket')\n\
+         client('s3').put_bucket_versioning(Bucket='bucket', VersioningConfiguration={{'Status': 'Enabled'}})\n\
+         client('s3').put_object(Bucket='bucket', Key='k', Body=b'kept', Metadata={{'state': 'queued'}})\n\
+         send('waits')\n\
+         taken = bodies()\n\
+         send('too')\n\
+         print(json.dumps(taken))"
+    ));
+    assert_eq!(made, json!(["waits"]));
+    killed.saved("\"too\"").await;
+    killed.restarted().await;
+    let found = killed.script(&format!(
+        "{MAKE}\
+         found = client('s3').get_object(Bucket='bucket', Key='k')\n\
+         versioning = client('s3').get_bucket_versioning(Bucket='bucket')['Status']\n\
+         print(json.dumps([bodies(), found['Body'].read().decode(), found['Metadata'], versioning]))"
+    ));
+    let object = json!([["too", "waits"], "kept", {"state": "queued"}, "Enabled"]);
+    assert_eq!(found, object, "who had the message in hand is gone");
+}
+
+#[tokio::test]
+async fn a_damaged_save_gives_way_to_the_one_before() {
+    let killed = Killed::new().await;
+    killed.script(&format!("{MAKE}send('first')\nprint(1)"));
+    killed.saved("first").await;
+    killed.script(&format!("{MAKE}send('second')\nprint(1)"));
+    killed.saved("second").await;
+    kill(&killed.home, emulator::SERVICE).await;
+    let newest = killed.saves().pop().unwrap();
+    let whole = fs::read(&newest).unwrap();
+    fs::write(&newest, &whole[..whole.len() / 2]).unwrap();
+    let options = EmulatorOptions::default();
+    emulator::start(&killed.home, &options, &Detached)
+        .await
+        .unwrap();
+    let found = killed.script(&format!("{MAKE}print(json.dumps(bodies()))"));
+    assert_eq!(found, json!(["first"]));
 }

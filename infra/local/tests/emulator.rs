@@ -4,33 +4,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
 use serde_json::Value;
 
-#[cfg(target_os = "linux")]
 mod common;
 
-/// Runs a script with `client(service, key)` defined, on the emulator's own botocore; gives back the
-/// JSON that it prints.
 fn script(emulator: &TestEmulator, body: &str) -> Value {
-    let prelude = format!(
-        "import botocore.session, io, json, zipfile\n\
-         def client(service, key='test'):\n    \
-             return botocore.session.get_session().create_client(service, region_name='us-east-1',\n        \
-                 endpoint_url='{}', aws_access_key_id=key, aws_secret_access_key='test')\n",
-        emulator.endpoint_url
-    );
-    let output = Command::new(emulator.home().python())
-        .args(["-I", "-c", &format!("{prelude}{body}")])
-        .env("NO_PROXY", "127.0.0.1")
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    common::script(emulator.home(), &emulator.endpoint_url, body)
 }
 
 /// A function of the kind we deploy, in Python so that the test needs no build: it answers with its

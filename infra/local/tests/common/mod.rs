@@ -1,9 +1,34 @@
 //! What several tests need.
 
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part")]
+
 use std::fmt::Display;
+use std::process::Command;
+
+use annapurna_local::Home;
+use serde_json::Value;
 
 /// True for a process that has not ended; one that nobody collected yet has.
 pub(crate) fn lives(pid: impl Display) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     !status.is_empty() && !status.contains("State:\tZ")
+}
+
+/// Runs a script with `client(service, key)` defined, on the emulator's own botocore; gives back the
+/// JSON that it prints.
+pub(crate) fn script(home: &Home, endpoint_url: &str, body: &str) -> Value {
+    let prelude = format!(
+        "import botocore.session, io, json, zipfile\n\
+         def client(service, key='test'):\n    \
+             return botocore.session.get_session().create_client(service, region_name='us-east-1',\n        \
+                 endpoint_url='{endpoint_url}', aws_access_key_id=key, aws_secret_access_key='test')\n",
+    );
+    let output = Command::new(home.python())
+        .args(["-I", "-c", &format!("{prelude}{body}")])
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }

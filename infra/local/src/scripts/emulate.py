@@ -1,0 +1,292 @@
+"""Runs ministack, and saves its state while it runs.
+
+Arguments: the folder of the saves. ministack itself saves when it is asked to end, and only then: a kill or a
+power cut would undo everything since its start. Here a save follows each change within a second or two.
+
+A save is one file: the SHA-256 of what follows, a line end, and the state of every service as JSON. It is
+written beside its place, synced and renamed, and the one before it stays: of a save that is torn or damaged
+nothing is read, and the one before is taken. It is made by a forked child, which sees the state of one moment
+however long it takes to write it down; the emulator itself stands still only for the fork. While CloudFormation
+changes a stack nothing is saved: a state in the middle of that could not be gone on from, the one before can.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+from ministack import app as ministack
+from ministack.core import persistence
+from ministack.services import lambda_svc, s3
+
+SAVES = Path(sys.argv.pop(1))
+# Seconds that changes are gathered before they are saved, and between two saves without a known change.
+GATHER = 0.5
+IDLE = 5.0
+# A save may use so much of the time; a large state is saved less often instead of slowing the emulator.
+SHARE = 0.2
+# Seconds after which a save that does not end is given up.
+SAVE_LIMIT = 60.0
+
+log = logging.getLogger("emulate")
+
+
+# --- Files
+
+
+def write_whole(path, data, *, text=False):
+    """Writes a file so that a kill or a power cut leaves the old one or the new one, never a part of one.
+
+    The text files are what S3 keeps beside an object. They are not synced, which would double the cost of an
+    object: one that a power cut leaves empty is made from the object again, without the caller's own metadata.
+    """
+    partial = path + ".tmp"
+    mode = "w" if text else "wb"
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), mode) as file:
+        file.write(data)
+        if not text:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+# Objects are written by S3 itself, at once; without this they would not be synced.
+s3._atomic_write = write_whole
+
+
+# --- Saves
+
+
+def saves():
+    """The saves that are there, newest first."""
+    return sorted(SAVES.glob("*.save"), reverse=True)
+
+
+def write(services):
+    """Saves the state that the functions in `services` give, unless the newest save says the same."""
+    state = {}
+    for name, get_state in services.items():
+        value = get_state()
+        if value is not None:
+            state[name] = value
+    body = json.dumps(state, default=persistence._json_default).encode()
+    digest = hashlib.sha256(body).hexdigest().encode()
+    known = saves()
+    if known:
+        with open(known[0], "rb") as newest:
+            if newest.readline().strip() == digest:
+                return
+    number = int(known[0].stem) + 1 if known else 1
+    write_whole(str(SAVES / f"{number:012}.save"), digest + b"\n" + body)
+    folder = os.open(SAVES, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+    for old in known[1:]:
+        old.unlink()
+
+
+def read():
+    """The newest save that is whole, by service; empty when there is none."""
+    for path in saves():
+        digest, _, body = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(body).hexdigest().encode() == digest:
+            return json.loads(body, object_hook=persistence._json_object_hook)
+        log.error("%s is damaged; the save before it counts", path)
+        path.unlink()
+    return {}
+
+
+def release(queues):
+    """Lets messages that were in somebody's hands be received again: who had them is gone."""
+    now = time.time()
+    for queue in queues._data.values():
+        for message in queue["messages"]:
+            if message["receive_count"] and message["visible_at"] > now:
+                message["visible_at"] = now
+
+
+def restore():
+    """Hands each service its part of the save."""
+    state = read()
+    if "sqs" in state:
+        release(state["sqs"]["queues"])
+    ministack.load_state = state.get
+    ministack._load_persisted_state = original_load
+    original_load()
+    forget_code()
+
+
+original_load = ministack._load_persisted_state
+ministack._load_persisted_state = restore
+
+
+# --- The code of functions, which is kept beside the saves: each archive is written and hashed once
+
+code_names = {}
+
+
+def named_code(archive):
+    """The name under which an archive is kept; the archive is held, so that its identity stays its own."""
+    if id(archive) not in code_names:
+        name = hashlib.sha256(archive).hexdigest()
+        path = Path(lambda_svc.CODE_BLOB_DIR, f"{name}.zip")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_whole(str(path), archive)
+        code_names[id(archive)] = (name, archive)
+    return code_names[id(archive)][0]
+
+
+lambda_svc._write_code_blob = named_code
+# A save that is written later than its archives are removed would name what is gone.
+lambda_svc._prune_orphan_code_blobs = lambda referenced: None
+
+
+def keep_code():
+    """Writes and hashes archives that are new, and forgets those that no function has any more."""
+    live = set()
+    for function in list(lambda_svc._functions._data.values()):
+        for version in [function, *function.get("versions", {}).values()]:
+            if isinstance(version.get("code_zip"), bytes):
+                named_code(version["code_zip"])
+                live.add(id(version["code_zip"]))
+    for unused in set(code_names) - live:
+        del code_names[unused]
+
+
+def forget_code():
+    """Removes archives that no save names."""
+    named = set()
+    for path in saves():
+        named.update(re.findall(rb'"code_blob_ref": "([0-9a-f]{64})"', path.read_bytes()))
+    for archive in Path(lambda_svc.CODE_BLOB_DIR).glob("*.zip"):
+        if archive.stem.encode() not in named:
+            archive.unlink()
+
+
+# --- When to save
+
+
+def changes_a_stack():
+    cloudformation = sys.modules.get("ministack.services.cloudformation")
+    stacks = cloudformation._stacks._data.values() if cloudformation else []
+    statuses = [stack.get("StackStatus", "") for stack in stacks]
+    return any(it.endswith("_IN_PROGRESS") and it != "REVIEW_IN_PROGRESS" for it in statuses)
+
+
+# The child that saves now, if any.
+children = []
+
+
+def save_in_child():
+    """Forks a child that saves; returns its process id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        # Connections and the port are the parent's, and must not outlive it here.
+        for file in os.listdir("/dev/fd"):
+            if int(file) > 2:
+                with contextlib.suppress(OSError):
+                    os.close(int(file))
+        logging.disable(logging.CRITICAL)
+        write(ministack._build_persistence_save_dict())
+    except BaseException:
+        os.write(2, b"emulate: not saved: " + traceback.format_exc().encode())
+        os._exit(1)
+    os._exit(0)
+
+
+async def saved():
+    """Saves in a child and waits for it; one that does not end in time is killed. False when it failed."""
+    begin = time.monotonic()
+    children.append(save_in_child())
+    while True:
+        child, status = os.waitpid(children[0], os.WNOHANG)
+        if child:
+            children.clear()
+            return status == 0
+        if time.monotonic() - begin > SAVE_LIMIT:
+            os.kill(children[0], signal.SIGKILL)
+        await asyncio.sleep(0.01)
+
+
+async def save_again_and_again(changed):
+    """Saves after each change, and now and then for what changes without a request."""
+    while True:
+        try:
+            await asyncio.wait_for(changed.wait(), IDLE)
+        except asyncio.TimeoutError:
+            pass
+        await asyncio.sleep(GATHER)
+        if changes_a_stack():
+            continue
+        changed.clear()
+        await asyncio.to_thread(keep_code)
+        if changes_a_stack():
+            changed.set()
+            continue
+        begin = time.monotonic()
+        if not await saved():
+            changed.set()
+            await asyncio.sleep(IDLE)
+        took = time.monotonic() - begin
+        await asyncio.sleep(took / SHARE - took)
+
+
+def save_at_the_end(services):
+    """Saves when ministack ends; a child that is still at it would save an older state."""
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if not changes_a_stack():
+        write(services)
+
+
+ministack.save_all = save_at_the_end
+
+
+# --- The server
+
+
+class Application:
+    """ministack's application, which notices requests that may change something."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.changed = asyncio.Event()
+        self.saver = None
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            await self.inner(scope, receive, self.beginning(send))
+            return
+        await self.inner(scope, receive, send)
+        if scope.get("method") not in ("GET", "HEAD"):
+            self.changed.set()
+
+    def beginning(self, send):
+        """Passes on what is sent at start and end; saves from the start to the end."""
+
+        async def passed(message):
+            if message["type"] == "lifespan.startup.complete":
+                self.saver = asyncio.create_task(save_again_and_again(self.changed))
+            await send(message)
+
+        return passed
+
+
+SAVES.mkdir(parents=True, exist_ok=True)
+# The child of a fork does nothing but save; what the warning is about, locks of other threads, it never takes.
+warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+ministack.app = Application(ministack.app)
+ministack.main()
