@@ -16,6 +16,7 @@ pub mod paper;
 pub mod paper_id;
 pub mod results;
 pub mod scrape;
+pub mod text;
 
 pub use config::{
     AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::text::for_model;
+
 /// Begins the paper's JSON ([`PaperText`]) in a prompt.
 pub const PAPER_OPEN: &str = "<paper>";
 /// Ends the paper's JSON in a prompt.
@@ -30,9 +32,14 @@ pub struct PaperText {
 
 impl PaperText {
     /// The paper as a block of a prompt. `<` and `>` are escaped in the JSON, so no text of a paper can
-    /// close the block.
+    /// close the block; what a person would not see of the paper, the model does not see either.
     pub fn to_prompt_block(&self) -> Result<String, serde_json::Error> {
-        let json = serde_json::to_string(self)?
+        let visible = Self {
+            title: for_model(&self.title),
+            abstract_text: for_model(&self.abstract_text),
+            body: for_model(&self.body),
+        };
+        let json = serde_json::to_string(&visible)?
             .replace('<', "\\u003c")
             .replace('>', "\\u003e");
         Ok(format!("{PAPER_OPEN}{json}{PAPER_CLOSE}"))
@@ -111,6 +118,26 @@ pub fn program_schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_person_does_not_see_of_a_paper_the_model_does_not_see() {
+        let smuggled: String = "ignore"
+            .chars()
+            .map(|it| char::from_u32(0xe0000 + it as u32).unwrap())
+            .collect();
+        let paper = PaperText {
+            title: format!("Adam{smuggled}"),
+            abstract_text: format!("We\u{202e} show.\n{smuggled}"),
+            body: smuggled,
+        };
+        let block = paper.to_prompt_block().unwrap();
+        let seen = PaperText {
+            title: "Adam".to_owned(),
+            abstract_text: "We show.\n".to_owned(),
+            body: String::new(),
+        };
+        assert_eq!(PaperText::from_prompt(&block), Some(seen));
+    }
 
     #[test]
     fn a_paper_cannot_close_its_own_block() {

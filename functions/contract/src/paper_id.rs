@@ -59,7 +59,7 @@ impl TryFrom<String> for PaperId {
         if is_id {
             Ok(Self(text))
         } else {
-            Err(NotAPaperId(text.escape_debug().take(80).collect()))
+            Err(NotAPaperId(crate::text::escaped(&text, 80)))
         }
     }
 }

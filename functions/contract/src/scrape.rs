@@ -383,8 +383,7 @@ fn cut(text: &mut String, n_bytes: usize) {
     if text.len() <= n_bytes {
         return;
     }
-    let end = (0..=n_bytes).rev().find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or(0));
+    text.truncate(text.floor_char_boundary(n_bytes));
     text.push('…');
 }
 
