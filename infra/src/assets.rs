@@ -264,7 +264,7 @@ async fn target_folder(root: &Path) -> Result<PathBuf, CommandError> {
         .map(|it| it.target_directory)
         .map_err(|_| CommandError::Build {
             what: "the workspace: cargo metadata failed".to_owned(),
-            hint: crate::ui::cut(&String::from_utf8_lossy(&output.stderr), 300),
+            hint: crate::ui::one_line(&String::from_utf8_lossy(&output.stderr), 300),
         })
 }
 

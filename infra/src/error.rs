@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use annapurna_contract::text::chain;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::constructs::limits::InvalidQueueName;
@@ -187,25 +188,9 @@ impl CommandError {
     /// A failed call of an AWS SDK, with the service's own code and message.
     pub fn aws<E: std::error::Error>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
-        move |error| {
-            let mut reason = String::new();
-            let mut source: Option<&dyn std::error::Error> = Some(&error);
-            while let Some(error) = source {
-                let text = error.to_string();
-                // The SDK's outer layers only say where in the SDK it failed.
-                let says_why = !matches!(
-                    text.as_str(),
-                    "service error" | "dispatch failure" | "other"
-                );
-                if says_why && !reason.contains(&text) {
-                    if !reason.is_empty() {
-                        reason.push_str(": ");
-                    }
-                    reason.push_str(&text);
-                }
-                source = error.source();
-            }
-            Self::Aws { doing, reason }
+        move |error| Self::Aws {
+            doing,
+            reason: chain(&error),
         }
     }
 

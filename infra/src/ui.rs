@@ -7,10 +7,13 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use annapurna_contract::text::causes;
 use console::style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::CommandError;
+
+pub use annapurna_contract::text::{one_line, safe, safe_lines};
 
 /// How a command speaks.
 #[derive(Debug, Clone)]
@@ -86,14 +89,12 @@ impl Ui {
             style("error:").red().bold().for_stderr(),
             safe_lines(&error.to_string())
         ));
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
+        for cause in causes(error).skip(1) {
             self.line(&format!(
                 "{} {}",
                 style("caused by:").red().for_stderr(),
                 safe_lines(&cause.to_string())
             ));
-            source = cause.source();
         }
         if let Some(hint) = error.hint() {
             self.line(&format!(
@@ -199,41 +200,6 @@ impl Drop for Step {
     }
 }
 
-/// Text from outside on one line, without anything a terminal would obey.
-pub fn safe(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() || is_format(character) {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-/// Text from outside that keeps its lines, each of them [`safe`].
-pub fn safe_lines(text: &str) -> String {
-    text.lines().map(safe).collect::<Vec<_>>().join("\n")
-}
-
-/// Characters that reorder or hide what is around them (bidirectional controls, zero width).
-const fn is_format(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// At most `most` characters of a line.
-pub fn cut(text: &str, most: usize) -> String {
-    let text = safe(text);
-    if text.chars().count() <= most {
-        return text;
-    }
-    text.chars()
-        .take(most.saturating_sub(1))
-        .chain(['…'])
-        .collect()
-}
-
 /// A table with aligned columns; the last column is not padded.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let cells = |row: &[String]| row.to_vec();
@@ -264,13 +230,6 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_titles_cannot_steer_the_terminal() {
-        assert_eq!(safe("a\u{1b}[31mred\nb\u{202e}c"), "a [31mred b c");
-        assert_eq!(safe_lines("a\u{1b}[2J\nb"), "a [2J\nb");
-        assert_eq!(cut("attention", 4), "att…");
-    }
 
     #[test]
     fn columns_are_aligned() {

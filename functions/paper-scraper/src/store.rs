@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_runtime::batch::chain;
+use annapurna_contract::text::chain;
 use async_trait::async_trait;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};

@@ -21,12 +21,11 @@ use annapurna_contract::{
     events::GeneratorEvent,
     keys,
     model::{GeneratedProgram, PaperText},
+    text::{chain, first_chars, one_line},
 };
 use annapurna_runtime::{
-    Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError,
-    batch::chain,
-    pdf, process_batch,
-    text::{first_chars, one_line},
+    Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError, pdf,
+    process_batch,
 };
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;

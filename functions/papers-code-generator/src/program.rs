@@ -8,7 +8,7 @@
 //! crates as internal ones without promises, so their version is pinned exactly.
 
 use annapurna_contract::model::{DATASETS, GeneratedProgram};
-use annapurna_runtime::text::one_line;
+use annapurna_contract::text::one_line;
 use ruff_python_ast::{
     Expr, ExprCall, PythonVersion, Stmt,
     visitor::{self, Visitor},

@@ -3,8 +3,11 @@
 //! The paper is data in a marked block of JSON. The rules say what the agent's machine offers; a second
 //! question repeats the first with what was wrong.
 
-use annapurna_contract::model::{DATASETS, PROGRAM_TOOL, PaperText, program_schema};
-use annapurna_runtime::{Tool, text::first_chars};
+use annapurna_contract::{
+    model::{DATASETS, PROGRAM_TOOL, PaperText, program_schema},
+    text::first_chars,
+};
+use annapurna_runtime::Tool;
 
 use crate::program::{CODE_LIMIT, Problems};
 

@@ -7,8 +7,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, TestResult};
-use annapurna_runtime::{Objects, ObjectsError, batch::chain};
+use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, TestResult, text::chain};
+use annapurna_runtime::{Objects, ObjectsError};
 use serde::Deserialize;
 use url::Url;
 

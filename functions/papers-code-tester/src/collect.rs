@@ -10,8 +10,11 @@
 //! for the whole instance. Time that the instance is up and idle is in neither. Off Trainium both are
 //! absent.
 
-use annapurna_contract::{PaperId, PaperRecord, TestResult, Tested, keys};
-use annapurna_runtime::{Objects, ObjectsError, Search, SearchError, text::one_line};
+use annapurna_contract::{
+    PaperId, PaperRecord, TestResult, Tested, keys,
+    text::{is_hidden, one_line},
+};
+use annapurna_runtime::{Objects, ObjectsError, Search, SearchError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
@@ -226,7 +229,7 @@ fn kept_metrics(paper: &PaperId, metrics: &Map<String, Value>) -> Option<Map<Str
     let is_kept = |name: &str, value: &Value| {
         let named = !name.trim().is_empty() && name.chars().count() <= METRIC_CHARACTERS;
         // The index reads a dot as a path: `a` and `a.b` together would refuse the whole document.
-        let plain = !name.contains('.') && !name.chars().any(char::is_control);
+        let plain = !name.contains('.') && !name.contains(is_hidden);
         named
             && plain
             && match value {

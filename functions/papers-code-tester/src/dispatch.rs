@@ -8,8 +8,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use annapurna_contract::{CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult};
-use annapurna_runtime::{Objects, Queues, Search, batch::chain};
+use annapurna_contract::{
+    CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, text::chain,
+};
+use annapurna_runtime::{Objects, Queues, Search};
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -5,10 +5,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use annapurna_contract::text::chain;
 use aws_config::SdkConfig;
 use aws_sdk_ec2::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::SdkError,
     types::{Instance, InstanceStateName as State},
 };
 use tracing::{info, warn};
@@ -105,10 +106,10 @@ fn up_for(instance: &Instance) -> Duration {
 
 fn reason<E, R>(error: SdkError<E, R>) -> String
 where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
 {
-    DisplayErrorContext(error).to_string()
+    chain(&error)
 }
 
 #[cfg(test)]

@@ -17,10 +17,12 @@ mod waiting;
 
 use std::time::Duration;
 
-use annapurna_contract::{ConfigError, PaperId, TesterConfig, events::TesterEvent};
-use annapurna_runtime::{
-    Objects, QueueError, Queues, Search, SearchError, batch::chain, text::one_line,
+use annapurna_contract::{
+    ConfigError, PaperId, TesterConfig,
+    events::TesterEvent,
+    text::{chain, one_line},
 };
+use annapurna_runtime::{Objects, QueueError, Queues, Search, SearchError};
 use aws_config::SdkConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

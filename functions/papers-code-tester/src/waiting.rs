@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use annapurna_contract::CodeEvaluationMessage;
-use annapurna_runtime::{QueueError, Queues, text::one_line};
+use annapurna_contract::{CodeEvaluationMessage, text::one_line};
+use annapurna_runtime::{QueueError, Queues};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -19,11 +19,11 @@ use annapurna_contract::{
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
     normalize_title,
     paper_id::sha_abstract,
+    text::{first_chars, one_line},
 };
 use annapurna_runtime::{
     Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError, Tool, pdf,
     process_batch,
-    text::{first_chars, one_line},
 };
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};

@@ -7,11 +7,10 @@
 
 use std::{collections::HashSet, error::Error, future::Future};
 
+use annapurna_contract::text::{chain, one_line};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use serde::de::DeserializeOwned;
 use tracing::{error, warn};
-
-use crate::text::one_line;
 
 /// Runs `handle` on every message and answers with those that failed.
 ///
@@ -75,22 +74,6 @@ where
             false
         }
     }
-}
-
-/// An error with its sources, in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // Some errors repeat their source's text in their own.
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = cause.source();
-    }
-    one_line(&line, 2_000)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ pub mod pdf;
 pub mod queues;
 pub mod search;
 pub mod telemetry;
-pub mod text;
 
 pub use batch::process_batch;
 pub use model::{Model, ModelError, Tool};

@@ -11,7 +11,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use annapurna_contract::model::EMBEDDING_DIMENSIONS;
+use annapurna_contract::{model::EMBEDDING_DIMENSIONS, text::chain};
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::{
     Client,
@@ -26,8 +26,6 @@ use aws_sdk_bedrockruntime::{
 use aws_smithy_types::{Document, Number};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-
-use crate::batch::chain;
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,9 @@
 //!
 //! Nothing here deletes.
 
+use annapurna_contract::text::chain;
 use aws_config::SdkConfig;
 use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream};
-
-use crate::batch::chain;
 
 /// Why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -21,10 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use annapurna_contract::text::{first_chars, one_line};
 use lopdf::{Dictionary, Document, Error, LoadOptions, Object, ObjectId, content::Content};
 use pdf_extract as plain;
-
-use crate::text::{first_chars, one_line};
 
 /// Most bytes one stream may unpack to.
 const STREAM_LIMIT: usize = 16 << 20;

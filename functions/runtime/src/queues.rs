@@ -3,11 +3,10 @@
 //! A message's group and deduplication id are derived from what it is about, so a repeated send is
 //! harmless and papers move in parallel. Receiving is Lambda's work, or the tester's own.
 
+use annapurna_contract::text::chain;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use serde::Serialize;
-
-use crate::batch::chain;
 
 /// Why a message could not be sent.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use annapurna_contract::{PaperId, PaperRecord};
+use annapurna_contract::{
+    PaperId, PaperRecord,
+    text::{chain, one_line},
+};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::{
@@ -20,8 +23,6 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
-
-use crate::text::one_line;
 
 /// How often a request is tried while the index is busy or cannot be reached.
 const ATTEMPTS: u32 = 5;
@@ -338,7 +339,7 @@ impl Search {
             let response = match self.http.execute(request).await {
                 Ok(response) => response,
                 Err(error) => {
-                    last = crate::batch::chain(&error.without_url());
+                    last = chain(&error.without_url());
                     continue;
                 }
             };
@@ -375,7 +376,7 @@ impl Search {
         let credentials = provider
             .provide_credentials()
             .await
-            .map_err(|error| unsigned(crate::batch::chain(&error)))?;
+            .map_err(|error| unsigned(chain(&error)))?;
         let identity = credentials.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)

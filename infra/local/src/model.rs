@@ -23,6 +23,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use annapurna_contract::text::escaped;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header;
@@ -159,7 +160,7 @@ impl Model {
             "invoke" => self.invoke(model_id, body).await,
             other => Err(ModelError::UnknownOperation(format!(
                 "the local model endpoint has the operations converse and invoke, got `{}`",
-                error::excerpt(other)
+                escaped(other, error::EXCERPT)
             ))),
         }
     }

@@ -53,10 +53,7 @@ pub(crate) async fn run(
 
 /// The last lines of a text.
 pub(crate) fn tail(text: &str) -> String {
-    let mut start = text.len().saturating_sub(TAIL_BYTES);
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
+    let start = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES));
     let lines: Vec<&str> = text[start..].lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }

@@ -47,7 +47,7 @@ pub(super) fn known_function(name: &str) -> Result<Function, CommandError> {
         .ok_or_else(|| {
             let names = Function::ALL.map(Function::name);
             CommandError::Usage {
-                problem: format!("no function called `{}`", ui::cut(name, 80)),
+                problem: format!("no function called `{}`", ui::one_line(name, 80)),
                 hint: format!("functions: {}", names.join(", ")),
             }
         })

@@ -91,8 +91,10 @@ async fn scrape(
         let event = json!({ "MAX_PAPERS": count });
         let answer = invoke(cloud, environment, function, &event).await?;
         drop(step);
-        cx.ui
-            .done(format!("{name}: {}", ui::cut(&answer.to_string(), 160)));
+        cx.ui.done(format!(
+            "{name}: {}",
+            ui::one_line(&answer.to_string(), 160)
+        ));
     }
     Ok(())
 }
@@ -113,8 +115,10 @@ async fn look(
         };
         if stage != item.stage {
             item.stage = stage;
-            cx.ui
-                .status(format!("  {stage:<9} {}", ui::cut(&item.paper.title, 90)));
+            cx.ui.status(format!(
+                "  {stage:<9} {}",
+                ui::one_line(&item.paper.title, 90)
+            ));
         }
     }
     Ok(())
@@ -188,8 +192,8 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
             item.stage.to_owned(),
             number(record.tested.training_loss),
             number(record.tested.validation_accuracy),
-            ui::cut(&item.paper.title, 60),
-            ui::cut(
+            ui::one_line(&item.paper.title, 60),
+            ui::one_line(
                 record.tested.error_message.as_deref().unwrap_or_default(),
                 60,
             ),
@@ -210,7 +214,7 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
         waiting: tracked
             .iter()
             .filter(|it| !it.has_result())
-            .map(|it| format!("{} ({})", ui::cut(&it.paper.title, 40), it.stage))
+            .map(|it| format!("{} ({})", ui::one_line(&it.paper.title, 40), it.stage))
             .collect(),
     })
 }

@@ -167,7 +167,7 @@ fn bounded(args: &ScrapeArgs) -> Result<(), CommandError> {
 fn unknown_source(name: &str) -> CommandError {
     let names = Source::ALL.map(|source| source.key_part());
     CommandError::Usage {
-        problem: format!("no source called `{}`", ui::cut(name, 80)),
+        problem: format!("no source called `{}`", ui::one_line(name, 80)),
         hint: format!("sources: {}, or both for ICLR and ICML", names.join(", ")),
     }
 }
@@ -209,7 +209,7 @@ async fn begin(
 
 /// Another request for the same list is under way.
 fn under_way(environment: &str, execution: &Execution, asked: &ScraperEvent) -> CommandError {
-    let options = ui::cut(&options(asked), 300);
+    let options = ui::one_line(&options(asked), 300);
     let options = if options.is_empty() {
         "everything"
     } else {
@@ -218,7 +218,7 @@ fn under_way(environment: &str, execution: &Execution, asked: &ScraperEvent) -> 
     CommandError::Usage {
         problem: format!(
             "{} takes other papers of the same list: it was asked for {} with {options}",
-            ui::cut(&execution.name, 80),
+            ui::one_line(&execution.name, 80),
             source_word(asked),
         ),
         // An execution that goes on from a cursor was started by other means.
@@ -583,9 +583,9 @@ fn show_failures(
     let rows: Vec<Vec<String>> = shown
         .map(|failed| {
             vec![
-                ui::cut(&failed.paper, 40),
-                ui::cut(failed.title.as_deref().unwrap_or("-"), 40),
-                ui::cut(&failed.error, 240),
+                ui::one_line(&failed.paper, 40),
+                ui::one_line(failed.title.as_deref().unwrap_or("-"), 40),
+                ui::one_line(&failed.error, 240),
             ]
         })
         .collect();

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use annapurna_contract::text::escaped;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -384,14 +385,10 @@ impl fmt::Display for Change {
 /// A value in a line: cut, since a policy or a script would fill the screen.
 fn shown(value: Option<&Value>) -> String {
     const MOST: usize = 72;
-    let text = match value {
-        None => return "(none)".to_owned(),
-        Some(Value::String(text)) => text.escape_debug().to_string(),
-        Some(other) => other.to_string(),
-    };
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    match value {
+        None => "(none)".to_owned(),
+        Some(Value::String(text)) => escaped(text, MOST),
+        Some(other) => escaped(&other.to_string(), MOST),
     }
 }
 

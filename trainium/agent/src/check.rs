@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use annapurna_contract::text::{chain, escaped};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::launch::chain;
 use crate::options::Options;
 use crate::probe::{IsolationChoice, find_sandbox};
 use crate::python::Interpreter;
@@ -80,7 +80,7 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
         let advice = crate::classify::no_torch_message(&interpreter.executable.to_string_lossy());
         found
             .problems
-            .push(format!("{advice} ({})", reason.escape_debug()));
+            .push(format!("{advice} ({})", escaped(reason, 500)));
     }
     let (parts, _folder) = match parts(options, interpreter) {
         Ok(parts) => parts,

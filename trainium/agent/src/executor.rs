@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annapurna_contract::{AgentConfig, OutputKeys, PaperId, ProgramToTest, TestResult, keys};
+use annapurna_contract::{
+    AgentConfig, OutputKeys, PaperId, ProgramToTest, TestResult, keys, text::escaped,
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -204,7 +206,7 @@ impl Executor {
             Some(code) => code.clone().into_bytes(),
             None => {
                 let (bucket, key) = (&self.config.code_bucket, &job.s3_code_key);
-                let at = format!("s3://{bucket}/{}", key.escape_debug());
+                let at = format!("s3://{bucket}/{}", escaped(key, 1024));
                 if key.is_empty() {
                     return refuse("neither `code` nor `s3_code_key` is given".to_owned());
                 }
@@ -226,7 +228,7 @@ impl Executor {
         }
         let actual = sha256(&code);
         if !job.code_sha256.is_empty() && !job.code_sha256.eq_ignore_ascii_case(&actual) {
-            let expected = job.code_sha256.escape_debug();
+            let expected = escaped(&job.code_sha256, 80);
             return refuse(format!(
                 "the program has SHA-256 {actual}, the batch says {expected}"
             ));

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use annapurna_contract::{CodeTestingMessage, PaperId, TestResult};
+use annapurna_contract::{CodeTestingMessage, PaperId, TestResult, text::chain};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -22,7 +22,6 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use crate::executor::{ExecuteError, Executor, Job, MAX_CODE, Origin};
-use crate::launch::chain;
 use crate::runner::RunError;
 use crate::worker::{BatchError, MAX_BATCH, check_batch, check_timeout};
 

@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use annapurna_contract::text::chain;
 use clap::Parser;
-use trainium_agent::launch::chain;
 use trainium_agent::options::{Cli, Command, Options};
 use trainium_agent::{check, service};
 

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::launch::chain;
+use annapurna_contract::text::{chain, excerpt};
+
 use crate::program::{Limits, Request};
 use crate::runner::{End, Runner};
 use crate::sandbox::{Method, Parts, Sandbox};
@@ -77,7 +78,7 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
         End::Sandbox(reason) => Err(reason),
         end => Err(format!(
             "the probe ended with {end:?}: {}",
-            String::from_utf8_lossy(&run.stderr).trim().escape_debug()
+            excerpt(&run.stderr, 500)
         )),
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use annapurna_contract::text::escaped;
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -156,11 +157,7 @@ fn normal(path: &Path) -> PathBuf {
 fn last_line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("no answer")
-        .chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
+    escaped(line.unwrap_or("no answer"), 200)
 }
 
 #[cfg(test)]

@@ -9,11 +9,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest};
+use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, text::chain};
 use tokio::task::JoinSet;
 
 use crate::executor::{Executor, Job, Origin};
-use crate::launch::chain;
 use crate::queue::{BatchQueue, Delivery};
 
 /// Programs of one batch.

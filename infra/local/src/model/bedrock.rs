@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use annapurna_contract::text::chain;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_bedrockruntime::Client;
@@ -13,13 +14,13 @@ use aws_sdk_bedrockruntime::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_bedrockruntime::config::{Config, ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_bedrockruntime::error::{BoxError, DisplayErrorContext, SdkError};
+use aws_sdk_bedrockruntime::error::{BoxError, SdkError};
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_smithy_types::body::SdkBody;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 
-use super::error::{ERROR_TYPE_HEADER, ModelError, excerpt};
+use super::error::{ERROR_TYPE_HEADER, ModelError};
 
 type HttpResponse = aws_sdk_bedrockruntime::config::http::HttpResponse;
 
@@ -128,7 +129,7 @@ impl Intercept for Exchange {
 /// Bedrock's own error as it came; a failure on the way there as one the caller's SDK understands.
 fn to_model_error<E>(error: SdkError<E, HttpResponse>) -> ModelError
 where
-    E: std::error::Error + Send + Sync + 'static,
+    E: std::error::Error + 'static,
 {
     if let Some(response) = error.raw_response() {
         let error_type = response.headers().get(ERROR_TYPE_HEADER.as_str());
@@ -139,7 +140,7 @@ where
             body: Bytes::copy_from_slice(response.body().bytes().unwrap_or_default()),
         };
     }
-    let reason = excerpt(&DisplayErrorContext(&error).to_string());
+    let reason = chain(&error);
     match error {
         SdkError::TimeoutError(_) => {
             ModelError::ModelTimeout(format!("bedrock did not answer in time: {reason}"))

@@ -11,6 +11,9 @@ use serde_json::json;
 /// Header that names an error's type to the AWS SDKs.
 pub(super) const ERROR_TYPE_HEADER: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
+/// Characters that an error message shows of a foreign text.
+pub(super) const EXCERPT: usize = 200;
+
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ModelError {
@@ -88,12 +91,4 @@ impl IntoResponse for ModelError {
             }
         }
     }
-}
-
-/// A short, harmless piece of a foreign text for an error message.
-pub(super) fn excerpt(text: &str) -> String {
-    text.chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
 }

@@ -4,9 +4,10 @@
 //! call of that tool. A request that is neither of the two questions is refused, never guessed at.
 
 use annapurna_contract::model::{PAPER_CLOSE, PAPER_OPEN, PROGRAM_TOOL, PaperText, VERDICT_TOOL};
+use annapurna_contract::text::escaped;
 use serde_json::Value;
 
-use super::error::{ModelError, excerpt};
+use super::error::{EXCERPT, ModelError};
 use super::wire::{Answer, ConverseRequest, Usage, count_tokens};
 use super::{program, rules};
 
@@ -24,7 +25,7 @@ pub(super) fn converse(request: &ConverseRequest) -> Result<Answer, ModelError> 
         PROGRAM_TOOL => to_input(&program::generate(&paper_of(request)?)),
         other => Err(ModelError::Validation(format!(
             "the offline rules know the tools {VERDICT_TOOL} and {PROGRAM_TOOL}, got `{}`",
-            excerpt(other)
+            escaped(other, EXCERPT)
         ))),
     }?;
     let usage = Usage {

@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
+use annapurna_contract::text::{escaped, excerpt};
 use reqwest::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::embedding::normalize;
-use super::error::{ModelError, excerpt};
+use super::error::{EXCERPT, ModelError};
 use super::wire::{
     Answer, ConverseRequest, EmbeddingRequest, Message, ToolChoice, ToolSpec, Usage, texts,
 };
@@ -28,7 +29,7 @@ const MAX_RESPONSE_BYTES: usize = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenAiError {
     /// Not a URL, or not one of HTTP.
-    #[error("the model's base url must start with http:// or https://, got `{}`", excerpt(.0))]
+    #[error("the model's base url must start with http:// or https://, got `{}`", escaped(.0, EXCERPT))]
     BaseUrl(String),
     /// The HTTP client did not start.
     #[error("cannot start the http client for the model")]
@@ -47,7 +48,7 @@ pub(super) struct OpenAi {
 /// `base_url` without user name, password and query; a text that is no URL, escaped and cut.
 pub(super) fn without_credentials(base_url: &str) -> String {
     let Ok(mut url) = Url::parse(base_url) else {
-        return excerpt(base_url);
+        return escaped(base_url, EXCERPT);
     };
     // Both fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
@@ -181,7 +182,7 @@ impl OpenAi {
             return Err(refusal(&shown, status, &text));
         }
         serde_json::from_slice(&text).map_err(|error| {
-            let text = excerpt(&String::from_utf8_lossy(&text));
+            let text = excerpt(&text, EXCERPT);
             ModelError::Model(format!("{shown} answered no json ({error}): {text}"))
         })
     }
@@ -210,7 +211,7 @@ fn add_messages(message: &Message, messages: &mut Vec<Value>) -> Result<(), Mode
                 let kind = other.map_or("", |(kind, _)| kind);
                 return Err(ModelError::Validation(format!(
                     "an openai-compatible model takes text and tool blocks, got `{}`",
-                    excerpt(kind)
+                    escaped(kind, EXCERPT)
                 )));
             }
         }
@@ -243,7 +244,7 @@ fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, Mode
             };
             ModelError::Model(format!(
                 "the model called `{}` without a json object{at_limit}",
-                excerpt(name)
+                escaped(name, EXCERPT)
             ))
         })?;
         return Ok(Answer::tool_use(name, &Value::Object(input), usage));
@@ -260,7 +261,7 @@ fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, Mode
         ModelError::Model(format!(
             "the model did not call the tool `{}` and its text holds no such object{at_limit}: {}",
             tool.name,
-            excerpt(text)
+            escaped(text, EXCERPT)
         ))
     })?;
     Ok(Answer::tool_use(&tool.name, &Value::Object(input), usage))
@@ -335,10 +336,7 @@ fn no_answer(url: &str, error: &reqwest::Error) -> ModelError {
 }
 
 fn refusal(url: &str, status: StatusCode, body: &[u8]) -> ModelError {
-    let message = format!(
-        "{url} answered {status}: {}",
-        excerpt(&String::from_utf8_lossy(body))
-    );
+    let message = format!("{url} answered {status}: {}", excerpt(body, EXCERPT));
     match status.as_u16() {
         429 => ModelError::Throttling(message),
         401 | 403 => ModelError::AccessDenied(message),

@@ -171,9 +171,13 @@ pub(super) fn plain(error: &str, cause: &str) -> String {
     let unpacked: Value = serde_json::from_str(cause).unwrap_or_default();
     let message = unpacked["errorMessage"].as_str().unwrap_or(cause).trim();
     if message.is_empty() {
-        return ui::cut(error, MOST);
+        return ui::one_line(error, MOST);
     }
-    format!("{} ({})", ui::cut(message, MOST), ui::cut(error, 80))
+    format!(
+        "{} ({})",
+        ui::one_line(message, MOST),
+        ui::one_line(error, 80)
+    )
 }
 
 #[cfg(test)]

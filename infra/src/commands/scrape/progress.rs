@@ -99,7 +99,7 @@ impl Progress {
             };
             format!(
                 "{what} ({}); trying again within {} min",
-                ui::cut(&executions::plain(error, cause), 300),
+                ui::one_line(&executions::plain(error, cause), 300),
                 seconds.div_ceil(60)
             )
         });
