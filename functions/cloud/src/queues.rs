@@ -1,0 +1,115 @@
+//! Messages of the FIFO queues.
+//!
+//! A message's group and deduplication id are derived from what it is about, so a repeated send is
+//! harmless and papers move in parallel. A delivery is hidden for a while and comes again unless it is
+//! deleted.
+
+mod sqs;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+pub use sqs::{Counts, Sqs};
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The text, JSON everywhere in the pipeline; 1 MiB at most.
+    pub body: String,
+    /// Messages of one group keep their order; groups move in parallel.
+    pub group: String,
+    /// SQS drops a second message with the same id within five minutes.
+    pub deduplication_id: String,
+}
+
+impl Message {
+    /// `content` as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it has no JSON form.
+    pub fn json(
+        group: impl Into<String>,
+        deduplication_id: impl Into<String>,
+        content: &impl Serialize,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            body: serde_json::to_string(content)?,
+            group: group.into(),
+            deduplication_id: deduplication_id.into(),
+        })
+    }
+}
+
+/// A message as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message's id, the same at every delivery.
+    pub message_id: String,
+    /// Names this delivery.
+    pub receipt: String,
+    /// The text.
+    pub body: String,
+    /// Its group.
+    pub group: Option<String>,
+    /// When it was sent, ms since 1970.
+    pub sent_ms: Option<i64>,
+}
+
+/// What to take from a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receive {
+    /// Messages at most; SQS gives 10 at a time.
+    pub most: usize,
+    /// How long they are hidden from other receivers.
+    pub hide_for: Duration,
+    /// How long to wait for a first one; SQS allows 20 s.
+    pub wait: Duration,
+}
+
+/// Why a queue did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} of `{queue}` failed: {reason}")]
+pub struct QueueError {
+    /// SQS's name of it, such as `SendMessage`.
+    pub operation: &'static str,
+    /// The queue's URL or name.
+    pub queue: String,
+    /// What SQS or the connection said, in one line.
+    pub reason: String,
+}
+
+/// Queues, each named by its URL.
+#[async_trait]
+pub trait MessageQueues: fmt::Debug + Send + Sync {
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]: whether it was sent is not known.
+    async fn send(&self, queue_url: &str, message: Message) -> Result<(), QueueError>;
+
+    /// Takes messages in hand; none when the wait is over.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`].
+    async fn receive(&self, queue_url: &str, wanted: Receive) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Hides a delivery for `time` from now on; zero gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]: it is visible when it would have been.
+    async fn hide(&self, queue_url: &str, receipt: &str, time: Duration) -> Result<(), QueueError>;
+
+    /// Deletes a message.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]: it may come again.
+    async fn delete(&self, queue_url: &str, receipt: &str) -> Result<(), QueueError>;
+}

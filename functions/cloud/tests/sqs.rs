@@ -1,0 +1,218 @@
+//! The client against a server that answers as SQS does, and as it should not.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use annapurna_cloud::{Counts, Message, MessageQueues, Receive, Sqs};
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_sdk_s3::config::Credentials;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+const URL: &str = "http://127.0.0.1:1/000000000000/q.fifo";
+
+/// What was asked: operation and input.
+type Seen = Arc<Mutex<Vec<(String, Value)>>>;
+type Answer = fn(&str, &Value) -> (u16, Value);
+
+async fn handle(
+    State((answer, seen)): State<(Answer, Seen)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    let operation = target.trim_start_matches("AmazonSQS.").to_owned();
+    let input = serde_json::from_slice(&body).unwrap();
+    let (status, output) = answer(&operation, &input);
+    seen.lock().unwrap().push((operation, input));
+    let response = Response::builder().status(status);
+    let response = response.header("content-type", "application/x-amz-json-1.0");
+    response.body(Body::from(output.to_string())).unwrap()
+}
+
+async fn sqs(answer: Answer) -> (Sqs, Seen) {
+    let seen = Seen::default();
+    let router = Router::new()
+        .fallback(handle)
+        .with_state((answer, Arc::clone(&seen)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .retry_config(RetryConfig::disabled())
+        .load()
+        .await;
+    (Sqs::new(&config), seen)
+}
+
+fn wanted() -> Receive {
+    Receive {
+        most: 99,
+        hide_for: Duration::from_secs(60),
+        wait: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_sent_with_its_group_and_deduplication_id() {
+    let (sqs, seen) = sqs(|_, _| (200, json!({"MessageId": "m1"}))).await;
+    let message = Message::json("paper", "digest", &json!({"paper_id": "p"})).unwrap();
+    sqs.send(URL, message).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let input = json!({"QueueUrl": URL, "MessageBody": "{\"paper_id\":\"p\"}",
+                       "MessageGroupId": "paper", "MessageDeduplicationId": "digest"});
+    assert_eq!(seen[0], ("SendMessage".to_owned(), input));
+}
+
+#[tokio::test]
+async fn deliveries_are_taken_hidden_and_deleted() {
+    let (sqs, seen) = sqs(|operation, _| match operation {
+        "ReceiveMessage" => (
+            200,
+            json!({"Messages": [
+                {"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}",
+                 "Attributes": {"MessageGroupId": "paper", "SentTimestamp": "1700000000123"}},
+                {"MessageId": "m2", "ReceiptHandle": "r2", "Body": ""},
+            ]}),
+        ),
+        _ => (200, json!({})),
+    })
+    .await;
+    let taken = sqs.receive(URL, wanted()).await.unwrap();
+    assert_eq!(
+        (taken[0].message_id.as_str(), taken[0].receipt.as_str()),
+        ("m1", "r1")
+    );
+    assert_eq!(
+        (taken[0].group.as_deref(), taken[0].sent_ms),
+        (Some("paper"), Some(1_700_000_000_123))
+    );
+    assert_eq!(
+        (taken[1].body.as_str(), &taken[1].group, taken[1].sent_ms),
+        ("", &None, None)
+    );
+    sqs.hide(URL, "r1", Duration::from_secs(30)).await.unwrap();
+    sqs.delete(URL, "r1").await.unwrap();
+    let seen = seen.lock().unwrap();
+    // SQS refuses more than ten at a time.
+    assert_eq!(seen[0].1["MaxNumberOfMessages"], 10);
+    assert_eq!(seen[0].1["VisibilityTimeout"], 60);
+    let hidden = json!({"QueueUrl": URL, "ReceiptHandle": "r1", "VisibilityTimeout": 30});
+    assert_eq!(seen[1], ("ChangeMessageVisibility".to_owned(), hidden));
+    assert_eq!(
+        seen[2],
+        (
+            "DeleteMessage".to_owned(),
+            json!({"QueueUrl": URL, "ReceiptHandle": "r1"})
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_empty_queue_gives_nothing_and_a_message_that_cannot_be_deleted_is_an_error() {
+    let (empty, _) = sqs(|_, _| (200, json!({}))).await;
+    assert_eq!(empty.receive(URL, wanted()).await.unwrap(), []);
+    let (odd, _) = sqs(|_, _| {
+        (
+            200,
+            json!({"Messages": [{"MessageId": "m1", "Body": "{}"}]}),
+        )
+    })
+    .await;
+    let error = odd.receive(URL, wanted()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("without id, receipt handle or body"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn counts_are_numbers_or_an_error() {
+    let (sqs, _) = sqs(|_, _| {
+        (
+            200,
+            json!({"Attributes": {
+        "ApproximateNumberOfMessages": "3", "ApproximateNumberOfMessagesNotVisible": "2",
+        "ApproximateNumberOfMessagesDelayed": "0"}}),
+        )
+    })
+    .await;
+    let counts = sqs.counts(URL).await.unwrap();
+    assert_eq!(
+        counts,
+        Counts {
+            waiting: 3,
+            in_flight: 2,
+            delayed: 0
+        }
+    );
+    assert!(!counts.is_empty());
+    let (odd, _) = self::sqs(|_, _| {
+        (
+            200,
+            json!({"Attributes": {"ApproximateNumberOfMessages": "3"}}),
+        )
+    })
+    .await;
+    let error = odd.counts(URL).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "GetQueueAttributes of `{URL}` failed: ApproximateNumberOfMessagesNotVisible is not there"
+        )
+    );
+}
+
+#[tokio::test]
+async fn the_dead_letter_queue_is_the_one_of_the_redrive_policy() {
+    let (sqs, seen) = sqs(|operation, _| match operation {
+        "GetQueueAttributes" => {
+            let policy =
+                r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:q-dlq.fifo"}"#;
+            (200, json!({"Attributes": {"RedrivePolicy": policy}}))
+        }
+        _ => (200, json!({"QueueUrl": "http://dead"})),
+    })
+    .await;
+    assert_eq!(sqs.dead_letter_url(URL).await.unwrap(), "http://dead");
+    let asked = json!({"QueueName": "q-dlq.fifo", "QueueOwnerAWSAccountId": "000000000000"});
+    assert_eq!(seen.lock().unwrap()[1], ("GetQueueUrl".to_owned(), asked));
+    let answers: [Answer; 3] = [
+        |_, _| (200, json!({})),
+        |_, _| (200, json!({"Attributes": {"RedrivePolicy": "{}"}})),
+        |_, _| {
+            (
+                200,
+                json!({"Attributes": {"RedrivePolicy": r#"{"deadLetterTargetArn":"none"}"#}}),
+            )
+        },
+    ];
+    for answer in answers {
+        let (sqs, _) = self::sqs(answer).await;
+        assert!(sqs.dead_letter_url(URL).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_error_names_operation_queue_and_cause_in_one_line() {
+    let (sqs, _) = sqs(|_, _| {
+        let body = json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no\u{1b}[2J\nqueue"});
+        (400, body)
+    })
+    .await;
+    let message = Message::json("g", "d", &1).unwrap();
+    let error = sqs.send(URL, message).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("SendMessage of `{URL}` failed: QueueDoesNotExist: no [2J queue")
+    );
+}
