@@ -258,7 +258,7 @@ impl Scraper {
         };
         let (store, source) = (self.store.as_ref(), source.as_ref());
         let limit = longest_paper(deadline);
-        let rest = window.rest();
+        let rest = window.remaining();
         let n_settled = window.settled.found;
         let is_stopped = AtomicBool::new(false);
         let mut outcomes = stream::iter(rest.iter().copied().take(PAPERS_OF_CALL))

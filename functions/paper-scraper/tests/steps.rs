@@ -325,7 +325,7 @@ async fn a_window_leaves_a_site_alone_that_holds_it_off() {
     assert_eq!((first.settled.found, first.n_blocked), (10, 1));
     assert_eq!(first.rest_seconds, 120);
     assert_eq!(
-        first.rest().len() + first.held_back.len(),
+        first.remaining().len() + first.held_back.len(),
         20,
         "no paper is forgotten"
     );

@@ -64,7 +64,7 @@ impl Progress {
         if let Ok(plan) = serde_json::from_str::<ScrapePlan>(answer) {
             self.is_listed = true;
             self.delay = None;
-            self.n_held_back = plan.windows.iter().map(|it| it.rest().len()).sum();
+            self.n_held_back = plan.windows.iter().map(|it| it.remaining().len()).sum();
             self.wait_seconds = plan.wait_seconds;
             self.source = plan.source;
             self.cursor = plan.cursor;
