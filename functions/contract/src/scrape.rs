@@ -7,6 +7,7 @@
 //! window carries is bounded, so that the whole state stays below the 256 KiB that Step Functions
 //! allows (source: Step Functions quotas, "task, state, or execution").
 
+mod error_type;
 mod summary;
 mod window;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ScraperEvent;
 
+pub use error_type::ScrapeErrorType;
 pub use summary::{FailedPaper, ScrapeSummary};
 pub use window::{ScrapeWindow, StepError};
 

@@ -48,11 +48,11 @@ pub(crate) struct Outcome {
 
 /// What becomes of a paper whose site is left alone just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtRest {
+pub(crate) enum HeldOff {
     /// Its metadata is kept, and it counts as held back.
-    Keep,
+    KeepMetadata,
     /// Nothing: the caller comes back to it.
-    Leave,
+    LeaveForLater,
 }
 
 /// What is in the bucket of a paper.
@@ -148,13 +148,13 @@ pub(crate) async fn take(
     store: &dyn Store,
     source: &dyn PaperSource,
     paper: Paper,
-    at_rest: AtRest,
+    held_off: HeldOff,
     limit: Duration,
 ) -> Outcome {
     let keeper = Keeper {
         store,
         source,
-        at_rest,
+        held_off,
     };
     let held_back = |problem| Outcome {
         problem: Some(problem),
@@ -171,7 +171,7 @@ pub(crate) async fn take(
 struct Keeper<'a> {
     store: &'a dyn Store,
     source: &'a dyn PaperSource,
-    at_rest: AtRest,
+    held_off: HeldOff,
 }
 
 impl Keeper<'_> {
@@ -190,7 +190,7 @@ impl Keeper<'_> {
         }
         let pdf = self.pdf(&paper).await?;
         let (goal, mut outcome) = goal_of(&pdf);
-        if outcome.rest_seconds.is_some() && self.at_rest == AtRest::Leave {
+        if outcome.rest_seconds.is_some() && self.held_off == HeldOff::LeaveForLater {
             return Ok(outcome);
         }
         // Nothing new to say: a paper told without its PDF, or waiting for it, which still cannot be had.
@@ -233,7 +233,7 @@ impl Keeper<'_> {
             Ok(details) => details,
             Err(error) if error.is_temporary() => {
                 let outcome = closed(&error);
-                if outcome.rest_seconds.is_none() || self.at_rest == AtRest::Keep {
+                if outcome.rest_seconds.is_none() || self.held_off == HeldOff::KeepMetadata {
                     // Without its page, nobody knows yet under which id to keep it.
                     self.store.create(&key("list"), json_object(&paper)).await?;
                 }

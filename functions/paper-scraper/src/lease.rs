@@ -130,10 +130,10 @@ const NOTE_LASTS_MS: u64 = 30_000;
 /// No honest lease reaches further into the future: what does is damaged, and must not stop every
 /// run for good.
 const FURTHEST: Duration = Duration::from_secs(15 * 60);
-/// Looks a waiting run takes per period of a lease, which may end early.
-const LOOKS: u32 = 30;
-/// Tries to give a lease back that others write their notes to.
-const TRIES: u32 = 10;
+/// How often a waiting run reads a lease in the period of one, which may end early.
+const READS_PER_PERIOD: u32 = 30;
+/// How often a lease is tried to be given back that others write their notes to.
+const RELEASE_ATTEMPTS: u32 = 10;
 
 impl From<StoreError> for LeaseError {
     fn from(error: StoreError) -> Self {
@@ -206,20 +206,20 @@ impl Leases for StoreLeases {
                         });
                     }
                 }
-                // Where another write came first, the next look finds out what is to be done.
+                // Where another write came first, the next read finds out what is to be done.
                 Move::GiveWay(lease) | Move::Note(lease) => {
                     self.write(&key, &lease, before.as_ref()).await?;
                 }
                 Move::Wait => {}
             }
             // Jitter keeps waiting runs from meeting at the same object again.
-            sleep((period / LOOKS).mul_f64(0.5 + fastrand::f64())).await;
+            sleep((period / READS_PER_PERIOD).mul_f64(0.5 + fastrand::f64())).await;
         }
     }
 
     async fn release(&self, host: &str, next_ms: i64) -> Result<(), LeaseError> {
         let key = keys::host_lease(host);
-        for _ in 0..TRIES {
+        for _ in 0..RELEASE_ATTEMPTS {
             let Some((known, before)) = self.read(&key).await? else {
                 return Ok(());
             };
@@ -233,7 +233,7 @@ impl Leases for StoreLeases {
         // It runs out by itself.
         tracing::warn!(
             host,
-            tries = TRIES,
+            attempts = RELEASE_ATTEMPTS,
             "a lease was written to all the time and not given back"
         );
         Ok(())

@@ -12,7 +12,7 @@
 use std::io::{self, Write};
 
 use annapurna_contract::Source;
-use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_contract::scrape::{ScrapeErrorType, ScrapeSummary};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -37,9 +37,14 @@ pub fn of_run(summary: &ScrapeSummary, n_blocked: u64, at: DateTime<Utc>) -> Val
 }
 
 /// The line of a run that failed as a whole; `kind` is kept beside the metric, to search by.
-pub fn of_failed_run(source: &str, kind: &'static str, n_blocked: u64, at: DateTime<Utc>) -> Value {
+pub fn of_failed_run(
+    source: &str,
+    kind: ScrapeErrorType,
+    n_blocked: u64,
+    at: DateTime<Utc>,
+) -> Value {
     let mut line = line(source, &[("RunFailed", 1), ("Blocked", n_blocked)], at);
-    line["ErrorType"] = json!(kind);
+    line["ErrorType"] = json!(kind.name());
     line
 }
 
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_failed_run_is_counted_with_its_kind_beside_it() {
-        let line = of_failed_run("BOTH", "SourceBlocked", 1, at());
+        let line = of_failed_run("BOTH", ScrapeErrorType::SourceBlocked, 1, at());
         assert_eq!(names(&line), ["RunFailed", "Blocked"]);
         assert_eq!(
             (&line["RunFailed"], &line["Blocked"]),

@@ -10,7 +10,6 @@ use annapurna_paper_sources::sources::conference::Filter;
 use annapurna_paper_sources::sources::listed::Edition;
 use annapurna_paper_sources::text::excerpt;
 use chrono::Utc;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -100,9 +99,9 @@ pub enum RequestError {
     },
 }
 
-/// The part of a request that one source answers.
+/// A list of a request, and how far it is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leg {
+pub struct RequestedList {
     /// What to list.
     pub target: Target,
     /// Where to go on; 0 is the beginning.
@@ -125,6 +124,19 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// For a person.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            // Waiting for another run is the usual reason.
+            Self::Arxiv(_) => "arXiv's list (arXiv allows one run at a time)".to_owned(),
+            Self::Conference { edition, .. } => {
+                format!("the list of {} {}", edition.source.name(), edition.year)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Target {
     /// The target's name in a cursor: a position is only good for the list it came from.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,30 +157,20 @@ impl fmt::Display for Target {
 pub struct Request {
     /// The name the answer is given under: a source's, or `BOTH`.
     pub name: String,
-    /// One part a source.
-    pub legs: Vec<Leg>,
-    /// Papers of this run, all parts together.
+    /// One a source.
+    pub lists: Vec<RequestedList>,
+    /// Papers of this request at most, all lists together.
     pub max_papers: usize,
 }
 
 impl Request {
-    /// Checks an event. Its fields win over the settings.
+    /// Checks the event of a direct call. Its fields win over the settings.
     ///
     /// # Errors
     ///
     /// See [`RequestError`].
-    pub fn new(event: Value, settings: &Settings) -> Result<Self, RequestError> {
-        if !(event.is_object() || event.is_null()) {
-            return Err(RequestError::Shape(format!(
-                "expected an object, got `{}`",
-                excerpt(event.to_string().as_bytes(), 60)
-            )));
-        }
-        // An invocation without a payload arrives as null.
-        let event: Option<ScraperEvent> = serde_json::from_value(event)
-            .map_err(|error| RequestError::Shape(excerpt(error.to_string().as_bytes(), 300)))?;
-        let event = event.unwrap_or_default();
-        Self::of_event(&event, settings, settings.max_papers, MOST_PAPERS)
+    pub fn of_call(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
+        Self::of_event(event, settings, settings.max_papers, MOST_PAPERS)
     }
 
     /// Checks the event of a whole scrape: every paper, but of arXiv only what the event bounds.
@@ -200,7 +202,7 @@ impl Request {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             name,
-            legs: legs(targets, event.cursor.as_deref())?,
+            lists: lists(targets, event.cursor.as_deref())?,
             max_papers: max_papers as usize,
         })
     }
@@ -297,11 +299,11 @@ fn worded(name: &'static str, value: Option<&str>) -> Result<Option<String>, Req
 }
 
 /// Reads `iclr-2025:119718,icml-2025:7`. A target that a cursor leaves out is done.
-fn legs(targets: Vec<Target>, cursor: Option<&str>) -> Result<Vec<Leg>, RequestError> {
+fn lists(targets: Vec<Target>, cursor: Option<&str>) -> Result<Vec<RequestedList>, RequestError> {
     let Some(cursor) = cursor.map(str::trim).filter(|cursor| !cursor.is_empty()) else {
         return Ok(targets
             .into_iter()
-            .map(|target| Leg {
+            .map(|target| RequestedList {
                 target,
                 from: 0,
                 is_done: false,
@@ -322,27 +324,27 @@ fn legs(targets: Vec<Target>, cursor: Option<&str>) -> Result<Vec<Leg>, RequestE
         }
         positions.push((name, position));
     }
-    let leg = |target: Target| {
+    let list = |target: Target| {
         let name = target.to_string();
         let from = positions
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, position)| *position);
-        Leg {
+        RequestedList {
             target,
             from: from.unwrap_or(0),
             is_done: from.is_none(),
         }
     };
-    Ok(targets.into_iter().map(leg).collect())
+    Ok(targets.into_iter().map(list).collect())
 }
 
 /// The cursor of what is left; `None` when nothing is.
-pub fn cursor_of(legs: &[Leg]) -> Option<String> {
-    let parts: Vec<String> = legs
+pub fn cursor_of(lists: &[RequestedList]) -> Option<String> {
+    let parts: Vec<String> = lists
         .iter()
-        .filter(|leg| !leg.is_done)
-        .map(|leg| format!("{}:{}", leg.target, leg.from))
+        .filter(|list| !list.is_done)
+        .map(|list| format!("{}:{}", list.target, list.from))
         .collect();
     (!parts.is_empty()).then(|| parts.join(","))
 }
@@ -350,7 +352,7 @@ pub fn cursor_of(legs: &[Leg]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use annapurna_contract::ScraperConfig;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::settings::config;
@@ -363,30 +365,33 @@ mod tests {
         .unwrap()
     }
 
+    fn asked(conference: &str, event: Value) -> Result<Request, RequestError> {
+        let event = serde_json::from_value(event).unwrap();
+        Request::of_call(&event, &settings(conference))
+    }
+
     fn error(conference: &str, event: Value) -> String {
-        Request::new(event, &settings(conference))
-            .unwrap_err()
-            .to_string()
+        asked(conference, event).unwrap_err().to_string()
     }
 
     #[test]
     fn the_event_wins_over_the_settings() {
         let event = json!({"CONFERENCE": "icml", "CONFERENCE_YEAR": "2024", "MAX_PAPERS": "5"});
-        let request = Request::new(event, &settings("ICLR")).unwrap();
+        let request = asked("ICLR", event).unwrap();
         assert_eq!((request.name.as_str(), request.max_papers), ("ICML", 5));
-        assert_eq!(request.legs[0].target.to_string(), "icml-2024");
-        let request = Request::new(Value::Null, &settings("ICLR")).unwrap();
+        assert_eq!(request.lists[0].target.to_string(), "icml-2024");
+        let request = asked("ICLR", json!({})).unwrap();
         assert_eq!((request.name.as_str(), request.max_papers), ("ICLR", 3));
-        assert_eq!(request.legs[0].target.to_string(), "iclr-2025");
+        assert_eq!(request.lists[0].target.to_string(), "iclr-2025");
     }
 
     #[test]
     fn both_is_iclr_and_icml() {
-        let request = Request::new(json!({"CONFERENCE": "BOTH"}), &settings("ANY")).unwrap();
+        let request = asked("ANY", json!({"CONFERENCE": "BOTH"})).unwrap();
         let names: Vec<String> = request
-            .legs
+            .lists
             .iter()
-            .map(|leg| leg.target.to_string())
+            .map(|list| list.target.to_string())
             .collect();
         assert_eq!(names, ["iclr-2025", "icml-2025"]);
     }
@@ -401,8 +406,6 @@ mod tests {
         );
         assert!(error("ICLR", json!({"MAX_PAPERS": 0})).starts_with("MAX_PAPERS must be 1 to"));
         assert!(error("ICLR", json!({"CONFERENCE_YEAR": 25})).contains("1987 to 2100, got 25"));
-        assert!(error("ICLR", json!({"MAX_PAPERS": "many"})).contains("got `many`"));
-        assert!(error("ICLR", json!([1])).starts_with("the event is not one of a scraper"));
         assert!(error("ARXIV", json!({"topic_filter": "x"})).contains("use search_term"));
         assert!(error("ARXIV", json!({"search_term": "\"\""})).contains("no letter or digit"));
     }
@@ -410,10 +413,10 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_to_where_it_came_from() {
         let event = json!({"CONFERENCE": "BOTH", "cursor": "icml-2025:7"});
-        let request = Request::new(event, &settings("ANY")).unwrap();
-        assert!(request.legs[0].is_done);
-        assert_eq!(request.legs[1].from, 7);
-        assert_eq!(cursor_of(&request.legs).unwrap(), "icml-2025:7");
+        let request = asked("ANY", event).unwrap();
+        assert!(request.lists[0].is_done);
+        assert_eq!(request.lists[1].from, 7);
+        assert_eq!(cursor_of(&request.lists).unwrap(), "icml-2025:7");
         let other_query = json!({"cursor": "arxiv-00000000:20"});
         assert!(error("ARXIV", other_query).contains("this request, which has arxiv-"));
         for bad in ["iclr-2024:1", "iclr-2025", "iclr-2025:x", "nonsense"] {
@@ -493,8 +496,8 @@ mod tests {
     #[test]
     fn arxiv_is_narrowed_to_a_year_only_by_the_event() {
         let text = |event| {
-            let request = Request::new(event, &settings("ARXIV")).unwrap();
-            match request.legs.into_iter().next().unwrap().target {
+            let request = asked("ARXIV", event).unwrap();
+            match request.lists.into_iter().next().unwrap().target {
                 Target::Arxiv(query) => query.text,
                 Target::Conference { .. } => panic!("arXiv is no conference"),
             }

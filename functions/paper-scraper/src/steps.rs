@@ -6,10 +6,6 @@
 //! has taken is in S3, so one that is killed goes on from its last answer and finds the rest done.
 //! The machine itself decides nothing, see [`annapurna_contract::scrape`].
 
-use std::collections::HashSet;
-use std::future::ready;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::keys;
@@ -23,17 +19,16 @@ use annapurna_paper_sources::sources::arxiv::Query;
 use annapurna_paper_sources::sources::conference::Filter;
 use annapurna_paper_sources::sources::listed::Edition;
 use chrono::{Datelike, Utc};
-use futures::{StreamExt, stream};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::keep::{AtRest, Kept, Outcome, take};
-use crate::request::{GRACE, Leg, Request, Target, cursor_of};
-use crate::run::{
-    PaperName, Report, RunError, Scraper, add_broken, count, is_first_sight, list_name,
-    list_problem, log_failed, log_summary, longest_paper,
-};
+use crate::keep::{HeldOff, Kept, Outcome};
+use crate::lists::PageEnd;
+use crate::papers::Pace;
+use crate::report::{PaperName, Report, log_failed, log_summary};
+use crate::request::{Request, Target, cursor_of};
+use crate::scraper::{RunError, Scraper};
 use crate::store::{Metadata, Object};
 
 /// Papers of a window at least.
@@ -59,68 +54,34 @@ const IN_BRIEF: Report = Report {
     is_brief: true,
 };
 
-/// A list, read to its end or to what was asked for.
-struct Gathered {
-    papers: Vec<Paper>,
-    /// Entries that are no papers, and lists that could not be had.
-    summary: ScrapeSummary,
-}
-
 impl Scraper {
     /// Reads the lists of an event and cuts them into windows.
     ///
     /// # Errors
     ///
     /// See [`RunError`].
-    pub async fn plan(
+    pub(crate) async fn plan(
         &self,
-        event: ScraperEvent,
+        event: &ScraperEvent,
         deadline: Instant,
     ) -> Result<ScrapePlan, RunError> {
-        let mut request = Request::whole(&event, &self.settings)?;
-        let n_legs = request.legs.len();
-        let mut left = request.max_papers;
-        let mut gathered = Vec::new();
-        let mut problems = Vec::new();
-        for (place, leg) in request.legs.iter_mut().enumerate() {
-            if leg.is_done {
-                continue;
+        let mut request = Request::whole(event, &self.settings)?;
+        let mut lists: Vec<(Target, Vec<Paper>)> = Vec::new();
+        let read = self.read_lists(&mut request, deadline, IN_BRIEF, async |page, _| {
+            match lists.last_mut() {
+                Some((target, papers)) if target == page.target => papers.extend(page.papers),
+                _ => lists.push((page.target.clone(), page.papers)),
             }
-            let list = self.gather(leg, left.div_ceil(n_legs - place), deadline);
-            match list.await {
-                Ok(list) => {
-                    left = left.saturating_sub(list.papers.len());
-                    gathered.push((leg.target.clone(), list));
-                }
-                Err(error) => problems.push((list_problem(leg, &error), error)),
-            }
-        }
-        // One list's trouble does not keep the other from being taken; the cursor has it.
-        match gathered.first_mut() {
-            Some((_, list)) => {
-                for (problem, _) in problems {
-                    add_broken(&mut list.summary, problem, IN_BRIEF);
-                }
-            }
-            None if problems.is_empty() => {}
-            None => return Err(problems.swap_remove(0).1),
-        }
-        let mut windows = Vec::new();
-        let n_lists = gathered.len().max(1);
-        for (target, list) in gathered {
-            windows.extend(self.windows(&target, list, MOST_WINDOWS / n_lists).await?);
-        }
-        let share = WINDOWS_AT_ONCE.min(u32::try_from(windows.len()).unwrap_or(u32::MAX));
-        for window in &mut windows {
-            window.share = share;
-        }
+            PageEnd::Taken
+        });
+        let summary = read.await?;
         let plan = ScrapePlan {
             source: request.name,
-            windows,
+            windows: self.windows(lists, summary).await?,
             round: 0,
             fruitless: 0,
             settled: 0,
-            cursor: cursor_of(&request.legs),
+            cursor: cursor_of(&request.lists),
             again: false,
             wait_seconds: 0,
             summary: None,
@@ -134,87 +95,72 @@ impl Scraper {
         Ok(plan)
     }
 
-    /// Reads a list, and leaves in `leg` where it goes on. A list that takes all the time ends there.
-    async fn gather(
-        &self,
-        leg: &mut Leg,
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<Gathered, RunError> {
-        let source = self.source(&leg.target)?;
-        let mut gathered = Gathered {
-            papers: Vec::new(),
-            summary: ScrapeSummary::default(),
-        };
-        let mut seen = HashSet::new();
-        while gathered.papers.len() < limit && !leg.is_done {
-            let list = source.list(leg.from, limit - gathered.papers.len());
-            let listing = match timeout_at(deadline, list).await {
-                Ok(Ok(listing)) => listing,
-                // What is read is taken; the cursor has the rest.
-                Ok(Err(error)) if !gathered.papers.is_empty() => {
-                    let problem = list_problem(leg, &error.into());
-                    add_broken(&mut gathered.summary, problem, IN_BRIEF);
-                    break;
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) if gathered.papers.is_empty() => {
-                    return Err(RunError::OutOfTime {
-                        target: list_name(&leg.target),
-                    });
-                }
-                Err(_) => break,
-            };
-            for broken in listing.broken {
-                gathered.summary.found += 1;
-                add_broken(&mut gathered.summary, broken, IN_BRIEF);
-            }
-            for problem in listing.problems {
-                add_broken(&mut gathered.summary, problem, IN_BRIEF);
-            }
-            let mut papers = listing.papers;
-            papers.retain(|paper| is_first_sight(&mut seen, paper));
-            gathered.papers.append(&mut papers);
-            leg.from = listing.next.unwrap_or(leg.from);
-            leg.is_done = listing.next.is_none();
-        }
-        Ok(gathered)
-    }
-
-    /// Keeps a list in parts, one for each window.
+    /// The windows of all lists. The first of them has what went wrong with the lists.
     async fn windows(
         &self,
+        lists: Vec<(Target, Vec<Paper>)>,
+        summary: ScrapeSummary,
+    ) -> Result<Vec<ScrapeWindow>, RunError> {
+        let most_parts = MOST_WINDOWS / lists.len().max(1);
+        let mut windows = Vec::new();
+        for (target, papers) in &lists {
+            windows.extend(self.parts(target, papers, most_parts).await?);
+        }
+        if let Some((target, _)) = lists.first()
+            && windows.is_empty()
+            && summary.n_failed() > 0
+        {
+            // It has to be reported by some window.
+            windows = self.store_parts(target, vec![&[]]).await?;
+        }
+        if let Some(first) = windows.first_mut() {
+            first.settled = summary;
+        }
+        let share = WINDOWS_AT_ONCE.min(u32::try_from(windows.len()).unwrap_or(u32::MAX));
+        for window in &mut windows {
+            window.share = share;
+        }
+        Ok(windows)
+    }
+
+    /// Cuts a list into parts, one for each window.
+    async fn parts(
+        &self,
         target: &Target,
-        gathered: Gathered,
+        papers: &[Paper],
         most_parts: usize,
     ) -> Result<Vec<ScrapeWindow>, RunError> {
-        let (source, year) = match target {
+        let size = match target {
             // One connection for all of arXiv: parallel windows would only wait for each other.
+            Target::Arxiv(_) => papers.len().max(1),
+            Target::Conference { .. } => papers.len().div_ceil(most_parts).max(SMALLEST_PART),
+        };
+        self.store_parts(target, papers.chunks(size).collect())
+            .await
+    }
+
+    /// Keeps the parts of a list under keys that are named after the whole list's content.
+    async fn store_parts(
+        &self,
+        target: &Target,
+        parts: Vec<&[Paper]>,
+    ) -> Result<Vec<ScrapeWindow>, RunError> {
+        let (source, year) = match target {
             Target::Arxiv(_) => (Source::Arxiv, Utc::now().year()),
             Target::Conference { edition, .. } => (edition.source, i32::from(edition.year)),
         };
         let year = u16::try_from(year).unwrap_or(u16::MAX);
-        let n_papers = gathered.papers.len();
-        let size = match source {
-            Source::Arxiv => n_papers.max(1),
-            _ => n_papers.div_ceil(most_parts).max(SMALLEST_PART),
-        };
-        let mut parts: Vec<(Vec<u8>, usize)> = Vec::new();
-        for papers in gathered.papers.chunks(size) {
-            parts.push((json!(papers).to_string().into_bytes(), papers.len()));
-        }
-        if parts.is_empty() && gathered.summary.n_failed() > 0 {
-            // What went wrong with the list has to be reported by some window.
-            parts.push((b"[]".to_vec(), 0));
-        }
+        let bodies: Vec<Vec<u8>> = parts
+            .iter()
+            .map(|papers| json!(papers).to_string().into_bytes())
+            .collect();
         let mut digest = Sha256::new();
-        for (body, _) in &parts {
+        for body in &bodies {
             digest.update(body);
         }
         let digest = &hex::encode(digest.finalize())[..32];
         let mut windows = Vec::new();
-        let mut settled = gathered.summary;
-        for (number, (body, n_papers)) in parts.into_iter().enumerate() {
+        for (number, (papers, body)) in parts.into_iter().zip(bodies).enumerate() {
             let list_key = keys::list_part(source, year, digest, number);
             let object = Object {
                 body,
@@ -222,11 +168,8 @@ impl Scraper {
                 metadata: Metadata::new(),
             };
             self.store.create(&list_key, object).await?;
-            let n_papers = u32::try_from(n_papers).unwrap_or(u32::MAX);
-            windows.push(ScrapeWindow {
-                settled: std::mem::take(&mut settled),
-                ..ScrapeWindow::new(source, year, list_key, n_papers)
-            });
+            let n_papers = u32::try_from(papers.len()).unwrap_or(u32::MAX);
+            windows.push(ScrapeWindow::new(source, year, list_key, n_papers));
         }
         Ok(windows)
     }
@@ -236,7 +179,7 @@ impl Scraper {
     /// # Errors
     ///
     /// See [`RunError`]; [`RunError::OutOfTime`] when not one paper could be taken.
-    pub async fn window(
+    pub(crate) async fn window(
         &self,
         mut window: ScrapeWindow,
         deadline: Instant,
@@ -246,63 +189,39 @@ impl Scraper {
         }
         window.blocked = false;
         window.rest_seconds = 0;
-        let papers = self.part(&window).await?;
+        let remaining = window.remaining();
+        let places: Vec<u32> = remaining.iter().copied().take(PAPERS_OF_CALL).collect();
+        let papers = self.papers_of(&window, &places).await?;
         let source = self.source_of_papers(&window)?;
         self.http.share(window.share);
         let share = usize::try_from(window.share).unwrap_or(1).max(1);
-        // The last call of a round leaves nothing for a later one.
-        let at_rest = if window.n_blocked < MOST_BLOCKED {
-            AtRest::Leave
-        } else {
-            AtRest::Keep
+        let pace = Pace {
+            deadline,
+            n_at_once: (CONNECTIONS_PER_HOST / share).max(1),
+            // The last call of a round leaves nothing for a later one.
+            held_off: match window.n_blocked < MOST_BLOCKED {
+                true => HeldOff::LeaveForLater,
+                false => HeldOff::KeepMetadata,
+            },
         };
-        let (store, source) = (self.store.as_ref(), source.as_ref());
-        let limit = longest_paper(deadline);
-        let rest = window.remaining();
         let n_settled = window.settled.found;
-        let is_stopped = AtomicBool::new(false);
-        let mut outcomes = stream::iter(rest.iter().copied().take(PAPERS_OF_CALL))
-            .take_while(|_| {
-                let is_late = Instant::now() >= deadline;
-                ready(!is_late && !is_stopped.load(Ordering::Relaxed))
-            })
-            .map(|place| {
-                let paper = papers.get(place as usize).cloned();
-                async move {
-                    let paper = paper?;
-                    let name = PaperName::of(&paper);
-                    let outcome = take(store, source, paper, at_rest, limit).await;
-                    Some((place, name, outcome))
-                }
-            })
-            .buffered((CONNECTIONS_PER_HOST / share).max(1));
-        let mut n_taken = 0;
-        let mut left = Vec::new();
-        let mut rest_seconds = None;
-        while let Ok(Some(taken)) = timeout_at(deadline + GRACE, outcomes.next()).await {
-            n_taken += 1;
-            // A place beyond the part is none of ours, and nothing to wait for.
-            let Some((place, name, outcome)) = taken else {
-                continue;
-            };
-            if outcome.rest_seconds.is_some() && at_rest == AtRest::Leave {
-                // What is on its way ends; nothing more is begun.
-                is_stopped.store(true, Ordering::Relaxed);
-                rest_seconds = rest_seconds.max(outcome.rest_seconds);
-                left.push(place);
-            } else {
-                add(&mut window, place, name, outcome);
-            }
-        }
-        drop(outcomes);
-        if left.is_empty() {
-            window.next += u32::try_from(n_taken).unwrap_or(u32::MAX);
-            window.done = n_taken == rest.len();
+        let settle = |number: usize, name, outcome| {
+            settle(&mut window, places[number], name, outcome);
+        };
+        let taken = self
+            .take_papers(source.as_ref(), papers, pace, settle)
+            .await;
+        if taken.left.is_empty() {
+            window.next += u32::try_from(taken.n_ended).unwrap_or(u32::MAX);
+            window.done = taken.n_ended == remaining.len();
         } else {
-            window.only = [&left, &rest[n_taken..]].concat();
+            let left = taken.left.iter().map(|number| places[*number]);
+            window.only = left
+                .chain(remaining[taken.n_ended..].iter().copied())
+                .collect();
             window.next = 0;
         }
-        if n_taken == 0 && !window.done {
+        if taken.n_ended == 0 && !window.done {
             return Err(RunError::OutOfTime {
                 target: format!("the next paper of {}", window.list_key),
             });
@@ -311,7 +230,7 @@ impl Scraper {
         if n_new >= FRUITFUL_CALL {
             window.n_blocked = 0;
         }
-        if let Some(seconds) = rest_seconds {
+        if let Some(seconds) = taken.rest_seconds {
             leave_alone(&mut window, seconds, n_new);
         }
         tracing::info!(
@@ -323,6 +242,22 @@ impl Scraper {
             "a window was taken this far"
         );
         Ok(window)
+    }
+
+    /// The papers at these places of a window's part of the list.
+    async fn papers_of(
+        &self,
+        window: &ScrapeWindow,
+        places: &[u32],
+    ) -> Result<Vec<Paper>, RunError> {
+        let mut part: Vec<Option<Paper>> = self.part(window).await?.into_iter().map(Some).collect();
+        let mut paper = |place: &u32| part.get_mut(*place as usize)?.take();
+        let papers = places.iter().map(|place| {
+            let foreign =
+                || RunError::Step(format!("no paper {place} in {}, or twice", window.list_key));
+            paper(place).ok_or_else(foreign)
+        });
+        papers.collect()
     }
 
     /// The papers of a window's part of the list.
@@ -365,7 +300,7 @@ impl Scraper {
     }
 
     /// Adds the windows up, and says which papers to take again and when.
-    pub fn summarize(&self, mut plan: ScrapePlan) -> ScrapePlan {
+    pub(crate) fn summarize(&self, mut plan: ScrapePlan) -> ScrapePlan {
         let summary = plan.summary_so_far();
         let settled = plan.windows.iter().map(|window| window.settled.found).sum();
         plan.round += 1;
@@ -406,9 +341,9 @@ fn leave_alone(window: &mut ScrapeWindow, seconds: u64, n_new: usize) {
 }
 
 /// Adds what became of a paper to its window.
-fn add(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outcome) {
+fn settle(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outcome) {
     if !outcome.is_held_back {
-        count(&mut window.settled, name, outcome, IN_BRIEF);
+        IN_BRIEF.count(&mut window.settled, name, outcome);
         return;
     }
     window.held_back.push(place);

@@ -13,7 +13,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
 use paper_scraper::lease::StoreLeases;
-use paper_scraper::run::Scraper;
+use paper_scraper::scraper::Scraper;
 use paper_scraper::settings::Settings;
 use paper_scraper::store::{AwsStore, Created, Metadata, Object, Replaced, Store};
 use serde_json::json;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use annapurna_contract::scrape::ScrapeErrorType;
 use annapurna_local::paper_site::PaperSite;
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +17,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use paper_scraper::run::RunError;
+use paper_scraper::scraper::RunError;
 use serde_json::json;
 use support::{MemoryStore, run, run_until, scraper, serve};
 use tokio::time::Instant;
@@ -119,7 +120,7 @@ async fn a_list_that_stays_blocked_fails_the_run_with_the_evidence() {
             let error = run(&scraper(&site, conference, &store), json!({}))
                 .await
                 .unwrap_err();
-            assert_eq!(error.kind(), "SourceBlocked", "{error}");
+            assert_eq!(error.kind(), ScrapeErrorType::SourceBlocked, "{error}");
             assert!(
                 error.to_string().contains("status "),
                 "{}",
@@ -408,7 +409,7 @@ async fn a_list_that_takes_too_long_is_an_error() {
     let settings =
         paper_scraper::settings::Settings::from_config(support::config(&site, "ICLR")).unwrap();
     let store = Arc::new(MemoryStore::default());
-    let scraper = paper_scraper::run::Scraper::with_http(settings, store, http).unwrap();
+    let scraper = paper_scraper::scraper::Scraper::with_http(settings, store, http).unwrap();
     let soon = Instant::now() + Duration::from_millis(100);
     let error = run_until(&scraper, json!({}), soon).await.unwrap_err();
     assert!(matches!(error, RunError::OutOfTime { .. }));

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use annapurna_contract::scrape::{ScrapePlan, ScrapeStep, ScrapeSummary, ScrapeWindow, StepError};
+use annapurna_contract::scrape::{
+    ScrapeErrorType, ScrapePlan, ScrapeStep, ScrapeSummary, ScrapeWindow, StepError,
+};
 use annapurna_local::paper_site::PaperSite;
 use annapurna_paper_sources::http::HttpSettings;
 use axum::body::Body;
@@ -16,7 +18,8 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
-use paper_scraper::run::{RunError, Scraper};
+use paper_scraper::call::Call;
+use paper_scraper::scraper::{RunError, Scraper};
 use paper_scraper::settings::Settings;
 use serde_json::{Value, json};
 use support::{MemoryStore, scraper, serve};
@@ -29,7 +32,9 @@ async fn step<T: serde::de::DeserializeOwned>(
     step: &ScrapeStep,
     time: Duration,
 ) -> Result<T, RunError> {
-    let answer = scraper.answer(json!(step), Instant::now() + time).await;
+    let answer = scraper
+        .answer(Call::read(json!(step)), Instant::now() + time)
+        .await;
     Ok(serde_json::from_value(answer.result?).unwrap())
 }
 
@@ -462,7 +467,7 @@ async fn a_plan_takes_both_conferences_topics_and_a_number_of_papers() {
     let endless = plan(&scraper, json!({"CONFERENCE": "ARXIV"}))
         .await
         .unwrap_err();
-    assert_eq!(endless.kind(), "InvalidRequest");
+    assert_eq!(endless.kind(), ScrapeErrorType::InvalidRequest);
     // A list that is cut says where it goes on.
     let cut = plan(&scraper, json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": 4}))
         .await
@@ -502,7 +507,7 @@ async fn a_step_that_fits_no_list_is_refused() {
         let error = step::<ScrapeWindow>(&scraper, &take, LONG)
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), "InvalidStep");
+        assert_eq!(error.kind(), ScrapeErrorType::InvalidStep);
         error.to_string()
     };
     let elsewhere = ScrapeWindow {
@@ -523,13 +528,21 @@ async fn a_step_that_fits_no_list_is_refused() {
             .await
             .contains("has 3 papers and the window 4")
     );
+    for only in [vec![3], vec![1, 1]] {
+        let foreign = ScrapeWindow {
+            only: only.clone(),
+            ..good.clone()
+        };
+        let told = refused(foreign).await;
+        assert!(told.contains(&format!("no paper {} in", only[0])), "{told}");
+    }
     let gone = ScrapeWindow {
         list_key: format!("{}x", good.list_key),
         ..good
     };
     assert!(refused(gone).await.contains("there is no list at"));
     let error = scraper
-        .answer(json!({"step": "dance"}), Instant::now() + LONG)
+        .answer(Call::read(json!({"step": "dance"})), Instant::now() + LONG)
         .await
         .result
         .unwrap_err();
@@ -546,7 +559,7 @@ async fn a_window_without_time_says_so_and_a_list_too() {
     let error = step::<ScrapePlan>(&scraper, &list, Duration::ZERO)
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), "OutOfTime");
+    assert_eq!(error.kind(), ScrapeErrorType::OutOfTime);
     let plan: ScrapePlan = step(&scraper, &list, LONG).await.unwrap();
     let take = ScrapeStep::Window {
         window: plan.windows[0].clone(),
@@ -554,7 +567,7 @@ async fn a_window_without_time_says_so_and_a_list_too() {
     let error = step::<ScrapeWindow>(&scraper, &take, Duration::ZERO)
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), "OutOfTime");
+    assert_eq!(error.kind(), ScrapeErrorType::OutOfTime);
 }
 
 /// A window is taken in several calls, and each counts what it did itself.
@@ -564,7 +577,9 @@ async fn every_call_has_metrics_of_its_own() {
     let store = MemoryStore::default();
     let scraper = scraper(&site, "NEURIPS", &store);
     let list = json!({"step": "list", "request": {"CONFERENCE_YEAR": 2025}});
-    let listed = scraper.answer(list, Instant::now() + LONG).await;
+    let listed = scraper
+        .answer(Call::read(list), Instant::now() + LONG)
+        .await;
     assert_eq!(listed.metrics, None, "a list takes no paper");
     let plan: ScrapePlan = serde_json::from_value(listed.result.unwrap()).unwrap();
     let mut window = plan.windows[0].clone();
@@ -573,14 +588,19 @@ async fn every_call_has_metrics_of_its_own() {
     window.settled.found = 2;
     window.settled.stored = 2;
     let take = json!(ScrapeStep::Window { window });
-    let taken = scraper.answer(take, Instant::now() + LONG).await;
+    let taken = scraper
+        .answer(Call::read(take), Instant::now() + LONG)
+        .await;
     let metrics = taken.metrics.unwrap();
     assert_eq!(
         (&metrics["Source"], &metrics["Found"], &metrics["Stored"]),
         (&json!("NEURIPS"), &json!(4), &json!(4))
     );
     let failed = scraper
-        .answer(json!({"CONFERENCE_YEAR": 2024}), Instant::now() + LONG)
+        .answer(
+            Call::read(json!({"CONFERENCE_YEAR": 2024})),
+            Instant::now() + LONG,
+        )
         .await;
     let metrics = failed.metrics.unwrap();
     assert!(failed.result.is_err());

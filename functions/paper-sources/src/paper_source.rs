@@ -1,5 +1,6 @@
 //! What a source can do: list papers, read their pages, fetch their PDFs.
 
+use annapurna_contract::scrape::ScrapeErrorType;
 use async_trait::async_trait;
 use url::Url;
 
@@ -96,22 +97,22 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// A name for the kind of error: whether asking again can help.
-    pub const fn kind(&self) -> &'static str {
+    /// Whether asking again can help.
+    pub const fn kind(&self) -> ScrapeErrorType {
         let error = match self {
             Self::Http { error, .. } => error,
             // A list that contradicts itself may be being written.
-            Self::List { .. } => return "SourceUnavailable",
+            Self::List { .. } => return ScrapeErrorType::SourceUnavailable,
             Self::QueryRefused { .. }
             | Self::EmptyQuery { .. }
             | Self::NoSuchYear { .. }
             | Self::NoSuchTopic { .. }
-            | Self::NoAbstracts { .. } => return "SourceRefused",
+            | Self::NoAbstracts { .. } => return ScrapeErrorType::SourceRefused,
         };
         match error {
-            HttpError::Blocked { .. } | HttpError::Resting { .. } => "SourceBlocked",
-            error if error.is_temporary() => "SourceUnavailable",
-            _ => "SourceRefused",
+            HttpError::Blocked { .. } | HttpError::Resting { .. } => ScrapeErrorType::SourceBlocked,
+            error if error.is_temporary() => ScrapeErrorType::SourceUnavailable,
+            _ => ScrapeErrorType::SourceRefused,
         }
     }
 }

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::scrape::WINDOWS_AT_ONCE;
+use annapurna_contract::scrape::{ScrapeErrorType, WINDOWS_AT_ONCE};
 
 use crate::cloudformation::step_functions::{
     After, Catch, Choice, Definition, Map, Pace, Pass, ProcessorConfig, Retry, Rule, State, Task,
@@ -28,14 +28,6 @@ use crate::constructs::limits::FunctionTimeout;
 
 /// Time that Lambda may take on top of the function's own before a call counts as lost, seconds.
 const MARGIN_SECONDS: u32 = 60;
-/// Errors of the function that the same call meets again: what the request, the settings or the source
-/// itself would have to say otherwise. A site that is away or holds the function off is none of them.
-const FINAL_ERRORS: [&str; 4] = [
-    "InvalidRequest",
-    "InvalidSettings",
-    "InvalidStep",
-    "SourceRefused",
-];
 const ALL_ERRORS: &str = "States.ALL";
 /// The state that waits for the next round.
 pub const WAIT: &str = "Wait";
@@ -66,7 +58,7 @@ const OF_LIST: (u32, Pace) = (
 /// `None` when it is not.
 pub fn list_again_within(n_failures: u32, error: &str) -> Option<u32> {
     let (max_attempts, pace) = OF_LIST;
-    if n_failures == 0 || n_failures > max_attempts || FINAL_ERRORS.contains(&error) {
+    if n_failures == 0 || n_failures > max_attempts || final_errors().any(|known| known == error) {
         return None;
     }
     let doubled = pace.interval_seconds << (n_failures - 1);
@@ -174,10 +166,17 @@ fn pass(input_path: Option<&'static str>) -> State {
 /// what the function itself says of a source. Naming those that end it, instead of those that do not,
 /// leaves out no name that AWS adds. Source: Step Functions developer guide, "Handling errors" and
 /// "Handle Lambda service exceptions".
+/// Errors of the function that the same call meets again.
+fn final_errors() -> impl Iterator<Item = &'static str> {
+    let all = ScrapeErrorType::ALL.into_iter();
+    all.filter(|error| error.is_final())
+        .map(ScrapeErrorType::name)
+}
+
 fn retries((max_attempts, pace): (u32, Pace)) -> Vec<Retry> {
     vec![
         Retry {
-            error_equals: FINAL_ERRORS.to_vec(),
+            error_equals: final_errors().collect(),
             max_attempts: 0,
             pace: None,
         },

@@ -14,7 +14,8 @@ use std::time::Duration;
 use annapurna_contract::ResearchMessage;
 use annapurna_contract::scrape::ScrapeSummary;
 use async_trait::async_trait;
-use paper_scraper::run::{RunError, Scraper};
+use paper_scraper::call::Call;
+use paper_scraper::scraper::{RunError, Scraper};
 use paper_scraper::settings::Settings;
 use paper_scraper::store::{
     Created, Message, Metadata, Object, Replaced, Store, StoreError, Tagged,
@@ -165,6 +166,6 @@ pub async fn run_until(
     event: Value,
     deadline: Instant,
 ) -> Result<ScrapeSummary, RunError> {
-    let answer = scraper.answer(event, deadline).await;
+    let answer = scraper.answer(Call::read(event), deadline).await;
     Ok(serde_json::from_value(answer.result?).unwrap())
 }

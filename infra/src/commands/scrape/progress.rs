@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::scrape::{ScrapePlan, ScrapeSummary, ScrapeWindow};
+use annapurna_contract::scrape::{ScrapeErrorType, ScrapePlan, ScrapeSummary, ScrapeWindow};
 use annapurna_stack::scrape_machine;
 use aws_sdk_sfn::types::HistoryEvent;
 use chrono::{DateTime, Duration, Utc};
@@ -92,7 +92,7 @@ impl Progress {
         self.n_list_failures += 1;
         let within = scrape_machine::list_again_within(self.n_list_failures, error);
         self.delay = within.map(|seconds| {
-            let what = if error == "SourceBlocked" {
+            let what = if error == ScrapeErrorType::SourceBlocked.name() {
                 "the site holds us off"
             } else {
                 "the list could not be read"

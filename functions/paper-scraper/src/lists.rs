@@ -1,0 +1,170 @@
+//! Reading the lists of a request, page by page, up to the number of papers it asks for.
+//!
+//! In: a checked request, and what is to be done with a page. Out: what was wrong with the lists; the
+//! request says where each goes on. A direct call takes a page's papers before the next page is read, a
+//! plan keeps them all.
+
+use std::collections::HashSet;
+
+use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_paper_sources::paper::{BrokenEntry, Paper};
+use annapurna_paper_sources::paper_source::{Listing, PaperSource};
+use tokio::time::{Instant, timeout_at};
+
+use crate::report::Report;
+use crate::request::{Request, RequestedList, Target};
+use crate::scraper::{RunError, Scraper};
+
+/// A page of a list.
+pub(crate) struct ListPage<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) source: &'a dyn PaperSource,
+    /// Where the page begins.
+    pub(crate) from: u64,
+    /// Papers of no page before, in their order.
+    pub(crate) papers: Vec<Paper>,
+}
+
+/// What became of a page.
+pub(crate) enum PageEnd {
+    /// All of its papers are taken.
+    Taken,
+    /// Those behind this position are not: the list goes on there in another call.
+    StoppedAt(u64),
+}
+
+/// The lists of a request while they are read.
+struct Reader<'a> {
+    scraper: &'a Scraper,
+    deadline: Instant,
+    report: Report,
+    summary: ScrapeSummary,
+    /// Papers by both names: lists repeat papers, and pages shift while they are read.
+    seen: HashSet<String>,
+    n_pages: usize,
+    /// Papers, and entries that are none.
+    n_entries: usize,
+}
+
+impl Scraper {
+    /// Reads the lists of a request and hands `take_page` each page, with the summary to count in.
+    ///
+    /// # Errors
+    ///
+    /// See [`RunError`]; only when no list has an entry. Else the summary has what went wrong.
+    pub(crate) async fn read_lists(
+        &self,
+        request: &mut Request,
+        deadline: Instant,
+        report: Report,
+        mut take_page: impl AsyncFnMut(ListPage<'_>, &mut ScrapeSummary) -> PageEnd,
+    ) -> Result<ScrapeSummary, RunError> {
+        let mut reader = Reader {
+            scraper: self,
+            deadline,
+            report,
+            summary: ScrapeSummary::default(),
+            seen: HashSet::new(),
+            n_pages: 0,
+            n_entries: 0,
+        };
+        let mut first_error = None;
+        let n_lists = request.lists.len();
+        let open = request.lists.iter_mut().enumerate();
+        for (place, list) in open.filter(|(_, list)| !list.is_done) {
+            // The lists share the number; what the first leaves over goes to the next.
+            let left = request.max_papers.saturating_sub(reader.n_entries);
+            let share = left.div_ceil(n_lists - place);
+            if let Err(error) = reader.read(list, share, &mut take_page).await {
+                // One list's trouble spoils neither what was taken nor the other list.
+                let problem = list_problem(list, &error);
+                report.add_broken(&mut reader.summary, problem);
+                first_error.get_or_insert(error);
+            }
+        }
+        if reader.n_pages == 0
+            && let Some(list) = request.lists.iter().find(|list| !list.is_done)
+        {
+            return Err(first_error.unwrap_or_else(|| out_of_time(list)));
+        }
+        match first_error {
+            Some(error) if reader.n_entries == 0 => Err(error),
+            _ => Ok(reader.summary),
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads at most `limit` entries of a list, and leaves in `list` where to go on.
+    async fn read(
+        &mut self,
+        list: &mut RequestedList,
+        limit: usize,
+        take_page: &mut impl AsyncFnMut(ListPage<'_>, &mut ScrapeSummary) -> PageEnd,
+    ) -> Result<(), RunError> {
+        let source = self.scraper.source(&list.target)?;
+        let last = self.n_entries + limit;
+        let n_pages_before = self.n_pages;
+        while !list.is_done && self.n_entries < last && Instant::now() < self.deadline {
+            let page = source.list(list.from, last - self.n_entries);
+            let Ok(listing) = timeout_at(self.deadline, page).await else {
+                // A later page that came too late only ends this call.
+                return match self.n_pages == n_pages_before {
+                    true => Err(out_of_time(list)),
+                    false => Ok(()),
+                };
+            };
+            let listing = listing?;
+            let next = listing.next;
+            let page = ListPage {
+                target: &list.target,
+                source: source.as_ref(),
+                from: list.from,
+                papers: self.note(listing),
+            };
+            if let PageEnd::StoppedAt(position) = take_page(page, &mut self.summary).await {
+                list.from = position;
+                return Ok(());
+            }
+            list.from = next.unwrap_or(list.from);
+            list.is_done = next.is_none();
+        }
+        Ok(())
+    }
+
+    /// Counts a page, and keeps of its papers those seen for the first time.
+    fn note(&mut self, listing: Listing) -> Vec<Paper> {
+        self.n_pages += 1;
+        self.n_entries += listing.broken.len();
+        self.summary.found += listing.broken.len();
+        for problem in listing.broken.into_iter().chain(listing.problems) {
+            self.report.add_broken(&mut self.summary, problem);
+        }
+        let mut papers = listing.papers;
+        papers.retain(|paper| is_first_sight(&mut self.seen, paper));
+        self.n_entries += papers.len();
+        papers
+    }
+}
+
+/// Notes a paper under both its names. A paper whose abstract is still to come is only known by its
+/// source's name.
+fn is_first_sight(seen: &mut HashSet<String>, paper: &Paper) -> bool {
+    let source = paper.source.name();
+    let is_new_name = seen.insert(format!("{source}:{}", paper.source_id));
+    let is_new_text = paper.details.is_some() || seen.insert(format!("{source}:{}", paper.id()));
+    is_new_name && is_new_text
+}
+
+fn out_of_time(list: &RequestedList) -> RunError {
+    RunError::OutOfTime {
+        target: list.target.in_words(),
+    }
+}
+
+fn list_problem(list: &RequestedList, error: &RunError) -> BrokenEntry {
+    BrokenEntry {
+        entry: list.target.in_words(),
+        reason: error.to_string(),
+    }
+}
