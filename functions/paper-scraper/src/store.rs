@@ -125,7 +125,7 @@ impl AwsStore {
     /// Makes the clients.
     pub fn new(config: &aws_config::SdkConfig, settings: &Settings) -> Self {
         Self {
-            s3: annapurna_runtime::aws::s3_client(config),
+            s3: annapurna_cloud::s3_client(config),
             sqs: aws_sdk_sqs::Client::new(config),
             bucket: settings.bucket_name.clone(),
             queue_url: settings.queue_url.clone(),

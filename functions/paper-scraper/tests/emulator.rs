@@ -40,7 +40,7 @@ async fn aws(endpoint: &str) -> SdkConfig {
 async fn papers_reach_the_bucket_and_the_queue_once() {
     let emulator = test_emulator(&EmulatorOptions::default()).await;
     let aws = aws(&emulator.endpoint_url).await;
-    let s3 = annapurna_runtime::aws::s3_client(&aws);
+    let s3 = annapurna_cloud::s3_client(&aws);
     s3.create_bucket()
         .bucket("llm-research-papers")
         .send()
@@ -187,7 +187,7 @@ async fn of_many_runs_one_at_a_time_holds_a_lease() {
 
 async fn bucket(endpoint: &str) -> AwsStore {
     let aws = aws(endpoint).await;
-    let s3 = annapurna_runtime::aws::s3_client(&aws);
+    let s3 = annapurna_cloud::s3_client(&aws);
     let create = s3.create_bucket().bucket("llm-research-papers");
     create.send().await.unwrap();
     let settings = Settings::from_config(config("http://127.0.0.1:9", "ICLR")).unwrap();

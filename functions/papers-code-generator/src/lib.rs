@@ -15,18 +15,16 @@ mod select;
 
 use std::time::{Duration, Instant};
 
+use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeGenerationMessage, ConfigError, Generated, GeneratorConfig, PaperId,
-    PaperRecord,
+    CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId, PaperRecord,
     events::GeneratorEvent,
     keys,
     model::{GeneratedProgram, PaperText},
+    paper_id::NotAPaperId,
     text::{chain, first_chars, one_line},
 };
-use annapurna_runtime::{
-    Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError, pdf,
-    process_batch,
-};
+use annapurna_runtime::{FunctionError, Model, Search, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
@@ -48,11 +46,11 @@ const OWN_LIMIT: u64 = 1 << 20;
 const TIME_OF_A_PAPER: Duration = Duration::from_secs(150);
 
 /// Why a paper has no program.
+pub type GeneratorError = FunctionError<NoProgram>;
+
+/// What of an event, a paper or a model's answer leaves a paper without a program.
 #[derive(Debug, thiserror::Error)]
-pub enum GeneratorError {
-    /// The function is configured wrongly.
-    #[error("configuration")]
-    Config(#[from] ConfigError),
+pub enum NoProgram {
     /// The event is neither a batch of messages nor one of the actions.
     #[error("event is neither SQS records nor an action")]
     Event(#[source] serde_json::Error),
@@ -60,11 +58,8 @@ pub enum GeneratorError {
     #[error("paper `{0}` is not in the index")]
     NoPaper(PaperId),
     /// What was asked for is not a paper's id.
-    #[error("{0}")]
-    NotAPaperId(String),
-    /// The model did not help.
-    #[error("model")]
-    Model(#[from] ModelError),
+    #[error(transparent)]
+    NotAPaperId(#[from] NotAPaperId),
     /// Two programs in a row cannot be run.
     #[error("the program for paper `{paper_id}` cannot be run, twice")]
     Unusable {
@@ -74,15 +69,6 @@ pub enum GeneratorError {
         #[source]
         source: Problems,
     },
-    /// The index did not answer.
-    #[error("index")]
-    Search(#[from] SearchError),
-    /// S3 did not answer.
-    #[error("storage")]
-    Objects(#[from] ObjectsError),
-    /// The next queue did not take the message.
-    #[error("queue")]
-    Queue(#[from] QueueError),
     /// Something of ours has no JSON form, or is not what we wrote.
     #[error("metadata of paper `{paper_id}`")]
     Metadata {
@@ -122,8 +108,8 @@ pub struct Generator {
     config: GeneratorConfig<String>,
     search: Search,
     model: Model,
-    objects: Objects,
-    queues: Queues,
+    objects: S3,
+    queues: Sqs,
 }
 
 impl Generator {
@@ -140,8 +126,8 @@ impl Generator {
         Ok(Self {
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
             model,
-            objects: Objects::new(sdk),
-            queues: Queues::new(sdk),
+            objects: S3::new(sdk),
+            queues: Sqs::new(sdk),
             config,
         })
     }
@@ -150,24 +136,24 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`GeneratorError::Event`], and [`GeneratorError::Search`] when a request's papers cannot be found.
+    /// [`NoProgram::Event`], and [`GeneratorError::Search`] when a request's papers cannot be found.
     pub async fn handle(&self, event: Value, time: Duration) -> Result<Value, GeneratorError> {
         if event.get("Records").is_some() {
-            let event: SqsEvent = serde_json::from_value(event).map_err(GeneratorError::Event)?;
+            let event: SqsEvent = serde_json::from_value(event).map_err(not_an_event)?;
             let failures = process_batch(event, |message: CodeGenerationMessage| async move {
                 self.generate(&message.paper_id).await.map(|_| ())
             });
-            return serde_json::to_value(failures.await).map_err(GeneratorError::Event);
+            return serde_json::to_value(failures.await).map_err(not_an_event);
         }
         let action = event.get("action").and_then(Value::as_str);
         let action = one_line(action.unwrap_or_default(), 80);
-        let event: GeneratorEvent = serde_json::from_value(event).map_err(GeneratorError::Event)?;
+        let event: GeneratorEvent = serde_json::from_value(event).map_err(not_an_event)?;
         if let GeneratorEvent::GetPaperInfo { paper_id, title } = event {
             return self.paper_info(paper_id, title).await;
         }
         let deadline = Instant::now() + time;
         let answer = self.answer(action, event, deadline).await?;
-        serde_json::to_value(answer).map_err(GeneratorError::Event)
+        serde_json::to_value(answer).map_err(not_an_event)
     }
 
     /// Does a person's request, one paper after the other.
@@ -181,8 +167,10 @@ impl Generator {
         let mut answer = Answer::new(action, wanted.len());
         for id in wanted {
             let outcome = match PaperId::try_from(id.clone()) {
-                Err(error) => Err(GeneratorError::NotAPaperId(error.to_string())),
-                Ok(_) if Instant::now() + TIME_OF_A_PAPER > deadline => Err(GeneratorError::NoTime),
+                Err(error) => Err(not_an_id(error)),
+                Ok(_) if Instant::now() + TIME_OF_A_PAPER > deadline => {
+                    Err(GeneratorError::Own(NoProgram::NoTime))
+                }
                 Ok(paper_id) => self.generate(&paper_id).await,
             };
             match outcome {
@@ -234,8 +222,7 @@ impl Generator {
     ) -> Result<Value, GeneratorError> {
         let found = match (paper_id, title) {
             (Some(id), _) => {
-                let id = PaperId::try_from(id)
-                    .map_err(|error| GeneratorError::NotAPaperId(error.to_string()))?;
+                let id = PaperId::try_from(id).map_err(not_an_id)?;
                 let stored = self.search.get(&id).await?;
                 stored.map(|stored| (id, stored.record))
             }
@@ -255,7 +242,8 @@ impl Generator {
     /// Brings one paper to its program and past it. Says whether the program is new.
     async fn generate(&self, paper_id: &PaperId) -> Result<(Metadata, bool), GeneratorError> {
         let stored = self.search.get(paper_id).await?;
-        let stored = stored.ok_or_else(|| GeneratorError::NoPaper(paper_id.clone()))?;
+        let stored =
+            stored.ok_or_else(|| GeneratorError::Own(NoProgram::NoPaper(paper_id.clone())))?;
         let (metadata, is_new) = match self.known_program(paper_id).await? {
             Some(metadata) => (metadata, false),
             None => (self.write_program(paper_id, &stored.record).await?, true),
@@ -270,9 +258,9 @@ impl Generator {
         };
         let deduplication = sha256(format!("{paper_id}:{}", metadata.code_sha256).as_bytes());
         let queue = &self.config.code_queue_url;
-        self.queues
-            .send(queue, paper_id.as_str(), &deduplication, &message)
-            .await?;
+        let message = Message::json(paper_id.as_str(), deduplication, &message)
+            .map_err(|source| self.no_json(paper_id, source))?;
+        self.queues.send(queue, message).await?;
         info!(%paper_id, is_new, code_sha256 = metadata.code_sha256, "program ready for its test");
         Ok((metadata, is_new))
     }
@@ -323,13 +311,11 @@ impl Generator {
             .map_err(|source| self.no_json(paper_id, source))?;
         let bucket = &self.config.code_bucket;
         let key = keys::code(paper_id);
-        self.objects
-            .put(bucket, &key, code, "text/x-python")
-            .await?;
+        let code = Object::new(code, "text/x-python");
+        self.objects.put(bucket, &key, code).await?;
         let key = keys::code_metadata(paper_id);
-        self.objects
-            .put(bucket, &key, json, "application/json")
-            .await?;
+        let json = Object::new(json, "application/json");
+        self.objects.put(bucket, &key, json).await?;
         Ok(metadata)
     }
 
@@ -391,10 +377,10 @@ impl Generator {
         let second = self.ask_once(&question).await?;
         match check(&second) {
             Ok(facts) => Ok((second, facts)),
-            Err(source) => Err(GeneratorError::Unusable {
+            Err(source) => Err(GeneratorError::Own(NoProgram::Unusable {
                 paper_id: paper_id.clone(),
                 source,
-            }),
+            })),
         }
     }
 
@@ -405,11 +391,19 @@ impl Generator {
     }
 
     fn no_json(&self, paper_id: &PaperId, source: serde_json::Error) -> GeneratorError {
-        GeneratorError::Metadata {
+        GeneratorError::Own(NoProgram::Metadata {
             paper_id: paper_id.clone(),
             source,
-        }
+        })
     }
+}
+
+fn not_an_event(source: serde_json::Error) -> GeneratorError {
+    GeneratorError::Own(NoProgram::Event(source))
+}
+
+fn not_an_id(error: NotAPaperId) -> GeneratorError {
+    GeneratorError::Own(error.into())
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use annapurna_contract::{
     CodeEvaluationMessage, Generated, GeneratorConfig, Judged, PaperId, keys,
 };
 use annapurna_testing::{Bedrock, Stage};
-use papers_code_generator::{Generator, GeneratorError, Metadata};
+use papers_code_generator::{Generator, GeneratorError, Metadata, NoProgram};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -342,7 +342,7 @@ async fn an_unknown_action_is_an_error_that_lists_the_known_ones() {
     let setting = Setting::new().await;
     let event = json!({"action": "generate_everything"});
     let error = setting.generator.handle(event, HOUR).await.unwrap_err();
-    let GeneratorError::Event(reason) = error else {
+    let GeneratorError::Own(NoProgram::Event(reason)) = error else {
         panic!("{error}");
     };
     assert!(reason.to_string().contains("generate_by_title"), "{reason}");

@@ -7,8 +7,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, TestResult, text::chain};
-use annapurna_runtime::{Objects, ObjectsError};
 use serde::Deserialize;
 use url::Url;
 
@@ -51,7 +51,7 @@ pub enum AgentError {
     },
     /// S3 did not answer.
     #[error("storage")]
-    Objects(#[from] ObjectsError),
+    Objects(#[from] ObjectError),
 }
 
 /// How many programs surely finish in the time that is left.
@@ -73,7 +73,7 @@ struct Answer {
 /// Sends a batch with its programs and waits for the results.
 pub(crate) async fn run(
     base: &Url,
-    objects: &Objects,
+    objects: &S3,
     code_bucket: &str,
     mut message: CodeTestingMessage,
     left: Duration,
@@ -105,11 +105,7 @@ pub(crate) async fn run(
     Ok(answer.results)
 }
 
-async fn code(
-    objects: &Objects,
-    bucket: &str,
-    program: &ProgramToTest,
-) -> Result<String, AgentError> {
+async fn code(objects: &S3, bucket: &str, program: &ProgramToTest) -> Result<String, AgentError> {
     let key = &program.s3_code_key;
     let bytes = objects.get(bucket, key, CODE_LIMIT).await?;
     let bytes = bytes.ok_or_else(|| AgentError::NoProgram {

@@ -10,11 +10,12 @@
 //! for the whole instance. Time that the instance is up and idle is in neither. Off Trainium both are
 //! absent.
 
+use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::{
     PaperId, PaperRecord, TestResult, Tested, keys,
     text::{is_hidden, one_line},
 };
-use annapurna_runtime::{Objects, ObjectsError, Search, SearchError};
+use annapurna_runtime::{Search, SearchError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
@@ -57,20 +58,20 @@ pub enum CollectError {
     Search(#[from] SearchError),
     /// S3 did not answer.
     #[error("storage")]
-    Objects(#[from] ObjectsError),
+    Objects(#[from] ObjectError),
 }
 
 /// Brings results into the index.
 #[derive(Debug, Clone)]
 pub(crate) struct Collector {
     search: Search,
-    objects: Objects,
+    objects: S3,
     bucket: String,
     hourly_price_usd: f64,
 }
 
 impl Collector {
-    pub(crate) fn new(search: Search, objects: Objects, settings: &Settings) -> Self {
+    pub(crate) fn new(search: Search, objects: S3, settings: &Settings) -> Self {
         Self {
             search,
             objects,

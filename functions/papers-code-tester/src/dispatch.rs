@@ -8,11 +8,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use annapurna_cloud::{Message, MessageQueues, S3, Sqs};
 use annapurna_contract::{
     CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, text::chain,
 };
-use annapurna_runtime::{Objects, Queues, Search};
-use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use annapurna_runtime::Search;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -69,8 +69,8 @@ pub struct Batch {
 pub(crate) struct Dispatcher {
     settings: Settings,
     search: Search,
-    objects: Objects,
-    queues: Queues,
+    objects: S3,
+    queues: Sqs,
     waiting: WaitingQueue,
     collector: Collector,
     machine: Option<Machine>,
@@ -80,8 +80,8 @@ impl Dispatcher {
     pub(crate) fn new(
         settings: Settings,
         search: Search,
-        objects: Objects,
-        queues: Queues,
+        objects: S3,
+        queues: Sqs,
         collector: Collector,
         machine: Option<Machine>,
     ) -> Self {
@@ -274,8 +274,13 @@ impl Dispatcher {
         match &self.settings.route {
             Route::Queue => {
                 let id = &handed.batch_id;
+                let message = Message::json(id, id, &message);
+                let message = message.map_err(|source| TesterError::Batch {
+                    batch_id: id.clone(),
+                    source,
+                })?;
                 let queue = &self.settings.testing_queue_url;
-                self.queues.send(queue, id, id, &message).await?;
+                self.queues.send(queue, message).await?;
                 self.waiting.delete(batch).await;
             }
             Route::Http(url) => self.call(url, message, batch, end).await?,
@@ -363,26 +368,9 @@ impl Dispatcher {
     /// Whether a batch is queued or being run. What cannot be seen counts as work: an instance that is
     /// stopped by mistake loses a run.
     async fn work_waits(&self) -> bool {
-        const COUNTS: [Attribute; 3] = [
-            Attribute::ApproximateNumberOfMessages,
-            Attribute::ApproximateNumberOfMessagesNotVisible,
-            Attribute::ApproximateNumberOfMessagesDelayed,
-        ];
-        let client = self.queues.client();
-        let url = &self.settings.testing_queue_url;
-        let request = client.get_queue_attributes().queue_url(url);
-        let output = request
-            .set_attribute_names(Some(COUNTS.to_vec()))
-            .send()
-            .await;
-        match output {
-            Ok(output) => output
-                .attributes
-                .unwrap_or_default()
-                .values()
-                .any(|count| count != "0"),
-            Err(error) => {
-                let reason = annapurna_runtime::QueueError::failed("see", url, error);
+        match self.queues.counts(&self.settings.testing_queue_url).await {
+            Ok(counts) => !counts.is_empty(),
+            Err(reason) => {
                 warn!(%reason, "the queue of batches cannot be seen; it counts as full");
                 true
             }

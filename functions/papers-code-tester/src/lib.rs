@@ -17,12 +17,13 @@ mod waiting;
 
 use std::time::Duration;
 
+use annapurna_cloud::{QueueError, S3, Sqs};
 use annapurna_contract::{
     ConfigError, PaperId, TesterConfig,
     events::TesterEvent,
     text::{chain, one_line},
 };
-use annapurna_runtime::{Objects, QueueError, Queues, Search, SearchError};
+use annapurna_runtime::{Search, SearchError};
 use aws_config::SdkConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,6 +68,15 @@ pub enum TesterError {
     /// A queue did not answer.
     #[error("queue")]
     Queue(#[from] QueueError),
+    /// A batch has no JSON form.
+    #[error("batch `{batch_id}` cannot be written as JSON")]
+    Batch {
+        /// The batch.
+        batch_id: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 /// What a person is answered, by action.
@@ -113,11 +123,11 @@ impl Tester {
     pub fn new(sdk: &SdkConfig, config: TesterConfig<String>) -> Result<Self, TesterError> {
         let search = Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?;
         let settings = Settings::parse(config)?;
-        let objects = Objects::new(sdk);
+        let objects = S3::new(sdk);
         let collector = Collector::new(search.clone(), objects.clone(), &settings);
         let machine = settings.instance_id.clone();
         let machine = machine.map(|id| Machine::new(sdk, id));
-        let queues = Queues::new(sdk);
+        let queues = Sqs::new(sdk);
         Ok(Self {
             dispatcher: Dispatcher::new(
                 settings,

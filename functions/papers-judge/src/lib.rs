@@ -12,6 +12,7 @@
 
 mod verdict;
 
+use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
     CodeGenerationMessage, ConfigError, JudgeConfig, Judged, PaperId, ResearchMessage,
     config::number,
@@ -21,10 +22,7 @@ use annapurna_contract::{
     paper_id::sha_abstract,
     text::{first_chars, one_line},
 };
-use annapurna_runtime::{
-    Model, ModelError, Objects, ObjectsError, QueueError, Queues, Search, SearchError, Tool, pdf,
-    process_batch,
-};
+use annapurna_runtime::{FunctionError, Model, Search, Tool, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -43,37 +41,34 @@ const VERDICT_LIMIT: u64 = 4 << 20;
 const NEIGHBOURS: usize = 5;
 
 /// Why a message has to come again.
+pub type JudgeError = FunctionError<VerdictError>;
+
+/// What is wrong with a verdict.
 #[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    /// The function is configured wrongly.
-    #[error("configuration")]
-    Config(#[from] ConfigError),
-    /// The model did not help.
-    #[error("model")]
-    Model(#[from] ModelError),
-    /// The index did not answer.
-    #[error("index")]
-    Search(#[from] SearchError),
-    /// S3 did not answer.
-    #[error("storage")]
-    Objects(#[from] ObjectsError),
-    /// The next queue did not take the message.
-    #[error("queue")]
-    Queue(#[from] QueueError),
-    /// The verdict in S3 is not one.
+pub enum VerdictError {
+    /// It has no JSON form, or what is in S3 is none.
     #[error("verdict of paper `{paper_id}` cannot be read or written")]
-    Verdict {
+    Json {
         /// The paper.
         paper_id: PaperId,
         /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// The verdict was there and then was not.
+    /// It was there and then was not.
     #[error("verdict of paper `{paper_id}` is missing right after it was found")]
-    VerdictGone {
+    Gone {
         /// The paper.
         paper_id: PaperId,
+    },
+    /// The message to the generator has no JSON form.
+    #[error("message about paper `{paper_id}` cannot be written")]
+    Message {
+        /// The paper.
+        paper_id: PaperId,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
     },
 }
 
@@ -84,8 +79,8 @@ pub struct Judge {
     duplicate_similarity: f64,
     search: Search,
     model: Model,
-    objects: Objects,
-    queues: Queues,
+    objects: S3,
+    queues: Sqs,
 }
 
 impl Judge {
@@ -112,8 +107,8 @@ impl Judge {
             duplicate_similarity: similarity,
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
             model,
-            objects: Objects::new(sdk),
-            queues: Queues::new(sdk),
+            objects: S3::new(sdk),
+            queues: Sqs::new(sdk),
             config,
         })
     }
@@ -144,7 +139,13 @@ impl Judge {
         };
         let id = paper_id.as_str();
         let queue = &self.config.queue_url;
-        Ok(self.queues.send(queue, id, id, &next).await?)
+        let next = Message::json(id, id, &next).map_err(|source| {
+            JudgeError::Own(VerdictError::Message {
+                paper_id: paper_id.clone(),
+                source,
+            })
+        })?;
+        Ok(self.queues.send(queue, next).await?)
     }
 
     async fn known_verdict(&self, paper_id: &PaperId) -> Result<Option<Verdict>, JudgeError> {
@@ -155,30 +156,30 @@ impl Judge {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|source| JudgeError::Verdict {
-                paper_id: paper_id.clone(),
-                source,
-            })
+            .map_err(|source| not_json(paper_id, source))
     }
 
     /// Writes a verdict, unless someone else was faster: then theirs stands.
     async fn keep(&self, verdict: Verdict) -> Result<Verdict, JudgeError> {
         let paper_id = verdict.paper_id.clone();
-        let body = serde_json::to_vec_pretty(&verdict).map_err(|source| JudgeError::Verdict {
-            paper_id: paper_id.clone(),
-            source,
-        })?;
+        let body = serde_json::to_vec_pretty(&verdict);
+        let body = body.map_err(|source| not_json(&paper_id, source))?;
         let key = keys::verdict(&paper_id);
         let bucket = &self.config.bucket_name;
         let written = self
             .objects
-            .put_if_absent(bucket, &key, body, "application/json")
+            .write(
+                bucket,
+                &key,
+                Object::new(body, "application/json"),
+                Condition::Absent,
+            )
             .await?;
-        if written {
+        if written == Written::Done {
             return Ok(verdict);
         }
         let theirs = self.known_verdict(&paper_id).await?;
-        theirs.ok_or(JudgeError::VerdictGone { paper_id })
+        theirs.ok_or(JudgeError::Own(VerdictError::Gone { paper_id }))
     }
 
     /// Asks both questions, the cheaper one first.
@@ -292,10 +293,7 @@ impl Judge {
         );
         let block = paper
             .to_prompt_block()
-            .map_err(|source| JudgeError::Verdict {
-                paper_id: paper_id.clone(),
-                source,
-            })?;
+            .map_err(|source| not_json(paper_id, source))?;
         let prompt = format!("Does this paper belong to the topic?\n\n{block}");
         let tool = Tool {
             name: VERDICT_TOOL,
@@ -306,6 +304,13 @@ impl Judge {
         let model_id = &self.config.bedrock_model_id;
         Ok(self.model.ask(model_id, &system, &prompt, &tool).await?)
     }
+}
+
+fn not_json(paper_id: &PaperId, source: serde_json::Error) -> JudgeError {
+    JudgeError::Own(VerdictError::Json {
+        paper_id: paper_id.clone(),
+        source,
+    })
 }
 
 /// What the index knows of the paper whatever the verdict.

@@ -16,15 +16,3 @@ pub async fn sdk_config() -> SdkConfig {
         .load()
         .await
 }
-
-/// A client of S3 that also works with an emulator.
-///
-/// An emulator has no DNS name for each bucket, so a set endpoint means path-style addresses.
-pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let own_endpoint =
-        config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    let settings = aws_sdk_s3::config::Builder::from(config)
-        .force_path_style(own_endpoint)
-        .build();
-    aws_sdk_s3::Client::from_conf(settings)
-}

@@ -9,6 +9,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use annapurna_cloud::Retry;
 use annapurna_contract::{
     PaperId, PaperRecord,
     text::{chain, one_line},
@@ -24,10 +25,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-/// How often a request is tried while the index is busy or cannot be reached.
-const ATTEMPTS: u32 = 5;
-/// The wait before the second attempt; it doubles from there.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// While the index is busy or cannot be reached.
+const RETRY: Retry = Retry {
+    attempts: 5,
+    first_wait: Duration::from_millis(250),
+    total: Duration::from_secs(60),
+};
 /// How often a change is made again after someone else changed the record.
 const CHANGE_ATTEMPTS: u32 = 8;
 
@@ -55,7 +58,7 @@ pub enum SearchError {
         reason: String,
     },
     /// It cannot be reached, or stays busy.
-    #[error("index `{index}` is not available after {ATTEMPTS} attempts: {reason}")]
+    #[error("index `{index}` is not available after {} attempts: {reason}", RETRY.attempts)]
     Unavailable {
         /// The index.
         index: String,
@@ -87,6 +90,17 @@ pub enum SearchError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The index is busy or cannot be reached: this passes.
+    #[error("{0}")]
+    Busy(String),
+    /// The request cannot be made.
+    #[error(transparent)]
+    Final(SearchError),
 }
 
 /// A record as read, with what a change of it must still find.
@@ -329,35 +343,39 @@ impl Search {
         body: Option<Value>,
     ) -> Result<(StatusCode, Value), SearchError> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let mut last = String::new();
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                tokio::time::sleep(FIRST_WAIT * 2_u32.pow(attempt - 1)).await;
-            }
-            // Signed anew each time: a signature is valid for minutes only.
-            let request = self.signed(method.clone(), path, body.clone()).await?;
-            let response = match self.http.execute(request).await {
-                Ok(response) => response,
-                Err(error) => {
-                    last = chain(&error.without_url());
-                    continue;
-                }
-            };
-            let status = response.status();
-            let text = response.text().await.unwrap_or_default();
-            if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-                last = format!("status {status}: {}", one_line(&text, 300));
-                continue;
-            }
-            // What is not JSON is a proxy's page; its text is the reason.
-            let answer =
-                serde_json::from_str(&text).unwrap_or_else(|_| json!(one_line(&text, 300)));
-            return Ok((status, answer));
-        }
-        Err(SearchError::Unavailable {
-            index: self.index.clone(),
-            reason: last,
+        let sent = RETRY.run(
+            |failure| matches!(failure, Failure::Busy(_)),
+            || self.send_once(&method, path, &body),
+        );
+        sent.await.map_err(|failure| match failure {
+            Failure::Busy(reason) => SearchError::Unavailable {
+                index: self.index.clone(),
+                reason,
+            },
+            Failure::Final(error) => error,
         })
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &str,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let busy = |error: reqwest::Error| Failure::Busy(chain(&error.without_url()));
+        // Signed anew each time: a signature is valid for minutes only.
+        let request = self.signed(method.clone(), path, body.to_owned()).await;
+        let request = request.map_err(Failure::Final)?;
+        let response = self.http.execute(request).await.map_err(busy)?;
+        let status = response.status();
+        let text = response.text().await.map_err(busy)?;
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            let reason = format!("status {status}: {}", one_line(&text, 300));
+            return Err(Failure::Busy(reason));
+        }
+        // What is not JSON is a proxy's page; its text is the reason.
+        let answer = serde_json::from_str(&text).unwrap_or_else(|_| json!(one_line(&text, 300)));
+        Ok((status, answer))
     }
 
     async fn signed(

@@ -68,7 +68,7 @@ impl Stage {
         let search = Search::new(&sdk, &search_url, &index).unwrap();
         search.create_index_if_absent(0).await.unwrap();
         Self {
-            s3: annapurna_runtime::aws::s3_client(&sdk),
+            s3: annapurna_cloud::s3_client(&sdk),
             sqs: aws_sdk_sqs::Client::new(&sdk),
             sdk,
             search_url,

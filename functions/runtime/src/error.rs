@@ -1,0 +1,31 @@
+//! Why a function did not do what a message or an event asks for.
+
+use annapurna_cloud::{ObjectError, QueueError};
+use annapurna_contract::ConfigError;
+
+use crate::{ModelError, SearchError};
+
+/// A service that a function works with failed, or `E`: a reason of the function's own.
+///
+/// Each of them holds the message back: it comes again, then goes to the dead-letter queue.
+#[derive(Debug, thiserror::Error)]
+pub enum FunctionError<E> {
+    /// The function is configured wrongly.
+    #[error("configuration")]
+    Config(#[from] ConfigError),
+    /// The model did not help.
+    #[error("model")]
+    Model(#[from] ModelError),
+    /// The index did not answer.
+    #[error("index")]
+    Search(#[from] SearchError),
+    /// S3 did not answer.
+    #[error("storage")]
+    Objects(#[from] ObjectError),
+    /// The next queue did not take the message.
+    #[error("queue")]
+    Queue(#[from] QueueError),
+    /// A reason of the function's own.
+    #[error(transparent)]
+    Own(E),
+}
