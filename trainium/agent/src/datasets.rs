@@ -10,11 +10,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use annapurna_cloud::{ObjectStore, Retry, Saved};
 use annapurna_contract::model::DATASETS;
 use tokio::sync::Mutex;
 
 use crate::shutdown::Shutdown;
-use crate::store::{Fetched, ObjectStore, Retry, StoreError};
+use crate::store::{StoreError, patiently};
 
 /// Made by the loader itself.
 const SYNTHETIC: &str = "synthetic";
@@ -79,20 +80,18 @@ impl Datasets {
             .ok()
             .filter(|etag| file.exists() && !etag.is_empty());
         let key = format!("{name}.pt");
-        let fetched = self
-            .retry
-            .run(shutdown, || {
-                self.store
-                    .fetch(&self.bucket, &key, known.as_deref(), &partial)
-            })
-            .await?;
+        let fetched = patiently(self.retry, shutdown, || {
+            self.store
+                .save(&self.bucket, &key, known.as_deref(), &partial)
+        })
+        .await?;
         match fetched {
-            Fetched::Unchanged => Ok(()),
-            Fetched::Missing => {
+            Saved::Unchanged => Ok(()),
+            Saved::Missing => {
                 tracing::warn!(dataset = name, "the data sets bucket does not have it");
                 Ok(())
             }
-            Fetched::Saved(etag) => {
+            Saved::Done(etag) => {
                 // The version first goes, then comes back: a crash between leaves a file that is fetched again.
                 let keep = || {
                     let _ = fs::remove_file(&version);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use annapurna_cloud::{Object, ObjectError, ObjectStore, Retry};
 use annapurna_contract::{
     AgentConfig, OutputKeys, PaperId, ProgramToTest, TestResult, keys, text::escaped,
 };
@@ -24,7 +25,7 @@ use crate::runner::{End, Run, RunError, Runner};
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
-use crate::store::{ObjectStore, Retry, StoreError};
+use crate::store::{StoreError, patiently};
 
 /// Largest program, bytes.
 pub const MAX_CODE: u64 = 1024 * 1024;
@@ -181,7 +182,7 @@ impl Executor {
         let key = keys::result(paper);
         let bucket = &self.config.outputs_bucket;
         let read = || self.store.get(bucket, &key, MAX_RESULT);
-        let Some(bytes) = self.retry.run(&self.shutdown, read).await? else {
+        let Some(bytes) = patiently(self.retry, &self.shutdown, read).await? else {
             return Ok(None);
         };
         // A result that cannot be read is not a result, and is replaced.
@@ -211,10 +212,10 @@ impl Executor {
                     return refuse("neither `code` nor `s3_code_key` is given".to_owned());
                 }
                 let read = || self.store.get(bucket, key, MAX_CODE);
-                match self.retry.run(&self.shutdown, read).await {
+                match patiently(self.retry, &self.shutdown, read).await {
                     Ok(Some(code)) => code,
                     Ok(None) => return refuse(format!("there is no program at {at}")),
-                    Err(StoreError::TooLarge { .. }) => {
+                    Err(StoreError::Object(ObjectError::TooLarge { .. })) => {
                         return refuse(format!(
                             "the program at {at} is larger than {MAX_CODE} bytes"
                         ));
@@ -379,15 +380,16 @@ impl Executor {
             return Ok(result);
         };
         let prefix = keys::outputs_prefix(paper);
+        let plots: Vec<(String, Plot)> = plots
+            .into_iter()
+            .map(|plot| (format!("{prefix}plots/{}", plot.name), plot))
+            .collect();
         result.outputs = OutputKeys {
             bucket: self.config.outputs_bucket.clone(),
             stdout: format!("{prefix}stdout.log"),
             stderr: format!("{prefix}stderr.log"),
             metrics: format!("{prefix}metrics.json"),
-            plots: plots
-                .iter()
-                .map(|plot| format!("{prefix}plots/{}", plot.name))
-                .collect(),
+            plots: plots.iter().map(|(key, _)| key.clone()).collect(),
             prefix,
         };
         let text = "text/plain; charset=utf-8";
@@ -396,8 +398,8 @@ impl Executor {
         self.put(&result.outputs.stdout, stdout, text).await?;
         self.put(&result.outputs.stderr, stderr, text).await?;
         self.put(&result.outputs.metrics, measured, json).await?;
-        for (key, plot) in result.outputs.plots.iter().zip(plots) {
-            self.put(key, plot.bytes, plot.content_type).await?;
+        for (key, plot) in plots {
+            self.put(&key, plot.bytes, plot.content_type).await?;
         }
         let body = serde_json::to_vec_pretty(&result)?;
         self.put(&keys::result(paper), body, json).await?;
@@ -406,11 +408,9 @@ impl Executor {
 
     async fn put(&self, key: &str, bytes: Vec<u8>, kind: &'static str) -> Result<(), StoreError> {
         let bucket = &self.config.outputs_bucket;
-        self.retry
-            .run(&self.shutdown, || {
-                self.store.put(bucket, key, bytes.clone(), kind)
-            })
-            .await
+        let object = Object::new(bytes, kind);
+        let write = || self.store.put(bucket, key, object.clone());
+        patiently(self.retry, &self.shutdown, write).await
     }
 }
 

@@ -22,7 +22,6 @@ pub mod probe;
 mod processes;
 pub mod program;
 pub mod python;
-pub mod queue;
 pub mod run_dir;
 pub mod runner;
 pub mod sandbox;

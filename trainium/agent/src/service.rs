@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use annapurna_cloud::{Retry, S3, Sqs};
 use annapurna_contract::{AgentConfig, ConfigError};
 use aws_config::BehaviorVersion;
 use tokio::net::TcpListener;
@@ -24,12 +25,10 @@ use crate::http;
 use crate::options::{Options, OptionsError};
 use crate::probe::find_sandbox;
 use crate::python::{Interpreter, PythonError};
-use crate::queue::SqsQueue;
 use crate::run_dir;
 use crate::sandbox::Parts;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::slots::Slots;
-use crate::store::{Retry, S3Store};
 use crate::users::{ProgramUsers, UsersError};
 use crate::worker::Worker;
 
@@ -110,10 +109,7 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
     announce(&executor, listener.local_addr().unwrap_or(options.listen));
     let aws = aws_config().await;
     let worker = Worker {
-        queue: Arc::new(SqsQueue::new(
-            &aws,
-            executor.config.testing_queue_url.clone(),
-        )),
+        queues: Arc::new(Sqs::new(&aws)),
         executor: Arc::clone(&executor),
     };
     let stop = shutdown.clone();
@@ -162,7 +158,7 @@ async fn executor(
         neuron_devices,
         slots: options.slots.into(),
     };
-    let store = Arc::new(S3Store::new(&aws_config().await));
+    let store = Arc::new(S3::new(&aws_config().await));
     let datasets = Datasets::new(
         parts.datasets(),
         config.datasets_bucket.clone(),

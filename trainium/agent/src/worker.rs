@@ -9,16 +9,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annapurna_cloud::{Backoff, Delivery, MessageQueues, QueueError, Receive};
 use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, text::chain};
 use tokio::task::JoinSet;
 
 use crate::executor::{Executor, Job, Origin};
-use crate::queue::{BatchQueue, Delivery};
 
 /// Programs of one batch.
 pub const MAX_BATCH: usize = 10;
 /// Wall-clock seconds a program may ask for.
 pub const TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
+/// How long one look at an empty queue takes: the longest that SQS allows.
+const LONG_POLL: Duration = Duration::from_secs(20);
 /// How long a message stays hidden without a heartbeat: how long a killed agent delays its batch.
 const VISIBILITY: Duration = Duration::from_secs(60);
 /// How often the message is hidden again.
@@ -77,7 +79,7 @@ pub fn check_timeout(seconds: u32) -> Result<(), BatchError> {
 #[derive(Debug)]
 pub struct Worker {
     /// Where batches come from.
-    pub queue: Arc<dyn BatchQueue>,
+    pub queues: Arc<dyn MessageQueues>,
     /// What runs them.
     pub executor: Arc<Executor>,
 }
@@ -99,28 +101,48 @@ impl Worker {
     /// Works until the agent is asked to stop. A queue that cannot be reached is asked again for ever.
     pub async fn run(&self) {
         let shutdown = &self.executor.shutdown;
-        let mut wait = QUEUE_WAITS.0;
+        let mut waits = Backoff::new(QUEUE_WAITS.0, QUEUE_WAITS.1);
         while !shutdown.is_requested() {
             let received = tokio::select! {
-                received = self.queue.receive(VISIBILITY) => received,
+                received = self.receive() => received,
                 () = shutdown.requested() => return,
             };
             match received {
                 Ok(delivery) => {
-                    wait = QUEUE_WAITS.0;
+                    waits.reset();
                     if let Some(delivery) = delivery {
                         self.handle(&delivery).await;
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, wait_secs = wait.as_secs(), "cannot reach the queue");
+                    let wait = waits.next_wait();
+                    tracing::error!(%error, wait_ms = wait.as_millis(), "cannot reach the queue");
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(QUEUE_WAITS.1),
+                        () = tokio::time::sleep(wait) => {}
                         () = shutdown.requested() => return,
                     }
                 }
             }
         }
+    }
+
+    fn queue_url(&self) -> &str {
+        &self.executor.config.testing_queue_url
+    }
+
+    /// Waits a while for one batch and hides it.
+    async fn receive(&self) -> Result<Option<Delivery>, QueueError> {
+        let wanted = Receive {
+            most: 1,
+            hide_for: VISIBILITY,
+            wait: LONG_POLL,
+        };
+        let received = self.queues.receive(self.queue_url(), wanted).await?;
+        Ok(received.into_iter().next())
+    }
+
+    async fn hide(&self, receipt: &str, time: Duration) -> Result<(), QueueError> {
+        self.queues.hide(self.queue_url(), receipt, time).await
     }
 
     async fn handle(&self, delivery: &Delivery) {
@@ -129,11 +151,15 @@ impl Worker {
             never = self.heartbeat(&delivery.receipt) => match never {},
         };
         let settled = match outcome {
-            Outcome::Done => self.queue.delete(&delivery.receipt).await,
-            Outcome::Malformed | Outcome::Stopped => {
-                self.queue.hide(&delivery.receipt, Duration::ZERO).await
+            Outcome::Done => {
+                self.queues
+                    .delete(self.queue_url(), &delivery.receipt)
+                    .await
             }
-            Outcome::Unfinished => self.queue.hide(&delivery.receipt, TRY_AGAIN).await,
+            Outcome::Malformed | Outcome::Stopped => {
+                self.hide(&delivery.receipt, Duration::ZERO).await
+            }
+            Outcome::Unfinished => self.hide(&delivery.receipt, TRY_AGAIN).await,
         };
         if let Err(error) = settled {
             // It comes again when its visibility ends; what has a result is not repeated then.
@@ -149,7 +175,7 @@ impl Worker {
     async fn heartbeat(&self, receipt: &str) -> Infallible {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = self.queue.hide(receipt, VISIBILITY).await {
+            if let Err(error) = self.hide(receipt, VISIBILITY).await {
                 tracing::warn!(%error, "heartbeat failed; the batch may be delivered twice");
             }
         }

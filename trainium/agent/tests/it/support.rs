@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use annapurna_cloud::{
+    Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
+    QueueError, Receive, Retry, Saved, Written,
+};
 use annapurna_contract::{AgentConfig, PaperId, TestResult, keys};
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -14,13 +18,11 @@ use trainium_agent::executor::{Executor, Machine};
 use trainium_agent::probe::{IsolationChoice, NoSandbox, find_sandbox};
 use trainium_agent::program::{Limits, Request};
 use trainium_agent::python::Interpreter;
-use trainium_agent::queue::{BatchQueue, Delivery, QueueError};
 use trainium_agent::runner::{Run, Runner};
 use trainium_agent::sandbox::{Parts, Sandbox};
 use trainium_agent::service::prepare_state;
 use trainium_agent::shutdown::{Shutdown, ShutdownTrigger};
 use trainium_agent::slots::Slots;
-use trainium_agent::store::{Fetched, ObjectStore, Retry, StoreError};
 use trainium_agent::users::{ProgramUsers, UserRange};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
@@ -207,34 +209,42 @@ impl MemoryStore {
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
-    async fn get(
+    async fn read(
         &self,
         bucket: &str,
         key: &str,
         limit: u64,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Found>, ObjectError> {
         let objects = self.objects.lock().unwrap();
         let found = objects.get(&format!("{bucket}/{key}")).cloned();
         match found {
-            Some(bytes) if bytes.len() as u64 > limit => Err(StoreError::TooLarge {
+            Some(bytes) if bytes.len() as u64 > limit => Err(ObjectError::TooLarge {
                 bucket: bucket.to_owned(),
                 key: key.to_owned(),
                 limit,
             }),
-            found => Ok(found),
+            found => Ok(found.map(|body| Found {
+                body,
+                etag: "v1".to_owned(),
+            })),
         }
     }
 
-    async fn put(
+    async fn head(&self, _bucket: &str, key: &str) -> Result<Option<Head>, ObjectError> {
+        unreachable!("the agent reads {key} whole")
+    }
+
+    async fn write(
         &self,
         bucket: &str,
         key: &str,
-        bytes: Vec<u8>,
-        _content_type: &'static str,
-    ) -> Result<(), StoreError> {
+        object: Object,
+        condition: Condition<'_>,
+    ) -> Result<Written, ObjectError> {
+        assert_eq!(condition, Condition::Always);
         if self.refuse.is_some_and(|ending| key.ends_with(ending)) {
-            return Err(StoreError::Failed {
-                verb: "write",
+            return Err(ObjectError::Failed {
+                operation: "PutObject",
                 bucket: bucket.to_owned(),
                 key: key.to_owned(),
                 reason: "503".to_owned(),
@@ -242,26 +252,26 @@ impl ObjectStore for MemoryStore {
         }
         self.events.lock().unwrap().push(format!("put {key}"));
         let mut objects = self.objects.lock().unwrap();
-        objects.insert(format!("{bucket}/{key}"), bytes);
-        Ok(())
+        objects.insert(format!("{bucket}/{key}"), object.body);
+        Ok(Written::Done)
     }
 
-    async fn fetch(
+    async fn save(
         &self,
         bucket: &str,
         key: &str,
-        etag: Option<&str>,
+        known: Option<&str>,
         file: &Path,
-    ) -> Result<Fetched, StoreError> {
-        let Some(bytes) = self.get(bucket, key, u64::MAX).await? else {
-            return Ok(Fetched::Missing);
+    ) -> Result<Saved, ObjectError> {
+        let Some(found) = self.read(bucket, key, u64::MAX).await? else {
+            return Ok(Saved::Missing);
         };
-        if etag == Some("v1") {
-            return Ok(Fetched::Unchanged);
+        if known == Some(found.etag.as_str()) {
+            return Ok(Saved::Unchanged);
         }
         self.events.lock().unwrap().push(format!("fetch {key}"));
-        std::fs::write(file, bytes).unwrap();
-        Ok(Fetched::Saved("v1".to_owned()))
+        std::fs::write(file, found.body).unwrap();
+        Ok(Saved::Done(found.etag))
     }
 }
 
@@ -272,26 +282,41 @@ pub(crate) struct MemoryQueue {
 }
 
 #[async_trait]
-impl BatchQueue for MemoryQueue {
-    async fn receive(&self, _visibility: Duration) -> Result<Option<Delivery>, QueueError> {
+impl MessageQueues for MemoryQueue {
+    async fn send(&self, queue_url: &str, _message: Message) -> Result<(), QueueError> {
+        unreachable!("the agent sends nothing to {queue_url}")
+    }
+
+    async fn receive(
+        &self,
+        _queue_url: &str,
+        _wanted: Receive,
+    ) -> Result<Vec<Delivery>, QueueError> {
         let body = self.waiting.lock().unwrap().pop_front();
         match body {
             None => std::future::pending().await,
-            Some(body) => Ok(Some(Delivery {
+            Some(body) => Ok(vec![Delivery {
                 message_id: "message-1".to_owned(),
                 receipt: "receipt".to_owned(),
                 body,
-            })),
+                group: None,
+                sent_ms: None,
+            }]),
         }
     }
 
-    async fn hide(&self, _receipt: &str, visibility: Duration) -> Result<(), QueueError> {
-        let event = format!("hide {}", visibility.as_secs());
+    async fn hide(
+        &self,
+        _queue_url: &str,
+        _receipt: &str,
+        time: Duration,
+    ) -> Result<(), QueueError> {
+        let event = format!("hide {}", time.as_secs());
         self.events.lock().unwrap().push(event);
         Ok(())
     }
 
-    async fn delete(&self, _receipt: &str) -> Result<(), QueueError> {
+    async fn delete(&self, _queue_url: &str, _receipt: &str) -> Result<(), QueueError> {
         self.events.lock().unwrap().push("delete".to_owned());
         Ok(())
     }
@@ -306,6 +331,7 @@ pub(crate) fn executor(
     let retry = Retry {
         attempts: 2,
         first_wait: Duration::from_millis(1),
+        total: Duration::from_secs(10),
     };
     let folder = sandbox
         .as_ref()

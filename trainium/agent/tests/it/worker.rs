@@ -42,7 +42,7 @@ async fn work(
     };
     let (executor, trigger) = executor(sandbox, store);
     let worker = Worker {
-        queue: Arc::new(queue),
+        queues: Arc::new(queue),
         executor,
     };
     let settled = async {
@@ -212,7 +212,7 @@ async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
     };
     let (executor, trigger) = executor(Ok(bench.sandbox), Arc::clone(&store));
     let worker = Worker {
-        queue: Arc::new(queue),
+        queues: Arc::new(queue),
         executor,
     };
     let stop = async {
