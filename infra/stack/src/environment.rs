@@ -169,4 +169,6 @@ pub fn known_environments(folder: &Path) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

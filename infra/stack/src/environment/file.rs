@@ -14,81 +14,151 @@ use super::{Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct EnvironmentFile {
+    /// AWS region of everything, such as `us-east-1`.
     region: String,
+    /// The only AWS account this environment may touch, 12 digits. Without it every deploy to AWS is
+    /// refused. Not with `[local]`.
     account: Option<String>,
+    /// Named profile of your AWS configuration; absent: the default credentials.
     profile: Option<String>,
+    /// Processor of the functions; absent: `arm64`, and in `[local]` this machine's.
     architecture: Option<Architecture>,
+    /// Before the name of every function, queue and bucket: at most 12 characters of `a-z 0-9 -`, such as
+    /// `dev-`.
     #[serde(default)]
     name_prefix: String,
+    /// Behind the name of every bucket, since those are global: at most 30 characters of `a-z 0-9 -`.
     #[serde(default)]
     bucket_suffix: String,
+    /// Goes into the User-Agent of the scrapers' requests: an address at which a site can complain.
     contact: String,
+    /// Days that logs are kept: one of the numbers that CloudWatch Logs takes, such as 7, 30, 90.
     log_retention_days: u32,
+    /// Whether `destroy` leaves buckets and search domain behind. The bucket of raw papers always stays in AWS.
     retain_data: bool,
+    /// The index: this table, or the address of an OpenSearch that is there already.
     search: SearchFile,
+    /// The six functions that take papers from their sites.
     scraper: ScraperFile,
+    /// The function that keeps the relevant and new papers.
     judge: JudgeFile,
+    /// The function that writes a program for each accepted paper.
     generator: GeneratorFile,
+    /// Batches of programs and their limits.
     testing: TestingFile,
+    /// The instance that runs the programs. Not with `[local]`, where the agent is a process of this machine.
     trainium: Option<TrainiumSettings>,
+    /// Makes it an environment on this machine, without an AWS account.
     local: Option<LocalSettings>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ScraperFile {
+    /// Memory of each scraper function, MiB.
+    #[cfg_attr(test, schemars(range(min = 128, max = 10_240)))]
     memory_mib: u32,
+    /// Longest run of a scraper function, seconds.
+    #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
+    /// The year when an event names none.
+    #[cfg_attr(test, schemars(range(min = 2013, max = 2100)))]
     conference_year: u32,
+    /// Papers of one call when an event names no number.
+    #[cfg_attr(test, schemars(range(min = 1, max = 30_000)))]
     max_papers: u32,
+    /// What is taken of arXiv when nothing is searched for, in the syntax of arXiv's API: `cat:cs.LG`.
     arxiv_query: String,
+    /// Least time between two requests to one host, milliseconds. arXiv has three seconds of its own.
+    #[cfg_attr(test, schemars(range(min = 0, max = 60_000)))]
     request_interval_ms: u32,
+    /// How long until papers that a site held back are taken again, seconds.
+    #[cfg_attr(test, schemars(range(min = 1, max = 604_800)))]
     retake_after_secs: u32,
+    /// Whether scrapes start by themselves: arXiv Tuesday to Saturday, each conference twice a year.
     scheduled: bool,
+    /// Base URLs in place of the public sites: a mirror, a proxy, a recorded site. `{conference}` stands for
+    /// `iclr` where one site serves one conference.
     #[serde(default)]
     hosts: ScraperHosts,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct JudgeFile {
+    /// Memory of the function, MiB.
+    #[cfg_attr(test, schemars(range(min = 128, max = 10_240)))]
     memory_mib: u32,
+    /// Longest run of the function, seconds. Its queue's visibility timeout is six times this.
+    #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
+    /// Bedrock model or inference profile that judges.
     model: String,
+    /// Bedrock model of the vectors by which near-duplicates are found; 1024 dimensions.
     embedding_model: String,
+    /// What is relevant, in words: it stands in the prompt.
     topic: String,
+    /// Cosine similarity from which a paper counts as known.
+    #[cfg_attr(test, schemars(range(min = 0.5, max = 1.0)))]
     duplicate_similarity: f64,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct GeneratorFile {
+    /// Memory of the function, MiB.
+    #[cfg_attr(test, schemars(range(min = 128, max = 10_240)))]
     memory_mib: u32,
+    /// Longest run of the function, seconds. Its queue's visibility timeout is six times this.
+    #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
+    /// Bedrock model or inference profile that writes the programs.
     model: String,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TestingFile {
+    /// Memory of the tester function, MiB.
+    #[cfg_attr(test, schemars(range(min = 128, max = 10_240)))]
     memory_mib: u32,
+    /// Longest run of the tester function, seconds.
+    #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
+    /// Programs of a batch.
+    #[cfg_attr(test, schemars(range(min = 1, max = 10)))]
     batch_size: u32,
+    /// How long the oldest program waits for its batch to fill, seconds.
+    #[cfg_attr(test, schemars(range(min = 0, max = 43_200)))]
     max_wait_secs: u32,
+    /// Longest run of one generated program, seconds.
+    #[cfg_attr(test, schemars(range(min = 1, max = 3600)))]
     program_timeout_secs: u32,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct DomainFile {
+    /// Node type of the search domain, such as `r7g.large.search`.
     instance_type: String,
+    /// Data nodes; with more than one, the index has a replica.
+    #[cfg_attr(test, schemars(range(min = 1, max = 10)))]
     instance_count: u32,
+    /// Volume of each node, GiB.
+    #[cfg_attr(test, schemars(range(min = 10, max = 1000)))]
     volume_gib: u32,
 }
 
 /// `search = "https://…"`, or a `[search]` table.
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(untagged))]
 enum SearchFile {
     Url(String),
     Domain(DomainFile),

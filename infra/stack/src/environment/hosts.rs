@@ -7,6 +7,7 @@ use super::problems::Problems;
 /// Base URLs that stand in for the sources' own: a mirror, a proxy, a recorded site. One that is absent
 /// is the public host, and the paper site where the environment has one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct ScraperHosts {
     /// arXiv's API.

@@ -9,6 +9,7 @@ use crate::constructs::function::FunctionSize;
 
 /// Processor of the functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Architecture {
     /// Graviton.
     #[serde(rename = "arm64")]
@@ -39,19 +40,21 @@ impl Architecture {
 
 /// What only the local environment has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LocalSettings {
-    /// Another emulator, or a shared one; absent: one of its own.
+    /// Address of an emulator that runs elsewhere; absent: one of its own is started.
     pub endpoint_url: Option<String>,
-    /// Interpreter with torch for generated programs; absent: the first found.
+    /// Interpreter of the generated programs; absent: the first Python found that has torch.
     pub python: Option<PathBuf>,
-    /// What answers for Bedrock.
+    /// What answers for Bedrock; absent: the offline rules.
     #[serde(default)]
     pub model: ModelSettings,
 }
 
 /// What answers for Bedrock locally.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, tag = "backend", rename_all = "kebab-case")]
 pub enum ModelSettings {
     /// Transparent rules; no model.
@@ -60,23 +63,23 @@ pub enum ModelSettings {
     /// An OpenAI-compatible server: Ollama, llama.cpp, vLLM.
     #[serde(rename = "openai")]
     OpenAi {
-        /// Such as `http://127.0.0.1:11434/v1`.
+        /// Address of the server, such as `http://127.0.0.1:11434/v1`.
         #[serde(rename = "base-url")]
         base_url: String,
-        /// The model's name there.
+        /// Name of the model at that server.
         model: String,
-        /// Environment variable that holds the key.
+        /// Name of the environment variable that holds the server's key; absent: none is sent.
         #[serde(rename = "api-key-variable")]
         api_key_variable: Option<String>,
-        /// The embeddings model's name there.
+        /// The embeddings model's name there, 1024 dimensions; absent: hashed bags of words.
         #[serde(rename = "embeddings-model")]
         embeddings_model: Option<String>,
     },
     /// The real Bedrock, with the user's own credentials.
     Bedrock {
-        /// Region.
+        /// Region whose Bedrock is called.
         region: String,
-        /// Named profile.
+        /// Named profile of your AWS configuration; absent: the default credentials.
         profile: Option<String>,
     },
 }
@@ -157,17 +160,19 @@ pub enum SearchSettings {
 
 /// The instance.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainiumSettings {
-    /// Such as `trn1.2xlarge`.
+    /// Instance type, such as `trn1.2xlarge`.
     pub instance_type: String,
     /// US dollars an hour, on demand, as text so that it stays exact.
     pub hourly_price_usd: String,
     /// Public SSM parameter that names the AMI.
     pub image_parameter: String,
-    /// GiB of the root volume.
+    /// Root volume, GiB; paid for while the instance is stopped, too.
+    #[cfg_attr(test, schemars(range(min = 75, max = 16_384)))]
     pub volume_gib: u32,
-    /// Subnet; with `vpc-id`, or neither for the default ones.
+    /// Subnet of the instance; with `vpc-id`, or neither for the default ones.
     pub subnet_id: Option<String>,
     /// VPC of the subnet.
     pub vpc_id: Option<String>,
