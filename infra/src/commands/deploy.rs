@@ -8,7 +8,7 @@ use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{Deployment, heed};
+use annapurna_stack::plan::{ChangeSetAction, Deployment, merge_change_set};
 use aws_sdk_cloudformation::types::StackEvent;
 
 use super::plan::{DeployPlan, compare};
@@ -215,14 +215,14 @@ impl Rollout<'_> {
         let set = engine.prepare(source, &wanted.parameters).await?;
         drop(step);
         if let Some(set) = &set {
-            heed(&mut plan.resources, &set.changes);
+            merge_change_set(&mut plan.resources, &set.entries);
         }
         self.cx.ui.result(&plan)?;
         if let Some(set) = set {
             for import in set
-                .changes
+                .entries
                 .iter()
-                .filter(|change| change.action == "Import")
+                .filter(|entry| entry.action == ChangeSetAction::Import)
             {
                 let id = ui::safe(&import.resource);
                 self.cx
@@ -285,7 +285,7 @@ impl Rollout<'_> {
     }
 
     async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
-        let step = self.cx.ui.begin_counted("resources", set.changes.len());
+        let step = self.cx.ui.begin_counted("resources", set.entries.len());
         let finished = std::sync::atomic::AtomicUsize::new(0);
         let stack_name = self.environment.stack_name();
         set.execute(&|event| {
@@ -307,7 +307,7 @@ impl Rollout<'_> {
         drop(step);
         self.cx
             .ui
-            .done(format!("Stack {stack_name}: {} changes", set.changes.len()));
+            .done(format!("Stack {stack_name}: {} changes", set.entries.len()));
         Ok(())
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use annapurna_stack::plan::Announced;
+use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Replacement};
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, StackEvent, StackStatus,
-    Tag,
+    self, Capability, ChangeAction, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter,
+    StackEvent, StackStatus, Tag,
 };
 
 use super::{Engine, status_of};
@@ -21,7 +21,7 @@ pub struct ChangeSet {
     engine: Engine,
     name: String,
     /// What CloudFormation says it will do.
-    pub changes: Vec<Announced>,
+    pub entries: Vec<ChangeSetEntry>,
 }
 
 /// Where the template of a change set is.
@@ -81,7 +81,7 @@ impl Engine {
         let set = ChangeSet {
             engine: self.clone(),
             name,
-            changes: Vec::new(),
+            entries: Vec::new(),
         };
         set.wait_until_ready().await
     }
@@ -101,7 +101,8 @@ impl ChangeSet {
             let set = set.map_err(CommandError::aws("describe the change set"))?;
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
-                    self.changes = set.changes().iter().filter_map(announced).collect();
+                    let entries = set.changes().iter().filter_map(|it| entry(it).transpose());
+                    self.entries = entries.collect::<Result<_, _>>()?;
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
@@ -176,13 +177,99 @@ impl ChangeSet {
     }
 }
 
-fn announced(change: &aws_sdk_cloudformation::types::Change) -> Option<Announced> {
-    let change = change.resource_change()?;
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    Some(Announced {
-        resource: text(change.logical_resource_id()),
-        type_name: text(change.resource_type()),
-        action: text(change.action().map(|action| action.as_str())),
-        replacement: text(change.replacement().map(|replacement| replacement.as_str())),
-    })
+/// One entry of a change set; `None` for what is no resource. A word that this program does not know counts as
+/// not determined: the plan then says that the resource may be replaced.
+fn entry(change: &types::Change) -> Result<Option<ChangeSetEntry>, CommandError> {
+    let Some(change) = change.resource_change() else {
+        return Ok(None);
+    };
+    let action = match change.action() {
+        Some(ChangeAction::Add) => ChangeSetAction::Add,
+        Some(ChangeAction::Modify) => ChangeSetAction::Modify,
+        Some(ChangeAction::Remove) => ChangeSetAction::Remove,
+        Some(ChangeAction::Import) => ChangeSetAction::Import,
+        _ => ChangeSetAction::Undetermined,
+    };
+    let replacement = match change.replacement() {
+        Some(types::Replacement::False) | None => Replacement::No,
+        Some(types::Replacement::True) => Replacement::Yes,
+        Some(_) => Replacement::Conditional,
+    };
+    let (Some(resource), Some(type_name)) = (change.logical_resource_id(), change.resource_type())
+    else {
+        return Err(CommandError::Aws {
+            doing: "read the change set".to_owned(),
+            reason: "it has a change without a logical id or a resource type".to_owned(),
+        });
+    };
+    Ok(Some(ChangeSetEntry {
+        resource: resource.to_owned(),
+        type_name: type_name.to_owned(),
+        action,
+        replacement,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_change_set_says_is_read_and_a_new_word_is_not_determined() {
+        let said = |action: &str, replacement: Option<&str>| {
+            let change = types::ResourceChange::builder()
+                .logical_resource_id("Judge")
+                .resource_type("AWS::Lambda::Function")
+                .action(action.into())
+                .set_replacement(replacement.map(Into::into));
+            let change = types::Change::builder().resource_change(change.build());
+            let entry = entry(&change.build()).unwrap().unwrap();
+            assert_eq!(
+                (entry.resource.as_str(), entry.type_name.as_str()),
+                ("Judge", "AWS::Lambda::Function")
+            );
+            (entry.action, entry.replacement)
+        };
+        for (action, replacement, read) in [
+            ("Add", None, (ChangeSetAction::Add, Replacement::No)),
+            (
+                "Modify",
+                Some("False"),
+                (ChangeSetAction::Modify, Replacement::No),
+            ),
+            (
+                "Modify",
+                Some("True"),
+                (ChangeSetAction::Modify, Replacement::Yes),
+            ),
+            (
+                "Modify",
+                Some("Conditional"),
+                (ChangeSetAction::Modify, Replacement::Conditional),
+            ),
+            ("Remove", None, (ChangeSetAction::Remove, Replacement::No)),
+            ("Import", None, (ChangeSetAction::Import, Replacement::No)),
+            (
+                "Dynamic",
+                None,
+                (ChangeSetAction::Undetermined, Replacement::No),
+            ),
+            (
+                "Sync",
+                Some("Perhaps"),
+                (ChangeSetAction::Undetermined, Replacement::Conditional),
+            ),
+        ] {
+            assert_eq!(said(action, replacement), read, "{action}");
+        }
+        let no_resource = types::Change::builder().build();
+        assert_eq!(entry(&no_resource).unwrap(), None);
+        let nameless = types::ResourceChange::builder().action(ChangeAction::Add);
+        let nameless = types::Change::builder().resource_change(nameless.build());
+        let error = entry(&nameless.build()).unwrap_err();
+        assert!(
+            error.to_string().contains("without a logical id"),
+            "{error}"
+        );
+    }
 }

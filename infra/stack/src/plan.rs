@@ -105,35 +105,72 @@ impl Change {
 
 /// What CloudFormation's own change set says of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
+pub struct ChangeSetEntry {
     /// Logical id.
     pub resource: String,
     /// Resource type.
     pub type_name: String,
-    /// `Add`, `Modify`, `Remove`, `Import` or `Dynamic`.
-    pub action: String,
-    /// `True`, `False` or `Conditional`; empty for new and removed resources.
-    pub replacement: String,
+    /// What is done with it.
+    pub action: ChangeSetAction,
+    /// Whether a new one takes its place.
+    pub replacement: Replacement,
 }
 
-/// Brings what CloudFormation announces into the changes: it follows references that a comparison of
+/// What a change set does with a resource. Source: CloudFormation API reference, `ResourceChange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeSetAction {
+    /// It is created.
+    Add,
+    /// It changes, or is replaced.
+    Modify,
+    /// It leaves the stack.
+    Remove,
+    /// It is there already and becomes the stack's.
+    Import,
+    /// CloudFormation cannot tell yet, or has a word for it that this program does not know.
+    Undetermined,
+}
+
+/// Whether a change set puts a new resource in a resource's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replacement {
+    /// It stays, is new, or goes.
+    No,
+    /// It is replaced.
+    Yes,
+    /// It depends on a value that CloudFormation does not know yet.
+    Conditional,
+}
+
+impl ChangeSetEntry {
+    /// What it says beyond a comparison of templates.
+    const fn impact(&self) -> Option<Impact> {
+        match (self.replacement, self.action) {
+            (Replacement::Yes, _) => Some(Impact::Replace),
+            (Replacement::Conditional, _) | (_, ChangeSetAction::Undetermined) => {
+                Some(Impact::MayReplace)
+            }
+            (Replacement::No, _) => None,
+        }
+    }
+}
+
+/// Brings what CloudFormation's change set says into the changes: it follows references that a comparison of
 /// templates cannot, such as an instance's to the newest version of its launch template.
-pub fn heed(changes: &mut Vec<Change>, announced: &[Announced]) {
-    for it in announced {
-        let impact = match it.replacement.as_str() {
-            "True" => Impact::Replace,
-            "Conditional" => Impact::MayReplace,
-            _ => continue,
+pub fn merge_change_set(changes: &mut Vec<Change>, entries: &[ChangeSetEntry]) {
+    for entry in entries {
+        let Some(impact) = entry.impact() else {
+            continue;
         };
         match changes
             .iter_mut()
-            .find(|change| change.resource == it.resource)
+            .find(|change| change.resource == entry.resource)
         {
             Some(change) => change.impact = change.impact.min(impact),
             None => changes.push(Change {
                 impact,
-                resource: it.resource.clone(),
-                type_name: it.type_name.clone(),
+                resource: entry.resource.clone(),
+                type_name: entry.type_name.clone(),
                 name: None,
                 properties: Vec::new(),
             }),
@@ -471,20 +508,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cloudformation_announces_makes_a_change_worse_never_better() {
+    fn what_the_change_set_says_makes_a_change_worse_never_better() {
         let mut changes = changes(&deployment(judge(), "a"), &deployment(judge(), "b"));
-        let said = |resource: &str, type_name: &str, replacement: &str| Announced {
+        let said = |resource: &str, type_name: &str, replacement| ChangeSetEntry {
             resource: resource.to_owned(),
             type_name: type_name.to_owned(),
-            action: "Modify".to_owned(),
-            replacement: replacement.to_owned(),
+            action: ChangeSetAction::Modify,
+            replacement,
         };
-        heed(
+        merge_change_set(
             &mut changes,
             &[
-                said("Judge", "AWS::Lambda::Function", "False"),
-                said("Messages", "AWS::Lambda::EventSourceMapping", "False"),
-                said("Machine", "AWS::EC2::Instance", "Conditional"),
+                said("Judge", "AWS::Lambda::Function", Replacement::No),
+                said(
+                    "Messages",
+                    "AWS::Lambda::EventSourceMapping",
+                    Replacement::No,
+                ),
+                said("Machine", "AWS::EC2::Instance", Replacement::Conditional),
             ],
         );
         let found: Vec<_> = changes
@@ -496,6 +537,21 @@ mod tests {
             [("Machine", Impact::MayReplace), ("Judge", Impact::Update)]
         );
         assert!(changes[0].is_dangerous());
+    }
+
+    #[test]
+    fn an_action_that_is_not_determined_may_replace() {
+        let mut changes = Vec::new();
+        let entry = |action| ChangeSetEntry {
+            resource: "Papers".to_owned(),
+            type_name: "AWS::S3::Bucket".to_owned(),
+            action,
+            replacement: Replacement::No,
+        };
+        merge_change_set(&mut changes, &[entry(ChangeSetAction::Import)]);
+        assert_eq!(changes, []);
+        merge_change_set(&mut changes, &[entry(ChangeSetAction::Undetermined)]);
+        assert_eq!(changes[0].impact, Impact::MayReplace);
     }
 
     #[test]
