@@ -1,9 +1,9 @@
 use std::process::ExitCode;
 
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-
+use annapurna_stack::cloudformation::Holds;
 use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::plan::{Deployment, Impact, changes};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
@@ -64,7 +64,7 @@ async fn delete_stack(
     let doomed = changes(&deployed.deployment, &Deployment::none());
     let buckets = doomed
         .iter()
-        .filter(|change| change.impact == Impact::Destroy && change.type_name == "AWS::S3::Bucket");
+        .filter(|change| change.impact == Impact::Destroy && change.holds() == Holds::Objects);
     for bucket in buckets.filter_map(|change| change.name.as_deref()) {
         let step = cx.ui.begin(format!("Emptying {bucket}"));
         empty_bucket(cloud, bucket).await?;

@@ -12,6 +12,9 @@ use annapurna_contract::text::escaped;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cloudformation::Holds;
+use crate::cloudformation::facts::{self, UpdateRequires};
+
 /// What a change does to the physical resource, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,19 +90,18 @@ pub struct Change {
 }
 
 impl Change {
+    /// What is lost where the physical resource goes.
+    pub fn holds(&self) -> Holds {
+        Holds::of(&self.type_name)
+    }
+
     /// Whether data, messages or a running program may be lost.
     pub fn is_dangerous(&self) -> bool {
-        const STATEFUL: [&str; 5] = [
-            "AWS::SQS::Queue",
-            "AWS::S3::Bucket",
-            "AWS::OpenSearchService::Domain",
-            "AWS::Logs::LogGroup",
-            "AWS::EC2::Instance",
-        ];
-        matches!(
+        let goes = matches!(
             self.impact,
             Impact::Destroy | Impact::Replace | Impact::MayReplace
-        ) && STATEFUL.contains(&self.type_name.as_str())
+        );
+        goes && self.holds() != Holds::Nothing
     }
 }
 
@@ -264,7 +266,9 @@ pub fn changes(deployed: &Deployment, wanted: &Deployment) -> Vec<Change> {
 
 fn change(id: &str, resource: &Value, impact: Impact, properties: Vec<PropertyChange>) -> Change {
     let type_name = resource["Type"].as_str().unwrap_or_default().to_owned();
-    let name = name_property(&type_name)
+    let name = facts::of(&type_name)
+        .ok()
+        .and_then(|facts| facts.name_property.as_deref())
         .and_then(|property| resource["Properties"][property].as_str())
         .map(str::to_owned);
     Change {
@@ -284,6 +288,7 @@ fn modification(id: &str, old: &Value, new: &Value) -> Change {
         Some(&new["Properties"]),
         &mut properties,
     );
+    let impact = impact_of(old, new, &properties);
     for attribute in ["DeletionPolicy", "UpdateReplacePolicy", "DependsOn"] {
         differences(
             attribute.to_owned(),
@@ -292,18 +297,24 @@ fn modification(id: &str, old: &Value, new: &Value) -> Change {
             &mut properties,
         );
     }
-    let type_name = new["Type"].as_str().unwrap_or_default();
-    let replaced = old["Type"] != new["Type"]
-        || properties.iter().any(|property| {
-            let top = property.path.split('.').next().unwrap_or_default();
-            replacing_properties(type_name).contains(&top)
-        });
-    let impact = if replaced {
-        Impact::Replace
-    } else {
-        Impact::Update
-    };
     change(id, new, impact, properties)
+}
+
+/// What changed properties do to a resource, by its type's facts.
+fn impact_of(old: &Value, new: &Value, properties: &[PropertyChange]) -> Impact {
+    if old["Type"] != new["Type"] {
+        return Impact::Replace;
+    }
+    let facts = new["Type"].as_str().and_then(|name| facts::of(name).ok());
+    let requires = facts.and_then(|facts| {
+        let each = properties.iter().map(|it| facts.update_requires(&it.path));
+        each.max()
+    });
+    match requires {
+        Some(UpdateRequires::Replacement) => Impact::Replace,
+        Some(UpdateRequires::PerhapsReplacement) => Impact::MayReplace,
+        Some(UpdateRequires::NoReplacement) | None => Impact::Update,
+    }
 }
 
 fn differences(
@@ -345,49 +356,6 @@ fn differences(
 fn unpacked(value: &Value) -> Option<Value> {
     let text = value.as_str().filter(|text| text.starts_with('{'))?;
     serde_json::from_str(text).ok().filter(Value::is_object)
-}
-
-/// The property that holds the name people know.
-fn name_property(type_name: &str) -> Option<&'static str> {
-    Some(match type_name {
-        "AWS::SQS::Queue" => "QueueName",
-        "AWS::S3::Bucket" => "BucketName",
-        "AWS::Lambda::Function" => "FunctionName",
-        "AWS::Logs::LogGroup" => "LogGroupName",
-        "AWS::OpenSearchService::Domain" => "DomainName",
-        "AWS::StepFunctions::StateMachine" => "StateMachineName",
-        "AWS::SSM::Parameter" => "Name",
-        _ => return None,
-    })
-}
-
-/// Properties whose change replaces the resource, for the types of this stack.
-/// Source: CloudFormation template reference, "Update requires: Replacement".
-fn replacing_properties(type_name: &str) -> &'static [&'static str] {
-    match type_name {
-        "AWS::SQS::Queue" => &["QueueName", "FifoQueue"],
-        "AWS::S3::Bucket" => &["BucketName"],
-        "AWS::S3::BucketPolicy" => &["Bucket"],
-        "AWS::Lambda::Function" => &["FunctionName", "PackageType"],
-        "AWS::Lambda::EventSourceMapping" => &["EventSourceArn"],
-        "AWS::Lambda::Permission" => &[
-            "Action",
-            "FunctionName",
-            "Principal",
-            "SourceAccount",
-            "SourceArn",
-        ],
-        "AWS::IAM::Role" => &["RoleName", "Path"],
-        "AWS::IAM::InstanceProfile" => &["InstanceProfileName", "Path"],
-        "AWS::Logs::LogGroup" => &["LogGroupName"],
-        "AWS::OpenSearchService::Domain" => &["DomainName"],
-        "AWS::EC2::Instance" => &["LaunchTemplate", "SubnetId"],
-        "AWS::EC2::SecurityGroup" => &["GroupDescription", "GroupName", "VpcId"],
-        "AWS::SSM::Parameter" => &["Name", "Type"],
-        "AWS::Scheduler::Schedule" => &["Name"],
-        "AWS::StepFunctions::StateMachine" => &["StateMachineName", "StateMachineType"],
-        _ => &[],
-    }
 }
 
 impl fmt::Display for Change {
@@ -495,6 +463,65 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_alarm_is_replaced_and_one_with_another_threshold_is_not() {
+        let alarm = |name: &str, threshold: u32| {
+            json!({"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+                "AlarmName": name, "Threshold": threshold}}})
+        };
+        let impact = |wanted: Value| {
+            let found = changes(&deployment(alarm("a", 1), ""), &deployment(wanted, ""));
+            (
+                found[0].impact,
+                found[0].name.clone(),
+                found[0].is_dangerous(),
+            )
+        };
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(impact(alarm("b", 1)), (Impact::Replace, named("b"), false));
+        assert_eq!(impact(alarm("a", 2)), (Impact::Update, named("a"), false));
+    }
+
+    #[test]
+    fn what_a_schema_calls_conditional_may_replace() {
+        let domain = |encrypted: bool| {
+            json!({"D": {"Type": "AWS::OpenSearchService::Domain", "Properties": {
+                "EncryptionAtRestOptions": {"Enabled": encrypted}}}})
+        };
+        let found = changes(
+            &deployment(domain(false), ""),
+            &deployment(domain(true), ""),
+        );
+        assert_eq!(found[0].impact, Impact::MayReplace);
+        assert!(found[0].is_dangerous());
+    }
+
+    #[test]
+    fn what_a_stranger_type_holds_is_not_known_and_so_its_end_is_dangerous() {
+        let old = json!({"T": {"Type": "AWS::DynamoDB::Table"}, "R": {"Type": "AWS::IAM::Role"}});
+        let found = changes(&deployment(old, ""), &Deployment::none());
+        let dangerous: Vec<_> = found
+            .iter()
+            .map(|it| (it.resource.as_str(), it.is_dangerous()))
+            .collect();
+        assert_eq!(dangerous, [("R", false), ("T", true)]);
+    }
+
+    #[test]
+    fn an_action_that_is_not_determined_may_replace() {
+        let mut changes = Vec::new();
+        let entry = |action| ChangeSetEntry {
+            resource: "Papers".to_owned(),
+            type_name: "AWS::S3::Bucket".to_owned(),
+            action,
+            replacement: Replacement::No,
+        };
+        merge_change_set(&mut changes, &[entry(ChangeSetAction::Import)]);
+        assert_eq!(changes, []);
+        merge_change_set(&mut changes, &[entry(ChangeSetAction::Undetermined)]);
+        assert_eq!(changes[0].impact, Impact::MayReplace);
+    }
+
+    #[test]
     fn a_retained_resource_is_orphaned_and_another_destroyed() {
         let old = json!({
             "Kept": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"BucketName": "papers"}},
@@ -537,21 +564,6 @@ mod tests {
             [("Machine", Impact::MayReplace), ("Judge", Impact::Update)]
         );
         assert!(changes[0].is_dangerous());
-    }
-
-    #[test]
-    fn an_action_that_is_not_determined_may_replace() {
-        let mut changes = Vec::new();
-        let entry = |action| ChangeSetEntry {
-            resource: "Papers".to_owned(),
-            type_name: "AWS::S3::Bucket".to_owned(),
-            action,
-            replacement: Replacement::No,
-        };
-        merge_change_set(&mut changes, &[entry(ChangeSetAction::Import)]);
-        assert_eq!(changes, []);
-        merge_change_set(&mut changes, &[entry(ChangeSetAction::Undetermined)]);
-        assert_eq!(changes[0].impact, Impact::MayReplace);
     }
 
     #[test]

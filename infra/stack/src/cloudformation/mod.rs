@@ -6,6 +6,7 @@
 pub mod cloudwatch;
 pub mod ec2;
 pub mod expr;
+pub(crate) mod facts;
 pub mod iam;
 pub mod lambda;
 pub mod logs;
@@ -18,4 +19,4 @@ pub mod step_functions;
 pub mod template;
 
 pub use expr::{Expr, LogicalId};
-pub use template::{DeletionPolicy, Output, Parameter, Properties, Resource, Template};
+pub use template::{DeletionPolicy, Holds, Output, Parameter, Properties, Resource, Template};

@@ -11,7 +11,7 @@ use super::{
 };
 
 macro_rules! resource_types {
-    ($($(#[$doc:meta])* $variant:ident($properties:ty) = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident($properties:ty) = $name:literal, holds $holds:ident;)*) => {
         /// The properties of one resource, by resource type.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(untagged)]
@@ -24,6 +24,17 @@ macro_rules! resource_types {
             pub const fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
             }
+
+            /// The names of all resource types.
+            #[cfg(test)]
+            pub(crate) const TYPE_NAMES: &[&str] = &[$($name,)*];
+        }
+
+        impl Holds {
+            /// What a resource of this type holds.
+            pub(crate) fn of(type_name: &str) -> Self {
+                match type_name { $($name => Self::$holds,)* _ => Self::Unknown }
+            }
         }
 
         $(impl From<$properties> for Properties {
@@ -34,39 +45,58 @@ macro_rules! resource_types {
 
 resource_types! {
     /// A queue.
-    Queue(sqs::Queue) = "AWS::SQS::Queue",
+    Queue(sqs::Queue) = "AWS::SQS::Queue", holds Messages;
     /// A bucket.
-    Bucket(s3::Bucket) = "AWS::S3::Bucket",
+    Bucket(s3::Bucket) = "AWS::S3::Bucket", holds Objects;
     /// A bucket's own policy.
-    BucketPolicy(s3::BucketPolicy) = "AWS::S3::BucketPolicy",
+    BucketPolicy(s3::BucketPolicy) = "AWS::S3::BucketPolicy", holds Nothing;
     /// A Lambda function.
-    Function(lambda::Function) = "AWS::Lambda::Function",
+    Function(lambda::Function) = "AWS::Lambda::Function", holds Nothing;
     /// An event source mapping.
-    EventSourceMapping(lambda::EventSourceMapping) = "AWS::Lambda::EventSourceMapping",
+    EventSourceMapping(lambda::EventSourceMapping) = "AWS::Lambda::EventSourceMapping", holds Nothing;
     /// Who may invoke a function.
-    Permission(lambda::Permission) = "AWS::Lambda::Permission",
+    Permission(lambda::Permission) = "AWS::Lambda::Permission", holds Nothing;
     /// A role.
-    Role(iam::Role) = "AWS::IAM::Role",
+    Role(iam::Role) = "AWS::IAM::Role", holds Nothing;
     /// An instance profile.
-    InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile",
+    InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile", holds Nothing;
     /// A log group.
-    LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup",
+    LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup", holds LogEvents;
     /// An alarm.
-    Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm",
+    Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm", holds Nothing;
     /// A schedule.
-    Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule",
+    Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule", holds Nothing;
     /// A state machine.
-    StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine",
+    StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine", holds Nothing;
     /// An OpenSearch domain.
-    Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain",
+    Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain", holds Documents;
     /// An instance.
-    Instance(ec2::Instance) = "AWS::EC2::Instance",
+    Instance(ec2::Instance) = "AWS::EC2::Instance", holds Program;
     /// A launch template.
-    LaunchTemplate(ec2::LaunchTemplate) = "AWS::EC2::LaunchTemplate",
+    LaunchTemplate(ec2::LaunchTemplate) = "AWS::EC2::LaunchTemplate", holds Nothing;
     /// A security group.
-    SecurityGroup(ec2::SecurityGroup) = "AWS::EC2::SecurityGroup",
+    SecurityGroup(ec2::SecurityGroup) = "AWS::EC2::SecurityGroup", holds Nothing;
     /// A parameter of Systems Manager's store.
-    SsmParameter(ssm::Parameter) = "AWS::SSM::Parameter",
+    SsmParameter(ssm::Parameter) = "AWS::SSM::Parameter", holds Nothing;
+}
+
+/// What is lost with a resource beside its settings, which CloudFormation's schemas do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// A new one is as good.
+    Nothing,
+    /// Messages that nobody has received yet.
+    Messages,
+    /// Objects, without which CloudFormation does not delete it.
+    Objects,
+    /// The documents of an index.
+    Documents,
+    /// Log events.
+    LogEvents,
+    /// A program that runs.
+    Program,
+    /// It is of a type that this program does not make, such as one of an older version.
+    Unknown,
 }
 
 /// What happens to the physical resource when its definition goes away.

@@ -1,0 +1,159 @@
+//! What CloudFormation's own schemas say of the resource types of this stack: the one home of these facts.
+//!
+//! `facts.json` is written by `facts.py` from the schemas in the PyPI package cfn-lint, and names its version.
+//! `plan` reads the name people know and what replaces a resource. What no schema says, the data a type holds, stands
+//! beside the type in `template`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+static FACTS: LazyLock<Result<Facts, serde_json::Error>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../facts.json")));
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    #[expect(dead_code, reason = "for people, and compared by `facts.py --check`")]
+    source: serde_json::Value,
+    types: BTreeMap<String, TypeFacts>,
+}
+
+/// Why there are no facts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoFacts {
+    #[error("facts.json cannot be read: {0}")]
+    Unreadable(&'static serde_json::Error),
+    #[error("facts.json says nothing of {0}")]
+    UnknownType(String),
+}
+
+/// The facts of one resource type.
+pub(crate) fn of(type_name: &str) -> Result<&'static TypeFacts, NoFacts> {
+    let facts = FACTS.as_ref().map_err(NoFacts::Unreadable)?;
+    let unknown = || NoFacts::UnknownType(type_name.to_owned());
+    facts.types.get(type_name).ok_or_else(unknown)
+}
+
+/// What CloudFormation says of one resource type.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TypeFacts {
+    #[expect(dead_code, reason = "for people, and compared by `facts.py --check`")]
+    digest: String,
+    /// The property that holds the name people know; an event source mapping has none.
+    pub(crate) name_property: Option<String>,
+    create_only: Vec<PropertyPath>,
+    conditional_create_only: Vec<PropertyPath>,
+}
+
+/// What changing a property does to the physical resource: "Update requires" of the template reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum UpdateRequires {
+    NoReplacement,
+    /// Some values replace it, some do not.
+    PerhapsReplacement,
+    Replacement,
+}
+
+impl TypeFacts {
+    /// What a change at `path`, or anywhere below it, requires.
+    pub(crate) fn update_requires(&self, path: &str) -> UpdateRequires {
+        let among = |paths: &[PropertyPath]| paths.iter().any(|it| it.overlaps(path));
+        if among(&self.create_only) {
+            UpdateRequires::Replacement
+        } else if among(&self.conditional_create_only) {
+            UpdateRequires::PerhapsReplacement
+        } else {
+            UpdateRequires::NoReplacement
+        }
+    }
+}
+
+/// A property by its names from the resource on, with dots; `*` stands for every element of a list.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PropertyPath(String);
+
+impl PropertyPath {
+    fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Whether one of the two paths leads to, or through, the other.
+    fn overlaps(&self, path: &str) -> bool {
+        self.segments()
+            .zip(path.split('.'))
+            .all(|(mine, other)| mine == "*" || mine == other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloudformation::Properties;
+
+    #[test]
+    fn the_facts_are_of_the_types_in_use_and_of_no_others() {
+        let facts = FACTS.as_ref().unwrap();
+        let known: Vec<&str> = facts.types.keys().map(String::as_str).collect();
+        let mut used = Properties::TYPE_NAMES.to_vec();
+        used.sort_unstable();
+        assert_eq!(known, used, "run facts.py");
+    }
+
+    #[test]
+    fn a_type_without_facts_is_named() {
+        let error = of("AWS::SNS::Topic").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "facts.json says nothing of AWS::SNS::Topic"
+        );
+    }
+
+    #[test]
+    fn a_name_is_the_property_that_people_know() {
+        let name = |type_name: &str| of(type_name).unwrap().name_property.as_deref();
+        assert_eq!(name("AWS::SQS::Queue"), Some("QueueName"));
+        assert_eq!(name("AWS::SSM::Parameter"), Some("Name"));
+        assert_eq!(name("AWS::EC2::SecurityGroup"), Some("GroupName"));
+        // The function's name, and not its own.
+        assert_eq!(name("AWS::Lambda::Permission"), None);
+        assert_eq!(name("AWS::EC2::Instance"), None);
+    }
+
+    #[test]
+    fn a_change_below_or_above_a_fixed_property_replaces() {
+        let instance = of("AWS::EC2::Instance").unwrap();
+        let domain = of("AWS::OpenSearchService::Domain").unwrap();
+        for (facts, path, requires) in [
+            (instance, "LaunchTemplate", UpdateRequires::Replacement),
+            (
+                instance,
+                "LaunchTemplate.Version",
+                UpdateRequires::Replacement,
+            ),
+            (instance, "UserData", UpdateRequires::PerhapsReplacement),
+            (instance, "Tags", UpdateRequires::NoReplacement),
+            (
+                domain,
+                "EncryptionAtRestOptions",
+                UpdateRequires::PerhapsReplacement,
+            ),
+            (
+                domain,
+                "EncryptionAtRestOptions.Enabled",
+                UpdateRequires::PerhapsReplacement,
+            ),
+            (
+                domain,
+                "EBSOptions.VolumeSize",
+                UpdateRequires::NoReplacement,
+            ),
+            (domain, "DomainNames", UpdateRequires::NoReplacement),
+        ] {
+            assert_eq!(facts.update_requires(path), requires, "{path}");
+        }
+    }
+}
