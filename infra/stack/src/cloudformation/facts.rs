@@ -1,13 +1,15 @@
 //! What CloudFormation's own schemas say of the resource types of this stack: the one home of these facts.
 //!
 //! `facts.json` is written by `facts.py` from the schemas in the PyPI package cfn-lint, and names its version.
-//! `plan` reads the name people know and what replaces a resource. What no schema says, the data a type holds, stands
-//! beside the type in `template`.
+//! `plan` reads the name people know and what replaces a resource, `validate` reads which properties exist and what
+//! they may hold. What no schema says, the data a type holds, stands beside the type in `template`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+use super::schema::Schema;
 
 static FACTS: LazyLock<Result<Facts, serde_json::Error>> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../facts.json")));
@@ -38,7 +40,7 @@ pub(crate) fn of(type_name: &str) -> Result<&'static TypeFacts, NoFacts> {
 
 /// What CloudFormation says of one resource type.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TypeFacts {
     #[expect(dead_code, reason = "for people, and compared by `facts.py --check`")]
     digest: String,
@@ -46,6 +48,12 @@ pub(crate) struct TypeFacts {
     pub(crate) name_property: Option<String>,
     create_only: Vec<PropertyPath>,
     conditional_create_only: Vec<PropertyPath>,
+    /// Attributes that AWS sets.
+    pub(crate) read_only: Vec<PropertyPath>,
+    /// The properties.
+    pub(crate) shape: Schema,
+    /// What the properties are made of, by name.
+    pub(crate) definitions: BTreeMap<String, Schema>,
 }
 
 /// What changing a property does to the physical resource: "Update requires" of the template reference.
@@ -77,7 +85,7 @@ impl TypeFacts {
 pub(crate) struct PropertyPath(String);
 
 impl PropertyPath {
-    fn segments(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.split('.')
     }
 
@@ -110,6 +118,24 @@ mod tests {
             error.to_string(),
             "facts.json says nothing of AWS::SNS::Topic"
         );
+    }
+
+    #[test]
+    fn every_definition_that_is_used_is_there() {
+        for (type_name, facts) in &FACTS.as_ref().unwrap().types {
+            let mut schemas: Vec<&Schema> = vec![&facts.shape];
+            schemas.extend(facts.definitions.values());
+            while let Some(schema) = schemas.pop() {
+                if let Some(reference) = &schema.reference {
+                    let name = &reference.0;
+                    assert!(facts.definitions.contains_key(name), "{type_name}: {name}");
+                }
+                schemas.extend(schema.properties.values());
+                schemas.extend(schema.pattern_properties.iter().map(|(_, it)| it));
+                schemas.extend(schema.items.as_deref());
+                schemas.extend(schema.any_of.iter().chain(&schema.one_of));
+            }
+        }
     }
 
     #[test]
