@@ -388,7 +388,7 @@ impl fmt::Display for Change {
 }
 
 /// A value in a line: cut, since a policy or a script would fill the screen.
-fn shown(value: Option<&Value>) -> String {
+pub(crate) fn shown(value: Option<&Value>) -> String {
     const MOST: usize = 72;
     match value {
         None => "(none)".to_owned(),

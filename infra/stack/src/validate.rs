@@ -1,15 +1,16 @@
 //! Finds combinations of resources that AWS refuses, or accepts and then loses messages over.
 //!
 //! In: a template. Out: every violation with its fix, so that `synth` reports all of them together
-//! before any AWS call. Values out of range cannot get this far when they come through `constructs`;
-//! they are checked here again because a template can also be built from the resources themselves.
+//! before any AWS call. What a single property may be is checked by `properties`, from CloudFormation's
+//! own schemas; what goes together is written down here.
 
 use std::fmt;
 
-use crate::cloudformation::lambda::{EventSourceMapping, Function};
+use crate::cloudformation::lambda::EventSourceMapping;
 use crate::cloudformation::sqs::Queue;
 use crate::cloudformation::{Expr, LogicalId, Properties, Template};
 
+mod properties;
 mod state_machine;
 
 /// A combination that must not be deployed.
@@ -47,9 +48,16 @@ pub fn violations(template: &Template) -> Vec<Violation> {
         })
         .collect();
     for (id, resource) in template.resources() {
-        match &resource.properties {
+        let properties = &resource.properties;
+        match serde_json::to_value(properties) {
+            Ok(json) => found.extend(properties::check(id, properties.type_name(), &json)),
+            Err(error) => {
+                let problem = format!("it cannot be written as JSON: {error}");
+                found.push(violation(id, problem, "correct the value"));
+            }
+        }
+        match properties {
             Properties::Queue(queue) => found.extend(check_queue(template, id, queue)),
-            Properties::Function(function) => found.extend(check_function(id, function)),
             Properties::EventSourceMapping(mapping) => {
                 found.extend(check_mapping(template, id, mapping));
             }
@@ -101,18 +109,6 @@ fn check_queue(template: &Template, id: &LogicalId, queue: &Queue) -> Vec<Violat
         ));
     }
     found
-}
-
-fn check_function(id: &LogicalId, function: &Function) -> Option<Violation> {
-    // Source: Lambda quotas, "Function timeout".
-    (function.timeout > 900).then(|| {
-        let problem = format!("a timeout of {} s is over Lambda's 900 s", function.timeout);
-        violation(
-            id,
-            problem,
-            "lower it, or hand the work to something that may run longer",
-        )
-    })
 }
 
 fn check_mapping(
@@ -243,7 +239,7 @@ mod tests {
 
     use super::*;
     use crate::cloudformation::Resource;
-    use crate::cloudformation::lambda::{Code, Environment, LoggingConfig};
+    use crate::cloudformation::lambda::{Code, Environment, Function, LoggingConfig};
     use crate::cloudformation::sqs::RedrivePolicy;
 
     fn queue(name: &str, visibility_timeout: u32, dead_letters: Option<&str>) -> Queue {
@@ -270,10 +266,10 @@ mod tests {
             handler: "bootstrap",
             architectures: vec!["arm64"],
             code: Code {
-                s3_bucket: "b".into(),
+                s3_bucket: "assets".into(),
                 s3_key: "k".into(),
             },
-            role: "arn".into(),
+            role: "arn:aws:iam::123456789012:role/judge".into(),
             timeout,
             memory_size: 128,
             environment: Environment {

@@ -6,7 +6,6 @@
 pub mod cloudwatch;
 pub mod ec2;
 pub mod expr;
-#[allow(dead_code, reason = "checked against by the next change")]
 pub(crate) mod facts;
 pub mod iam;
 pub mod lambda;
@@ -14,7 +13,6 @@ pub mod logs;
 pub mod opensearch;
 pub mod s3;
 pub mod scheduler;
-#[allow(dead_code, reason = "checked against by the next change")]
 pub(crate) mod schema;
 pub mod sqs;
 pub mod ssm;
