@@ -90,12 +90,6 @@ impl Cloud {
         }
     }
 
-    /// The account's alias, the name people know it by; `None` when it has none or it may not be seen.
-    pub async fn account_alias(&self) -> Option<String> {
-        let aliases = self.iam.list_account_aliases().send().await.ok()?;
-        aliases.account_aliases().first().cloned()
-    }
-
     /// The account of the credentials, checked against the environment's file.
     ///
     /// # Errors
