@@ -64,6 +64,46 @@ async fn six_papers_come_from_arxiv() {
 }
 
 #[tokio::test]
+async fn each_line_that_a_user_types_brings_papers_with_their_pdfs() {
+    let site = sample().await;
+    let models = "Deep Learning->Large Language Models";
+    let five = json!({"MAX_PAPERS": "5"});
+    let lines = [
+        (
+            "ANY",
+            json!({"CONFERENCE": "ICML", "topic_filter": models}),
+            4,
+        ),
+        (
+            "ANY",
+            json!({"CONFERENCE": "BOTH", "topic_filter": models}),
+            5,
+        ),
+        ("ANY", json!({"CONFERENCE": "BOTH"}), 9),
+        ("NEURIPS", five.clone(), 4),
+        ("MLSYS", five.clone(), 3),
+        ("ICLR", five.clone(), 4),
+        ("ICML", five.clone(), 5),
+        ("ARXIV", five, 5),
+    ];
+    for (conference, event, n_papers) in lines {
+        let store = MemoryStore::default();
+        let line = format!("{conference} {event}");
+        let summary = run(&scraper(&site, conference, &store), event)
+            .await
+            .unwrap();
+        let counts = (summary.found, summary.stored, summary.queued);
+        assert_eq!(counts, (n_papers, n_papers, n_papers), "{line}");
+        assert_eq!(summary.failed.len(), 0, "{line}");
+        for message in store.messages() {
+            let pdf = store.object(message.s3_key.as_deref().unwrap());
+            assert!(pdf.body.starts_with(b"%PDF-"), "{line}: {}", message.title);
+            assert_eq!(message.year, 2025, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn four_papers_come_from_iclr_and_a_talk_is_not_a_fifth() {
     let store = MemoryStore::default();
     let summary = run(&scraper(&sample().await, "ICLR", &store), json!({}))

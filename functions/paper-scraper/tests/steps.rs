@@ -476,7 +476,9 @@ async fn a_plan_takes_both_conferences_topics_and_a_number_of_papers() {
     assert!(cut.cursor.as_deref().unwrap().ends_with(":4"), "{cut:?}");
     // A conference that has no list does not keep the other from being taken.
     let half = json!({"CONFERENCE": "BOTH", "CONFERENCE_YEAR": 2025});
-    let without_icml = serve(PaperSite::sample().unwrap().router()).await;
+    let of_iclr = (1..=4).map(|id| record(id, id)).collect();
+    let without_icml = PaperSite::new().with_list("iclr-2025-orals-posters", of_iclr);
+    let without_icml = serve(without_icml.router()).await;
     let half = plan(&support::scraper(&without_icml, "ANY", &store), half)
         .await
         .unwrap();

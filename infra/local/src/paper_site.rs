@@ -1,33 +1,30 @@
 //! A paper site on one port: arXiv's API and PDFs, a conference's virtual site, OpenReview's PDFs.
 //!
 //! In: papers. Out: an HTTP router that answers as those sites do, in their formats. [`PaperSite::sample`]
-//! holds the ten papers of `sample/papers.json`, six on arXiv and four at ICLR 2025, with PDFs made from
-//! their text; [`PaperSite::new`] is empty, for tests that serve their own feeds and PDFs. There is no
-//! misbehaviour here: tests of the scrapers bring their own.
+//! holds the papers of `sample/`, at every source, with PDFs made from their text; [`PaperSite::new`] is
+//! empty, for tests that serve their own feeds and PDFs. There is no misbehaviour here: tests of the
+//! scrapers bring their own.
 
 mod atom;
 mod pdf;
+pub(crate) mod sample;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use annapurna_contract::Source;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use atom::AtomList;
-
-const SAMPLE: &str = include_str!("../sample/papers.json");
-/// The list of the sample's conference, as the virtual site names its file.
-const SAMPLE_LIST: &str = "iclr-2025-orals-posters";
+use sample::Venue;
+pub use sample::{SampleEntry, sample_papers};
 
 /// Serves the sample until the task is dropped.
 ///
@@ -48,42 +45,18 @@ pub fn router() -> Result<Router, PaperSiteError> {
     Ok(PaperSite::sample()?.router())
 }
 
-/// What identifies a paper of the sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SampleEntry {
-    /// Where it is.
-    pub source: Source,
-    /// Its title.
-    pub title: String,
-    /// Its abstract.
-    pub abstract_text: String,
-}
-
-/// The sample's papers, as a person who waits for them knows them.
-///
-/// # Errors
-///
-/// [`PaperSiteError::Sample`].
-pub fn sample_papers() -> Result<Vec<SampleEntry>, PaperSiteError> {
-    let papers: Vec<SamplePaper> = serde_json::from_str(SAMPLE)?;
-    let entry = |paper: SamplePaper| SampleEntry {
-        source: if paper.arxiv.is_some() {
-            Source::Arxiv
-        } else {
-            Source::Iclr
-        },
-        title: paper.title,
-        abstract_text: paper.abstract_text,
-    };
-    Ok(papers.into_iter().map(entry).collect())
-}
-
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum PaperSiteError {
-    /// The sample's file.
-    #[error("sample/papers.json is damaged: {0}")]
-    Sample(#[from] serde_json::Error),
+    /// A file of the sample is no list of papers.
+    #[error("sample/{file} is damaged")]
+    Sample {
+        /// Its name in `sample/`.
+        file: &'static str,
+        /// What serde says, with line and column.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A feed that was handed in.
     #[error("the arXiv feed has no entries")]
     EmptyFeed,
@@ -98,57 +71,36 @@ pub struct PaperSite {
     openreview_pdfs: BTreeMap<String, Bytes>,
 }
 
-/// A paper of the sample.
-#[derive(Debug, Deserialize)]
-struct SamplePaper {
-    arxiv: Option<String>,
-    iclr: Option<String>,
-    published: Option<String>,
-    primary_category: Option<String>,
-    date: Option<String>,
-    topic: Option<String>,
-    decision: Option<String>,
-    title: String,
-    authors: Vec<String>,
-    #[serde(rename = "abstract")]
-    abstract_text: String,
-    sections: Vec<Section>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Section {
-    heading: String,
-    text: String,
-}
-
 impl PaperSite {
     /// A site with nothing on it.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The ten sample papers.
+    /// The sample: six papers on arXiv, and four or so at each conference of 2025.
     ///
     /// # Errors
     ///
     /// [`PaperSiteError::Sample`].
     pub fn sample() -> Result<Self, PaperSiteError> {
-        let mut papers: Vec<SamplePaper> = serde_json::from_str(SAMPLE)?;
-        // As arXiv answers a search for the newest.
-        papers.sort_by(|one, other| other.published.cmp(&one.published));
         let mut site = Self::new();
-        let mut records = Vec::new();
-        for paper in &papers {
-            let bytes = Bytes::from(pdf::build(paper));
-            if let Some(id) = &paper.arxiv {
-                site.arxiv.push(atom::entry(id, paper));
-                site.arxiv_pdfs.insert(id.clone(), bytes);
-            } else if let Some(forum) = &paper.iclr {
-                records.extend(records_of(forum, paper, 30_000 + records.len()));
-                site.openreview_pdfs.insert(forum.clone(), bytes);
+        let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for paper in sample::all()? {
+            let bytes = Bytes::from(pdf::build(&paper));
+            match &paper.venue {
+                Venue::Arxiv(place) => {
+                    site.arxiv.push(atom::entry(place, &paper));
+                    site.arxiv_pdfs.insert(place.id.clone(), bytes);
+                }
+                Venue::Conference(place) => {
+                    let records = lists.entry(place.list_name()).or_default();
+                    records.extend(place.records(&paper, 30_000 + records.len()));
+                    site.openreview_pdfs.insert(place.forum.clone(), bytes);
+                }
             }
         }
-        Ok(site.with_list(SAMPLE_LIST, records))
+        let with_list = |site: Self, (name, records): (String, _)| site.with_list(&name, records);
+        Ok(lists.into_iter().fold(site, with_list))
     }
 
     /// Puts the entries of a recorded Atom feed on the site, as they are and in their order.
@@ -223,47 +175,6 @@ impl PaperSite {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         axum::serve(listener, self.router()).await
     }
-}
-
-/// A paper's records in the list: its poster, and its talk if it has one.
-fn records_of(forum: &str, paper: &SamplePaper, id: usize) -> Vec<Value> {
-    let authors: Vec<Value> = paper
-        .authors
-        .iter()
-        .enumerate()
-        .map(|(place, name)| json!({"id": id * 10 + place, "fullname": name, "url": null, "institution": ""}))
-        .collect();
-    let date = paper.date.as_deref().unwrap_or_default();
-    let is_talk = paper
-        .decision
-        .as_deref()
-        .is_some_and(|decision| decision.contains("oral"));
-    let record = |id: usize, kind: &str| {
-        json!({
-            "id": id,
-            "uid": format!("{id:032x}"),
-            "name": paper.title,
-            "authors": authors,
-            "abstract": paper.abstract_text,
-            "topic": paper.topic,
-            "keywords": [],
-            "decision": paper.decision,
-            "eventtype": kind,
-            "event_type": kind,
-            "sourceurl": "https://openreview.net/group?id=ICLR.cc/2025/Conference",
-            "virtualsite_url": format!("/virtual/2025/{}/{id}", kind.to_lowercase()),
-            "url": null,
-            "paper_url": format!("https://openreview.net/forum?id={forum}"),
-            "paper_pdf_url": null,
-            "starttime": format!("{date}T10:00:00+08:00"),
-            "endtime": format!("{date}T12:30:00+08:00"),
-        })
-    };
-    let mut records = vec![record(id, "Poster")];
-    if is_talk {
-        records.push(record(id + 1, "Oral"));
-    }
-    records
 }
 
 async fn api_query(

@@ -167,7 +167,7 @@ fn from_document(document: &Document) -> Value {
 
 #[test]
 fn every_sample_paper_is_relevant_by_the_rules() {
-    for paper in crate::paper_site::sample_papers().unwrap() {
+    for paper in crate::paper_site::sample::all().unwrap() {
         let text = PaperText {
             title: paper.title,
             abstract_text: paper.abstract_text,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::SamplePaper;
+use super::sample::{OnArxiv, SamplePaper};
 
 /// Entries of a search that names no number.
 const DEFAULT_RESULTS: usize = 10;
@@ -128,9 +128,12 @@ fn error(message: &str) -> String {
 }
 
 /// An entry, its elements in the order of 2026.
-pub(super) fn entry(id: &str, paper: &SamplePaper) -> String {
-    let published = paper.published.as_deref().unwrap_or(UPDATED);
-    let category = paper.primary_category.as_deref().unwrap_or("cs.LG");
+pub(super) fn entry(place: &OnArxiv, paper: &SamplePaper) -> String {
+    let OnArxiv {
+        id,
+        published,
+        primary_category: category,
+    } = place;
     let mut authors = String::new();
     for author in &paper.authors {
         let name = escape(author);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::SamplePaper;
+use super::sample::SamplePaper;
 
 const TOP: usize = 780;
 const BOTTOM: usize = 60;
