@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::{Home, LocalError, process, python, tool, torch};
+use crate::download::{self, Downloader};
+use crate::python::{self, Python, Venv};
+use crate::torch::{self, TorchPython};
+use crate::{Home, LocalError, process, tool};
 
 /// What the environment needs: packages and OpenSearch 0.6 GB, torch 0.8 GB, build output, data.
 const DISK_BYTES: u64 = 3_000_000_000;
 /// For a check that runs a program which normally answers at once.
 const QUICK: Duration = Duration::from_secs(5);
+/// Two attempts; only the second says why the first failed.
+const REGISTRY: Duration = Duration::from_secs(10);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,24 +68,37 @@ impl State {
     }
 }
 
-/// Every check, in the order a deployment needs things. `torch_python` is the setting that names an
-/// interpreter.
-pub async fn checks(home: &Home, torch_python: Option<&Path>) -> Vec<Check> {
+/// What was found on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Every check, in the order a deployment needs things.
+    pub checks: Vec<Check>,
+    /// The interpreter for generated programs, when there is one.
+    pub torch: Option<TorchPython>,
+}
+
+/// Looks at everything. `torch_python` is the setting that names an interpreter.
+pub async fn look(home: &Home, torch_python: Option<&Path>) -> Report {
     let check = |name, used_for, state| Check {
         name,
         used_for,
         state,
     };
-    let (python, registry, compiler, cargo, torch, bubblewrap) = tokio::join!(
-        python_state(),
-        registry(home),
+    let venv = Venv::find(home);
+    let python = python::find_python().await;
+    let (registry, compiler, cargo, torch, bubblewrap) = tokio::join!(
+        registry(venv.as_ref(), python.as_ref().ok()),
         compiler(),
         cargo(),
-        torch_state(torch_python, home),
+        torch::find(torch_python, venv.as_ref()),
         bubblewrap(),
     );
-    vec![
-        check("Python", "the emulator and the agent's programs", python),
+    let checks = vec![
+        check(
+            "Python",
+            "the emulator and the agent's programs",
+            python_state(python),
+        ),
         check(
             "package registry",
             "fetching the emulator and OpenSearch once",
@@ -95,14 +113,18 @@ pub async fn checks(home: &Home, torch_python: Option<&Path>) -> Vec<Check> {
         check(
             "disk",
             "packages, OpenSearch, build output, papers",
-            disk(home),
+            disk(home, venv.as_ref()),
         ),
         check(
             "ports",
             "the emulator and OpenSearch on 127.0.0.1",
             ports(home),
         ),
-        check("torch", "running generated programs", torch),
+        check(
+            "torch",
+            "running generated programs",
+            torch_state(torch_python, torch.as_ref()),
+        ),
         check("bubblewrap", "isolating generated programs", bubblewrap),
         check(
             "Landlock",
@@ -110,11 +132,12 @@ pub async fn checks(home: &Home, torch_python: Option<&Path>) -> Vec<Check> {
             landlock(),
         ),
         check("aws CLI", "looking at the local cloud by hand", aws_cli()),
-    ]
+    ];
+    Report { checks, torch }
 }
 
-async fn python_state() -> State {
-    match python::find_python().await {
+fn python_state(python: Result<Python, LocalError>) -> State {
+    match python {
         Ok(python) => State::Ok(format!(
             "{}.{} ({})",
             python.version.0,
@@ -126,53 +149,37 @@ async fn python_state() -> State {
 }
 
 /// Fetches one small package that the environment needs anyway, with the user's own pip settings.
-async fn registry(home: &Home) -> State {
-    if python::venv_is_ready(home) {
+async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
+    if venv.is_some() {
         return State::Ok("not needed, everything is there".to_owned());
     }
-    let answer = async {
-        let python = python::find_python().await?;
-        let folder = std::env::temp_dir().join(format!("annapurna-{}", std::process::id()));
-        let mut pip = Command::new(&python.path);
-        pip.args([
-            "-I",
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args([
-            "--no-deps",
-            "--no-cache-dir",
-            "--retries",
-            "0",
-            "--timeout",
-            "4",
-        ])
-        .args(["--only-binary=:all:", "--dest"])
+    let Some(python) = python else {
+        return State::optional("not checked without a Python", "see Python");
+    };
+    let folder = std::env::temp_dir().join(format!("annapurna-{}", std::process::id()));
+    let mut pip = Command::new(&python.path);
+    pip.args(["-I", "-m", "pip", "download", "--no-cache-dir", "--no-deps"])
+        .args(["--disable-pip-version-check", "--retries", "1"])
+        .args(["--timeout", "4", "--only-binary=:all:", "--dest"])
         .arg(&folder)
         .arg("priority==2.0.0");
-        let answer = tool::run("asking the package registry", &mut pip, QUICK).await;
-        crate::home::remove_folder(&folder)?;
-        answer
+    let answer = tool::output("asking the package registry", &mut pip, REGISTRY).await;
+    let removed = crate::home::remove_folder(&folder);
+    let answer = match (answer, removed) {
+        (Ok(output), Ok(())) if output.status.success() => {
+            return State::Ok("reachable".to_owned());
+        }
+        (Ok(output), Ok(())) => tool::text(&output),
+        (Err(error), _) | (_, Err(error)) => error.to_string(),
     };
-    match answer.await {
-        Ok(_) => State::Ok("reachable".to_owned()),
-        Err(LocalError::Failed { log, .. }) if log.contains("No module named pip") => {
-            State::optional(
-                "not checked, this Python has no pip of its own",
-                "nothing: the virtual environment brings pip",
-            )
-        }
-        Err(LocalError::NoPython { .. }) => {
-            State::optional("not checked without a Python", "see Python")
-        }
-        Err(_) => State::missing(
-            "the Python package registry does not answer",
-            "check the network, the proxy variables and pip's settings (`python3 -m pip config list`)",
-        ),
+    if answer.contains("No module named pip") {
+        return State::optional(
+            "not checked, this Python has no pip of its own",
+            "nothing: the virtual environment brings pip",
+        );
     }
+    let error = download::failed(Downloader::Packages, None, &answer, None);
+    State::missing(error.to_string(), error.hint().unwrap_or_default())
 }
 
 async fn compiler() -> State {
@@ -203,7 +210,7 @@ async fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
 
 // The system's type differs: 32 bits on macOS.
 #[allow(clippy::useless_conversion)]
-fn disk(home: &Home) -> State {
+fn disk(home: &Home, venv: Option<&Venv>) -> State {
     let existing = home.root().ancestors().find(|folder| folder.exists());
     let free = existing
         .and_then(|folder| nix::sys::statvfs::statvfs(folder).ok())
@@ -211,7 +218,7 @@ fn disk(home: &Home) -> State {
     let gigabytes =
         |bytes: u64| format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10);
     match free {
-        Some(free) if free >= DISK_BYTES || python::venv_is_ready(home) => {
+        Some(free) if free >= DISK_BYTES || venv.is_some() => {
             State::Ok(format!("{} free", gigabytes(free)))
         }
         Some(free) => State::missing(
@@ -238,8 +245,8 @@ fn ports(home: &Home) -> State {
     }
 }
 
-async fn torch_state(setting: Option<&Path>, home: &Home) -> State {
-    match (torch::find(setting, home).await, setting) {
+fn torch_state(setting: Option<&Path>, torch: Option<&TorchPython>) -> State {
+    match (torch, setting) {
         (Some(torch), _) => State::Ok(format!("{} ({})", torch.version, torch.path.display())),
         (None, Some(path)) => State::missing(
             format!("{} has no torch", path.display()),
@@ -323,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn every_thing_is_named_once_and_says_what_it_is_for() {
         let folder = tempfile::tempdir().unwrap();
-        let checks = checks(&Home::new(folder.path()), None).await;
+        let checks = look(&Home::new(folder.path()), None).await.checks;
         let mut names: Vec<&str> = checks.iter().map(|check| check.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -331,11 +338,9 @@ mod tests {
         assert!(checks.iter().all(|check| !check.used_for.is_empty()));
     }
 
-    #[tokio::test]
-    async fn a_setting_without_torch_is_missing_with_a_fix() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
-        let state = torch_state(Some(Path::new("/nonexistent/python")), &home).await;
+    #[test]
+    fn a_setting_without_torch_is_missing_with_a_fix() {
+        let state = torch_state(Some(Path::new("/nonexistent/python")), None);
         assert!(matches!(state, State::Missing { .. }), "{state:?}");
     }
 }

@@ -34,7 +34,8 @@ use sha2::{Digest, Sha256};
 
 use crate::home::{make_folder, write_whole};
 use crate::process::{self, ServiceSpec, Spawn, variable};
-use crate::{Home, LocalError, python};
+use crate::python::Venv;
+use crate::{Home, LocalError};
 
 const EMULATE: &str = include_str!("scripts/emulate.py");
 
@@ -88,10 +89,9 @@ impl Emulator {
 }
 
 /// Starts the emulator unless it runs with these options, and waits until it answers.
-///
-/// The virtual environment must exist: [`python::ensure_venv`].
 pub async fn start(
     home: &Home,
+    venv: &Venv,
     options: &EmulatorOptions,
     how: &dyn Spawn,
 ) -> Result<Emulator, LocalError> {
@@ -101,7 +101,7 @@ pub async fn start(
         }
         _ => {
             stop(home).await?;
-            launch(home, options, how)?
+            launch(home, venv, options, how)?
         }
     };
     let health = format!("{}/_ministack/health", emulator.endpoint_url);
@@ -122,13 +122,12 @@ pub async fn stop(home: &Home) -> Result<bool, LocalError> {
     process::stop(home, SERVICE, STOP_GRACE).await
 }
 
-fn launch(home: &Home, options: &EmulatorOptions, how: &dyn Spawn) -> Result<Emulator, LocalError> {
-    if !python::venv_is_ready(home) {
-        return Err(LocalError::Absent {
-            what: "the emulator",
-            path: home.venv(),
-        });
-    }
+fn launch(
+    home: &Home,
+    venv: &Venv,
+    options: &EmulatorOptions,
+    how: &dyn Spawn,
+) -> Result<Emulator, LocalError> {
     let port = process::remembered_port(home, SERVICE)?;
     for folder in [
         home.tmp(),
@@ -141,7 +140,7 @@ fn launch(home: &Home, options: &EmulatorOptions, how: &dyn Spawn) -> Result<Emu
     write_whole(&told_file(home), &told_by(options))?;
     let spec = ServiceSpec {
         name: SERVICE,
-        program: home.python(),
+        program: venv.python(),
         args: vec![
             "-I".into(),
             "-c".into(),

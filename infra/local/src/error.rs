@@ -77,15 +77,17 @@ pub enum LocalError {
         /// Its process id.
         pid: i32,
     },
-    /// A downloaded file is not the one that was pinned.
-    #[error("{file} has SHA-256 {actual}, expected {expected}")]
-    Checksum {
-        /// The artifact.
+    /// A file could not be downloaded.
+    #[error("cannot download {file}: {why}")]
+    Download {
+        /// Which file or package.
         file: String,
-        /// The pinned digest.
-        expected: String,
-        /// What was downloaded.
-        actual: String,
+        /// One line.
+        why: String,
+        /// The variable or setting that mends it.
+        mend: String,
+        /// All that the downloader said, when it was a program.
+        log: Option<PathBuf>,
     },
     /// A downloaded archive cannot be unpacked.
     #[error("cannot unpack {}", path.display())]
@@ -147,16 +149,13 @@ impl LocalError {
                  macOS: `brew install python`)"
                     .to_owned(),
             ),
-            Self::Failed { .. } => Some(
-                "when the registry cannot be reached, check the network and the proxy variables, then run the \
-                 same command again: it goes on from here"
-                    .to_owned(),
-            ),
-            Self::Checksum { .. } => Some(
-                "something between this machine and the registry changes downloads: check the proxy, then run \
-                 the same command again"
-                    .to_owned(),
-            ),
+            Self::Download { mend, log, .. } => Some(match log {
+                Some(log) => format!(
+                    "{mend}; then run the same command again: it goes on from here. All that was said is in {}",
+                    log.display()
+                ),
+                None => format!("{mend}; then run the same command again"),
+            }),
             Self::Closed { .. } => Some(
                 "run as an ordinary user, or move the repository to a folder that every user may enter, such \
                  as /srv"
@@ -170,8 +169,8 @@ impl LocalError {
                 Some("free some disk space; the local environment needs 3 GB".to_owned())
             }
             Self::Archive { path, .. } => Some(format!("delete {} and run the same command again", path.display())),
-            Self::Absent { .. } => Some("run `cargo infra deploy local`, which installs it".to_owned()),
-            Self::File { .. } | Self::Start { .. } | Self::Ended { .. } | Self::NoPort { .. } => None,
+            Self::Absent { .. } => Some("remove the folder `venv` above it and run the same command again, which installs it".to_owned()),
+            Self::File { .. } | Self::Start { .. } | Self::Failed { .. } | Self::Ended { .. } | Self::NoPort { .. } => None,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where an environment keeps everything, and who hears about its progress.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::LocalError;
 
@@ -36,14 +36,9 @@ impl Home {
         &self.root
     }
 
-    /// The Python virtual environment.
-    pub fn venv(&self) -> PathBuf {
+    /// Where [`crate::python::Venv`] is.
+    pub(crate) fn venv(&self) -> PathBuf {
         self.tools.join("venv")
-    }
-
-    /// The interpreter in [`Self::venv`].
-    pub fn python(&self) -> PathBuf {
-        self.venv().join("bin").join("python")
     }
 
     /// What was fetched, and what was assembled from it.
@@ -124,9 +119,25 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LocalError>
 /// Removes a folder and everything in it; one that is not there is fine.
 pub fn remove_folder(path: &Path) -> Result<(), LocalError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(LocalError::file("remove the folder", path)(error))
         }
         _ => Ok(()),
     }
+}
+
+/// Calls `visit` for `path` and everything below it; links are not followed.
+pub(crate) fn walk(
+    path: &Path,
+    visit: &mut dyn FnMut(&Path, &fs::Metadata) -> io::Result<()>,
+) -> Result<(), LocalError> {
+    let meta = fs::symlink_metadata(path).map_err(LocalError::file("look at", path))?;
+    visit(path, &meta).map_err(LocalError::file("change", path))?;
+    if meta.is_dir() {
+        for entry in fs::read_dir(path).map_err(LocalError::file("list", path))? {
+            let entry = entry.map_err(LocalError::file("list", path))?;
+            walk(&entry.path(), visit)?;
+        }
+    }
+    Ok(())
 }

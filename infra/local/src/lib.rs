@@ -11,13 +11,16 @@ pub mod emulator;
 pub mod error;
 pub mod home;
 pub mod lock;
+pub mod machine;
 pub mod model;
 pub mod opensearch;
+pub mod ours;
 pub mod paper_site;
 pub mod process;
 pub mod python;
 pub mod torch;
 
+mod download;
 mod tool;
 
 pub use error::LocalError;

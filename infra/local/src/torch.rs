@@ -5,13 +5,17 @@
 //! index into the virtual environment, or the distribution's package where that index cannot be
 //! reached and this process may install packages.
 
+use std::error::Error;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::{Home, LocalError, Progress, python, tool};
+use crate::download::{self, Downloader};
+use crate::python::Venv;
+use crate::{Home, LocalError, Progress, tool};
 
 /// PyTorch's index of wheels without CUDA; the default index has them with CUDA, ten times as large.
 const CPU_INDEX: &str = "https://download.pytorch.org/whl/cpu";
@@ -37,6 +41,8 @@ const CANDIDATES: [&str; 7] = [
     "/usr/bin/python3",
 ];
 const INSTALL_LIMIT: Duration = Duration::from_secs(3600);
+/// For one small page, before a person is asked.
+const INDEX_LIMIT: Duration = Duration::from_secs(4);
 
 /// An interpreter that has torch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +55,12 @@ pub struct TorchPython {
 
 /// The first Python that has torch: the one the setting names and no other, or else the virtual
 /// environment's, then those on the machine.
-pub async fn find(setting: Option<&Path>, home: &Home) -> Option<TorchPython> {
+pub(crate) async fn find(setting: Option<&Path>, venv: Option<&Venv>) -> Option<TorchPython> {
     if let Some(path) = setting {
         return probe(path).await;
     }
-    let candidates = std::iter::once(home.python()).chain(CANDIDATES.map(PathBuf::from));
+    let own = venv.map(Venv::python);
+    let candidates = own.into_iter().chain(CANDIDATES.map(PathBuf::from));
     let answers =
         futures::future::join_all(candidates.map(|path| async move { probe(&path).await }));
     answers.await.into_iter().flatten().next()
@@ -81,21 +88,33 @@ pub enum Route {
     Debian,
 }
 
-/// What would be installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What generated programs run on, and what would be installed for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstallPlan {
+    /// The interpreter that is there already.
+    pub present: Option<TorchPython>,
     /// How torch comes; `None` when it is there already or cannot be had.
     pub torch: Option<Route>,
     /// Whether Debian's `bubblewrap` is installed.
     pub bubblewrap: bool,
     /// One line for a person per thing, with its size.
     pub lines: Vec<String>,
+    /// Why torch does not come from PyTorch's wheel index, and what mends that.
+    pub obstacle: Option<String>,
 }
 
 impl InstallPlan {
     /// True when there is nothing to install.
     pub fn is_empty(&self) -> bool {
         self.torch.is_none() && !self.bubblewrap
+    }
+
+    /// The plan of a person who wants nothing installed.
+    pub fn declined(self) -> Self {
+        Self {
+            present: self.present,
+            ..Self::default()
+        }
     }
 
     fn debian_packages(&self) -> Vec<&'static str> {
@@ -105,23 +124,28 @@ impl InstallPlan {
     }
 }
 
-/// What this machine lacks and could get, without changing anything.
+/// What this machine lacks and could get, without changing anything. `present` is what [`find`] found.
 ///
 /// A setting that names an interpreter is the user's choice; nothing is planned for torch then.
-pub async fn plan(setting: Option<&Path>, home: &Home) -> InstallPlan {
+pub async fn plan(setting: Option<&Path>, present: Option<TorchPython>) -> InstallPlan {
     let debian = may_use_apt();
-    let torch = if setting.is_some() || find(None, home).await.is_some() {
-        None
-    } else if index_answers().await {
-        Some(Route::Wheels)
-    } else {
-        debian.then_some(Route::Debian)
-    };
     let mut plan = InstallPlan {
-        torch,
         bubblewrap: debian && tool::find_program("bwrap").is_none(),
-        lines: Vec::new(),
+        ..InstallPlan::default()
     };
+    if setting.is_none() && present.is_none() {
+        match index_answers().await {
+            Ok(()) => plan.torch = Some(Route::Wheels),
+            Err(error) => {
+                plan.torch = debian.then_some(Route::Debian);
+                plan.obstacle = Some(match error.hint() {
+                    Some(hint) => format!("{error}; {hint}"),
+                    None => error.to_string(),
+                });
+            }
+        }
+    }
+    plan.present = present;
     if plan.torch == Some(Route::Wheels) {
         plan.lines.push(WHEELS_TEXT.to_owned());
     }
@@ -136,19 +160,19 @@ pub async fn plan(setting: Option<&Path>, home: &Home) -> InstallPlan {
     plan
 }
 
-/// Installs what was planned.
-pub async fn install(
+/// Installs what was planned and gives back the interpreter with torch, when there is one then.
+pub(crate) async fn install(
     home: &Home,
+    venv: &Venv,
     plan: &InstallPlan,
     progress: &dyn Progress,
-) -> Result<(), LocalError> {
+) -> Result<Option<TorchPython>, LocalError> {
     if plan.torch == Some(Route::Wheels) {
-        python::ensure_venv(home, progress).await?;
         progress.note("installing torch for CPU (about 200 MB)");
-        let mut pip = python::pip(home);
-        pip.args(["install", "--only-binary=:all:", "--index-url", CPU_INDEX])
-            .args(PACKAGES);
-        tool::run("installing torch with pip", &mut pip, INSTALL_LIMIT).await?;
+        let args = ["--index-url", CPU_INDEX].into_iter().chain(PACKAGES);
+        let args = args.map(OsStr::new);
+        venv.pip_install(home, Downloader::Torch, args, INSTALL_LIMIT)
+            .await?;
     }
     let packages = plan.debian_packages();
     if !packages.is_empty() {
@@ -164,21 +188,36 @@ pub async fn install(
             .args(&packages);
         tool::run("apt-get install", &mut install, INSTALL_LIMIT).await?;
     }
-    Ok(())
+    match plan.torch {
+        Some(_) => Ok(find(None, Some(venv)).await),
+        None => Ok(plan.present.clone()),
+    }
 }
 
-async fn index_answers() -> bool {
+/// Asks PyTorch's index for its page of torch.
+async fn index_answers() -> Result<(), LocalError> {
+    let url = format!("{CPU_INDEX}/torch/");
+    let failed = |said: &str| download::failed(Downloader::Torch, Some("torch"), said, None);
     let ask = async {
         let client = reqwest::Client::builder().build()?;
-        let url = format!("{CPU_INDEX}/torch/");
-        let answer = client
-            .head(url)
-            .timeout(Duration::from_secs(4))
-            .send()
-            .await?;
-        Ok::<_, reqwest::Error>(answer.status().is_success())
+        client.head(url).timeout(INDEX_LIMIT).send().await
     };
-    ask.await.unwrap_or(false)
+    match ask.await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(failed(&format!(
+            "its wheel index answers {}",
+            answer.status()
+        ))),
+        Err(error) => {
+            let mut said = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                said = format!("{said}: {error}");
+                cause = error.source();
+            }
+            Err(failed(&said))
+        }
+    }
 }
 
 /// Debian or a relative of it, and this process may install packages.
@@ -244,10 +283,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_setting_that_names_no_torch_is_not_replaced_by_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path());
         assert_eq!(
-            find(Some(Path::new("/nonexistent/python")), &home).await,
+            find(Some(Path::new("/nonexistent/python")), None).await,
             None
         );
     }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use annapurna_local::emulator::{self, Emulator, EmulatorOptions};
 use annapurna_local::process::{self, Detached};
+use annapurna_local::python::Venv;
 use annapurna_local::{Home, opensearch};
-use annapurna_local_testing::{search_url, test_emulator, test_home};
+use annapurna_local_testing::{test_home, tools};
 use common::script;
 use serde_json::{Value, json};
 
@@ -46,12 +47,14 @@ async fn get(url: &str) -> Value {
 /// way through a user namespace; run by anybody else, the folder is simply theirs.
 #[tokio::test]
 async fn an_acknowledged_document_survives_kill_9() {
-    search_url().await;
+    let distribution = &tools().await.distribution;
     let folder = tempfile::tempdir().unwrap();
     let home = Home::sharing_tools(folder.path().join("local"), &test_home());
     let _stopped = Stopped(home.clone(), opensearch::SERVICE);
 
-    let search = opensearch::start(&home, &Detached).await.unwrap();
+    let search = opensearch::start(&home, distribution, &Detached)
+        .await
+        .unwrap();
     let document = format!("{}/papers/_doc/1", search.url);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client
@@ -63,7 +66,9 @@ async fn an_acknowledged_document_survives_kill_9() {
     assert!(answer.status().is_success());
     let before = process::running(&home, opensearch::SERVICE).unwrap();
     assert_eq!(
-        opensearch::start(&home, &Detached).await.unwrap(),
+        opensearch::start(&home, distribution, &Detached)
+            .await
+            .unwrap(),
         search,
         "a running server is not started again"
     );
@@ -73,7 +78,9 @@ async fn an_acknowledged_document_survives_kill_9() {
     );
 
     kill(&home, opensearch::SERVICE).await;
-    let again = opensearch::start(&home, &Detached).await.unwrap();
+    let again = opensearch::start(&home, distribution, &Detached)
+        .await
+        .unwrap();
     assert_eq!(again, search, "the port is remembered");
     assert_eq!(get(&document).await["_source"]["title"], "kept");
 
@@ -90,27 +97,30 @@ struct Killed {
     _stopped: Stopped,
     _folder: tempfile::TempDir,
     home: Home,
+    venv: &'static Venv,
     emulator: Emulator,
 }
 
 impl Killed {
     async fn new() -> Self {
-        // For what it installs.
-        drop(test_emulator(&EmulatorOptions::default()).await);
+        let venv = &tools().await.venv;
         let folder = tempfile::tempdir().unwrap();
         let home = Home::sharing_tools(folder.path().join("local"), &test_home());
         let options = EmulatorOptions::default();
-        let emulator = emulator::start(&home, &options, &Detached).await.unwrap();
+        let emulator = emulator::start(&home, venv, &options, &Detached)
+            .await
+            .unwrap();
         Self {
             emulator,
             _stopped: Stopped(home.clone(), emulator::SERVICE),
             _folder: folder,
             home,
+            venv,
         }
     }
 
     fn script(&self, body: &str) -> Value {
-        script(&self.home, &self.emulator.endpoint_url, body)
+        script(&self.venv.python(), &self.emulator.endpoint_url, body)
     }
 
     /// The saves, oldest first.
@@ -143,7 +153,7 @@ impl Killed {
     async fn restarted(&self) {
         kill(&self.home, emulator::SERVICE).await;
         let options = EmulatorOptions::default();
-        let again = emulator::start(&self.home, &options, &Detached).await;
+        let again = emulator::start(&self.home, self.venv, &options, &Detached).await;
         assert_eq!(again.unwrap(), self.emulator, "the port is remembered");
     }
 }
@@ -195,9 +205,47 @@ async fn a_damaged_save_gives_way_to_the_one_before() {
     let whole = fs::read(&newest).unwrap();
     fs::write(&newest, &whole[..whole.len() / 2]).unwrap();
     let options = EmulatorOptions::default();
-    emulator::start(&killed.home, &options, &Detached)
+    emulator::start(&killed.home, killed.venv, &options, &Detached)
         .await
         .unwrap();
     let found = killed.script(&format!("{MAKE}print(json.dumps(bodies()))"));
     assert_eq!(found, json!(["first"]));
+}
+/// By root, each server runs as a user of its own, which shares its process limit with no other service;
+/// data that was another user's (`nobody`'s, before) becomes its own. By anybody else it runs as the caller.
+#[tokio::test]
+async fn a_server_runs_as_a_user_of_its_own_and_takes_over_its_data() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let distribution = &tools().await.distribution;
+    let folder = tempfile::tempdir_in(test_home().root()).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let home = Home::sharing_tools(folder.path(), &test_home());
+    let _stopped = Stopped(home.clone(), opensearch::SERVICE);
+    let data = home.data().join(opensearch::SERVICE);
+    let is_root = nix::unistd::geteuid().is_root();
+    if is_root {
+        fs::create_dir_all(data.join("data")).unwrap();
+        chown(data.join("data"), Some(65_534), Some(65_534)).unwrap();
+    }
+    opensearch::start(&home, distribution, &Detached)
+        .await
+        .unwrap();
+    let pid = process::running(&home, opensearch::SERVICE).unwrap().pid;
+    let user = fs::metadata(format!("/proc/{pid}")).unwrap().uid();
+    let owner = fs::metadata(data.join("data")).unwrap().uid();
+    assert_eq!(owner, user);
+    if is_root && folder_is_open(test_home().root()) {
+        let number = opensearch::USERS.contains(&user) || opensearch::FEW_USERS.contains(&user);
+        assert!(number, "{user}");
+    } else {
+        assert_eq!(user, nix::unistd::geteuid().as_raw());
+    }
+}
+
+/// Whether every user may enter the folder.
+fn folder_is_open(folder: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    folder
+        .ancestors()
+        .all(|it| fs::metadata(it).unwrap().mode() & 0o001 != 0)
 }

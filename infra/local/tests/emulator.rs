@@ -12,13 +12,13 @@ use serde_json::Value;
 mod common;
 
 fn script(emulator: &TestEmulator, body: &str) -> Value {
-    common::script(emulator.home(), &emulator.endpoint_url, body)
+    common::script(&emulator.python(), &emulator.endpoint_url, body)
 }
 
 /// A function of the kind we deploy, in Python so that the test needs no build: it answers with its
 /// environment and its process id.
 fn make_function(emulator: &TestEmulator) -> Value {
-    let python = emulator.home().python();
+    let python = emulator.python();
     let bootstrap = format!(
         "#!{} -I\n\
          import json, os, urllib.request as r\n\

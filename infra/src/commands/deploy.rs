@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use annapurna_contract::{AgentConfig, Bucket, Queue};
 use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
-use annapurna_local::{Home, doctor, torch};
+use annapurna_local::torch::{self, InstallPlan, TorchPython};
+use annapurna_local::{Home, doctor};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
@@ -17,6 +18,7 @@ use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::engine::{self, ChangeSet, Deployed, Engine, TemplateSource};
 use crate::error::CommandError;
+use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
 use crate::{index, ui};
 
@@ -92,15 +94,20 @@ async fn deploy_here(
     template: Template,
 ) -> Result<ExitCode, CommandError> {
     let home = cx.home(environment);
-    super::doctor::require(cx, doctor::checks(&home, settings.python.as_deref()).await).await?;
-    install_missing(cx, args, &home, settings).await?;
+    let found = doctor::look(&home, settings.python.as_deref()).await;
+    super::doctor::require(cx, found.checks)?;
+    let programs = torch::plan(settings.python.as_deref(), found.torch).await;
+    let programs = agreed_to_install(cx, args, programs)?;
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
     cx.ui
         .status("Building the functions and the agent; starting the local cloud and OpenSearch");
-    let (assets, services) = tokio::try_join!(
-        assets::build(&cx.root, environment),
-        local::start(&home, environment, settings, &cx.ui),
-    )?;
+    let services = async {
+        let machine = local::prepare(&home, environment, &programs, &cx.ui).await?;
+        let services = local::start(&home, &machine, environment, settings, &cx.ui).await?;
+        Ok((machine, services))
+    };
+    let (assets, (machine, services)) =
+        tokio::try_join!(assets::build(&cx.root, environment), services)?;
     cx.ui
         .done("Functions and agent are built; the local cloud and OpenSearch run");
     let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;
@@ -119,7 +126,7 @@ async fn deploy_here(
     start_agent(
         cx,
         environment,
-        settings,
+        machine.torch.as_ref(),
         &home,
         &services,
         &assets,
@@ -140,31 +147,28 @@ async fn deploy_here(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks once for everything the machine lacks for running generated programs, and installs it.
-async fn install_missing(
+/// Asks once for everything the machine lacks for running generated programs, and says what stays as it is.
+fn agreed_to_install(
     cx: &Context,
     args: &DeployArgs,
-    home: &Home,
-    settings: &LocalSettings,
-) -> Result<(), CommandError> {
-    let plan = torch::plan(settings.python.as_deref(), home).await;
+    plan: InstallPlan,
+) -> Result<InstallPlan, CommandError> {
+    if let Some(obstacle) = &plan.obstacle {
+        cx.ui.warn(obstacle);
+    }
     if plan.is_empty() {
-        return Ok(());
+        return Ok(plan);
     }
     cx.ui.status(format!(
         "To run generated programs this machine lacks:\n  {}",
         plan.lines.join("\n  ")
     ));
-    if !args.yes && !cx.ui.confirm("Install it?")? {
-        cx.ui
-            .warn("without it, programs run with what is there; a result without torch says so");
-        return Ok(());
+    if args.yes || cx.ui.confirm("Install it?")? {
+        return Ok(plan);
     }
-    let step = cx.ui.begin("Installing");
-    torch::install(home, &plan, &cx.ui).await?;
-    drop(step);
-    cx.ui.done("Installed");
-    Ok(())
+    cx.ui
+        .warn("without it, programs run with what is there; a result without torch says so");
+    Ok(plan.declined())
 }
 
 /// One deployment of a stack.
@@ -342,7 +346,7 @@ fn event_line(event: &StackEvent) -> String {
 async fn start_agent(
     cx: &Context,
     environment: &Environment,
-    settings: &LocalSettings,
+    torch: Option<&TorchPython>,
     home: &Home,
     services: &Services,
     assets: &Assets,
@@ -352,16 +356,15 @@ async fn start_agent(
         return Ok(());
     };
     let output = |output| deployed.outputs.get(output).map(str::to_owned);
-    let python = local::python_with_torch(home, settings).await;
-    if python.is_none() {
+    if torch.is_none() {
         cx.ui
             .warn("no Python with torch: programs will fail and their results will say why");
     }
     let step = cx.ui.begin("Starting the agent");
-    let agent = local::Agent {
+    let agent = Agent {
         binary,
         python_path: cx.root.join("trainium").join("python"),
-        python: python.map(|it| it.path).or_else(|| settings.python.clone()),
+        python: torch.map(|it| it.path.clone()),
         config: AgentConfig {
             testing_queue_url: output(Output::QueueUrl(Queue::CodeTesting))?,
             code_bucket: output(Output::BucketName(Bucket::Code))?,
@@ -372,7 +375,7 @@ async fn start_agent(
         region: &environment.region,
         endpoint_url: &services.endpoint_url,
     };
-    local::start_agent(home, agent).await?;
+    agent::start(home, agent).await?;
     drop(step);
     cx.ui.done("The agent runs");
     Ok(())

@@ -22,7 +22,10 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let checks = match environment.local() {
-        Some(settings) => doctor::checks(&cx.home(&environment), settings.python.as_deref()).await,
+        Some(settings) => {
+            let home = cx.home(&environment);
+            doctor::look(&home, settings.python.as_deref()).await.checks
+        }
         None => aws_checks(&environment).await,
     };
     if args.json {
@@ -109,7 +112,7 @@ fn row(check: &Check) -> serde_json::Value {
 }
 
 /// Stops before the long steps when the machine lacks something they need.
-pub(super) async fn require(cx: &Context, checks: Vec<Check>) -> Result<(), CommandError> {
+pub(super) fn require(cx: &Context, checks: Vec<Check>) -> Result<(), CommandError> {
     let missing: Vec<(String, String)> = checks
         .into_iter()
         .filter_map(|check| match check.state {

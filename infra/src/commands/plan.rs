@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use annapurna_local::ours;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
@@ -13,6 +14,7 @@ use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
+use crate::local::agent::AGENT;
 use crate::{local, ui};
 
 /// Show what a deploy would change; changes nothing
@@ -99,7 +101,7 @@ pub(super) async fn compare(
     };
     let home = cx.home(environment);
     let agent = match &assets.agent_binary {
-        Some(binary) => local::agent_outdated(&home, binary),
+        Some(binary) => ours::outdated(&home, AGENT, binary),
         None => {
             let name = Parameter::AgentKey.name();
             let key = |deployment: &Deployment| deployment.parameters.get(&name).cloned();

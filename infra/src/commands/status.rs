@@ -138,9 +138,9 @@ async fn local_parts(
         },
         service("model", local::MODEL, model),
         service("papers", local::PAPER_SITE, String::new()),
-        service("agent", local::AGENT, String::new()),
+        service("agent", local::agent::AGENT, String::new()),
     ];
-    if let Some(health) = local::agent_health(home).await {
+    if let Some(health) = local::agent::health(home).await {
         parts.push(part(
             "isolation",
             text(&health["isolation"]),

@@ -1,6 +1,7 @@
 //! What the server is assembled from.
 
-use super::VERSION;
+/// The release of OpenSearch that is fetched; of the version that the domain in AWS has.
+pub const VERSION: &str = "3.3.0";
 
 /// A file of Maven Central.
 #[derive(Debug)]

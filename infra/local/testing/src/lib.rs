@@ -13,8 +13,12 @@ use std::time::{Duration, SystemTime};
 
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::home::remove_folder;
+use annapurna_local::machine::{self, Machine};
+use annapurna_local::opensearch::Distribution;
 use annapurna_local::process::{self, ServiceSpec, ServiceState, Spawn};
-use annapurna_local::{Home, LocalError, Silent, lock, opensearch, python};
+use annapurna_local::python::Venv;
+use annapurna_local::torch::InstallPlan;
+use annapurna_local::{Home, LocalError, Silent, lock, opensearch};
 use tokio::sync::OnceCell;
 
 const SUPERVISE: &str = include_str!("supervise.py");
@@ -26,6 +30,8 @@ const SEARCH_PATIENCE_SECONDS: u32 = 20;
 /// Ends a service when its lock has been free for a while.
 #[derive(Debug, Clone)]
 struct Supervision {
+    /// The supervisor is a program for its Python.
+    venv: Venv,
     lock: PathBuf,
     patience_seconds: u32,
 }
@@ -64,7 +70,7 @@ impl Spawn for Supervision {
         ];
         args.extend(spec.args);
         let supervisor = ServiceSpec {
-            program: home.python(),
+            program: self.venv.python(),
             args,
             user: None,
             ..spec
@@ -114,8 +120,8 @@ fn fail(what: &str, error: &LocalError) -> ! {
     panic!("{what}: {error}{source}{hint}")
 }
 
-/// The folder of everything that tests start. Its virtual environment and downloads may be shared with
-/// [`Home::sharing_tools`] once [`search_url`] or [`test_emulator`] made them.
+/// The folder of everything that tests start. Its virtual environment and downloads are what [`tools`]
+/// prepared; another folder uses them with [`Home::sharing_tools`].
 pub fn test_home() -> Home {
     Home::new(target_folder().join("annapurna-test"))
 }
@@ -132,21 +138,52 @@ fn target_folder() -> PathBuf {
         )
 }
 
+/// What the emulator and OpenSearch of tests run on.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// The emulator's.
+    pub venv: Venv,
+    /// OpenSearch's.
+    pub distribution: Distribution,
+}
+
+/// Prepares what tests run on, unless an earlier run did.
+///
+/// # Panics
+/// When it cannot be fetched.
+pub async fn tools() -> &'static Tools {
+    static TOOLS: OnceCell<Tools> = OnceCell::const_new();
+    TOOLS
+        .get_or_init(async || {
+            let nothing_else = InstallPlan::default();
+            match machine::prepare(&test_home(), true, &nothing_else, &Silent).await {
+                Ok(Machine {
+                    venv,
+                    opensearch: Some(distribution),
+                    ..
+                }) => Tools { venv, distribution },
+                Ok(_) => panic!("OpenSearch was wanted and is not there"),
+                Err(error) => fail("what tests run on", &error),
+            }
+        })
+        .await
+}
+
 async fn shared_search() -> Result<SharedSearch, LocalError> {
     let home = test_home();
+    let tools = tools().await;
     let supervision = Supervision {
+        venv: tools.venv.clone(),
         lock: home.root().join("search.lock"),
         patience_seconds: SEARCH_PATIENCE_SECONDS,
     };
     let _gate = lock::exclusive(&supervision.gate(), GATE_LIMIT).await?;
     let lock = supervision.hold()?;
-    python::ensure_venv(&home, &Silent).await?;
-    opensearch::prepare(&home, &Silent).await?;
     if opensearch::running(&home).is_none() {
         process::stop(&home, opensearch::SERVICE, Duration::ZERO).await?;
         remove_folder(&home.data().join(opensearch::SERVICE))?;
     }
-    let search = opensearch::start(&home, &supervision).await?;
+    let search = opensearch::start(&home, &tools.distribution, &supervision).await?;
     Ok(SharedSearch {
         url: search.url,
         _lock: lock,
@@ -182,6 +219,11 @@ impl TestEmulator {
         &self.home
     }
 
+    /// The Python that it runs on, which has botocore.
+    pub fn python(&self) -> PathBuf {
+        self.supervision.venv.python()
+    }
+
     /// Stops it as `infra` does and starts it again with what it saved, at the same address.
     ///
     /// # Panics
@@ -189,7 +231,13 @@ impl TestEmulator {
     pub async fn restart(&mut self) {
         let again = async {
             emulator::stop(&self.home).await?;
-            emulator::start(&self.home, &self.options, &self.supervision).await
+            emulator::start(
+                &self.home,
+                &self.supervision.venv,
+                &self.options,
+                &self.supervision,
+            )
+            .await
         };
         match again.await {
             Ok(emulator) => self.endpoint_url = emulator.endpoint_url,
@@ -213,18 +261,19 @@ fn discard(home: &Home) -> Result<(), LocalError> {
 
 async fn private_emulator(options: &EmulatorOptions) -> Result<TestEmulator, LocalError> {
     let tests = test_home();
-    python::ensure_venv(&tests, &Silent).await?;
+    let tools = tools().await;
     let folder = tests.root().join("emulators");
     let gate = lock::exclusive(&folder.join("all.gate"), GATE_LIMIT).await?;
     discard_orphans(&folder, &tests)?;
     let home = Home::sharing_tools(folder.join(unique("emulator")), &tests);
     let supervision = Supervision {
+        venv: tools.venv.clone(),
         lock: home.root().join("test.lock"),
         patience_seconds: 1,
     };
     let lock = supervision.hold()?;
     drop(gate);
-    let emulator = emulator::start(&home, options, &supervision).await?;
+    let emulator = emulator::start(&home, &supervision.venv, options, &supervision).await?;
     Ok(TestEmulator {
         endpoint_url: emulator.endpoint_url,
         home,
@@ -255,10 +304,11 @@ mod tests {
     #[tokio::test]
     async fn a_supervised_service_ends_when_nobody_holds_its_lock() {
         let tests = test_home();
-        python::ensure_venv(&tests, &Silent).await.unwrap();
+        let tools = super::tools().await;
         let folder = tempfile::tempdir().unwrap();
         let home = Home::sharing_tools(folder.path(), &tests);
         let supervision = Supervision {
+            venv: tools.venv.clone(),
             lock: home.root().join("test.lock"),
             patience_seconds: 0,
         };

@@ -3,9 +3,9 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part")]
 
 use std::fmt::Display;
+use std::path::Path;
 use std::process::Command;
 
-use annapurna_local::Home;
 use serde_json::Value;
 
 /// True for a process that has not ended; one that nobody collected yet has.
@@ -16,14 +16,14 @@ pub(crate) fn lives(pid: impl Display) -> bool {
 
 /// Runs a script with `client(service, key)` defined, on the emulator's own botocore; gives back the
 /// JSON that it prints.
-pub(crate) fn script(home: &Home, endpoint_url: &str, body: &str) -> Value {
+pub(crate) fn script(python: &Path, endpoint_url: &str, body: &str) -> Value {
     let prelude = format!(
         "import botocore.session, io, json, zipfile\n\
          def client(service, key='test'):\n    \
              return botocore.session.get_session().create_client(service, region_name='us-east-1',\n        \
                  endpoint_url='{endpoint_url}', aws_access_key_id=key, aws_secret_access_key='test')\n",
     );
-    let output = Command::new(home.python())
+    let output = Command::new(python)
         .args(["-I", "-c", &format!("{prelude}{body}")])
         .env("NO_PROXY", "127.0.0.1")
         .output()

@@ -1,0 +1,282 @@
+//! Why a download failed, in a line, and what mends it.
+//!
+//! In: what pip, jgo or reqwest said. Out: [`LocalError::Download`] with the file, the reason, and the
+//! variable or setting that helps this downloader. pip and jgo speak through the same libraries
+//! (requests and urllib3), whose words are matched here; the whole output stays in a log file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::LocalError;
+
+#[cfg(test)]
+mod tests;
+
+/// Who downloads, which decides about the settings that help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Downloader {
+    /// pip, from the user's package index.
+    Packages,
+    /// jgo, from a Maven repository.
+    Maven,
+    /// pip, from PyTorch's wheel index.
+    Torch,
+}
+
+/// What stood in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    /// The file of certificates that a variable names is not there.
+    NoCertificates(String),
+    Certificate(String),
+    Proxy(String),
+    UnknownName,
+    Unreachable(String),
+    CutOff,
+    Digest,
+    DiskFull,
+    NotThere,
+    /// None of the above: its last line.
+    Other(String),
+}
+
+/// The error for a download that failed, from all that the downloader said. `file` is what it was about
+/// to fetch, where the caller knows.
+pub(crate) fn failed(
+    downloader: Downloader,
+    file: Option<&str>,
+    said: &str,
+    log: Option<PathBuf>,
+) -> LocalError {
+    let obstacle = Obstacle::of(said);
+    let file = file.map_or_else(|| file_of_pip(said), str::to_owned);
+    LocalError::Download {
+        why: obstacle.words(&host(said)),
+        mend: obstacle.mend(downloader),
+        file,
+        log,
+    }
+}
+
+/// The error for a file that came and is not the one that was pinned.
+pub(crate) fn wrong_digest(
+    downloader: Downloader,
+    file: &str,
+    expected: &str,
+    actual: &str,
+) -> LocalError {
+    LocalError::Download {
+        file: file.to_owned(),
+        why: format!("what came has SHA-256 {actual}, expected {expected}"),
+        mend: Obstacle::Digest.mend(downloader),
+        log: None,
+    }
+}
+
+/// A log file as text.
+pub(crate) fn read(log: &Path) -> Result<String, LocalError> {
+    let bytes = fs::read(log).map_err(LocalError::file("read", log))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+impl Obstacle {
+    /// The last line that names one counts: earlier ones were overcome by trying again.
+    fn of(said: &str) -> Self {
+        if let Some(obstacle) = said.lines().rev().find_map(Self::of_line) {
+            return obstacle;
+        }
+        if [
+            "No matching distribution",
+            "not found in remote repositories",
+        ]
+        .iter()
+        .any(|words| said.contains(words))
+        {
+            return Self::NotThere;
+        }
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        Self::Other(last.unwrap_or("it said nothing").trim().to_owned())
+    }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
+        if has(&["No space left on device", "Disk quota exceeded"]) {
+            return Some(Self::DiskFull);
+        }
+        if let Some(path) = after(line, "invalid path: ") {
+            return Some(Self::NoCertificates(path.to_owned()));
+        }
+        if has(&["DO NOT MATCH THE HASHES"]) {
+            return Some(Self::Digest);
+        }
+        if has(&["CERTIFICATE_VERIFY_FAILED", "invalid peer certificate"]) {
+            return Some(Self::Certificate(certificate_reason(line)));
+        }
+        if has(&["ProxyError", "Tunnel connection failed", "tunnel error"]) {
+            return Some(Self::Proxy(proxy_reason(line)));
+        }
+        if has(&[
+            "NameResolutionError",
+            "Name or service not known",
+            "Temporary failure in name resolution",
+            "nodename nor servname",
+            "No address associated with hostname",
+            "dns error",
+        ]) {
+            return Some(Self::UnknownName);
+        }
+        if has(&[
+            "IncompleteRead",
+            "not enough bytes",
+            "Connection aborted",
+            "Connection reset",
+            "unexpected EOF",
+            "UNEXPECTED_EOF",
+        ]) {
+            return Some(Self::CutOff);
+        }
+        for reason in [
+            "Connection refused",
+            "Network is unreachable",
+            "No route to host",
+            "timed out",
+        ] {
+            if line.contains(reason) {
+                return Some(Self::Unreachable(reason.to_owned()));
+            }
+        }
+        None
+    }
+
+    fn words(&self, host: &str) -> String {
+        match self {
+            Self::NoCertificates(path) => format!("there is no file of certificates {path}"),
+            Self::Certificate(reason) => {
+                format!("the certificate of {host} is not trusted ({reason})")
+            }
+            Self::Proxy(reason) => format!("the proxy does not let it through ({reason})"),
+            Self::UnknownName => format!("the name of {host} is not known here"),
+            Self::Unreachable(reason) => format!("{host} cannot be reached ({reason})"),
+            Self::CutOff => format!("the answer of {host} ended early"),
+            Self::Digest => "what came has another SHA-256 than the one expected".to_owned(),
+            Self::DiskFull => "the disk is full".to_owned(),
+            Self::NotThere => format!("{host} does not have it or does not give it out"),
+            Self::Other(line) => line.clone(),
+        }
+    }
+
+    fn mend(&self, downloader: Downloader) -> String {
+        let proxy = "HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT) and NO_PROXY";
+        match self {
+            Self::NoCertificates(_) | Self::Certificate(_) => match downloader {
+                Downloader::Packages => {
+                    "name a PEM file with your company's certificates in PIP_CERT"
+                }
+                Downloader::Maven => {
+                    "name a PEM file with your company's certificates in REQUESTS_CA_BUNDLE"
+                }
+                Downloader::Torch => {
+                    "name a PEM file with your company's certificates in PIP_CERT and in SSL_CERT_FILE"
+                }
+            }
+            .to_owned(),
+            Self::Proxy(_) => match downloader {
+                Downloader::Maven => format!("set {proxy}"),
+                Downloader::Packages | Downloader::Torch => {
+                    format!("set {proxy}, and look at `pip config list`, whose proxy goes before")
+                }
+            },
+            Self::UnknownName | Self::Unreachable(_) => {
+                format!("without a direct way out set {proxy}; {}", mirror(downloader))
+            }
+            Self::NotThere => mirror(downloader).to_owned(),
+            Self::Digest | Self::CutOff => format!(
+                "something on the way changes or ends downloads: check {proxy}; {}",
+                mirror(downloader)
+            ),
+            Self::DiskFull => "free some disk space; the local environment needs 3 GB".to_owned(),
+            Self::Other(_) => format!("check the network, {proxy}; {}", mirror(downloader)),
+        }
+    }
+}
+
+/// Where to get the same files from instead.
+fn mirror(downloader: Downloader) -> &'static str {
+    match downloader {
+        Downloader::Packages => "PIP_INDEX_URL names a mirror of the package index",
+        Downloader::Maven => {
+            "`central = URL` under `[repositories]` in ~/.config/jgo.conf names a mirror of Maven Central"
+        }
+        Downloader::Torch => {
+            "`python` under `[local]` in the environment file names an interpreter that has torch already"
+        }
+    }
+}
+
+/// `certificate verify failed: self-signed certificate (_ssl.c:1006)`, or rustls' words.
+fn certificate_reason(line: &str) -> String {
+    let reason = after(line, "certificate verify failed: ")
+        .or_else(|| after(line, "invalid peer certificate: "))
+        .unwrap_or("it cannot be verified");
+    up_to(reason, &[" (_ssl", "'", "\"", ")"]).to_owned()
+}
+
+fn proxy_reason(line: &str) -> String {
+    for reason in ["Tunnel connection failed: ", "[Errno ", "tunnel error: "] {
+        if let Some(rest) = after(line, reason) {
+            let rest = rest.split_once("] ").map_or(rest, |(_, words)| words);
+            return up_to(rest, &["'", "\"", ")"]).to_owned();
+        }
+    }
+    "it does not answer as one".to_owned()
+}
+
+fn after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    text.split_once(words).map(|(_, rest)| rest.trim())
+}
+
+fn up_to<'a>(text: &'a str, ends: &[&str]) -> &'a str {
+    let end = ends.iter().filter_map(|end| text.find(end)).min();
+    text[..end.unwrap_or(text.len())].trim()
+}
+
+/// Who was asked: urllib3 names the host, pip the index when it is not the usual one.
+fn host(said: &str) -> String {
+    let of_urllib = said
+        .lines()
+        .rev()
+        .find_map(|line| after(line, "Pool(host='"));
+    let of_pip = || {
+        let index = said
+            .lines()
+            .find_map(|line| after(line, "Looking in indexes: "))?;
+        let url = url::Url::parse(up_to(index, &[","])).ok()?;
+        url.host_str().map(str::to_owned)
+    };
+    of_urllib
+        .map(|rest| up_to(rest, &["'"]).to_owned())
+        .or_else(of_pip)
+        .unwrap_or_else(|| "the server".to_owned())
+}
+
+/// The requirement that pip was at.
+fn file_of_pip(said: &str) -> String {
+    let wrong_digest = said
+        .lines()
+        .skip_while(|line| !line.contains("DO NOT MATCH THE HASHES"))
+        .nth(1);
+    let missing = || {
+        said.lines()
+            .find_map(|line| after(line, "No matching distribution found for "))
+    };
+    let collecting = || {
+        let mut lines = said.lines().rev();
+        lines.find_map(|line| line.strip_prefix("Collecting "))
+    };
+    wrong_digest
+        .or_else(missing)
+        .or_else(collecting)
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap_or("the packages")
+        .to_owned()
+}

@@ -1,0 +1,109 @@
+//! The agent as a process of this machine, with the credentials of its role.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use annapurna_contract::AgentConfig;
+use annapurna_local::process::{self, ServiceSpec};
+use annapurna_local::{Home, emulator, ours};
+
+use crate::error::CommandError;
+
+/// The agent's service.
+pub const AGENT: &str = "agent";
+
+/// What the agent is told.
+#[derive(Debug)]
+pub struct Agent<'a> {
+    /// Its binary.
+    pub binary: &'a Path,
+    /// Folder of `dataset_loader.py`.
+    pub python_path: PathBuf,
+    /// Interpreter of generated programs; without one the agent takes the first it finds.
+    pub python: Option<PathBuf>,
+    /// Its queue and buckets.
+    pub config: AgentConfig<String>,
+    /// ARN of the role it assumes.
+    pub role_arn: String,
+    /// AWS region.
+    pub region: &'a str,
+    /// The emulator.
+    pub endpoint_url: &'a str,
+}
+
+/// Starts the agent, or starts it again when its binary or what it is told has changed.
+///
+/// # Errors
+///
+/// When it does not answer in time.
+pub async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
+    let port = process::remembered_port(home, AGENT)?;
+    let state = home.data().join("agent");
+    std::fs::create_dir_all(&state).map_err(CommandError::file("make", &state))?;
+    let aws = write_agent_profile(home, &agent)?;
+    let mut env: Vec<(OsString, OsString)> = agent
+        .config
+        .into_variables()
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    let own: [(&str, OsString); 8] = [
+        ("AWS_CONFIG_FILE", aws.into()),
+        ("AWS_PROFILE", "agent".into()),
+        ("AWS_ENDPOINT_URL", agent.endpoint_url.into()),
+        ("AWS_REGION", agent.region.into()),
+        ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        ("AGENT_STATE_DIR", state.into()),
+        ("AGENT_PYTHONPATH", agent.python_path.into()),
+        ("AGENT_LISTEN", format!("127.0.0.1:{port}").into()),
+    ];
+    env.extend(own.map(|(name, value)| (name.into(), value)));
+    env.extend(
+        agent
+            .python
+            .map(|path| ("AGENT_PYTHON".into(), path.into())),
+    );
+    env.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
+    let spec = ServiceSpec {
+        name: AGENT,
+        program: agent.binary.to_owned(),
+        args: Vec::new(),
+        env,
+        cwd: home.root().to_owned(),
+        user: None,
+        port: Some(port),
+    };
+    // The role's session ends with the emulator that gave it.
+    let emulator = process::running(home, emulator::SERVICE).map(|it| it.start_mark);
+    ours::start(home, spec, port, &emulator.unwrap_or_default()).await?;
+    Ok(())
+}
+
+/// A configuration with which every AWS SDK assumes the agent's role, so that its policies hold for the
+/// agent on this machine as they do on the instance.
+fn write_agent_profile(home: &Home, agent: &Agent<'_>) -> Result<PathBuf, CommandError> {
+    let path = home.run().join("agent.aws");
+    let text = format!(
+        "[profile agent]\nrole_arn = {}\nsource_profile = root\nregion = {}\n\n\
+         [profile root]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        agent.role_arn,
+        agent.region,
+        emulator::ROOT_ACCESS_KEY,
+        emulator::ROOT_SECRET_KEY,
+    );
+    std::fs::write(&path, text).map_err(CommandError::file("write", &path))?;
+    Ok(path)
+}
+
+/// What the agent says about itself, when it runs.
+pub async fn health(home: &Home) -> Option<serde_json::Value> {
+    let port = process::running(home, AGENT)?.port?;
+    let url = format!("http://127.0.0.1:{port}/health");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .ok()?;
+    client.get(url).send().await.ok()?.json().await.ok()
+}
