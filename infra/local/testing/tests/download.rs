@@ -1,0 +1,227 @@
+//! Downloads that fail, by the real pip and jgo against servers that fail as the world does: each names
+//! the file, the reason in a line, and the variable or setting that mends it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use annapurna_local_testing::{test_home, tools};
+use serde_json::Value;
+
+/// The failing servers; they end with this value.
+struct Registry {
+    ports: Value,
+    child: Child,
+}
+
+impl Registry {
+    async fn start() -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let requirements = tests.join("../../requirements.txt");
+        let requirements = std::fs::read_to_string(requirements).unwrap();
+        let first = requirements
+            .lines()
+            .find_map(|line| line.strip_prefix("botocore=="))
+            .unwrap();
+        let mut child = Command::new(tools().await.venv.python())
+            .arg("-I")
+            .arg(tests.join("registry.py"))
+            .arg(tests.join("certificate.pem"))
+            .arg(first.trim_end_matches(" \\"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        Self {
+            ports: serde_json::from_str(&line).unwrap(),
+            child,
+        }
+    }
+
+    fn url(&self, server: &str) -> String {
+        format!("http://127.0.0.1:{}", self.ports[server])
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+/// Prepares `folder` as `deploy local` would with these variables and no other setting of pip, proxy or
+/// certificates; gives back what it said when it failed.
+fn fails(folder: &Path, torch: bool, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prepare"));
+    command.arg(folder).args(torch.then_some("torch"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_uppercase();
+        let is_setting = name.starts_with("PIP_")
+            || name.starts_with("JGO_")
+            || name.ends_with("_PROXY")
+            || ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].contains(&name.as_str());
+        if is_setting {
+            command.env_remove(&name).env_remove(name.to_lowercase());
+        }
+    }
+    let output = command
+        .env("PIP_CONFIG_FILE", "/dev/null")
+        .env("PIP_RETRIES", "1")
+        .env("JGO_CONFIG_FILE", "/nonexistent")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{said}");
+    assert!(!said.contains("Traceback"), "{said}");
+    assert!(said.lines().count() <= 3, "{said}");
+    said
+}
+
+#[track_caller]
+fn says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn packages_that_pip_cannot_get() {
+    let registry = Registry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let failing = |variables: &[(&str, &str)]| fails(folder.path(), false, variables);
+
+    let said = failing(&[("HTTPS_PROXY", &registry.url("company"))]);
+    says(
+        &said,
+        &[
+            "botocore==",
+            "is not trusted (self-signed certificate",
+            "PIP_CERT",
+        ],
+    );
+    let said = failing(&[("HTTPS_PROXY", &registry.url("refusing"))]);
+    says(&said, &["botocore==", "(407 ", "set HTTPS_PROXY"]);
+    let said = failing(&[("HTTPS_PROXY", "http://127.0.0.1:1")]);
+    says(
+        &said,
+        &[
+            "the proxy does not",
+            "(Connection refused)",
+            "set HTTPS_PROXY",
+        ],
+    );
+    let said = failing(&[("PIP_INDEX_URL", "https://packages.invalid/simple")]);
+    says(
+        &said,
+        &["the name of packages.invalid is not known", "PIP_INDEX_URL"],
+    );
+    for server in ["short", "wrong"] {
+        let index = format!("{}/simple", registry.url(server));
+        let said = failing(&[("PIP_INDEX_URL", &index)]);
+        says(
+            &said,
+            &["cannot download botocore==", "HTTPS_PROXY", "pip.log"],
+        );
+        assert!(
+            said.contains("another SHA-256") || said.contains("ended early"),
+            "{said}"
+        );
+    }
+    let log = std::fs::read_to_string(folder.path().join("downloads/pip.log")).unwrap();
+    assert!(log.contains("botocore"), "{log}");
+}
+
+#[tokio::test]
+async fn files_of_opensearch_and_torch_that_cannot_be_had() {
+    let registry = Registry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    install_venv(folder.path());
+    let failing = |variables: &[(&str, &str)]| fails(folder.path(), false, variables);
+    let mirror = |url: &str| {
+        let file = folder.path().join("jgo.conf");
+        std::fs::write(&file, format!("[repositories]\ncentral = {url}\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let first = "opensearch:3.3.0:zip";
+
+    let said = failing(&[("HTTPS_PROXY", &registry.url("company"))]);
+    says(
+        &said,
+        &[first, "is not trusted (self-signed", "REQUESTS_CA_BUNDLE"],
+    );
+    let said = failing(&[("REQUESTS_CA_BUNDLE", "/nonexistent.pem")]);
+    says(&said, &[first, "/nonexistent.pem", "REQUESTS_CA_BUNDLE"]);
+    let said = failing(&[("HTTPS_PROXY", &registry.url("refusing"))]);
+    says(&said, &[first, "(407 ", "set HTTPS_PROXY"]);
+    let unknown = mirror("https://maven.invalid/maven2");
+    let said = failing(&[("JGO_CONFIG_FILE", &unknown)]);
+    says(
+        &said,
+        &[first, "the name of maven.invalid is not known", "jgo.conf"],
+    );
+    let short = mirror(&registry.url("short"));
+    let said = failing(&[("JGO_CONFIG_FILE", &short)]);
+    says(&said, &[first, "ended early", "HTTPS_PROXY"]);
+    let wrong = mirror(&registry.url("wrong"));
+    let said = failing(&[("JGO_CONFIG_FILE", &wrong)]);
+    says(
+        &said,
+        &[first, "has SHA-256", "expected c3a6bf82", "jgo.conf"],
+    );
+
+    // From here on OpenSearch is there, and only torch is missing.
+    let downloads = folder.path().join("downloads");
+    std::fs::remove_dir_all(&downloads).unwrap();
+    let complete = test_home().root().join("downloads");
+    std::os::unix::fs::symlink(complete, downloads).unwrap();
+    let failing = |server: &str| {
+        let proxy = registry.url(server);
+        fails(folder.path(), true, &[("HTTPS_PROXY", &proxy)])
+    };
+    let said = failing("company");
+    says(
+        &said,
+        &[
+            "obstacle: cannot download torch: the certificate",
+            "SSL_CERT_FILE",
+        ],
+    );
+    says(
+        &said,
+        &[
+            "error: cannot download torch==",
+            "is not trusted",
+            "PIP_CERT",
+        ],
+    );
+    let said = failing("refusing");
+    says(
+        &said,
+        &["obstacle: cannot download torch: the proxy", "HTTPS_PROXY"],
+    );
+    says(&said, &["error: cannot download torch==", "(407 "]);
+}
+
+/// A complete virtual environment in `folder`; what comes after it cannot be had.
+fn install_venv(folder: &Path) {
+    let settings = folder.join("unreachable.conf");
+    std::fs::write(
+        &settings,
+        "[repositories]\ncentral = https://maven.invalid\n",
+    )
+    .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_prepare"))
+        .arg(folder)
+        .env("JGO_CONFIG_FILE", &settings)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("opensearch:3.3.0:zip"), "{said}");
+}
