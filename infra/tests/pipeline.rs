@@ -91,6 +91,15 @@ fn status_shows_every_part(deployment: &Deployment) {
     }
     assert!(status.contains("model: offline rules"), "{status}");
     assert!(status.contains("isolation"), "{status}");
+    let status = deployment.json(&["status", "local", "--json"]);
+    for part in status["parts"].as_array().unwrap() {
+        if part["state"] == "runs" {
+            assert!(part["pid"].as_i64().unwrap() > 1, "{part}");
+            let address = part["address"].as_str().unwrap();
+            assert!(address.starts_with("http://127.0.0.1:"), "{part}");
+            assert!(Path::new(part["log"].as_str().unwrap()).exists(), "{part}");
+        }
+    }
 }
 
 fn a_second_scrape_stores_and_queues_nothing(deployment: &Deployment) {

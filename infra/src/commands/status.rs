@@ -1,6 +1,7 @@
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use annapurna_local::{Home, process};
+use annapurna_local::{Home, emulator, opensearch, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,6 +13,7 @@ use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
+use crate::local::agent::{self, AGENT};
 use crate::{local, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
@@ -24,11 +26,36 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-#[derive(Debug, Serialize)]
+/// A part of an environment, as `--json` prints it; what a part does not have is left out.
+#[derive(Debug, Default, Serialize)]
 struct Part {
     part: String,
     state: String,
-    detail: String,
+    /// URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// Process id, of a process on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Part {
+    /// The third column of the table.
+    fn line(&self) -> String {
+        let address = self.address.as_deref().map(|url| match self.pid {
+            Some(_) => url.trim_start_matches("http://").to_owned(),
+            None => url.to_owned(),
+        });
+        let pid = self.pid.map(|pid| format!("pid {pid}"));
+        let log = self.log.as_ref();
+        let log = log.map(|log| ui::safe(&format!("log {}", log.display())));
+        let words = [address, pid, self.detail.clone(), log];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -42,7 +69,36 @@ fn part(name: impl Into<String>, state: impl Into<String>, detail: impl Into<Str
     Part {
         part: name.into(),
         state: state.into(),
-        detail: ui::safe(&detail.into()),
+        detail: Some(ui::safe(&detail.into())),
+        ..Part::default()
+    }
+}
+
+/// A part that the environment's file names and `infra` does not run.
+fn external(name: &str, url: &str) -> Part {
+    Part {
+        part: name.to_owned(),
+        state: "external".to_owned(),
+        address: Some(url.to_owned()),
+        ..Part::default()
+    }
+}
+
+/// A service of this machine, and what else is to be said about it.
+fn service(home: &Home, label: &str, name: &str, detail: Option<String>) -> Part {
+    let running = process::running(home, name);
+    let state = match running {
+        Some(_) => "runs",
+        None => "stopped",
+    };
+    let port = running.as_ref().and_then(|state| state.port);
+    Part {
+        part: label.to_owned(),
+        state: state.to_owned(),
+        address: port.map(|port| format!("http://127.0.0.1:{port}")),
+        log: running.as_ref().map(|_| process::log_file(home, name)),
+        pid: running.map(|state| state.pid),
+        detail,
     }
 }
 
@@ -94,7 +150,7 @@ fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
     let rows: Vec<Vec<String>> = status
         .parts
         .iter()
-        .map(|it| vec![it.part.clone(), it.state.clone(), it.detail.clone()])
+        .map(|it| vec![it.part.clone(), it.state.clone(), it.line()])
         .collect();
     cx.ui
         .result(ui::table(&["PART", "STATE", "DETAIL"], &rows))?;
@@ -110,37 +166,21 @@ async fn local_parts(
     settings: &LocalSettings,
     search: &SearchSettings,
 ) -> Result<Vec<Part>, CommandError> {
-    let service = |label: &str, name: &str, detail: String| match process::running(home, name) {
-        Some(state) => {
-            let port = state
-                .port
-                .map(|port| format!("127.0.0.1:{port}, "))
-                .unwrap_or_default();
-            let log = process::log_file(home, name);
-            let detail = format!("{port}pid {}, {detail}log {}", state.pid, log.display());
-            part(label, "runs", detail)
-        }
-        None => part(label, "stopped", detail.trim_end_matches(", ")),
-    };
-    let model = format!("model: {}, ", local::backend(&settings.model)?.label());
+    let model = format!("model: {}", local::backend(&settings.model)?.label());
     let mut parts = vec![
         match &settings.endpoint_url {
-            Some(url) => part("cloud", "external", url.clone()),
-            None => service("cloud", annapurna_local::emulator::SERVICE, String::new()),
+            Some(url) => external("cloud", url),
+            None => service(home, "cloud", emulator::SERVICE, None),
         },
         match search {
-            SearchSettings::Url(url) => part("search", "external", url.clone()),
-            SearchSettings::Domain { .. } => service(
-                "search",
-                annapurna_local::opensearch::SERVICE,
-                String::new(),
-            ),
+            SearchSettings::Url(url) => external("search", url),
+            SearchSettings::Domain { .. } => service(home, "search", opensearch::SERVICE, None),
         },
-        service("model", local::MODEL, model),
-        service("papers", local::PAPER_SITE, String::new()),
-        service("agent", local::agent::AGENT, String::new()),
+        service(home, "model", local::MODEL, Some(model)),
+        service(home, "papers", local::PAPER_SITE, None),
+        service(home, "agent", AGENT, None),
     ];
-    if let Some(health) = local::agent::health(home).await {
+    if let Some(health) = agent::health(home).await {
         parts.push(part(
             "isolation",
             text(&health["isolation"]),
@@ -237,4 +277,60 @@ async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, C
             ))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_service_has_address_process_and_log_as_fields() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let spec = process::ServiceSpec {
+            name: "nap",
+            program: "/bin/sleep".into(),
+            args: vec!["600".into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            user: None,
+            port: Some(21_234),
+        };
+        let state = process::spawn(&home, &spec).unwrap();
+        let part = service(&home, "rest", "nap", Some("deep".to_owned()));
+        process::stop_now(&home, "nap", std::time::Duration::ZERO).unwrap();
+        let log = home.logs().join("nap.log");
+        assert_eq!(
+            serde_json::to_value(&part).unwrap(),
+            serde_json::json!({
+                "part": "rest", "state": "runs", "address": "http://127.0.0.1:21234",
+                "pid": state.pid, "log": log, "detail": "deep",
+            })
+        );
+        assert_eq!(
+            part.line(),
+            format!(
+                "127.0.0.1:21234, pid {}, deep, log {}",
+                state.pid,
+                log.display()
+            )
+        );
+        let stopped = service(&home, "rest", "nap", None);
+        assert_eq!(
+            serde_json::to_value(&stopped).unwrap(),
+            serde_json::json!({"part": "rest", "state": "stopped"})
+        );
+    }
+
+    #[test]
+    fn a_part_elsewhere_has_its_address_and_no_process() {
+        let part = external("search", "http://search.example:9200");
+        assert_eq!(
+            serde_json::to_value(&part).unwrap(),
+            serde_json::json!({
+                "part": "search", "state": "external", "address": "http://search.example:9200",
+            })
+        );
+        assert_eq!(part.line(), "http://search.example:9200");
+    }
 }
