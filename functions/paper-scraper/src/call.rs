@@ -2,7 +2,7 @@
 
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::ScrapeStep;
-use annapurna_paper_sources::text::excerpt;
+use annapurna_contract::text::excerpt;
 use serde_json::Value;
 
 use crate::request::RequestError;

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use annapurna_contract::ScraperConfig;
-use annapurna_paper_sources::text;
+use annapurna_contract::{ScraperConfig, text::excerpt};
 use annapurna_runtime::{aws, telemetry};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use paper_scraper::call::Call;
@@ -32,7 +31,7 @@ async fn main() -> Result<(), Error> {
         // The runtime logs the diagnostic.
         answer.result.map_err(|error| Diagnostic {
             error_type: error.kind().name().to_owned(),
-            error_message: text::excerpt(error.to_string().as_bytes(), n_characters),
+            error_message: excerpt(error.to_string().as_bytes(), n_characters),
         })
     }))
     .await

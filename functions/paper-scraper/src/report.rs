@@ -1,8 +1,8 @@
 //! What a summary says of each paper, and the log besides.
 
 use annapurna_contract::scrape::{FailedPaper, ScrapeSummary};
+use annapurna_contract::text::excerpt;
 use annapurna_paper_sources::paper::{BrokenEntry, Paper};
-use annapurna_paper_sources::text::excerpt;
 
 use crate::keep::{Kept, Outcome};
 

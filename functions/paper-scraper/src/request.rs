@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::text::excerpt;
 use annapurna_paper_sources::sources::arxiv::{Query, Since};
 use annapurna_paper_sources::sources::conference::Filter;
 use annapurna_paper_sources::sources::listed::Edition;
-use annapurna_paper_sources::text::excerpt;
 use chrono::Utc;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;

@@ -1,20 +1,5 @@
 //! Text from the outside, made safe to keep and to print.
 
-/// Collapses white space to single blanks and drops control characters.
-pub fn clean(text: &str) -> String {
-    let words: Vec<String> = text
-        .split_whitespace()
-        .map(|word| word.chars().filter(|c| !c.is_control()).collect())
-        .filter(|word: &String| !word.is_empty())
-        .collect();
-    words.join(" ")
-}
-
-/// [`clean`] text, or `None` when nothing is left of it. `0` is text.
-pub fn clean_option(text: Option<&str>) -> Option<String> {
-    text.map(clean).filter(|text| !text.is_empty())
-}
-
 /// Characters an entity can have between `&` and `;`.
 const LONGEST_ENTITY: usize = 10;
 
@@ -77,28 +62,9 @@ pub fn is_web_address(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
-/// The first `limit` characters of a body, with everything escaped that could act on a terminal.
-pub fn excerpt(body: &[u8], limit: usize) -> String {
-    // Four bytes a character at most, so the slice never cuts what would have been shown.
-    let head = &body[..body.len().min(limit * 4)];
-    let text = String::from_utf8_lossy(head);
-    text.chars()
-        .take(limit)
-        .flat_map(char::escape_debug)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn white_space_collapses_and_a_zero_stays() {
-        assert_eq!(clean("  Long-\n  Horizon\tTasks "), "Long- Horizon Tasks");
-        assert_eq!(clean_option(Some("0")).as_deref(), Some("0"));
-        assert_eq!(clean_option(Some(" \n ")), None);
-        assert_eq!(clean("a\u{1b}[31mb"), "a[31mb");
-    }
 
     #[test]
     fn entities_are_decoded_once_and_a_bare_ampersand_stays() {
@@ -115,12 +81,5 @@ mod tests {
         assert_eq!(ascii_header("100% Zoë", 99), "100%25 Zo%C3%AB");
         assert_eq!(ascii_header("深度学习", 20), "%E6%B7%B1%E5%BA%A6");
         assert!(ascii_header("a\r\nx-evil: 1", 99).starts_with("a%0D%0Ax"));
-    }
-
-    #[test]
-    fn an_excerpt_cannot_act_on_a_terminal() {
-        assert_eq!(excerpt(b"\x1b[2J<html>\n", 200), "\\u{1b}[2J<html>\\n");
-        assert_eq!(excerpt("ééé".as_bytes(), 2), "éé");
-        assert_eq!(excerpt(&[0xff, 0xfe], 9), "\u{fffd}\u{fffd}");
     }
 }

@@ -7,11 +7,11 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use annapurna_contract::text::clean;
 use annapurna_contract::{PaperId, PaperRecord, Source, normalize_title};
 use annapurna_paper_sources::http::Http;
 use annapurna_paper_sources::sources::listed::{Edition, Listed};
 use annapurna_paper_sources::sources::{bibtex, openreview, pmlr, proceedings, virtual_pages};
-use annapurna_paper_sources::text::clean;
 use axum::Router;
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse};

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use annapurna_contract::text::chain;
 use reqwest::header::ACCEPT_ENCODING;
 use reqwest::redirect;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::error::{Evidence, Failure, HttpError, chain};
+use super::error::{Evidence, Failure, HttpError};
 use super::hosts::{HostState, Sharing, host_key};
 use super::lease::Leases;
 use super::redirects::{REDIRECTS, next_hop, too_many};

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use annapurna_contract::text;
 use url::Url;
 
 use super::Page;
-use crate::text;
 
 /// What was seen of an answer, fit for a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,21 +219,9 @@ impl Failure {
     pub(super) fn network(url: &Url, error: &reqwest::Error) -> Self {
         Self::again(HttpError::Network {
             url: url.to_string(),
-            reason: chain(error),
+            reason: text::chain(error),
         })
     }
-}
-
-/// An error with its causes, escaped: a cause can quote what a server sent.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut reasons = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reasons.push(cause.to_string());
-        source = cause.source();
-    }
-    reasons.dedup();
-    text::excerpt(reasons.join(": ").as_bytes(), 500)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! The client follows redirects itself rather than leave them to the library, so that every hop waits
 //! for its host's turn and obeys its host's rules.
 
+use annapurna_contract::text;
 use reqwest::header::{HeaderMap, LOCATION};
 use url::{Host, Url};
 
 use super::error::{Failure, HttpError};
-use crate::text;
 
 /// Redirects a page may take.
 pub(super) const REDIRECTS: usize = 5;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use annapurna_contract::text::clean;
 use url::Url;
 
-use crate::text;
+use crate::text::ascii_header;
 
 /// How the client behaves. [`HttpSettings::polite`] is what runs in production.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ impl HttpSettings {
     /// Says who we are, and waits as the sites ask.
     pub fn polite(contact: &str, interval: Duration) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        let contact = text::ascii_header(&text::clean(contact), 200);
+        let contact = ascii_header(&clean(contact), 200);
         Self {
             user_agent: format!(
                 "Annapurna/{version} (research-paper pipeline; contact: {contact})"

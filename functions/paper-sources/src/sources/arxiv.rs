@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use annapurna_contract::Source;
+use annapurna_contract::text::{clean, excerpt};
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use url::Url;
@@ -17,7 +18,7 @@ use crate::http::{Expect, Http, HttpError};
 use crate::paper::{BrokenEntry, Details, Paper};
 use crate::paper_source::{Listing, PaperSource, SourceError};
 use crate::sites::{Sites, join};
-use crate::text::{clean, excerpt, is_web_address};
+use crate::text::is_web_address;
 
 /// Entries of one page; arXiv allows 2000 and recommends less.
 const PAGE: usize = 200;

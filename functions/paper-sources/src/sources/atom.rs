@@ -3,12 +3,11 @@
 //! In: the bytes of a feed. Out: an [`AtomFeed`], or arXiv's own error message, or why the bytes are
 //! no feed. Entities that a document type could define are not expanded.
 
+use annapurna_contract::text::{clean, clean_option, excerpt};
 use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use serde::Serialize;
-
-use crate::text::{clean, clean_option};
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
 const ARXIV: &str = "http://arxiv.org/schemas/atom";
@@ -139,10 +138,7 @@ impl AtomEntry {
 pub fn parse(xml: &[u8]) -> Result<Answer, AtomError> {
     let root = read_tree(xml)?;
     if !root.is(ATOM, "feed") {
-        return Err(AtomError::NotAFeed(crate::text::excerpt(
-            root.name.as_bytes(),
-            40,
-        )));
+        return Err(AtomError::NotAFeed(excerpt(root.name.as_bytes(), 40)));
     }
     let entries: Vec<AtomEntry> = root.all(ATOM, "entry").map(entry_of).collect();
     if let Some(error) = entries.iter().find(|entry| entry.id.contains(ERROR_MARK)) {
@@ -321,5 +317,5 @@ fn element_of(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<E
 }
 
 fn damaged(error: impl std::fmt::Display) -> AtomError {
-    AtomError::Xml(crate::text::excerpt(error.to_string().as_bytes(), 200))
+    AtomError::Xml(excerpt(error.to_string().as_bytes(), 200))
 }

@@ -5,10 +5,10 @@
 //! must not cost the other three thousand, as it does in a parser of the whole file. A value that
 //! does not end where it should is left out.
 
+use annapurna_contract::text::clean_option;
 use unicode_normalization::UnicodeNormalization;
 
 use super::html::{in_speaking_order, plain_text};
-use crate::text::clean_option;
 
 /// A paper of a bibliography.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

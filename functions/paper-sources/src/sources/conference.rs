@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use annapurna_contract::text::excerpt;
 use annapurna_contract::{ConfigError, normalize_title};
 use async_trait::async_trait;
 use serde_json::json;
@@ -22,7 +23,7 @@ use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};
 use crate::paper_source::{Listing, PaperSource, SourceError};
 use crate::sites::Sites;
-use crate::text::{excerpt, is_web_address};
+use crate::text::is_web_address;
 
 /// Which papers of a conference are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use annapurna_contract::text::clean_option;
 use chrono::NaiveDate;
 use scraper::{ElementRef, Html, Node, Selector};
 use url::Url;
@@ -14,7 +15,7 @@ use url::Url;
 use super::hosts::Hosts;
 use super::listed::ListError;
 use crate::http::HttpError;
-use crate::text::{clean_option, decode_entities};
+use crate::text::decode_entities;
 
 /// Elements of HTML, and those of SVG and MathML that icons and formulas on the pages are made of.
 const ELEMENTS: &str = " a abbr acronym address annotation area article aside audio b base bdi bdo big \

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use annapurna_contract::text::clean;
 use annapurna_contract::{Source, normalize_title};
 use serde_json::Value;
 use url::Url;
 
 use crate::http::HttpError;
 use crate::paper::BrokenEntry;
-use crate::text::clean;
 
 /// The conference and year that a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use annapurna_contract::Source;
+use annapurna_contract::text::excerpt;
 use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
@@ -18,7 +19,6 @@ use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, Page};
 use crate::paper::{BrokenEntry, Details};
 use crate::sites::join;
-use crate::text::excerpt;
 
 /// The first year of a conference's proceedings; `None` where this software has none.
 pub const fn first_year(source: Source) -> Option<u16> {

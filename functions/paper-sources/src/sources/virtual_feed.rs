@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use annapurna_contract::normalize_title;
+use annapurna_contract::text::{clean_option, excerpt};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -14,7 +15,7 @@ use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::BrokenEntry;
 use crate::sites::join;
-use crate::text::{clean_option, decode_entities, excerpt};
+use crate::text::decode_entities;
 
 /// From this year on, abstracts are in a file of their own.
 const ABSTRACTS_APART_SINCE: u16 = 2026;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use annapurna_contract::text::{clean, clean_option, excerpt};
 use chrono::{DateTime, Datelike};
 use serde_json::Value;
 use url::Url;
@@ -16,7 +17,6 @@ use crate::paper::BrokenEntry;
 use crate::sites::join;
 use crate::sources::hosts::{Hosts, is_forum_id};
 use crate::sources::listed::{Edition, ListedPaper};
-use crate::text::{clean, clean_option, excerpt};
 
 /// What a note is to its list.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,9 +4,8 @@
 //! is no such page. A page that holds another number of notes than it must is refused here, so that it
 //! is asked for again and is never taken for the end of the list.
 
+use annapurna_contract::text::excerpt;
 use serde_json::{Map, Value};
-
-use crate::text;
 
 /// A page of notes.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,5 +92,5 @@ fn error_of(fields: &Map<String, Value>) -> PageError {
         Some(name) => format!("{name}: {message}"),
         None => message.to_owned(),
     };
-    PageError::Error(text::excerpt(words.as_bytes(), 300))
+    PageError::Error(excerpt(words.as_bytes(), 300))
 }
