@@ -17,6 +17,7 @@
 
 use std::time::Duration;
 
+use annapurna_cloud::{Message, Metadata, Object, Written};
 use annapurna_contract::{ResearchMessage, keys};
 use annapurna_paper_sources::http::{HttpError, Page};
 use annapurna_paper_sources::paper::{Details, NoPdf, Paper};
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::store::{Created, Message, Metadata, Object, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What became of a paper.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,17 +136,13 @@ fn closed(error: &HttpError) -> Outcome {
 }
 
 fn json_object(value: &impl Serialize) -> Object {
-    Object {
-        body: json!(value).to_string().into_bytes(),
-        content_type: "application/json",
-        metadata: Metadata::new(),
-    }
+    Object::new(json!(value).to_string(), "application/json")
 }
 
 /// Takes a paper as far as it can be had within `limit`. A failure is part of the outcome: it concerns
 /// this paper only.
 pub(crate) async fn take(
-    store: &dyn Store,
+    store: &Store,
     source: &dyn PaperSource,
     paper: Paper,
     held_off: HeldOff,
@@ -169,7 +166,7 @@ pub(crate) async fn take(
 }
 
 struct Keeper<'a> {
-    store: &'a dyn Store,
+    store: &'a Store,
     source: &'a dyn PaperSource,
     held_off: HeldOff,
 }
@@ -226,7 +223,7 @@ impl Keeper<'_> {
         let digest = hex::encode(Sha256::digest(&paper.source_id));
         let key = |ending| keys::paper_details(paper.source, paper.year, &digest[..32], ending);
         let known = self.store.read(&key("page")).await?;
-        if let Some(details) = known.and_then(|body| serde_json::from_slice(&body).ok()) {
+        if let Some(details) = known.and_then(|found| serde_json::from_slice(&found.body).ok()) {
             return Ok(Completed::Paper(Box::new(paper.with_details(details))));
         }
         let details = match self.source.details(&paper).await {
@@ -235,7 +232,8 @@ impl Keeper<'_> {
                 let outcome = closed(&error);
                 if outcome.rest_seconds.is_none() || self.held_off == HeldOff::KeepMetadata {
                     // Without its page, nobody knows yet under which id to keep it.
-                    self.store.create(&key("list"), json_object(&paper)).await?;
+                    // What an earlier run kept says the same.
+                    let _ = self.store.create(&key("list"), json_object(&paper)).await?;
                 }
                 return Ok(Completed::Closed(outcome));
             }
@@ -249,7 +247,9 @@ impl Keeper<'_> {
         };
         // A page that names no PDF yet is worth another look.
         if !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty()) {
-            self.store
+            // Another run was faster and read the same page.
+            let _ = self
+                .store
                 .create(&key("page"), json_object(&details))
                 .await?;
         }
@@ -273,14 +273,14 @@ impl Keeper<'_> {
             body: page.body,
         };
         match self.store.create(&key, object).await? {
-            Created::New => Ok(Pdf::Stored(StoredPdf {
+            Written::Done => Ok(Pdf::Stored(StoredPdf {
                 key,
                 sha256,
                 source_url: url.to_string(),
                 is_new: true,
             })),
             // Another run was faster; what it wrote is what counts.
-            Created::Existed => {
+            Written::Refused => {
                 let metadata = self.store.metadata(&key).await?.unwrap_or_default();
                 Ok(Pdf::Stored(stored_before(key, metadata)))
             }
@@ -310,11 +310,11 @@ impl Keeper<'_> {
             },
             record_s3_key,
         };
-        let body = serde_json::to_string(&message).map_err(|error| StoreError {
-            operation: "SendMessage",
-            target: id.to_string(),
-            reason: error.to_string(),
-        })?;
+        let not_json = |source| StoreError::Json {
+            what: id.to_string(),
+            source,
+        };
+        let body = serde_json::to_string(&message).map_err(not_json)?;
         Ok(Message {
             deduplication_id: hex::encode(Sha256::digest(&body)),
             group: id.into(),

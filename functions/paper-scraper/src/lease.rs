@@ -17,21 +17,21 @@
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::time::Duration;
 
+use annapurna_cloud::{Found, Object, Written};
 use annapurna_contract::keys;
 use annapurna_paper_sources::http::{Grant, LeaseError, Leases, now_ms};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::store::{Created, Metadata, Object, Replaced, Store, StoreError, Tagged};
+use crate::store::{Store, StoreError};
 
 /// Leases as objects of a [`Store`]: the real thing. One client has one of its own: two with the same
 /// would take each other's requests for their own.
 pub struct StoreLeases {
-    store: Arc<dyn Store>,
+    store: Store,
     holder: String,
 }
 
@@ -143,15 +143,15 @@ impl From<StoreError> for LeaseError {
 
 impl StoreLeases {
     /// Leases under a name that no other process has.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Store) -> Self {
         // The standard library's hasher is keyed from the system's randomness.
         let random = || RandomState::new().build_hasher().finish();
         let holder = format!("{:016x}{:016x}", random(), random());
         Self { store, holder }
     }
 
-    async fn read(&self, key: &str) -> Result<Option<(Lease, Tagged)>, LeaseError> {
-        let Some(tagged) = self.store.read_tagged(key).await? else {
+    async fn read(&self, key: &str) -> Result<Option<(Lease, Found)>, LeaseError> {
+        let Some(tagged) = self.store.read(key).await? else {
             return Ok(None);
         };
         Ok(Some((lease_of(&tagged.body), tagged)))
@@ -162,24 +162,19 @@ impl StoreLeases {
         &self,
         key: &str,
         lease: &Lease,
-        before: Option<&Tagged>,
+        before: Option<&Found>,
     ) -> Result<bool, LeaseError> {
-        let body = serde_json::to_vec(lease).map_err(|error| StoreError {
-            operation: "PutObject",
-            target: key.to_owned(),
-            reason: error.to_string(),
+        let body = serde_json::to_vec(lease).map_err(|source| StoreError::Json {
+            what: key.to_owned(),
+            source,
         })?;
-        let object = Object {
-            body,
-            content_type: "application/json",
-            metadata: Metadata::new(),
-        };
+        let object = Object::new(body, "application/json");
         Ok(match before {
             Some(before) => {
                 let replaced = self.store.replace_if(key, object, &before.etag).await?;
-                replaced == Replaced::Done
+                replaced == Written::Done
             }
-            None => self.store.create(key, object).await? == Created::New,
+            None => self.store.create(key, object).await? == Written::Done,
         })
     }
 }

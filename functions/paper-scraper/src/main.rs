@@ -1,14 +1,12 @@
 //! The `paper-scraper` Lambda function: settings and clients once, then one event after another.
 
-use std::sync::Arc;
-
 use annapurna_contract::{ScraperConfig, text::excerpt};
 use annapurna_runtime::{aws, telemetry};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use paper_scraper::call::Call;
 use paper_scraper::scraper::Scraper;
 use paper_scraper::settings::Settings;
-use paper_scraper::store::AwsStore;
+use paper_scraper::store::Store;
 use paper_scraper::{metrics, request};
 use serde_json::Value;
 
@@ -17,8 +15,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = Settings::from_config(ScraperConfig::from_env()?)?;
     let config = aws::sdk_config().await;
-    let store = AwsStore::new(&config, &settings);
-    let scraper = Scraper::new(settings, Arc::new(store))?;
+    let store = Store::new(&config, &settings);
+    let scraper = Scraper::new(settings, store)?;
     let scraper = &scraper;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = request::working_time(event.context.deadline());

@@ -45,7 +45,7 @@ impl Scraper {
         pace: Pace,
         mut settle: impl FnMut(usize, PaperName, Outcome),
     ) -> Taken {
-        let store = self.store.as_ref();
+        let store = &self.store;
         let limit = longest_paper(pace.deadline);
         let is_stopped = AtomicBool::new(false);
         let goes_on = || Instant::now() < pace.deadline && !is_stopped.load(Ordering::Relaxed);

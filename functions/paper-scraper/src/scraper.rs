@@ -66,7 +66,7 @@ impl RunError {
 pub struct Scraper {
     pub(crate) settings: Settings,
     pub(crate) http: Arc<Http>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
 }
 
 impl Scraper {
@@ -75,7 +75,7 @@ impl Scraper {
     /// # Errors
     ///
     /// [`HttpError::Client`].
-    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Result<Self, HttpError> {
+    pub fn new(settings: Settings, store: Store) -> Result<Self, HttpError> {
         let http = HttpSettings::polite(&settings.contact, settings.request_interval);
         Self::with_http(settings, store, http)
     }
@@ -87,11 +87,11 @@ impl Scraper {
     /// [`HttpError::Client`].
     pub fn with_http(
         settings: Settings,
-        store: Arc<dyn Store>,
+        store: Store,
         mut http: HttpSettings,
     ) -> Result<Self, HttpError> {
         http.unruled.extend(settings.sites.apis());
-        let leases = Arc::new(StoreLeases::new(Arc::clone(&store)));
+        let leases = Arc::new(StoreLeases::new(store.clone()));
         Ok(Self {
             settings,
             http: Arc::new(Http::new(http)?.with_leases(leases)),

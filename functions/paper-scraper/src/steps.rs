@@ -6,6 +6,7 @@
 //! has taken is in S3, so one that is killed goes on from its last answer and finds the rest done.
 //! The machine itself decides nothing, see [`annapurna_contract::scrape`].
 
+use annapurna_cloud::Object;
 use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::keys;
@@ -29,7 +30,6 @@ use crate::papers::Pace;
 use crate::report::{PaperName, Report, log_failed, log_summary};
 use crate::request::{Request, Target, cursor_of};
 use crate::scraper::{RunError, Scraper};
-use crate::store::{Metadata, Object};
 
 /// Papers of a window at least.
 const SMALLEST_PART: usize = 200;
@@ -162,12 +162,9 @@ impl Scraper {
         let mut windows = Vec::new();
         for (number, (papers, body)) in parts.into_iter().zip(bodies).enumerate() {
             let list_key = keys::list_part(source, year, digest, number);
-            let object = Object {
-                body,
-                content_type: "application/json",
-                metadata: Metadata::new(),
-            };
-            self.store.create(&list_key, object).await?;
+            let object = Object::new(body, "application/json");
+            // The same list may be there from an earlier call: its key is its digest.
+            let _ = self.store.create(&list_key, object).await?;
             let n_papers = u32::try_from(papers.len()).unwrap_or(u32::MAX);
             windows.push(ScrapeWindow::new(source, year, list_key, n_papers));
         }
@@ -270,9 +267,9 @@ impl Scraper {
                 "list_key must begin with `{prefix}`, got `{key}`"
             )));
         }
-        let body = self.store.read(key).await?;
-        let body = body.ok_or_else(|| RunError::Step(format!("there is no list at {key}")))?;
-        let papers: Vec<Paper> = serde_json::from_slice(&body)
+        let found = self.store.read(key).await?;
+        let found = found.ok_or_else(|| RunError::Step(format!("there is no list at {key}")))?;
+        let papers: Vec<Paper> = serde_json::from_slice(&found.body)
             .map_err(|error| RunError::Step(format!("{key} is no list of papers: {error}")))?;
         if papers.len() != window.n_papers as usize {
             return Err(RunError::Step(format!(

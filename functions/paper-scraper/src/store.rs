@@ -1,271 +1,135 @@
-//! Where papers are kept and who is told: S3 and SQS behind a few operations.
+//! Where papers are kept and who is told: one bucket and one queue.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use annapurna_contract::text::chain;
-use async_trait::async_trait;
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
-use base64::Engine;
-use sha2::{Digest, Sha256};
+use annapurna_cloud::{
+    Condition, Found, Message, MessageQueues, Metadata, Object, ObjectError, ObjectStore,
+    QueueError, S3, Sqs, Written,
+};
 
 use crate::settings::Settings;
 
-/// User metadata of an object.
-pub type Metadata = BTreeMap<String, String>;
+/// Largest own object that is read, bytes: a part of a list is the largest of them.
+const OWN_LIMIT: u64 = 64 << 20;
 
-/// Something to keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// The bytes.
-    pub body: Vec<u8>,
-    /// MIME type.
-    pub content_type: &'static str,
-    /// ASCII names and values, 2 KB in all.
-    pub metadata: Metadata,
-}
-
-/// What a conditional write found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Created {
-    /// The key was free.
-    New,
-    /// The key was taken; nothing changed.
-    Existed,
-}
-
-/// What a write found that depends on what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replaced {
-    /// The object was as expected, and is replaced.
-    Done,
-    /// It has changed, or is not there any more; nothing was written.
-    Changed,
-}
-
-/// An object's bytes and what to call this state of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tagged {
-    /// The bytes.
-    pub body: Vec<u8>,
-    /// Changes with the bytes.
-    pub etag: String,
-}
-
-/// A message of a FIFO queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// JSON.
-    pub body: String,
-    /// Messages of one group keep their order; groups move in parallel.
-    pub group: String,
-    /// A second message with the same id is not delivered.
-    pub deduplication_id: String,
-}
-
-/// Why AWS did not do what was asked.
+/// Why a paper could not be kept, or nobody told of it.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} {target} failed: {reason}")]
-pub struct StoreError {
-    /// `PutObject`, `SendMessage`, …
-    pub operation: &'static str,
-    /// The key or the queue.
-    pub target: String,
-    /// AWS's words, with every cause.
-    pub reason: String,
+pub enum StoreError {
+    /// The bucket.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// What is to be kept or said has no JSON form.
+    #[error("`{what}` cannot be written as JSON")]
+    Json {
+        /// The key, or the paper a message is about.
+        what: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
-/// Keeps objects and sends messages.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// The bucket, for messages that name it.
-    fn bucket(&self) -> &str;
-
-    /// The metadata of an object; `None` when there is none at the key.
-    async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError>;
-
-    /// An object's bytes; `None` when there is none at the key.
-    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let tagged = self.read_tagged(key).await?;
-        Ok(tagged.map(|tagged| tagged.body))
-    }
-
-    /// An object's bytes with their tag; `None` when there is none at the key.
-    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError>;
-
-    /// Writes to a free key; a key that is taken stays as it is.
-    async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError>;
-
-    /// Writes whatever is there.
-    async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError>;
-
-    /// Writes if what is there still has this tag.
-    async fn replace_if(
-        &self,
-        key: &str,
-        object: Object,
-        etag: &str,
-    ) -> Result<Replaced, StoreError>;
-
-    /// Sends a message.
-    async fn send(&self, message: Message) -> Result<(), StoreError>;
-}
-
-/// The real thing.
+/// The bucket of papers, and the queue of the judge.
 #[derive(Debug, Clone)]
-pub struct AwsStore {
-    s3: aws_sdk_s3::Client,
-    sqs: aws_sdk_sqs::Client,
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    queues: Arc<dyn MessageQueues>,
     bucket: String,
     queue_url: String,
 }
 
-impl AwsStore {
-    /// Makes the clients.
+impl Store {
+    /// The bucket and the queue of the settings, in AWS.
     pub fn new(config: &aws_config::SdkConfig, settings: &Settings) -> Self {
+        let (s3, sqs) = (S3::new(config), Sqs::new(config));
+        Self::with(Arc::new(s3), Arc::new(sqs), settings)
+    }
+
+    /// The bucket and the queue of the settings, among these.
+    pub fn with(
+        objects: Arc<dyn ObjectStore>,
+        queues: Arc<dyn MessageQueues>,
+        settings: &Settings,
+    ) -> Self {
         Self {
-            s3: annapurna_cloud::s3_client(config),
-            sqs: aws_sdk_sqs::Client::new(config),
+            objects,
+            queues,
             bucket: settings.bucket_name.clone(),
             queue_url: settings.queue_url.clone(),
         }
     }
 
-    /// A write that S3 checks against the body's SHA-256.
-    fn put(
-        &self,
-        key: &str,
-        object: Object,
-    ) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
-        let checksum =
-            base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&object.body));
-        self.s3
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .content_type(object.content_type)
-            .set_metadata(Some(object.metadata.into_iter().collect()))
-            .checksum_sha256(checksum)
-            .body(ByteStream::from(object.body))
-    }
-}
-
-#[async_trait]
-impl Store for AwsStore {
-    fn bucket(&self) -> &str {
+    /// The bucket, for messages that name it.
+    pub(crate) fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError> {
-        match self
-            .s3
-            .head_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .send()
-            .await
-        {
-            Ok(head) => Ok(Some(
-                head.metadata.unwrap_or_default().into_iter().collect(),
-            )),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_not_found()) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(failed("HeadObject", key, &error)),
-        }
+    /// The metadata of an object; `None` when there is none at the key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Object`], as of every operation on the bucket.
+    pub async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError> {
+        let head = self.objects.head(&self.bucket, key).await?;
+        Ok(head.map(|head| head.metadata))
     }
 
-    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError> {
-        let get = self.s3.get_object().bucket(&self.bucket).key(key);
-        let object = match get.send().await {
-            Ok(object) => object,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-            Err(error) => return Err(failed("GetObject", key, &error)),
-        };
-        let etag = object.e_tag.unwrap_or_default();
-        let body = object.body.collect().await.map_err(|error| StoreError {
-            operation: "GetObject",
-            target: key.to_owned(),
-            reason: chain(&error),
-        })?;
-        Ok(Some(Tagged {
-            body: body.to_vec(),
-            etag,
-        }))
+    /// An object's bytes with their tag; `None` when there is none at the key.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::metadata`].
+    pub async fn read(&self, key: &str) -> Result<Option<Found>, StoreError> {
+        Ok(self.objects.read(&self.bucket, key, OWN_LIMIT).await?)
     }
 
-    async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
-        let conflict = match self.put(key, object).if_none_match("*").send().await {
-            Ok(_) => return Ok(Created::New),
-            Err(error) if error.code() == Some("PreconditionFailed") => {
-                return Ok(Created::Existed);
-            }
-            Err(error) if error.code() == Some(CONFLICT) => failed("PutObject", key, &error),
-            Err(error) => return Err(failed("PutObject", key, &error)),
-        };
-        // Another write was under way at the same moment; if it came through, the key is taken.
-        match self.metadata(key).await? {
-            Some(_) => Ok(Created::Existed),
-            None => Err(conflict),
-        }
+    /// Writes to a free key; a key that is taken stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::metadata`].
+    pub async fn create(&self, key: &str, object: Object) -> Result<Written, StoreError> {
+        self.write(key, object, Condition::Absent).await
     }
 
-    async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
-        let put = self.put(key, object).send().await;
-        put.map(drop)
-            .map_err(|error| failed("PutObject", key, &error))
+    /// Writes whatever is there.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::metadata`].
+    pub async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
+        Ok(self.objects.put(&self.bucket, key, object).await?)
     }
 
-    async fn replace_if(
+    /// Writes if what is there still has this tag.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::metadata`].
+    pub async fn replace_if(
         &self,
         key: &str,
         object: Object,
         etag: &str,
-    ) -> Result<Replaced, StoreError> {
-        let changed = ["PreconditionFailed", CONFLICT, "NoSuchKey"];
-        match self.put(key, object).if_match(etag).send().await {
-            Ok(_) => Ok(Replaced::Done),
-            Err(error) if error.code().is_some_and(|code| changed.contains(&code)) => {
-                Ok(Replaced::Changed)
-            }
-            Err(error) => Err(failed("PutObject", key, &error)),
-        }
+    ) -> Result<Written, StoreError> {
+        self.write(key, object, Condition::Unchanged(etag)).await
     }
 
-    async fn send(&self, message: Message) -> Result<(), StoreError> {
-        let send = self
-            .sqs
-            .send_message()
-            .queue_url(&self.queue_url)
-            .message_body(message.body)
-            .message_group_id(message.group)
-            .message_deduplication_id(message.deduplication_id);
-        let sent = send.send().await;
-        sent.map(drop)
-            .map_err(|error| failed("SendMessage", &self.queue_url, &error))
+    /// Tells the judge.
+    pub(crate) async fn send(&self, message: Message) -> Result<(), StoreError> {
+        Ok(self.queues.send(&self.queue_url, message).await?)
     }
-}
 
-/// S3's word for two writes to a key at the same moment.
-const CONFLICT: &str = "ConditionalRequestConflict";
-
-fn failed<E>(operation: &'static str, target: &str, error: &SdkError<E, HttpResponse>) -> StoreError
-where
-    E: std::error::Error + 'static,
-{
-    // A refused HEAD has no body and thus no code: its status is all there is.
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
-    let status = status.map(|status| format!(" (HTTP status {status})"));
-    StoreError {
-        operation,
-        target: target.to_owned(),
-        reason: format!("{}{}", chain(error), status.unwrap_or_default()),
+    async fn write(
+        &self,
+        key: &str,
+        object: Object,
+        condition: Condition<'_>,
+    ) -> Result<Written, StoreError> {
+        let written = self.objects.write(&self.bucket, key, object, condition);
+        Ok(written.await?)
     }
 }

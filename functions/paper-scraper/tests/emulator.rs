@@ -4,6 +4,7 @@
 
 mod support;
 
+use annapurna_cloud::{Object, Written};
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::paper_site::PaperSite;
 use annapurna_local_testing::test_emulator;
@@ -15,7 +16,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use paper_scraper::lease::StoreLeases;
 use paper_scraper::scraper::Scraper;
 use paper_scraper::settings::Settings;
-use paper_scraper::store::{AwsStore, Created, Metadata, Object, Replaced, Store};
+use paper_scraper::store::Store;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +57,8 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
     let mut config = config(&site, "ICLR");
     config.queue_url = queue_url.clone();
     let settings = Settings::from_config(config).unwrap();
-    let store = AwsStore::new(&aws, &settings);
-    let scraper = Scraper::with_http(settings, Arc::new(store.clone()), hasty()).unwrap();
+    let store = Store::new(&aws, &settings);
+    let scraper = Scraper::with_http(settings, store.clone(), hasty()).unwrap();
 
     for (event, n_papers) in [(json!({}), 4), (json!({"CONFERENCE": "ARXIV"}), 6)] {
         let first = run(&scraper, event.clone()).await.unwrap();
@@ -121,24 +122,16 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
         );
     }
 
-    let object = Object {
-        body: b"other".to_vec(),
-        content_type: "application/pdf",
-        metadata: Metadata::new(),
-    };
+    let object = Object::new("other", "application/pdf");
     assert_eq!(
         store.create(&keys[0], object).await.unwrap(),
-        Created::Existed
+        Written::Refused
     );
     assert_eq!(store.metadata("no/such/key").await.unwrap(), None);
 }
 
 fn text(body: &str) -> Object {
-    Object {
-        body: body.as_bytes().to_vec(),
-        content_type: "text/plain",
-        metadata: Metadata::new(),
-    }
+    Object::new(body, "text/plain")
 }
 
 #[tokio::test]
@@ -147,25 +140,25 @@ async fn a_write_on_a_condition_happens_only_while_it_holds() {
     let store = bucket(&emulator.endpoint_url).await;
     assert_eq!(store.read("a").await.unwrap(), None);
     let gone = store.replace_if("a", text("x"), "\"0\"").await.unwrap();
-    assert_eq!(gone, Replaced::Changed);
-    assert_eq!(store.create("a", text("1")).await.unwrap(), Created::New);
-    let first = store.read_tagged("a").await.unwrap().unwrap();
+    assert_eq!(gone, Written::Refused);
+    assert_eq!(store.create("a", text("1")).await.unwrap(), Written::Done);
+    let first = store.read("a").await.unwrap().unwrap();
     assert_eq!(first.body, b"1");
     let done = store.replace_if("a", text("2"), &first.etag).await.unwrap();
-    assert_eq!(done, Replaced::Done);
+    assert_eq!(done, Written::Done);
     let late = store.replace_if("a", text("3"), &first.etag).await.unwrap();
-    assert_eq!(late, Replaced::Changed);
-    assert_eq!(store.read("a").await.unwrap().unwrap(), b"2");
+    assert_eq!(late, Written::Refused);
+    assert_eq!(store.read("a").await.unwrap().unwrap().body, b"2");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_runs_one_at_a_time_holds_a_lease() {
     let emulator = test_emulator(&EmulatorOptions::default()).await;
-    let store = Arc::new(bucket(&emulator.endpoint_url).await);
+    let store = bucket(&emulator.endpoint_url).await;
     let held = Arc::new(tokio::sync::Mutex::new(()));
     let period = Duration::from_secs(30);
     let runs = (0..4).map(|_| {
-        let leases = StoreLeases::new(Arc::clone(&store) as Arc<dyn Store>);
+        let leases = StoreLeases::new(store.clone());
         let held = Arc::clone(&held);
         async move {
             for _ in 0..2 {
@@ -185,11 +178,11 @@ async fn of_many_runs_one_at_a_time_holds_a_lease() {
         .for_each(|run| run.unwrap());
 }
 
-async fn bucket(endpoint: &str) -> AwsStore {
+async fn bucket(endpoint: &str) -> Store {
     let aws = aws(endpoint).await;
     let s3 = annapurna_cloud::s3_client(&aws);
     let create = s3.create_bucket().bucket("llm-research-papers");
     create.send().await.unwrap();
     let settings = Settings::from_config(config("http://127.0.0.1:9", "ICLR")).unwrap();
-    AwsStore::new(&aws, &settings)
+    Store::new(&aws, &settings)
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use annapurna_cloud::{Metadata, Object};
 use annapurna_contract::keys;
 use annapurna_paper_sources::http::{ExclusiveHost, Http, HttpSettings, Leases, now_ms};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use paper_scraper::lease::StoreLeases;
-use paper_scraper::store::{Metadata, Object, Store};
 use support::site::{Seen, TOLERANCE, client, json, json_page, site};
 use support::{MemoryStore, hasty};
 use url::Url;
@@ -37,7 +37,7 @@ fn exclusive_for(site: &Url, store: &MemoryStore, lease: Duration) -> Http {
         exclusive_hosts: vec![host],
         ..hasty()
     };
-    client(settings).with_leases(Arc::new(StoreLeases::new(Arc::new(store.clone()))))
+    client(settings).with_leases(Arc::new(StoreLeases::new(store.store())))
 }
 
 async fn slow_site() -> (Url, Seen) {
@@ -228,8 +228,8 @@ impl tracing::Subscriber for Log {
 #[tokio::test]
 async fn a_run_that_waits_says_once_for_what_and_until_when() {
     let store = MemoryStore::default();
-    let ours = StoreLeases::new(Arc::new(store.clone()));
-    let theirs = StoreLeases::new(Arc::new(store.clone()));
+    let ours = StoreLeases::new(store.store());
+    let theirs = StoreLeases::new(store.store());
     let period = Duration::from_millis(600);
     let log = Log::default();
     let listening = tracing::subscriber::set_default(log.clone());
@@ -256,11 +256,15 @@ async fn a_run_that_died_while_it_waited_does_not_hold_the_others_up_for_good() 
             metadata: Metadata::new(),
         }
     };
-    let ours = StoreLeases::new(Arc::new(store.clone()));
+    let ours = StoreLeases::new(store.store());
     let period = Duration::from_millis(300);
     // Its note has half a second left.
     let begin = now_ms();
-    store.replace(&key, note(begin - 29_500)).await.unwrap();
+    store
+        .store()
+        .replace(&key, note(begin - 29_500))
+        .await
+        .unwrap();
     ours.hold("a.example", period).await.unwrap();
     let waited = now_ms() - begin;
     assert!((500..1000).contains(&waited), "{waited} ms");
@@ -270,8 +274,8 @@ async fn a_run_that_died_while_it_waited_does_not_hold_the_others_up_for_good() 
 async fn a_lease_is_renewed_by_its_holder_and_by_nobody_else() {
     let store = MemoryStore::default();
     let period = Duration::from_millis(300);
-    let ours = StoreLeases::new(Arc::new(store.clone()));
-    let theirs = StoreLeases::new(Arc::new(store.clone()));
+    let ours = StoreLeases::new(store.store());
+    let theirs = StoreLeases::new(store.store());
     let first = ours.hold("a.example", period).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let renewed = ours.hold("a.example", period).await.unwrap();
@@ -290,7 +294,7 @@ async fn a_lease_is_renewed_by_its_holder_and_by_nobody_else() {
         metadata: Metadata::new(),
     };
     let key = keys::host_lease("a.example");
-    store.replace(&key, junk).await.unwrap();
+    store.store().replace(&key, junk).await.unwrap();
     ours.hold("a.example", period).await.unwrap();
 }
 

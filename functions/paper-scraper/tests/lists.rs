@@ -525,12 +525,9 @@ async fn a_pdf_that_robots_rules_forbid_is_left_alone() {
     config.openreview_api_v2_url = format!("{address}/api2");
     let settings = paper_scraper::settings::Settings::from_config(config).unwrap();
     let store = MemoryStore::default();
-    let scraper = paper_scraper::scraper::Scraper::with_http(
-        settings,
-        Arc::new(store.clone()),
-        support::hasty(),
-    )
-    .unwrap();
+    let scraper =
+        paper_scraper::scraper::Scraper::with_http(settings, store.store(), support::hasty())
+            .unwrap();
     let summary = run(&scraper, json!({})).await.unwrap();
     assert_eq!(
         (summary.found, summary.metadata_only, summary.queued),

@@ -353,11 +353,9 @@ async fn a_run_that_was_cut_before_its_message_sends_it_later() {
     let scraper = scraper(&site, "ARXIV", &store);
     let summary = run(&scraper, json!({})).await.unwrap();
     assert_eq!((summary.queued, summary.failed.len()), (0, 6));
-    assert!(
-        summary.failed[0]
-            .error
-            .starts_with("SendMessage researchQueue.fifo failed")
-    );
+    let error = &summary.failed[0].error;
+    assert!(error.starts_with("SendMessage of `"), "{error}");
+    assert!(error.ends_with("failed: ServiceUnavailable"), "{error}");
     store.set_queue_is_down(false);
     let summary = run(&scraper, json!({})).await.unwrap();
     assert_eq!(
@@ -408,7 +406,7 @@ async fn a_list_that_takes_too_long_is_an_error() {
     http.retry_base = Duration::from_secs(2);
     let settings =
         paper_scraper::settings::Settings::from_config(support::config(&site, "ICLR")).unwrap();
-    let store = Arc::new(MemoryStore::default());
+    let store = MemoryStore::default().store();
     let scraper = paper_scraper::scraper::Scraper::with_http(settings, store, http).unwrap();
     let soon = Instant::now() + Duration::from_millis(100);
     let error = run_until(&scraper, json!({}), soon).await.unwrap_err();

@@ -176,7 +176,7 @@ async fn a_whole_conference_is_taken_in_windows_that_end_and_die() {
         ..support::hasty()
     };
     let settings = Settings::from_config(support::config(&site, "ANY")).unwrap();
-    let scraper = Scraper::with_http(settings, Arc::new(store.clone()), http).unwrap();
+    let scraper = Scraper::with_http(settings, store.store(), http).unwrap();
     let mut plan = plan(
         &scraper,
         json!({"CONFERENCE": "NEURIPS", "CONFERENCE_YEAR": "2025"}),

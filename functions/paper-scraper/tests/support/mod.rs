@@ -8,18 +8,21 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use annapurna_cloud::{
+    Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
+    QueueError, Receive, Saved, Written,
+};
 use annapurna_contract::ResearchMessage;
 use annapurna_contract::scrape::ScrapeSummary;
 use async_trait::async_trait;
 use paper_scraper::call::Call;
 use paper_scraper::scraper::{RunError, Scraper};
 use paper_scraper::settings::Settings;
-use paper_scraper::store::{
-    Created, Message, Metadata, Object, Replaced, Store, StoreError, Tagged,
-};
+use paper_scraper::store::Store;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -42,6 +45,12 @@ pub struct Contents {
 pub struct MemoryStore(pub Arc<Mutex<Contents>>);
 
 impl MemoryStore {
+    /// The bucket and the queue of every test's settings, in memory.
+    pub fn store(&self) -> Store {
+        let settings = Settings::from_config(config("http://127.0.0.1:9", "ICLR")).unwrap();
+        Store::with(Arc::new(self.clone()), Arc::new(self.clone()), &settings)
+    }
+
     pub fn keys(&self) -> Vec<String> {
         self.0.lock().unwrap().objects.keys().cloned().collect()
     }
@@ -80,71 +89,91 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
-    fn bucket(&self) -> &str {
-        "llm-research-papers"
-    }
-
-    async fn metadata(&self, key: &str) -> Result<Option<Metadata>, StoreError> {
+impl ObjectStore for MemoryStore {
+    async fn read(
+        &self,
+        _bucket: &str,
+        key: &str,
+        limit: u64,
+    ) -> Result<Option<Found>, ObjectError> {
         let contents = self.0.lock().unwrap();
-        Ok(contents
-            .objects
-            .get(key)
-            .map(|object| object.metadata.clone()))
-    }
-
-    async fn create(&self, key: &str, object: Object) -> Result<Created, StoreError> {
-        let mut contents = self.0.lock().unwrap();
-        if contents.objects.contains_key(key) {
-            return Ok(Created::Existed);
-        }
-        contents.n_writes += 1;
-        contents.objects.insert(key.to_owned(), object);
-        Ok(Created::New)
-    }
-
-    async fn read_tagged(&self, key: &str) -> Result<Option<Tagged>, StoreError> {
-        let contents = self.0.lock().unwrap();
-        Ok(contents.objects.get(key).map(|object| Tagged {
+        let Some(object) = contents.objects.get(key) else {
+            return Ok(None);
+        };
+        assert!(object.body.len() as u64 <= limit, "{key}");
+        Ok(Some(Found {
             body: object.body.clone(),
             etag: etag(object),
         }))
     }
 
-    async fn replace_if(
+    async fn head(&self, _bucket: &str, key: &str) -> Result<Option<Head>, ObjectError> {
+        let contents = self.0.lock().unwrap();
+        Ok(contents.objects.get(key).map(|object| Head {
+            metadata: object.metadata.clone(),
+            etag: etag(object),
+        }))
+    }
+
+    async fn write(
         &self,
+        _bucket: &str,
         key: &str,
         object: Object,
-        expected: &str,
-    ) -> Result<Replaced, StoreError> {
+        condition: Condition<'_>,
+    ) -> Result<Written, ObjectError> {
         let mut contents = self.0.lock().unwrap();
-        if contents.objects.get(key).map(etag).as_deref() != Some(expected) {
-            return Ok(Replaced::Changed);
+        let there = contents.objects.get(key).map(etag);
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::Absent => there.is_none(),
+            Condition::Unchanged(expected) => there.as_deref() == Some(expected),
+        };
+        if !holds {
+            return Ok(Written::Refused);
         }
         contents.n_writes += 1;
         contents.objects.insert(key.to_owned(), object);
-        Ok(Replaced::Done)
+        Ok(Written::Done)
     }
 
-    async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
-        let mut contents = self.0.lock().unwrap();
-        contents.n_writes += 1;
-        contents.objects.insert(key.to_owned(), object);
-        Ok(())
+    async fn save(
+        &self,
+        _bucket: &str,
+        key: &str,
+        _known: Option<&str>,
+        _file: &Path,
+    ) -> Result<Saved, ObjectError> {
+        unreachable!("{key} is not read into a file")
     }
+}
 
-    async fn send(&self, message: Message) -> Result<(), StoreError> {
+#[async_trait]
+impl MessageQueues for MemoryStore {
+    async fn send(&self, queue_url: &str, message: Message) -> Result<(), QueueError> {
         let mut contents = self.0.lock().unwrap();
         if contents.queue_is_down {
-            return Err(StoreError {
+            return Err(QueueError {
                 operation: "SendMessage",
-                target: "researchQueue.fifo".to_owned(),
+                queue: queue_url.to_owned(),
                 reason: "ServiceUnavailable".to_owned(),
             });
         }
         contents.n_writes += 1;
         contents.messages.push(message);
         Ok(())
+    }
+
+    async fn receive(&self, queue_url: &str, _: Receive) -> Result<Vec<Delivery>, QueueError> {
+        unreachable!("a scraper takes nothing from {queue_url}")
+    }
+
+    async fn hide(&self, queue_url: &str, _: &str, _: Duration) -> Result<(), QueueError> {
+        unreachable!("a scraper takes nothing from {queue_url}")
+    }
+
+    async fn delete(&self, queue_url: &str, _: &str) -> Result<(), QueueError> {
+        unreachable!("a scraper takes nothing from {queue_url}")
     }
 }
 
@@ -154,7 +183,7 @@ fn etag(object: &Object) -> String {
 
 pub fn scraper(site: &str, conference: &str, store: &MemoryStore) -> Scraper {
     let settings = Settings::from_config(config(site, conference)).unwrap();
-    Scraper::with_http(settings, Arc::new(store.clone()), hasty()).unwrap()
+    Scraper::with_http(settings, store.store(), hasty()).unwrap()
 }
 
 pub async fn run(scraper: &Scraper, event: Value) -> Result<ScrapeSummary, RunError> {
