@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use annapurna_stack::cloudformation::Template;
 use annapurna_stack::outputs::Outputs;
 use annapurna_stack::plan::Deployment;
 use aws_sdk_cloudformation::Client;
@@ -14,9 +13,11 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 
+mod adoption;
 mod change_set;
 mod events;
 
+pub use adoption::adopting;
 pub use change_set::{ChangeSet, TemplateSource};
 
 /// How long a stack may take: a search domain takes up to half an hour.
@@ -215,15 +216,4 @@ fn status_of(stack: &Stack) -> StackStatus {
         .stack_status()
         .cloned()
         .unwrap_or(StackStatus::ReviewInProgress)
-}
-
-/// Renders a template and says whether it fits into a request.
-///
-/// # Errors
-///
-/// When it cannot be written as JSON.
-pub fn render(template: &Template) -> Result<(String, bool), CommandError> {
-    let body = serde_json::to_string(&template.to_json()?)?;
-    let fits = body.len() <= Template::MAX_INLINE_BYTES;
-    Ok((body, fits))
 }

@@ -69,6 +69,14 @@ pub enum CommandError {
         /// Why.
         reason: String,
     },
+    /// A new stack finds something there that its template would delete with the stack.
+    #[error("the change set of stack `{stack}` failed: {reason}")]
+    Unretained {
+        /// The stack.
+        stack: String,
+        /// CloudFormation's words, with the resources.
+        reason: String,
+    },
     /// A wait ended without what it waited for.
     #[error("{what} did not come to an end within {limit_secs} s")]
     TimedOut {
@@ -266,6 +274,7 @@ impl CommandError {
             | Self::Violations { .. }
             | Self::QueueName(_)
             | Self::ChangeSet { .. }
+            | Self::Unretained { .. }
             | Self::File { .. }
             | Self::Index(_)
             | Self::Terminal(_)
@@ -292,6 +301,7 @@ impl CommandError {
             Self::Aws { .. }
             | Self::RolledBack { .. }
             | Self::ChangeSet { .. }
+            | Self::Unretained { .. }
             | Self::TimedOut { .. }
             | Self::Local(_)
             | Self::Index(_)

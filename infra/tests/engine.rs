@@ -11,7 +11,8 @@ use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
 use infra::assets;
 use infra::cloud::Cloud;
-use infra::engine::{Engine, TemplateSource};
+use infra::engine::{Engine, TemplateSource, adopting};
+use infra::error::CommandError;
 use serde_json::json;
 
 const STACK: &str = "annapurna-test";
@@ -39,7 +40,7 @@ fn queues(names: &[&str]) -> String {
     json!({ "Resources": resources }).to_string()
 }
 
-async fn deploy(engine: &Engine, source: TemplateSource) -> Result<(), infra::error::CommandError> {
+async fn deploy(engine: &Engine, source: TemplateSource) -> Result<(), CommandError> {
     let set = engine.prepare(source, &BTreeMap::new()).await?;
     match set {
         Some(set) => set.execute(&|_| {}).await,
@@ -120,4 +121,65 @@ async fn a_failed_creation_is_cleared_away_by_the_next_deployment() {
     deploy(&engine, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
+}
+
+/// A template of one bucket that goes with its stack, with a setting, and what else is given.
+fn bucket_template(more: serde_json::Value) -> serde_json::Value {
+    let mut template = json!({"Resources": {"Papers": {
+        "Type": "AWS::S3::Bucket", "DeletionPolicy": "Delete", "Properties": {
+            "BucketName": "papers", "VersioningConfiguration": {"Status": "Enabled"}}}}});
+    let more = more.as_object().unwrap().clone();
+    template["Resources"].as_object_mut().unwrap().extend(more);
+    template
+}
+
+async fn adopt(engine: &Engine, source: TemplateSource) -> Result<(), CommandError> {
+    let set = engine.prepare_adoption(source, &BTreeMap::new()).await?;
+    let set = set.unwrap();
+    assert_eq!(set.imports().count(), 1);
+    set.execute(&|_| {}).await
+}
+
+async fn object(cloud: &Cloud) -> String {
+    let object = cloud.s3.get_object().bucket("papers").key("k");
+    let body = object.send().await.unwrap().body.collect().await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_new_stack_takes_up_a_bucket_that_outlived_its_stack() {
+    let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
+    let (papers, body) = (cloud.s3.put_object().bucket("papers"), b"kept".to_vec());
+    cloud
+        .s3
+        .create_bucket()
+        .bucket("papers")
+        .send()
+        .await
+        .unwrap();
+    papers.key("k").body(body.into()).send().await.unwrap();
+    let inline = |template: &serde_json::Value| TemplateSource::Body(template.to_string());
+
+    let wanted = bucket_template(json!({}));
+    let refused = deploy(&engine, inline(&wanted)).await.unwrap_err();
+    assert!(
+        matches!(refused, CommandError::Unretained { .. }),
+        "{refused}"
+    );
+
+    adopt(&engine, inline(&adopting(&wanted))).await.unwrap();
+    deploy(&engine, inline(&wanted)).await.unwrap();
+    assert_eq!(object(&cloud).await, "kept");
+    let versioning = cloud.s3.get_bucket_versioning().bucket("papers").send();
+    let status = versioning.await.unwrap().status.unwrap();
+    assert_eq!(
+        status.as_str(),
+        "Enabled",
+        "the second step gives the settings"
+    );
+    let deployed = engine.deployed().await.unwrap().unwrap();
+    assert_eq!(deployed.deployment.template, wanted);
+    let again = engine.prepare(inline(&wanted), &BTreeMap::new()).await;
+    assert!(again.unwrap().is_none(), "nothing is left to do");
 }

@@ -9,7 +9,7 @@ use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{ChangeSetAction, Deployment, merge_change_set};
+use annapurna_stack::plan::{Deployment, merge_change_set};
 use aws_sdk_cloudformation::types::StackEvent;
 
 use super::plan::{DeployPlan, compare};
@@ -188,57 +188,40 @@ impl Rollout<'_> {
         template: Template,
         mut parameters: BTreeMap<String, String>,
     ) -> Result<Option<(Deployed, DeployPlan)>, CommandError> {
-        let region = &self.environment.region;
-        let bucket = assets::bucket_name(&self.account, region);
+        let bucket = assets::bucket_name(&self.account, &self.environment.region);
         let engine = Engine::new(self.cloud, self.environment.stack_name());
         engine.settle(&|text| self.cx.ui.status(text)).await?;
         self.publish(&bucket).await?;
         parameters.insert(Parameter::AssetsBucket.name(), bucket.clone());
         parameters.extend(self.assets.parameters());
-        let (body, fits) = engine::render(&template)?;
         let before = engine.deployed().await?;
         let wanted = Deployment {
             template: template.to_json()?,
             parameters,
         };
-        let mut plan = compare(
-            self.cx,
-            self.environment,
-            self.cloud,
-            before.as_ref(),
-            &wanted,
-            self.assets,
-        )
-        .await?;
-        let source = if fits {
-            TemplateSource::Body(body)
-        } else {
-            TemplateSource::Url(assets::publish_template(self.cloud, &bucket, region, &body).await?)
-        };
-        let step = self.cx.ui.begin("CloudFormation prepares a change set");
-        let set = engine.prepare(source, &wanted.parameters).await?;
+        let (cx, cloud) = (self.cx, self.cloud);
+        let before = before.as_ref();
+        let mut plan = compare(cx, self.environment, cloud, before, &wanted, self.assets).await?;
+        let step = cx.ui.begin("CloudFormation prepares a change set");
+        let (set, adopts) = self.prepare(&engine, &bucket, &wanted).await?;
         drop(step);
         if let Some(set) = &set {
             merge_change_set(&mut plan.resources, &set.entries);
         }
-        self.cx.ui.result(&plan)?;
-        if let Some(set) = set {
-            for import in set
-                .entries
-                .iter()
-                .filter(|entry| entry.action == ChangeSetAction::Import)
-            {
-                let id = ui::safe(&import.resource);
-                self.cx
-                    .ui
-                    .status(format!("{id} is there already and becomes the stack's"));
-            }
-            if !self.agreed(&plan)? {
+        cx.ui.result(&plan)?;
+        if let Some(set) = &set {
+            if !self.agreed(&plan, set)? {
                 set.discard().await?;
-                self.cx.ui.status("Nothing was changed.");
+                cx.ui.status("Nothing was changed.");
                 return Ok(None);
             }
-            self.execute(&set).await?;
+            self.execute(set).await?;
+        }
+        if adopts {
+            let source = self.source(&bucket, &wanted.template).await?;
+            if let Some(set) = engine.prepare(source, &wanted.parameters).await? {
+                self.execute(&set).await?;
+            }
         }
         let deployed = engine
             .deployed()
@@ -248,6 +231,41 @@ impl Rollout<'_> {
             })?;
         self.index(&deployed).await?;
         Ok(Some((deployed, plan)))
+    }
+
+    /// The next change set, if anything changes; true when it only takes up what is there already, and
+    /// another must follow.
+    async fn prepare(
+        &self,
+        engine: &Engine,
+        bucket: &str,
+        wanted: &Deployment,
+    ) -> Result<(Option<ChangeSet>, bool), CommandError> {
+        let source = self.source(bucket, &wanted.template).await?;
+        match engine.prepare(source, &wanted.parameters).await {
+            Err(CommandError::Unretained { .. }) => {}
+            Ok(Some(set)) if set.imports().next().is_some() => set.discard().await?,
+            other => return Ok((other?, false)),
+        }
+        let first = engine::adopting(&wanted.template);
+        let source = self.source(bucket, &first).await?;
+        let set = engine.prepare_adoption(source, &wanted.parameters).await?;
+        Ok((set, true))
+    }
+
+    /// Where CloudFormation reads the template: in the request, or in S3 when it is too large for one.
+    async fn source(
+        &self,
+        bucket: &str,
+        template: &serde_json::Value,
+    ) -> Result<TemplateSource, CommandError> {
+        let (cloud, region) = (self.cloud, &self.environment.region);
+        let body = template.to_string();
+        if body.len() <= Template::MAX_INLINE_BYTES {
+            return Ok(TemplateSource::Body(body));
+        }
+        let url = assets::publish_template(cloud, bucket, region, &body).await?;
+        Ok(TemplateSource::Url(url))
     }
 
     async fn publish(&self, bucket: &str) -> Result<(), CommandError> {
@@ -273,7 +291,12 @@ impl Rollout<'_> {
     }
 
     /// In AWS every change is asked about; on this machine only what could lose something.
-    fn agreed(&self, plan: &DeployPlan) -> Result<bool, CommandError> {
+    fn agreed(&self, plan: &DeployPlan, set: &ChangeSet) -> Result<bool, CommandError> {
+        for import in set.imports() {
+            let id = ui::safe(&import.resource);
+            let ui = &self.cx.ui;
+            ui.status(format!("{id} is there already and becomes the stack's"));
+        }
         let dangerous = plan.resources.iter().any(|change| change.is_dangerous());
         if self.args.yes || (self.environment.local().is_some() && !dangerous) {
             return Ok(true);

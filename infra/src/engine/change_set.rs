@@ -15,6 +15,9 @@ use crate::error::CommandError;
 /// How long CloudFormation may think about a change set.
 const CHANGE_SET_LIMIT: Duration = Duration::from_secs(300);
 
+/// What the reason says when an existing resource cannot be imported.
+const UNRETAINED: &str = "must have the DeletionPolicy attribute";
+
 /// A change set that can be executed.
 #[derive(Debug, Clone)]
 pub struct ChangeSet {
@@ -38,11 +41,36 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`CommandError::ChangeSet`] with CloudFormation's reason.
+    /// [`CommandError::Unretained`] when a new stack finds something there that it would not retain,
+    /// which [`adopting`](super::adopting) is for; else [`CommandError::ChangeSet`] with CloudFormation's
+    /// reason.
     pub async fn prepare(
         &self,
         template: TemplateSource,
         parameters: &BTreeMap<String, String>,
+    ) -> Result<Option<ChangeSet>, CommandError> {
+        self.create(template, parameters, false).await
+    }
+
+    /// [`Self::prepare`] of a template of [`adopting`](super::adopting). The validation before the first
+    /// change is left out: it would hold the names of what is taken up against the new stack.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn prepare_adoption(
+        &self,
+        template: TemplateSource,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Option<ChangeSet>, CommandError> {
+        self.create(template, parameters, true).await
+    }
+
+    async fn create(
+        &self,
+        template: TemplateSource,
+        parameters: &BTreeMap<String, String>,
+        without_validation: bool,
     ) -> Result<Option<ChangeSet>, CommandError> {
         let exists = self.deployed().await?.is_some();
         let name = format!("deploy-{}", chrono::Utc::now().format("%Y%m%d-%H%M%S%3f"));
@@ -68,6 +96,7 @@ impl Engine {
             // A new stack takes up again what an earlier one of this environment retained. A stack that
             // exists adopts nothing: there a name that is taken is a mistake.
             .import_existing_resources(!exists)
+            .set_disable_validation(without_validation.then_some(true))
             .set_parameters(Some(parameters.collect()))
             .tags(Tag::builder().key("application").value("annapurna").build());
         request = match template {
@@ -110,13 +139,13 @@ impl ChangeSet {
                     self.discard().await?;
                     let nothing = reason.contains("didn't contain changes")
                         || reason.contains("No updates are to be performed");
-                    return if nothing {
-                        Ok(None)
-                    } else {
-                        Err(CommandError::ChangeSet {
-                            stack: self.engine.stack,
-                            reason,
-                        })
+                    let stack = self.engine.stack;
+                    return match reason {
+                        _ if nothing => Ok(None),
+                        reason if reason.contains(UNRETAINED) => {
+                            Err(CommandError::Unretained { stack, reason })
+                        }
+                        reason => Err(CommandError::ChangeSet { stack, reason }),
                     };
                 }
                 _ => tokio::time::sleep(Duration::from_millis(300)).await,
@@ -126,6 +155,13 @@ impl ChangeSet {
             what: format!("the change set of `{}`", self.engine.stack),
             limit_secs: CHANGE_SET_LIMIT.as_secs(),
         })
+    }
+
+    /// What is there already and becomes the stack's.
+    pub fn imports(&self) -> impl Iterator<Item = &ChangeSetEntry> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.action == ChangeSetAction::Import)
     }
 
     /// Removes the change set without executing it.
