@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use annapurna_contract::text::chain;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
-use annapurna_stack::constructs::limits::InvalidQueueName;
 use annapurna_stack::environment::EnvironmentError;
 use annapurna_stack::outputs::MissingOutput;
+use annapurna_stack::pipeline::StackError;
 use annapurna_stack::validate::Violation;
 
 /// One variant per thing a person can act on.
@@ -24,9 +24,9 @@ pub enum CommandError {
         /// All of them.
         violations: Vec<Violation>,
     },
-    /// A name that SQS refuses.
+    /// The settings make no stack.
     #[error(transparent)]
-    QueueName(#[from] InvalidQueueName),
+    Stack(#[from] StackError),
     /// The folder with `environments/` is not above the working directory.
     #[error("no Annapurna project in {} or above it", from.display())]
     NoProject {
@@ -272,7 +272,7 @@ impl CommandError {
             }
             Self::Aws { .. }
             | Self::Violations { .. }
-            | Self::QueueName(_)
+            | Self::Stack(_)
             | Self::ChangeSet { .. }
             | Self::Unretained { .. }
             | Self::File { .. }
@@ -288,7 +288,7 @@ impl CommandError {
         match self {
             Self::Environment(_)
             | Self::Violations { .. }
-            | Self::QueueName(_)
+            | Self::Stack(_)
             | Self::NoProject { .. }
             | Self::WrongAccount { .. }
             | Self::NotDeployed { .. }

@@ -8,14 +8,15 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use annapurna_contract::Function;
 use annapurna_contract::scrape::{SCRAPE_CONFERENCE, ScrapeSummary};
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
-use annapurna_stack::cloudformation::{Expr, LogicalId, Template};
-use annapurna_stack::constructs::alarm;
+use annapurna_stack::cloudformation::Template;
+use annapurna_stack::constructs::alarm::FailedExecutions;
 use annapurna_stack::constructs::function::FunctionHandle;
 use annapurna_stack::constructs::limits::FunctionTimeout;
-use annapurna_stack::constructs::state_machine::{Workflow, resource};
+use annapurna_stack::constructs::state_machine::StateMachine;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use annapurna_stack::scrape_machine;
@@ -42,26 +43,21 @@ struct Machine {
 
 /// The stack: the machine as synthesised, and the stand-in where the scraper would be.
 fn template() -> String {
-    let id = LogicalId::new("PapersScraper");
-    let scraper = FunctionHandle {
-        arn: Expr::attribute(&id, "Arn"),
-        role_arn: Expr::from("unused"),
-        id,
-    };
+    let scraper = FunctionHandle::new(Function::AnyScraper, "PapersScraper".to_owned());
     let mut template = Template::new("the machine alone");
-    let machine = Workflow {
+    let machine = StateMachine {
         id: SCRAPE_CONFERENCE,
         name: SCRAPE_CONFERENCE.to_owned(),
-        definition: scrape_machine::definition(&resource(&scraper), FunctionTimeout::new(60)),
+        definition: scrape_machine::definition(&scraper.substitution(), FunctionTimeout::new(60)),
         functions: vec![&scraper],
     };
-    let arn = machine.add_to(&mut template);
-    alarm::on_failed_executions(
-        &mut template,
-        SCRAPE_CONFERENCE,
-        "ScrapeConferenceFailed".to_owned(),
-        &arn,
-    );
+    let machine = machine.add_to(&mut template);
+    let alarm = FailedExecutions {
+        name: "ScrapeConferenceFailed".to_owned(),
+        state_machine: &machine,
+    };
+    alarm.add_to(&mut template);
+    let arn = machine.arn().into();
     template.output(Output::ScrapeConferenceArn.name(), "The machine", arn);
     let mut json = template.to_json().unwrap();
     json["Resources"]["StandInRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {

@@ -77,41 +77,6 @@ impl Expr {
         Self::Ref("AWS::Region".to_owned())
     }
 
-    /// An ARN of this partition, with the account and region of the stack.
-    pub fn arn(service: &str, resource: impl Into<Self>) -> Self {
-        Self::concat([
-            Self::from("arn:"),
-            Self::Ref("AWS::Partition".to_owned()),
-            Self::Literal(format!(":{service}:")),
-            Self::region(),
-            Self::from(":"),
-            Self::account(),
-            Self::from(":"),
-            resource.into(),
-        ])
-    }
-
-    /// An ARN of this partition without account and region, such as a bucket's.
-    pub fn global_arn(service: &str, resource: impl Into<Self>) -> Self {
-        Self::concat([
-            Self::from("arn:"),
-            Self::Ref("AWS::Partition".to_owned()),
-            Self::Literal(format!(":{service}:::")),
-            resource.into(),
-        ])
-    }
-
-    /// The account itself as a principal: `arn:…:iam::ACCOUNT:root`.
-    pub fn account_root() -> Self {
-        Self::concat([
-            Self::from("arn:"),
-            Self::Ref("AWS::Partition".to_owned()),
-            Self::from(":iam::"),
-            Self::account(),
-            Self::from(":root"),
-        ])
-    }
-
     /// The logical ids this value depends on; pseudo parameters are not among them.
     pub fn dependencies(&self) -> Vec<&str> {
         match self {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Expr;
+use super::{Arn, Expr, Name};
 
 /// `AWS::IAM::Role`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,7 +16,7 @@ pub struct Role {
     pub policies: Vec<Policy>,
     /// Policies that AWS maintains.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub managed_policy_arns: Vec<Expr>,
+    pub managed_policy_arns: Vec<Arn>,
 }
 
 /// An inline policy.
@@ -53,33 +52,97 @@ impl PolicyDocument {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
-    /// Its name, letters and digits.
+    /// Its name, letters and digits; unique within a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// `Allow` or `Deny`.
-    pub effect: &'static str,
+    /// Whether it gives or takes.
+    pub effect: Effect,
     /// Whom, in a policy of a resource or a trust policy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<BTreeMap<&'static str, Vec<Expr>>>,
-    /// Which actions.
+    pub principal: Option<Principal>,
+    /// Which actions, as `service:Action`.
     pub action: Vec<&'static str>,
     /// On what; absent in a trust policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resource: Vec<Expr>,
+    pub resource: Vec<Arn>,
     /// On everything but this.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_resource: Vec<Expr>,
-    /// When.
+    pub not_resource: Vec<Arn>,
+    /// When; always, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub condition: Option<Value>,
+    pub condition: Option<Condition>,
+}
+
+/// Whether a statement gives or takes; one that takes wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Effect {
+    /// Gives what no other statement denies.
+    Allow,
+    /// Takes, whatever other statements give.
+    Deny,
+}
+
+/// Whom a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Principal {
+    /// A service, such as `lambda.amazonaws.com`.
+    Service([&'static str; 1]),
+    /// Roles and accounts; [`Arn::any`] for everyone.
+    #[serde(rename = "AWS")]
+    Aws(Vec<Arn>),
+}
+
+/// When a statement holds: all of its tests must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Condition {
+    /// Keys whose text must be this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub string_equals: Option<Test>,
+    /// Keys whose ARN must be this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arn_equals: Option<Test>,
+    /// Keys whose truth value must be this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bool: Option<Test>,
+}
+
+/// A condition key, such as `aws:SourceAccount`, with the value it is compared with.
+pub type Test = BTreeMap<&'static str, Expr>;
+
+impl Condition {
+    /// Holds when the key's text is this value.
+    pub fn string_equals(key: &'static str, value: impl Into<Expr>) -> Self {
+        Self {
+            string_equals: Some(Test::from([(key, value.into())])),
+            arn_equals: None,
+            bool: None,
+        }
+    }
+
+    /// Holds when the key is true, or when it is false.
+    pub fn bool(key: &'static str, value: bool) -> Self {
+        Self {
+            string_equals: None,
+            arn_equals: None,
+            bool: Some(Test::from([(key, Expr::Literal(value.to_string()))])),
+        }
+    }
+
+    /// Holds when, besides, the key is this ARN.
+    #[must_use]
+    pub fn and_arn_equals(mut self, key: &'static str, arn: Arn) -> Self {
+        self.arn_equals = Some(Test::from([(key, arn.into())]));
+        self
+    }
 }
 
 impl Statement {
     /// Allows `action` on `resource`.
-    pub fn allow(sid: impl Into<String>, action: &[&'static str], resource: Vec<Expr>) -> Self {
+    pub fn allow(sid: impl Into<String>, action: &[&'static str], resource: Vec<Arn>) -> Self {
         Self {
             sid: Some(sid.into()),
-            effect: "Allow",
+            effect: Effect::Allow,
             principal: None,
             action: action.to_vec(),
             resource,
@@ -89,30 +152,33 @@ impl Statement {
     }
 
     /// Refuses `action` on everything but `resource`.
-    pub fn deny_all_but(sid: &str, action: &[&'static str], resource: Vec<Expr>) -> Self {
+    pub fn deny_all_but(sid: &str, action: &[&'static str], resource: Vec<Arn>) -> Self {
         Self {
-            effect: "Deny",
+            effect: Effect::Deny,
             not_resource: resource,
             ..Self::allow(sid, action, Vec::new())
         }
     }
 
-    /// Lets `principal`, of a kind such as `Service`, assume the role.
-    pub fn trust(kind: &'static str, principal: Expr) -> Self {
+    /// Lets `principal` assume the role.
+    pub fn trust(principal: Principal) -> Self {
         Self {
             sid: None,
-            effect: "Allow",
-            principal: Some(BTreeMap::from([(kind, vec![principal])])),
-            action: vec!["sts:AssumeRole"],
-            resource: Vec::new(),
-            not_resource: Vec::new(),
-            condition: None,
+            principal: Some(principal),
+            ..Self::allow("", &["sts:AssumeRole"], Vec::new())
         }
+    }
+
+    /// The same statement about `principal`, as a policy of a resource has it.
+    #[must_use]
+    pub fn about(mut self, principal: Principal) -> Self {
+        self.principal = Some(principal);
+        self
     }
 
     /// The same statement under a condition.
     #[must_use]
-    pub fn when(mut self, condition: Value) -> Self {
+    pub fn when(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
@@ -122,6 +188,6 @@ impl Statement {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct InstanceProfile {
-    /// One role.
-    pub roles: Vec<Expr>,
+    /// Exactly one role, by name.
+    pub roles: [Name; 1],
 }

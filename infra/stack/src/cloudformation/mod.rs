@@ -18,6 +18,8 @@ pub mod sqs;
 pub mod ssm;
 pub mod step_functions;
 pub mod template;
+pub mod values;
 
 pub use expr::{Expr, LogicalId};
 pub use template::{DeletionPolicy, Holds, Output, Parameter, Properties, Resource, Template};
+pub use values::{Arn, Name, Url};

@@ -37,5 +37,5 @@ pub struct RedrivePolicy {
     /// ARN of the dead-letter queue, which is FIFO when the queue is.
     pub dead_letter_target_arn: Expr,
     /// Receives, 1 to 1,000.
-    pub max_receive_count: u16,
+    pub max_receive_count: u32,
 }

@@ -1,34 +1,37 @@
-//! A private, encrypted bucket that stays when its stack goes.
+//! A private, encrypted bucket that tells a function of new objects, where it should.
 
+use annapurna_contract::Bucket;
 use serde_json::json;
 
-use crate::cloudformation::iam::{PolicyDocument, Statement};
+use super::function::FunctionHandle;
+use super::role::RoleHandle;
+use crate::cloudformation::iam::{Condition, Effect, PolicyDocument, Principal, Statement};
 use crate::cloudformation::s3::{
-    Bucket, BucketPolicy, LambdaConfiguration, NotificationConfiguration, NotificationFilter,
+    self, BucketPolicy, LambdaConfiguration, NotificationConfiguration, NotificationFilter,
     PublicAccessBlock,
 };
-use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
 /// Defines a bucket.
 #[derive(Debug)]
-pub struct PrivateBucket {
-    /// Its logical id.
-    pub id: &'static str,
-    /// Its global name.
-    pub name: String,
+pub(crate) struct PrivateBucket<'a> {
+    /// Which one, and its global name.
+    pub(crate) handle: BucketHandle,
     /// What becomes of it when the stack goes.
-    pub removal: DeletionPolicy,
+    pub(crate) removal: DeletionPolicy,
     /// What becomes of replaced versions.
-    pub versions: Versions,
+    pub(crate) versions: Versions,
     /// Refuse plain HTTP; an emulator on loopback speaks nothing else.
-    pub encrypted_transport: bool,
-    /// Invoke this function for new objects with this key ending.
-    pub notify: Option<ObjectNotification>,
+    pub(crate) encrypted_transport: bool,
+    /// Roles that can delete nothing in it, whatever their own policies say.
+    pub(crate) undeletable_by: Vec<RoleHandle>,
+    /// Whom S3 tells of new objects.
+    pub(crate) notification: Option<ObjectNotification<'a>>,
 }
 
 /// What becomes of replaced versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Versions {
+pub(crate) enum Versions {
     /// They stay for ever: nothing in the bucket can be lost by writing over it.
     Forever,
     /// They stay for 30 days.
@@ -37,24 +40,93 @@ pub enum Versions {
 
 /// Whom to tell about which new objects.
 #[derive(Debug)]
-pub struct ObjectNotification {
-    /// ARN of the function. A literal one, since a reference would close a circle through the
-    /// function's role.
-    pub function: Expr,
-    /// The key ending.
-    pub suffix: &'static str,
-    /// The permission that must exist before the bucket names the function.
-    pub permission: LogicalId,
+pub(crate) struct ObjectNotification<'a> {
+    /// The function that S3 invokes.
+    pub(crate) function: &'a FunctionHandle,
+    /// How the keys end.
+    pub(crate) suffix: &'static str,
 }
 
-impl PrivateBucket {
-    /// Adds the bucket and a policy of what holds whatever the callers' own policies say.
-    pub fn add_to(self, template: &mut Template, protection: Option<Statement>) -> LogicalId {
-        let id = LogicalId::new(self.id);
-        let arn = Expr::global_arn("s3", self.name.clone());
-        let after = self.notify.as_ref().map(|notify| notify.permission.clone());
-        let bucket = Bucket {
-            bucket_name: self.name,
+/// A bucket other resources refer to. Its name is known before it exists, so nothing waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketHandle {
+    bucket: Bucket,
+    name: String,
+}
+
+/// The handles of all of the pipeline's buckets.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets {
+    /// Raw papers and verdicts.
+    pub(crate) papers: BucketHandle,
+    /// Generated programs.
+    pub(crate) code: BucketHandle,
+    /// What the programs put out.
+    pub(crate) outputs: BucketHandle,
+    /// Data sets the programs load.
+    pub(crate) datasets: BucketHandle,
+}
+
+impl Buckets {
+    /// The buckets with the names they have in an environment.
+    pub(crate) fn named(name: impl Fn(Bucket) -> String) -> Self {
+        let handle = |bucket| BucketHandle {
+            bucket,
+            name: name(bucket),
+        };
+        Self {
+            papers: handle(Bucket::Papers),
+            code: handle(Bucket::Code),
+            outputs: handle(Bucket::Outputs),
+            datasets: handle(Bucket::Datasets),
+        }
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, bucket: Bucket) -> &BucketHandle {
+        match bucket {
+            Bucket::Papers => &self.papers,
+            Bucket::Code => &self.code,
+            Bucket::Outputs => &self.outputs,
+            Bucket::Datasets => &self.datasets,
+        }
+    }
+}
+
+impl BucketHandle {
+    /// Its global name.
+    pub(crate) fn name(&self) -> Expr {
+        Expr::from(self.name.as_str())
+    }
+
+    /// Its ARN.
+    pub(crate) fn arn(&self) -> Arn {
+        Arn::global("s3", self.name.as_str())
+    }
+
+    /// The ARN of every object in it.
+    pub(crate) fn objects(&self) -> Arn {
+        self.arn().followed_by("/*")
+    }
+
+    fn id(&self) -> LogicalId {
+        LogicalId::new(match self.bucket {
+            Bucket::Papers => "PapersBucket",
+            Bucket::Code => "CodeBucket",
+            Bucket::Outputs => "OutputsBucket",
+            Bucket::Datasets => "DatasetsBucket",
+        })
+    }
+}
+
+impl PrivateBucket<'_> {
+    /// Adds the bucket, a policy of what holds whatever the callers' own policies say, and the permission of S3
+    /// to invoke the function it tells.
+    pub(crate) fn add_to(self, stack: &mut Template) -> BucketHandle {
+        let id = self.handle.id();
+        let statements = self.statements();
+        let bucket = s3::Bucket {
+            bucket_name: self.handle.name.clone(),
             public_access_block_configuration: PublicAccessBlock {
                 block_public_acls: true,
                 block_public_policy: true,
@@ -66,30 +138,42 @@ impl PrivateBucket {
             ]}),
             versioning_configuration: Some(json!({"Status": "Enabled"})),
             lifecycle_configuration: Some(lifecycle(self.versions)),
-            notification_configuration: self.notify.map(|notify| NotificationConfiguration {
-                lambda_configurations: vec![LambdaConfiguration {
-                    event: "s3:ObjectCreated:*",
-                    function: notify.function,
-                    filter: NotificationFilter {
-                        suffix: notify.suffix,
-                    },
-                }],
-            }),
+            notification_configuration: self.notification.as_ref().map(notification),
         };
         let mut resource = Resource::new(bucket).on_removal(self.removal);
-        if let Some(permission) = after {
+        if let Some(notification) = &self.notification {
+            // S3 refuses a bucket that names a function it may not invoke.
+            let permission = notification.function.allow_bucket(stack, &self.handle);
             resource = resource.after(&permission);
         }
-        let id = template.add(id, resource);
-        let encrypted = self
-            .encrypted_transport
-            .then(|| encrypted_transport_only(&arn));
-        let statements: Vec<Statement> = encrypted.into_iter().chain(protection).collect();
+        stack.add(id.clone(), resource);
         if !statements.is_empty() {
             let policy = BucketPolicy::on(&id, PolicyDocument::new(statements));
-            template.add(id.part("Policy"), Resource::new(policy));
+            stack.add(id.part("Policy"), Resource::new(policy));
         }
-        id
+        self.handle
+    }
+
+    fn statements(&self) -> Vec<Statement> {
+        let encrypted = self
+            .encrypted_transport
+            .then(|| encrypted_transport_only(&self.handle));
+        let undeletable = (!self.undeletable_by.is_empty())
+            .then(|| deny_deletion(&self.handle, &self.undeletable_by));
+        encrypted.into_iter().chain(undeletable).collect()
+    }
+}
+
+fn notification(notification: &ObjectNotification<'_>) -> NotificationConfiguration {
+    NotificationConfiguration {
+        lambda_configurations: vec![LambdaConfiguration {
+            event: "s3:ObjectCreated:*",
+            // A reference would close a circle through the function's role.
+            function: notification.function.arn_by_name().into(),
+            filter: NotificationFilter {
+                suffix: notification.suffix,
+            },
+        }],
     }
 }
 
@@ -108,36 +192,29 @@ fn lifecycle(versions: Versions) -> serde_json::Value {
     json!({ "Rules": rules })
 }
 
-fn everyone(
-    effect: &'static str,
+/// Denies something on the bucket and on all its objects.
+fn deny(
     sid: &str,
+    bucket: &BucketHandle,
     action: &[&'static str],
-    resource: Vec<Expr>,
+    principal: Principal,
 ) -> Statement {
-    let principal = [("AWS", vec![Expr::from("*")])].into_iter().collect();
+    let resource = vec![bucket.arn(), bucket.objects()];
     Statement {
-        effect,
-        principal: Some(principal),
+        effect: Effect::Deny,
         ..Statement::allow(sid, action, resource)
     }
+    .about(principal)
 }
 
-fn encrypted_transport_only(bucket_arn: &Expr) -> Statement {
-    let objects = Expr::concat([bucket_arn.clone(), Expr::from("/*")]);
-    everyone(
-        "Deny",
-        "EncryptedTransportOnly",
-        &["s3:*"],
-        vec![bucket_arn.clone(), objects],
-    )
-    .when(json!({"Bool": {"aws:SecureTransport": "false"}}))
+fn encrypted_transport_only(bucket: &BucketHandle) -> Statement {
+    let everyone = Principal::Aws(vec![Arn::any()]);
+    deny("EncryptedTransportOnly", bucket, &["s3:*"], everyone)
+        .when(Condition::bool("aws:SecureTransport", false))
 }
 
-/// Refuses these roles to delete, or to weaken what protects, the objects of a bucket, whatever
-/// their own policies say.
-pub fn deny_deletion(bucket_name: &str, roles: Vec<Expr>) -> Statement {
-    let arn = Expr::global_arn("s3", bucket_name);
-    let objects = Expr::concat([arn.clone(), Expr::from("/*")]);
+/// Refuses these roles to delete, or to weaken what protects, the objects of a bucket.
+fn deny_deletion(bucket: &BucketHandle, roles: &[RoleHandle]) -> Statement {
     let actions = [
         "s3:DeleteObject",
         "s3:DeleteObjectVersion",
@@ -147,12 +224,6 @@ pub fn deny_deletion(bucket_name: &str, roles: Vec<Expr>) -> Statement {
         "s3:PutBucketPolicy",
         "s3:DeleteBucketPolicy",
     ];
-    let mut statement = everyone(
-        "Deny",
-        "PapersAreNeverDeleted",
-        &actions,
-        vec![arn, objects],
-    );
-    statement.principal = Some([("AWS", roles)].into_iter().collect());
-    statement
+    let roles = Principal::Aws(roles.iter().map(RoleHandle::arn).collect());
+    deny("PapersAreNeverDeleted", bucket, &actions, roles)
 }

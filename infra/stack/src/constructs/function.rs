@@ -1,19 +1,20 @@
-//! A Lambda function with its role, its log group and, for a consumer, its event source mapping.
+//! A Lambda function with its role and its log group, and what lets messages and buckets invoke it.
 
 use std::collections::BTreeMap;
 
-use annapurna_contract::{Function as Name, Principal};
+use annapurna_contract::{Function, Principal};
 use serde_json::json;
 
+use super::bucket::BucketHandle;
 use super::limits::{BatchSize, FunctionTimeout, MaxConcurrency, MemoryMib};
-use super::permissions::{Targets, add_role};
 use super::queue::QueueHandle;
-use crate::cloudformation::iam::Statement;
+use super::role::{Role, RoleHandle};
+use crate::cloudformation::iam::{Principal as Trusted, Statement};
 use crate::cloudformation::lambda::{
-    Code, Environment, EventSourceMapping, Function, LoggingConfig, Permission,
+    self, Code, Environment, EventSourceMapping, LoggingConfig, Permission,
 };
 use crate::cloudformation::logs::LogGroup;
-use crate::cloudformation::{Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// How large a function is and how long it may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,127 +27,147 @@ pub struct FunctionSize {
 
 /// Defines a function of this workspace.
 #[derive(Debug)]
-pub struct RustFunction {
-    /// Which one.
-    pub name: Name,
-    /// Its name in this environment.
-    pub deployed_name: String,
-    /// For people.
-    pub description: String,
+pub(crate) struct RustFunction {
+    /// Which one, and its name in this environment.
+    pub(crate) handle: FunctionHandle,
+    /// What Lambda's console shows.
+    pub(crate) description: String,
     /// Its size.
-    pub size: FunctionSize,
+    pub(crate) size: FunctionSize,
     /// `arm64` or `x86_64`.
-    pub architecture: &'static str,
+    pub(crate) architecture: &'static str,
     /// Its variables.
-    pub variables: Vec<(&'static str, Expr)>,
+    pub(crate) variables: Vec<(&'static str, Expr)>,
     /// Where its code is.
-    pub code: Code,
+    pub(crate) code: Code,
+    /// What the contract grants it.
+    pub(crate) grants: Vec<Statement>,
     /// Days its logs are kept.
-    pub retention_days: u32,
+    pub(crate) retention_days: u32,
 }
 
-/// A function other resources refer to.
-#[derive(Debug, Clone)]
+/// Lets a queue's messages invoke a function, which reports the ones that failed.
+#[derive(Debug)]
+pub(crate) struct QueueConsumer<'a> {
+    /// Who is invoked.
+    pub(crate) function: &'a FunctionHandle,
+    /// Whose messages.
+    pub(crate) queue: &'a QueueHandle,
+    /// Messages of one call, at most.
+    pub(crate) batch_size: BatchSize,
+    /// Copies of the function at once, at most.
+    pub(crate) concurrency: MaxConcurrency,
+}
+
+/// A function other resources refer to. It is made of names alone, so that a bucket can tell a function that is
+/// defined later; `validate` finds one that never is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionHandle {
+    function: Function,
+    name: String,
+}
+
+impl FunctionHandle {
+    /// A function by its name in this environment.
+    pub fn new(function: Function, name: String) -> Self {
+        Self { function, name }
+    }
+
+    /// What stands for it in a state machine's definition.
+    pub fn substitution(&self) -> String {
+        format!("${{{}}}", self.id())
+    }
+
     /// First part of the ids of everything that belongs to it.
-    pub id: LogicalId,
-    /// Its ARN.
-    pub arn: Expr,
-    /// Its role's ARN.
-    pub role_arn: Expr,
+    pub(crate) fn id(&self) -> LogicalId {
+        LogicalId::new(self.function.name())
+    }
+
+    /// Its ARN, which waits for the function.
+    pub(crate) fn arn(&self) -> Arn {
+        Arn::of(&self.id())
+    }
+
+    /// Its ARN as its name makes it, which waits for nothing.
+    pub(crate) fn arn_by_name(&self) -> Arn {
+        Arn::in_account("lambda", format!("function:{}", self.name))
+    }
+
+    /// Lets S3 invoke it for one bucket of this account.
+    pub(super) fn allow_bucket(&self, stack: &mut Template, bucket: &BucketHandle) -> LogicalId {
+        let permission = Permission {
+            action: "lambda:InvokeFunction",
+            function_name: self.arn().into(),
+            principal: "s3.amazonaws.com",
+            source_account: Expr::account(),
+            source_arn: bucket.arn().into(),
+        };
+        stack.add(
+            self.id().part("BucketPermission"),
+            Resource::new(permission),
+        )
+    }
 }
 
 impl RustFunction {
     /// Adds the role with the contract's grants, the log group and the function.
-    pub fn add_to(self, template: &mut Template, targets: &Targets) -> FunctionHandle {
-        let id = LogicalId::new(self.name.name());
-        let log_group_name = format!("/aws/lambda/{}", self.deployed_name);
-        let logs = template.add(
-            id.part("Logs"),
-            Resource::new(LogGroup {
-                log_group_name: log_group_name.clone(),
-                retention_in_days: self.retention_days,
-            }),
-        );
-        let streams = Expr::arn("logs", format!("log-group:{log_group_name}:*"));
-        let role = add_role(
-            template,
-            id.part("Role"),
-            vec![Statement::trust(
-                "Service",
-                Expr::from("lambda.amazonaws.com"),
-            )],
-            Principal::Function(self.name).grants(),
-            targets,
-            vec![Statement::allow(
-                "WriteOwnLogs",
-                &["logs:CreateLogStream", "logs:PutLogEvents"],
-                vec![streams],
-            )],
-            Vec::new(),
-        );
-        let role_arn = Expr::attribute(&role, "Arn");
+    pub(crate) fn add_to(self, stack: &mut Template) -> FunctionHandle {
+        let id = self.handle.id();
+        let log_group_name = format!("/aws/lambda/{}", self.handle.name);
+        let streams = Arn::in_account("logs", format!("log-group:{log_group_name}:*"));
+        let log_group = LogGroup {
+            log_group_name,
+            retention_in_days: self.retention_days,
+        };
+        let logs = stack.add(id.part("Logs"), Resource::new(log_group));
+        let mut statements = self.grants;
+        statements.push(Statement::allow(
+            "WriteOwnLogs",
+            &["logs:CreateLogStream", "logs:PutLogEvents"],
+            vec![streams],
+        ));
+        let role = Role {
+            handle: RoleHandle::of(Principal::Function(self.handle.function)),
+            trust: Statement::trust(Trusted::Service(["lambda.amazonaws.com"])),
+            policy_name: "grants",
+            statements,
+            managed: Vec::new(),
+        };
+        let role = role.add_to(stack);
         let variables: BTreeMap<&'static str, Expr> = self.variables.into_iter().collect();
-        let function = template.add(
-            id.clone(),
-            Resource::new(Function {
-                function_name: self.deployed_name,
-                description: self.description,
-                runtime: "provided.al2023",
-                handler: "bootstrap",
-                architectures: vec![self.architecture],
-                code: self.code,
-                role: role_arn.clone(),
-                timeout: self.size.timeout.get(),
-                memory_size: self.size.memory.get(),
-                environment: Environment { variables },
-                logging_config: LoggingConfig {
-                    log_group: Expr::reference(&logs),
-                },
-                reserved_concurrent_executions: None,
-            }),
-        );
-        FunctionHandle {
-            id,
-            arn: Expr::attribute(&function, "Arn"),
-            role_arn,
-        }
+        let function = lambda::Function {
+            function_name: self.handle.name.clone(),
+            description: self.description,
+            runtime: "provided.al2023",
+            handler: "bootstrap",
+            architectures: vec![self.architecture],
+            code: self.code,
+            role: role.arn().into(),
+            timeout: self.size.timeout.get(),
+            memory_size: self.size.memory.get(),
+            environment: Environment { variables },
+            logging_config: LoggingConfig {
+                log_group: Expr::reference(&logs),
+            },
+            reserved_concurrent_executions: None,
+        };
+        stack.add(id, Resource::new(function));
+        self.handle
     }
 }
 
-impl FunctionHandle {
-    /// Lets a queue's messages invoke this function, which reports the ones that failed.
-    pub fn consume(
-        &self,
-        template: &mut Template,
-        queue: &QueueHandle,
-        batch_size: BatchSize,
-        concurrency: MaxConcurrency,
-    ) {
-        template.add(
-            self.id.part("Messages"),
-            Resource::new(EventSourceMapping {
-                event_source_arn: queue.arn.clone(),
-                function_name: Expr::reference(&self.id),
-                batch_size: batch_size.get(),
-                maximum_batching_window_in_seconds: None,
-                function_response_types: vec!["ReportBatchItemFailures"],
-                scaling_config: Some(json!({"MaximumConcurrency": concurrency.get()})),
-            }),
-        );
-    }
-
-    /// Lets S3 invoke this function for one bucket of this account.
-    pub fn allow_bucket(&self, template: &mut Template, bucket_name: &str) -> LogicalId {
-        template.add(
-            self.id.part("BucketPermission"),
-            Resource::new(Permission {
-                action: "lambda:InvokeFunction",
-                function_name: self.arn.clone(),
-                principal: "s3.amazonaws.com",
-                source_account: Expr::account(),
-                source_arn: Expr::global_arn("s3", bucket_name),
-            }),
-        )
+impl QueueConsumer<'_> {
+    /// Adds the event source mapping, to which nothing refers.
+    pub(crate) fn add_to(self, stack: &mut Template) {
+        let id = self.function.id();
+        let mapping = EventSourceMapping {
+            event_source_arn: self.queue.arn().into(),
+            function_name: Expr::reference(&id),
+            batch_size: self.batch_size.get(),
+            maximum_batching_window_in_seconds: None,
+            function_response_types: vec!["ReportBatchItemFailures"],
+            scaling_config: Some(json!({"MaximumConcurrency": self.concurrency.get()})),
+        };
+        stack.add(id.part("Messages"), Resource::new(mapping));
     }
 }

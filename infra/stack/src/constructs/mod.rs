@@ -1,15 +1,17 @@
 //! What we mean (L2): resources that belong together, with our defaults.
 //!
-//! A construct adds its resources to a template and returns handles; other resources arrive as
-//! handles and never as ARN strings. Logical ids come from a construct's id and from nothing else.
+//! Each construct is a struct whose `add_to` adds its resources to the stack and returns a handle, where other
+//! resources can refer to it. They arrive as handles and never as texts. Logical ids come from a construct's id
+//! and from nothing else.
 
 pub mod alarm;
-pub mod bucket;
+pub(crate) mod bucket;
 pub mod function;
+pub(crate) mod grants;
 pub mod limits;
-pub mod machine;
-pub mod permissions;
-pub mod queue;
-pub mod schedule;
-pub mod search;
+pub(crate) mod queue;
+pub mod role;
+pub(crate) mod schedule;
+pub(crate) mod search;
 pub mod state_machine;
+pub(crate) mod trainium_instance;

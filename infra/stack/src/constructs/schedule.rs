@@ -1,75 +1,87 @@
 //! A schedule that invokes a function, or starts a state machine, with a fixed event.
 
 use super::function::FunctionHandle;
-use crate::cloudformation::iam::{Policy, PolicyDocument, Role, Statement};
-use crate::cloudformation::scheduler::{FlexibleTimeWindow, RetryPolicy, Schedule, Target};
-use crate::cloudformation::{Expr, LogicalId, Resource, Template};
+use super::role::{Role, RoleHandle};
+use super::state_machine::StateMachineHandle;
+use crate::cloudformation::iam::{Condition, Principal, Statement};
+use crate::cloudformation::scheduler::{self, FlexibleTimeWindow, RetryPolicy, Target};
+use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
+
+/// Defines the role of every schedule: it invokes this function, starts this state machine, and nothing else.
+#[derive(Debug)]
+pub(crate) struct SchedulesRole<'a> {
+    /// The function that schedules invoke.
+    pub(crate) function: &'a FunctionHandle,
+    /// The state machine that schedules start.
+    pub(crate) state_machine: &'a StateMachineHandle,
+}
 
 /// Defines a schedule.
 #[derive(Debug)]
-pub struct Cadence {
+pub(crate) struct Schedule<'a> {
     /// Its logical id.
-    pub id: String,
-    /// For people.
-    pub description: String,
+    pub(crate) id: String,
+    /// What CloudFormation's and Scheduler's consoles show.
+    pub(crate) description: String,
     /// `rate(1 minute)` or `cron(…)`, UTC.
-    pub expression: String,
+    pub(crate) expression: &'static str,
     /// Minutes over which Scheduler may spread the start; 0 for on time.
-    pub window_minutes: u32,
+    pub(crate) window_minutes: u32,
+    /// Function or state machine.
+    pub(crate) target: Arn,
     /// The event, JSON.
-    pub event: String,
+    pub(crate) event: String,
+    /// The role that may call the target.
+    pub(crate) role: &'a RoleHandle,
     /// Whether it runs.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
 }
 
-/// Adds the role with which Scheduler invokes this function and starts this state machine, and nothing
-/// else.
-pub fn add_role(template: &mut Template, function: &FunctionHandle, machine: &Expr) -> Expr {
-    let arn = function.arn.clone();
-    let statements = vec![
-        Statement::allow("InvokeScheduled", &["lambda:InvokeFunction"], vec![arn]),
-        Statement::allow(
-            "StartScheduled",
-            &["states:StartExecution"],
-            vec![machine.clone()],
-        ),
-    ];
-    let role = template.add(
-        LogicalId::new("SchedulesRole"),
-        Resource::new(Role {
-            assume_role_policy_document: PolicyDocument::new(vec![
-                Statement::trust("Service", Expr::from("scheduler.amazonaws.com")).when(
-                    serde_json::json!({"StringEquals": {"aws:SourceAccount": Expr::account()}}),
+impl SchedulesRole<'_> {
+    /// Adds the role.
+    pub(crate) fn add_to(self, stack: &mut Template) -> RoleHandle {
+        let this_account = Condition::string_equals("aws:SourceAccount", Expr::account());
+        let role = Role {
+            handle: RoleHandle::part_of(&LogicalId::new("Schedules")),
+            trust: Statement::trust(Principal::Service(["scheduler.amazonaws.com"]))
+                .when(this_account),
+            policy_name: "invoke",
+            statements: vec![
+                Statement::allow(
+                    "InvokeScheduled",
+                    &["lambda:InvokeFunction"],
+                    vec![self.function.arn()],
                 ),
-            ]),
-            policies: vec![Policy {
-                policy_name: "invoke".to_owned(),
-                policy_document: PolicyDocument::new(statements),
-            }],
-            managed_policy_arns: Vec::new(),
-        }),
-    );
-    Expr::attribute(&role, "Arn")
+                Statement::allow(
+                    "StartScheduled",
+                    &["states:StartExecution"],
+                    vec![self.state_machine.arn()],
+                ),
+            ],
+            managed: Vec::new(),
+        };
+        role.add_to(stack)
+    }
 }
 
-impl Cadence {
-    /// Adds the schedule of a function or of a state machine.
+impl Schedule<'_> {
+    /// Adds the schedule, to which nothing refers.
     ///
     /// A missed start is tried again for as long as the next one is not near: one minute's tick is not
     /// worth a retry, and a day's scrape is.
-    pub fn add_to(self, template: &mut Template, target_arn: &Expr, role_arn: &Expr) {
+    pub(crate) fn add_to(self, stack: &mut Template) {
         let flexible = self.window_minutes > 0;
-        let schedule = Schedule {
+        let schedule = scheduler::Schedule {
             description: self.description,
-            schedule_expression: self.expression,
+            schedule_expression: self.expression.to_owned(),
             state: if self.enabled { "ENABLED" } else { "DISABLED" },
             flexible_time_window: FlexibleTimeWindow {
                 mode: if flexible { "FLEXIBLE" } else { "OFF" },
                 maximum_window_in_minutes: flexible.then_some(self.window_minutes),
             },
             target: Target {
-                arn: target_arn.clone(),
-                role_arn: role_arn.clone(),
+                arn: self.target.into(),
+                role_arn: self.role.arn().into(),
                 input: self.event,
                 retry_policy: RetryPolicy {
                     maximum_retry_attempts: if flexible { 3 } else { 0 },
@@ -77,6 +89,6 @@ impl Cadence {
                 },
             },
         };
-        template.add(LogicalId::new(&self.id), Resource::new(schedule));
+        stack.add(LogicalId::new(&self.id), Resource::new(schedule));
     }
 }

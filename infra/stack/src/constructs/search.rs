@@ -2,41 +2,44 @@
 
 use serde_json::json;
 
-use crate::cloudformation::iam::{PolicyDocument, Statement};
+use crate::cloudformation::iam::{PolicyDocument, Principal, Statement};
 use crate::cloudformation::opensearch::{ClusterConfig, Domain, EbsOptions};
-use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
 /// Defines a search domain.
 #[derive(Debug)]
-pub struct SearchDomain {
+pub(crate) struct SearchDomain {
     /// Its name; also part of its ARN.
-    pub name: String,
+    pub(crate) name: String,
     /// Such as `OpenSearch_3.3`.
-    pub engine_version: &'static str,
+    pub(crate) engine_version: &'static str,
     /// Such as `t3.small.search`.
-    pub instance_type: String,
+    pub(crate) instance_type: String,
     /// Data nodes.
-    pub instance_count: u32,
+    pub(crate) instance_count: u32,
     /// GiB a node.
-    pub volume_gib: u32,
+    pub(crate) volume_gib: u32,
     /// What becomes of it when the stack goes.
-    pub removal: DeletionPolicy,
+    pub(crate) removal: DeletionPolicy,
+}
+
+/// A search domain other resources refer to.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchDomainHandle {
+    /// Its ARN, made of its name, so that roles do not wait for the domain.
+    pub(crate) arn: Arn,
+    /// Its host, without a scheme.
+    pub(crate) host: Expr,
 }
 
 impl SearchDomain {
-    /// The domain's ARN, known before the domain exists, so that roles do not wait for it.
-    pub fn arn(&self) -> Expr {
-        Expr::arn("es", format!("domain/{}", self.name))
-    }
-
-    /// Adds the domain and returns its endpoint, a host without a scheme.
+    /// Adds the domain.
     ///
     /// Identity policies decide who may call it; the domain's own policy only keeps the calls within
     /// this account.
-    pub fn add_to(self, template: &mut Template) -> Expr {
-        let objects = Expr::concat([self.arn(), Expr::from("/*")]);
-        let account = Expr::account_root();
-        let mut statement = Statement::allow(
+    pub(crate) fn add_to(self, stack: &mut Template) -> SearchDomainHandle {
+        let arn = Arn::in_account("es", format!("domain/{}", self.name));
+        let this_account = Statement::allow(
             "ThisAccountOnly",
             &[
                 "es:ESHttpGet",
@@ -44,9 +47,9 @@ impl SearchDomain {
                 "es:ESHttpPost",
                 "es:ESHttpPut",
             ],
-            vec![objects],
+            vec![arn.followed_by("/*")],
         );
-        statement.principal = Some([("AWS", vec![account])].into_iter().collect());
+        let this_account = this_account.about(Principal::Aws(vec![Arn::account_root()]));
         let domain = Domain {
             domain_name: self.name,
             engine_version: self.engine_version.to_owned(),
@@ -59,17 +62,20 @@ impl SearchDomain {
                 volume_size: self.volume_gib,
                 volume_type: "gp3",
             },
-            access_policies: PolicyDocument::new(vec![statement]),
+            access_policies: PolicyDocument::new(vec![this_account]),
             domain_endpoint_options: json!({
                 "EnforceHTTPS": true, "TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10"
             }),
             encryption_at_rest_options: json!({"Enabled": true}),
             node_to_node_encryption_options: json!({"Enabled": true}),
         };
-        let id = template.add(
+        let id = stack.add(
             LogicalId::new("SearchDomain"),
             Resource::new(domain).on_removal(self.removal),
         );
-        Expr::attribute(&id, "DomainEndpoint")
+        SearchDomainHandle {
+            arn,
+            host: Expr::attribute(&id, "DomainEndpoint"),
+        }
     }
 }

@@ -1,69 +1,74 @@
 //! A state machine with the role it acts with, which may call the machine's functions and nothing else.
 
-use serde_json::json;
-
 use super::function::FunctionHandle;
-use crate::cloudformation::iam::{Policy, PolicyDocument, Role, Statement};
-use crate::cloudformation::step_functions::{Definition, StateMachine};
-use crate::cloudformation::{Expr, LogicalId, Resource, Template};
+use super::role::{Role, RoleHandle};
+use crate::cloudformation::iam::{Condition, Principal, Statement};
+use crate::cloudformation::step_functions::{self, Definition};
+use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// Defines a state machine.
 #[derive(Debug)]
-pub struct Workflow<'a> {
+pub struct StateMachine<'a> {
     /// Its logical id.
     pub id: &'static str,
     /// Its name in this environment.
     pub name: String,
-    /// What it does. Its tasks name their functions with [`resource`].
+    /// What it does. Its tasks name their functions with [`FunctionHandle::substitution`].
     pub definition: Definition,
     /// The functions it calls.
     pub functions: Vec<&'a FunctionHandle>,
 }
 
-/// What stands for a function in a definition.
-pub fn resource(function: &FunctionHandle) -> String {
-    format!("${{{}}}", function.id)
+/// A state machine other resources refer to.
+#[derive(Debug, Clone)]
+pub struct StateMachineHandle(LogicalId);
+
+impl StateMachineHandle {
+    /// Its ARN, for who starts it.
+    pub fn arn(&self) -> Arn {
+        Arn::of_reference(&self.0)
+    }
+
+    pub(super) fn id(&self) -> &LogicalId {
+        &self.0
+    }
 }
 
-impl Workflow<'_> {
-    /// Adds the role and the machine, and returns the machine's ARN.
+impl StateMachine<'_> {
+    /// Adds the role and the state machine.
     ///
-    /// The role trusts Step Functions on behalf of this one machine only; its ARN is made of its name, so
-    /// that neither waits for the other.
-    pub fn add_to(self, template: &mut Template) -> Expr {
+    /// The role trusts Step Functions on behalf of this one state machine only; its ARN is made of its name,
+    /// so that neither waits for the other.
+    pub fn add_to(self, stack: &mut Template) -> StateMachineHandle {
         let id = LogicalId::new(self.id);
-        let own_arn = Expr::arn("states", format!("stateMachine:{}", self.name));
-        let trust = Statement::trust("Service", Expr::from("states.amazonaws.com")).when(json!({
-            "StringEquals": {"aws:SourceAccount": Expr::account()},
-            "ArnEquals": {"aws:SourceArn": own_arn},
-        }));
-        let arns = self.functions.iter().map(|it| it.arn.clone()).collect();
-        let invoke = Statement::allow("CallOwnFunctions", &["lambda:InvokeFunction"], arns);
-        let role = template.add(
-            id.part("Role"),
-            Resource::new(Role {
-                assume_role_policy_document: PolicyDocument::new(vec![trust]),
-                policies: vec![Policy {
-                    policy_name: "invoke".to_owned(),
-                    policy_document: PolicyDocument::new(vec![invoke]),
-                }],
-                managed_policy_arns: Vec::new(),
-            }),
-        );
+        let own_arn = Arn::in_account("states", format!("stateMachine:{}", self.name));
+        let on_its_behalf = Condition::string_equals("aws:SourceAccount", Expr::account())
+            .and_arn_equals("aws:SourceArn", own_arn);
+        let arns = self.functions.iter().map(|it| it.arn()).collect();
+        let role = Role {
+            handle: RoleHandle::part_of(&id),
+            trust: Statement::trust(Principal::Service(["states.amazonaws.com"]))
+                .when(on_its_behalf),
+            policy_name: "invoke",
+            statements: vec![Statement::allow(
+                "CallOwnFunctions",
+                &["lambda:InvokeFunction"],
+                arns,
+            )],
+            managed: Vec::new(),
+        };
+        let role = role.add_to(stack);
         let substitutions = self
             .functions
             .iter()
-            .map(|it| (it.id.as_str().to_owned(), it.arn.clone()));
-        let machine = template.add(
-            id,
-            Resource::new(StateMachine {
-                state_machine_name: self.name,
-                state_machine_type: "STANDARD",
-                definition: self.definition,
-                definition_substitutions: substitutions.collect(),
-                role_arn: Expr::attribute(&role, "Arn"),
-            }),
-        );
-        Expr::reference(&machine)
+            .map(|it| (it.id().to_string(), it.arn().into()));
+        let properties = step_functions::StateMachine {
+            state_machine_name: self.name,
+            state_machine_type: "STANDARD",
+            definition: self.definition,
+            definition_substitutions: substitutions.collect(),
+            role_arn: role.arn().into(),
+        };
+        StateMachineHandle(stack.add(id, Resource::new(properties)))
     }
 }

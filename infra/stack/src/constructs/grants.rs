@@ -1,0 +1,166 @@
+//! Turns the contract's grants into IAM statements. The one place where a capability becomes actions
+//! and ARNs: no `*` action, and a `*` resource only where AWS has no resource-level permission.
+
+use annapurna_contract::{Bucket, Grant, Principal, Queue, keys};
+
+use super::bucket::Buckets;
+use super::queue::QueueHandle;
+use crate::cloudformation::iam::{Condition, Statement};
+use crate::cloudformation::{Arn, Expr};
+
+/// The resources that grants are about.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    /// The pipeline's buckets.
+    pub(crate) buckets: Buckets,
+    /// The index within the search domain; `None` when the environment names its own OpenSearch, which knows
+    /// nothing of IAM.
+    pub(crate) index: Option<Arn>,
+    /// Ids of the models that the functions ask.
+    pub(crate) models: Models,
+    /// Value of the instance's `Purpose` tag; `None` where the environment has no instance.
+    pub(crate) instance_purpose: Option<String>,
+}
+
+/// Ids of models or of inference profiles, as Bedrock has them.
+#[derive(Debug)]
+pub(crate) struct Models {
+    /// Judges relevance.
+    pub(crate) judge: String,
+    /// Makes the vectors of abstracts.
+    pub(crate) embedding: String,
+    /// Writes programs.
+    pub(crate) generator: String,
+}
+
+impl Targets {
+    /// Everything that the contract lets a principal do.
+    pub(crate) fn granted(&self, principal: Principal) -> Vec<Statement> {
+        let grants = principal.grants().iter();
+        grants.flat_map(|grant| self.statements(*grant)).collect()
+    }
+
+    /// The statements of one grant; none when the environment has no such resource.
+    fn statements(&self, grant: Grant) -> Vec<Statement> {
+        match grant {
+            Grant::ReadObjects(bucket) => self.read_objects(bucket),
+            Grant::WriteObjects(bucket) => vec![Statement::allow(
+                format!("Write{bucket:?}"),
+                &["s3:PutObject"],
+                vec![self.buckets.get(bucket).objects()],
+            )],
+            Grant::WriteVerdicts => {
+                let verdicts = Expr::Literal(format!("/{}*", keys::VERDICTS_PREFIX));
+                let verdicts = self.buckets.papers.arn().followed_by(verdicts);
+                vec![Statement::allow(
+                    "WriteVerdicts",
+                    &["s3:PutObject"],
+                    vec![verdicts],
+                )]
+            }
+            Grant::SendMessages(queue) => on_queue(
+                "SendTo",
+                queue,
+                &["sqs:SendMessage", "sqs:GetQueueAttributes"],
+            ),
+            Grant::ConsumeMessages(queue) => on_queue(
+                "ConsumeFrom",
+                queue,
+                &[
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:ChangeMessageVisibility",
+                    "sqs:GetQueueAttributes",
+                ],
+            ),
+            Grant::DeadLetterMessages(queue) => vec![Statement::allow(
+                format!("DeadLetter{queue:?}"),
+                &["sqs:SendMessage", "sqs:GetQueueUrl"],
+                vec![QueueHandle::of(queue).dead_letter_arn()],
+            )],
+            Grant::ReadIndex => self.on_index(
+                "ReadIndex",
+                &["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"],
+            ),
+            Grant::WriteIndex => self.on_index("WriteIndex", &["es:ESHttpPost", "es:ESHttpPut"]),
+            Grant::InvokeJudgeModel => vec![invoke(grant, &self.models.judge)],
+            Grant::InvokeEmbeddingModel => vec![invoke(grant, &self.models.embedding)],
+            Grant::InvokeGeneratorModel => vec![invoke(grant, &self.models.generator)],
+            Grant::RunInstance => self.run_instance(),
+        }
+    }
+
+    /// Listing is part of reading: without it S3 answers 403, not 404, for an object that is not there.
+    fn read_objects(&self, bucket: Bucket) -> Vec<Statement> {
+        let handle = self.buckets.get(bucket);
+        vec![
+            Statement::allow(
+                format!("Read{bucket:?}"),
+                &["s3:GetObject"],
+                vec![handle.objects()],
+            ),
+            Statement::allow(
+                format!("List{bucket:?}"),
+                &["s3:ListBucket"],
+                vec![handle.arn()],
+            ),
+        ]
+    }
+
+    fn on_index(&self, sid: &str, actions: &[&'static str]) -> Vec<Statement> {
+        let Some(index) = &self.index else {
+            return Vec::new();
+        };
+        let below = index.followed_by("/*");
+        vec![Statement::allow(sid, actions, vec![index.clone(), below])]
+    }
+
+    /// Starting and stopping is limited to the instance by its tag; describing has no resource-level
+    /// permission. Source: Service Authorization Reference, Amazon EC2.
+    fn run_instance(&self) -> Vec<Statement> {
+        let Some(purpose) = &self.instance_purpose else {
+            return Vec::new();
+        };
+        vec![
+            Statement::allow(
+                "StartAndStopInstance",
+                &["ec2:StartInstances", "ec2:StopInstances"],
+                vec![Arn::in_account("ec2", "instance/*")],
+            )
+            .when(Condition::string_equals(
+                "aws:ResourceTag/Purpose",
+                purpose.as_str(),
+            )),
+            Statement::allow("SeeInstances", &["ec2:DescribeInstances"], vec![Arn::any()]),
+        ]
+    }
+}
+
+fn on_queue(verb: &str, queue: Queue, actions: &[&'static str]) -> Vec<Statement> {
+    vec![Statement::allow(
+        format!("{verb}{queue:?}"),
+        actions,
+        vec![QueueHandle::of(queue).arn()],
+    )]
+}
+
+/// A cross-region inference profile (`us.`, `eu.`, `apac.`, `global.` before the model's id) is
+/// granted together with the model in the regions it may choose.
+/// Source: Bedrock user guide, "Prerequisites for inference profiles".
+fn invoke(grant: Grant, model: &str) -> Statement {
+    let base = ["us.", "eu.", "apac.", "global."]
+        .iter()
+        .find_map(|prefix| model.strip_prefix(prefix));
+    let bedrock = |text: String| Arn::in_partition([Expr::Literal(format!(":bedrock:{text}"))]);
+    let resources = match base {
+        Some(base) => vec![
+            Arn::in_account("bedrock", format!("inference-profile/{model}")),
+            bedrock(format!("*::foundation-model/{base}")),
+        ],
+        None => {
+            let model = format!("::foundation-model/{model}");
+            vec![bedrock(String::new()).followed_by_each([Expr::region(), Expr::Literal(model)])]
+        }
+    };
+    Statement::allow(format!("{grant:?}"), &["bedrock:InvokeModel"], resources)
+}

@@ -1,0 +1,79 @@
+//! What starts the pipeline by itself: which source is taken when, and the tick of the dispatcher.
+
+use annapurna_contract::Source;
+use annapurna_contract::events::TesterEvent;
+use serde_json::json;
+
+use super::Pipeline;
+use crate::constructs::function::FunctionHandle;
+use crate::constructs::schedule::{Schedule, SchedulesRole};
+use crate::constructs::state_machine::StateMachineHandle;
+
+impl Pipeline<'_> {
+    /// What looks for due batches every minute, and takes each source when it has new papers.
+    pub(super) fn add_schedules(
+        &mut self,
+        state_machine: &StateMachineHandle,
+        function: &FunctionHandle,
+    ) -> Result<(), serde_json::Error> {
+        let role = SchedulesRole {
+            function,
+            state_machine,
+        };
+        let role = role.add_to(&mut self.stack);
+        let dispatch = Schedule {
+            id: "DispatchEveryMinute".to_owned(),
+            description: "Looks whether a batch of programs is due".to_owned(),
+            expression: "rate(1 minute)",
+            window_minutes: 0,
+            target: function.arn(),
+            event: serde_json::to_string(&TesterEvent::Dispatch { force: false })?,
+            role: &role,
+            enabled: true,
+        };
+        dispatch.add_to(&mut self.stack);
+        for source in Source::ALL {
+            let scrape = Schedule {
+                id: format!("Scrape{}", source.name()),
+                description: format!("Takes the new papers of {}", source.name()),
+                expression: scrape_cron(source),
+                window_minutes: 60,
+                target: state_machine.arn(),
+                event: scrape_event(source).to_string(),
+                role: &role,
+                enabled: self.environment.scraper.scheduled,
+            };
+            scrape.add_to(&mut self.stack);
+        }
+        Ok(())
+    }
+}
+
+/// When each source is taken, UTC, none at another's hour. A conference is taken when its year's papers
+/// are out and, within the same year, once more for PDFs that came late; arXiv's announcements of a
+/// weekday, Monday to Friday, reach its API in the night after, so each is there at the next day's hour.
+const fn scrape_cron(source: Source) -> &'static str {
+    match source {
+        Source::Arxiv => "cron(17 4 ? * TUE-SAT *)",
+        Source::Iclr => "cron(23 5 2 6,9 ? *)",
+        Source::Mlsys => "cron(37 8 5 7,10 ? *)",
+        Source::Icml => "cron(29 6 3 8,11 ? *)",
+        Source::Neurips => "cron(31 7 6,20 12 ? *)",
+    }
+}
+
+/// How far back a day's scrape of arXiv looks. Papers are listed by the day they were submitted and
+/// appear later: one handed in on Friday evening is taken on Wednesday morning, four and a half days on.
+/// A week also takes what a lost day or two left, and what is known costs one question each.
+const ARXIV_SINCE: &str = "7d";
+
+/// The event of a source's schedule. Scheduler puts its time in place of the keyword, and a conference's
+/// year is that of the time. Source: EventBridge Scheduler user guide, "Adding context attributes".
+fn scrape_event(source: Source) -> serde_json::Value {
+    match source {
+        Source::Arxiv => json!({"CONFERENCE": source, "since": ARXIV_SINCE}),
+        conference => {
+            json!({"CONFERENCE": conference, "CONFERENCE_YEAR": "<aws.scheduler.scheduled-time>"})
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use annapurna_contract::events::ScraperEvent;
+
+use super::*;
+
+fn environment(name: &str) -> Environment {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
+    Environment::load(&folder, name).unwrap()
+}
+
+#[test]
+fn each_environment_has_this_template() {
+    for name in ["local", "dev", "prod"] {
+        let template = stack(&environment(name)).unwrap().to_json().unwrap();
+        insta::assert_json_snapshot!(format!("template_{name}"), template);
+    }
+}
+
+#[test]
+fn the_same_settings_give_the_same_bytes() {
+    let render = || serde_json::to_string(&stack(&environment("prod")).unwrap().to_json().unwrap());
+    assert_eq!(render().unwrap(), render().unwrap());
+}
+
+#[test]
+fn no_role_has_a_star_action_or_deletes_objects() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    for (id, resource) in json["Resources"].as_object().unwrap() {
+        let properties = &resource["Properties"];
+        let managed = properties.get("ManagedPolicyArns").map(ToString::to_string);
+        assert!(
+            managed.is_none_or(|arns| arns.matches("policy/").count() == 1
+                && arns.contains("policy/AmazonSSMManagedInstanceCore")),
+            "{id}"
+        );
+        for policy in properties["Policies"].as_array().into_iter().flatten() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                let actions = statement["Action"].to_string();
+                assert!(!actions.contains('*'), "{id}: {actions}");
+                assert!(!actions.contains("s3:Delete"), "{id}: {actions}");
+                let resources = statement["Resource"].as_array();
+                let alone = resources.is_some_and(|it| it.contains(&"*".into()));
+                assert!(
+                    !alone || actions == r#"["ec2:DescribeInstances"]"#,
+                    "{id}: {actions}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_source_has_a_schedule_of_its_own_hour_that_starts_the_machine() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let mut hours = BTreeSet::new();
+    for source in Source::ALL {
+        let schedule = &json["Resources"][format!("Scrape{}", source.name())]["Properties"];
+        let target = &schedule["Target"];
+        assert_eq!(target["Arn"]["Ref"], SCRAPE_CONFERENCE);
+        // As Scheduler fills it in.
+        let input = target["Input"].as_str().unwrap();
+        let input = input.replace("<aws.scheduler.scheduled-time>", "2027-06-02T05:23:00Z");
+        let event: ScraperEvent = serde_json::from_str(&input).unwrap();
+        assert_eq!(event.conference.as_deref(), Some(source.name()));
+        // A year would narrow arXiv; a conference has that of the schedule's time.
+        let year = (source != Source::Arxiv).then_some(2027);
+        assert_eq!(event.conference_year, year);
+        let cron = schedule["ScheduleExpression"].as_str().unwrap();
+        hours.insert(cron.split(' ').nth(1).unwrap().to_owned());
+        let days = cron
+            .split(' ')
+            .skip(2)
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let is_twice = days.matches(',').count() == 1;
+        assert!(is_twice || source == Source::Arxiv, "{cron}");
+    }
+    assert_eq!(hours.len(), Source::ALL.len());
+}
+
+#[test]
+fn a_scrape_that_failed_is_seen_where_nobody_starts_it_by_hand() {
+    for (name, has_alarm) in [("local", false), ("dev", false), ("prod", true)] {
+        let template = stack(&environment(name)).unwrap();
+        let alarm = template.resource("ScrapeConferenceFailed");
+        assert_eq!(alarm.is_some(), has_alarm, "{name}");
+    }
+}
+
+#[test]
+fn raw_papers_stay_in_every_environment() {
+    for name in ["local", "dev", "prod"] {
+        let template = stack(&environment(name)).unwrap();
+        let bucket = template.resource("PapersBucket").unwrap();
+        assert!(bucket.is_retained(), "{name}");
+    }
+}
+
+#[test]
+fn the_raw_papers_refuse_deletion_by_every_role_of_the_pipeline() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let statements =
+        &json["Resources"]["PapersBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"];
+    let denied = statements
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["Sid"] == "PapersAreNeverDeleted");
+    let denied = denied.unwrap();
+    assert_eq!(denied["Effect"], "Deny");
+    assert!(
+        denied["Action"]
+            .as_array()
+            .unwrap()
+            .contains(&"s3:DeleteObjectVersion".into())
+    );
+    let principals = denied["Principal"]["AWS"].to_string();
+    for function in Function::ALL {
+        let role = LogicalId::new(function.name()).part("Role");
+        assert!(principals.contains(role.as_str()), "{role}");
+    }
+    assert!(principals.contains("TrainiumAgentRole"));
+}
+
+#[test]
+fn the_first_boot_script_fits_into_user_data() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let launch = &json["Resources"]["TrainiumLaunch"]["Properties"]["LaunchTemplateData"];
+    // 16 KB before encoding; references become somewhat longer. Source: EC2 user guide, "user data".
+    assert!(launch["UserData"].to_string().len() < 15_000);
+}
+
+#[test]
+fn every_output_is_given_out_in_aws_or_on_this_machine_and_no_other() {
+    for (name, elsewhere) in [
+        ("local", Output::TrainiumInstanceId),
+        ("prod", Output::TrainiumAgentRoleArn),
+    ] {
+        let json = stack(&environment(name)).unwrap().to_json().unwrap();
+        let given = json["Outputs"].as_object().unwrap();
+        let given: BTreeSet<&str> = given.keys().map(String::as_str).collect();
+        let known = Output::ALL.into_iter().filter(|it| *it != elsewhere);
+        assert_eq!(given, known.map(Output::name).collect(), "{name}");
+    }
+}
