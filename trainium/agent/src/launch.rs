@@ -29,7 +29,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{setgid, setgroups, setuid};
+use nix::unistd::{Pid, setgid, setgroups, setuid};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -187,7 +187,7 @@ fn supervise(command: &[String]) -> Result<u8, LaunchError> {
             program: program.to_owned(),
             source,
         })?;
-    let main = i32::try_from(child.id()).unwrap_or_default();
+    let is_main = |pid: Pid| u32::try_from(pid.as_raw()) == Ok(child.id());
     let code = loop {
         if agent_gone.load(Ordering::Relaxed) {
             break KILLED;
@@ -196,10 +196,10 @@ fn supervise(command: &[String]) -> Result<u8, LaunchError> {
             Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {
                 thread::sleep(Duration::from_millis(10));
             }
-            Ok(WaitStatus::Exited(pid, code)) if pid.as_raw() == main => {
+            Ok(WaitStatus::Exited(pid, code)) if is_main(pid) => {
                 break u8::try_from(code).unwrap_or(FAILED);
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == main => {
+            Ok(WaitStatus::Signaled(pid, signal, _)) if is_main(pid) => {
                 break u8::try_from(128 + signal as i32).unwrap_or(KILLED);
             }
             // An orphan ended.
@@ -232,7 +232,7 @@ fn watch_agent() -> Arc<AtomicBool> {
 
 /// Kills until the kernel says that no child is left.
 fn end_tree() {
-    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let me = std::process::id();
     let deadline = Instant::now() + KILL_WAIT;
     while Instant::now() < deadline {
         processes::kill_below(me);

@@ -182,12 +182,14 @@ impl Options {
 
 /// `MemTotal`; 4 GiB where the kernel does not say.
 fn total_memory_bytes() -> u64 {
-    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    info.lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next())
-        .and_then(|kib| kib.parse::<u64>().ok())
-        .map_or(4 << 30, |kib| kib * 1024)
+    let info = std::fs::read_to_string("/proc/meminfo").ok();
+    let kib = info.as_deref().and_then(|info| {
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    kib.map_or(4 << 30, |kib| kib * 1024)
 }
 
 #[cfg(test)]

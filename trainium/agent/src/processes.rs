@@ -19,12 +19,12 @@ pub(crate) struct Usage {
 }
 
 struct Process {
-    parent: i32,
+    parent: u32,
     resident_pages: u64,
 }
 
 /// What the processes below `root` use, without `root` itself.
-pub(crate) fn usage_below(root: i32) -> Usage {
+pub(crate) fn usage_below(root: u32) -> Usage {
     let processes = all();
     let page = sysconf(SysconfVar::PAGE_SIZE)
         .ok()
@@ -44,11 +44,13 @@ pub(crate) fn usage_below(root: i32) -> Usage {
 }
 
 /// Kills every process below `root`, not `root` itself. Says how many there were.
-pub(crate) fn kill_below(root: i32) -> usize {
+pub(crate) fn kill_below(root: u32) -> usize {
     let below = descendants(&all(), root);
     for pid in &below {
-        // One that has ended meanwhile is what we want.
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        // One that has ended meanwhile is what we want; the kernel's numbers stay below 2^22.
+        if let Ok(pid) = i32::try_from(*pid) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
     below.len()
 }
@@ -72,8 +74,8 @@ fn tasks_in(status: &str, user: u32) -> Option<u64> {
     first("Threads:")?.parse().ok().filter(|_| is_the_users)
 }
 
-fn descendants(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for (pid, process) in processes {
         children.entry(process.parent).or_default().push(*pid);
     }
@@ -81,7 +83,7 @@ fn descendants(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
     let mut next = vec![root];
     while let Some(pid) = next.pop() {
         // Removing keeps this finite even if a pid was reused while we were reading.
-        for child in children.remove(&pid).unwrap_or_default() {
+        for child in children.remove(&pid).into_iter().flatten() {
             found.push(child);
             next.push(child);
         }
@@ -89,7 +91,7 @@ fn descendants(processes: &HashMap<i32, Process>, root: i32) -> Vec<i32> {
     found
 }
 
-fn all() -> HashMap<i32, Process> {
+fn all() -> HashMap<u32, Process> {
     pids()
         .filter_map(|pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -98,7 +100,7 @@ fn all() -> HashMap<i32, Process> {
         .collect()
 }
 
-fn pids() -> impl Iterator<Item = i32> {
+fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -143,7 +145,7 @@ mod tests {
             .args(["-c", "sleep 600 & sleep 600 & wait"])
             .spawn()
             .unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
+        let pid = child.id();
         // A process that is just being made, or that begins its program, has no memory for a moment.
         let mut usage = Usage::default();
         while usage.processes < 2 || usage.resident_bytes == 0 {

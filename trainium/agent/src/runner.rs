@@ -164,9 +164,8 @@ struct Running {
     child: Child,
     /// Open as long as the run may go on.
     lifeline: Option<ChildStdin>,
-    stdout: Option<Capture>,
-    stderr: Option<Capture>,
-    pid: i32,
+    stdout: Capture,
+    stderr: Capture,
 }
 
 impl Running {
@@ -182,15 +181,15 @@ impl Running {
             .spawn()
             .map_err(RunError::Start)?;
         let limit = usize::try_from(request.limits.output_bytes).unwrap_or(usize::MAX);
-        let capture = |stream| Capture::start(stream, limit.saturating_add(Mark::most_output()));
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(lifeline), Some(stdout), Some(stderr)) = pipes else {
+            // Without its standard input the supervisor ends by itself.
+            return Err(RunError::Start(io::Error::other("it has no pipes")));
+        };
         Ok(Self {
-            pid: i32::try_from(child.id()).unwrap_or_default(),
-            lifeline: child.stdin.take(),
-            stdout: child.stdout.take().map(capture),
-            stderr: child
-                .stderr
-                .take()
-                .map(|stream| Capture::start(stream, limit)),
+            lifeline: Some(lifeline),
+            stdout: Capture::start(stdout, limit.saturating_add(Mark::most_output())),
+            stderr: Capture::start(stderr, limit),
             child,
         })
     }
@@ -261,7 +260,7 @@ impl Running {
     }
 
     fn measured_limit(&self, limits: &Limits, peak: &mut u64) -> Option<LimitHit> {
-        let usage = processes::usage_below(self.pid);
+        let usage = processes::usage_below(self.child.id());
         *peak = usage.resident_bytes.max(*peak);
         // First the processes: too many of them also take much memory.
         if usage.processes > limits.processes {
@@ -274,10 +273,7 @@ impl Running {
     }
 
     fn overflowed(&self) -> bool {
-        [&self.stdout, &self.stderr]
-            .into_iter()
-            .flatten()
-            .any(Capture::overflowed)
+        self.stdout.overflowed() || self.stderr.overflowed()
     }
 
     /// Asks the supervisor to end the run, and ends it from here when it does not.
@@ -290,7 +286,7 @@ impl Running {
             }
             thread::sleep(POLL);
         }
-        processes::kill_below(self.pid);
+        processes::kill_below(self.child.id());
         let _ = self.child.kill();
         thread::sleep(POLL);
         match self.child.try_wait() {
@@ -301,12 +297,7 @@ impl Running {
 
     fn wait_for_pipes(&self) {
         let deadline = Instant::now() + PIPE_WAIT;
-        let open = || {
-            [&self.stdout, &self.stderr]
-                .into_iter()
-                .flatten()
-                .any(|capture| !capture.is_finished())
-        };
+        let open = || !self.stdout.is_finished() || !self.stderr.is_finished();
         while open() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
@@ -314,19 +305,15 @@ impl Running {
 
     fn into_output(self) -> (Vec<u8>, Vec<u8>) {
         self.wait_for_pipes();
-        let bytes = |capture: Option<Capture>| capture.map(Capture::into_bytes).unwrap_or_default();
-        (bytes(self.stdout), bytes(self.stderr))
+        (self.stdout.into_bytes(), self.stderr.into_bytes())
     }
 }
 
 fn refusal(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let text = text.trim();
-    if text.is_empty() {
-        "the launcher ended without a word".to_owned()
-    } else {
-        text.lines().next_back().unwrap_or_default().to_owned()
-    }
+    let last = text.trim().lines().next_back();
+    last.unwrap_or("the launcher ended without a word")
+        .to_owned()
 }
 
 /// The supervisor reports signals as 128 and their number, which is also what bubblewrap does.
@@ -335,7 +322,8 @@ fn end_of(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) if (129..=159).contains(&code) => End::Signalled(code - 128),
         (Some(code), _) => End::Exited(code),
-        (None, signal) => End::Signalled(signal.unwrap_or_default()),
+        (None, Some(signal)) => End::Signalled(signal),
+        (None, None) => End::Sandbox(format!("the launcher ended strangely: {status}")),
     }
 }
 
