@@ -16,6 +16,7 @@ pub mod paper;
 pub mod paper_id;
 pub mod results;
 pub mod scrape;
+mod stage;
 pub mod text;
 
 pub use config::{
@@ -30,3 +31,4 @@ pub use names::{Bucket, Function, Queue, Source};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_id::{PaperId, normalize_title};
 pub use results::{OutputKeys, TestResult};
+pub use stage::Stage;

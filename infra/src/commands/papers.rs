@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use annapurna_contract::PaperRecord;
+use annapurna_contract::{PaperRecord, Stage};
 use annapurna_stack::outputs::Output;
 use serde::Serialize;
 use serde_json::json;
@@ -25,27 +25,9 @@ pub(super) struct PapersArgs {
 #[derive(Debug, Serialize)]
 struct Row {
     paper_id: String,
-    stage: &'static str,
+    stage: Stage,
     #[serde(flatten)]
     record: PaperRecord,
-}
-
-/// How far a paper is, in one word.
-pub(super) fn stage(record: &PaperRecord) -> &'static str {
-    let is = |flag: Option<bool>| flag == Some(true);
-    if is(record.tested.tested) {
-        if is(record.tested.test_success) {
-            "passed"
-        } else {
-            "failed"
-        }
-    } else if is(record.tested.test_in_progress) {
-        "testing"
-    } else if is(record.generated.code_generated) {
-        "code"
-    } else {
-        "judged"
-    }
 }
 
 pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
@@ -65,7 +47,7 @@ pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, Comm
         .into_iter()
         .map(|(id, record)| Row {
             paper_id: id.to_string(),
-            stage: stage(&record),
+            stage: record.stage(),
             record,
         })
         .collect();
@@ -88,7 +70,7 @@ fn line(row: &Row) -> Vec<String> {
     let tested = &row.record.tested;
     vec![
         row.paper_id.clone(),
-        row.stage.to_owned(),
+        row.stage.to_string(),
         number(tested.training_loss, 4),
         number(tested.validation_accuracy, 3),
         number(tested.execution_time, 1),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use annapurna_contract::{Bucket, Function, PaperId, Source, keys};
+use annapurna_contract::{Bucket, Function, PaperId, Source, Stage, keys};
 use annapurna_local::paper_site::{self, SampleEntry};
 use annapurna_runtime::search::Search;
 use annapurna_stack::environment::Environment;
@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::Context;
 use super::invoke::invoke;
-use super::papers::stage;
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
 use crate::error::CommandError;
@@ -24,12 +23,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 struct Tracked {
     id: PaperId,
     paper: SampleEntry,
-    stage: &'static str,
+    stage: Stage,
 }
 
 impl Tracked {
     fn has_result(&self) -> bool {
-        matches!(self.stage, "passed" | "failed" | "rejected")
+        self.stage.is_final()
     }
 }
 
@@ -49,7 +48,7 @@ pub(super) async fn run(
         .map(|paper| Tracked {
             id: PaperId::of(&paper.title, Some(&paper.abstract_text)),
             paper,
-            stage: "waiting",
+            stage: Stage::Waiting,
         })
         .collect();
     scrape(cx, environment, cloud, &tracked).await?;
@@ -109,8 +108,8 @@ async fn look(
 ) -> Result<(), CommandError> {
     for item in tracked.iter_mut().filter(|it| !it.has_result()) {
         let stage = match search.get(&item.id).await? {
-            Some(stored) => stage(&stored.record),
-            None if is_rejected(environment, cloud, &item.id).await => "rejected",
+            Some(stored) => stored.record.stage(),
+            None if is_rejected(environment, cloud, &item.id).await => Stage::Rejected,
             None => item.stage,
         };
         if stage != item.stage {
@@ -143,7 +142,7 @@ async fn is_rejected(environment: &Environment, cloud: &Cloud, paper: &PaperId) 
 }
 
 fn summary(tracked: &[Tracked]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let mut counts: Vec<(Stage, usize)> = Vec::new();
     for item in tracked {
         match counts.iter_mut().find(|(stage, _)| *stage == item.stage) {
             Some((_, count)) => *count += 1,
@@ -167,8 +166,8 @@ async fn push(
 ) -> Result<(), CommandError> {
     let written = tracked
         .iter()
-        .all(|it| !matches!(it.stage, "waiting" | "judged"));
-    let waits = tracked.iter().any(|it| it.stage == "code");
+        .all(|it| !matches!(it.stage, Stage::Waiting | Stage::Judged));
+    let waits = tracked.iter().any(|it| it.stage == Stage::Code);
     let recently = last.is_some_and(|last| last.elapsed() < Duration::from_secs(15));
     if written && waits && !recently {
         *last = Some(Instant::now());
@@ -189,7 +188,7 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
         let number =
             |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"));
         rows.push(vec![
-            item.stage.to_owned(),
+            item.stage.to_string(),
             number(record.tested.training_loss),
             number(record.tested.validation_accuracy),
             ui::one_line(&item.paper.title, 60),
@@ -221,7 +220,10 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
 
 fn say_how_it_went(cx: &Context, tracked: &[Tracked]) {
     let all = tracked.len();
-    let passed = tracked.iter().filter(|it| it.stage == "passed").count();
+    let passed = tracked
+        .iter()
+        .filter(|it| it.stage == Stage::Passed)
+        .count();
     if passed == all {
         cx.ui.done(format!(
             "{all} sample papers have results, and every program passed"
