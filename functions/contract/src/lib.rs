@@ -18,6 +18,7 @@ pub mod results;
 pub mod scrape;
 mod stage;
 pub mod text;
+mod words;
 
 pub use config::{
     AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,
@@ -30,5 +31,6 @@ pub use messages::{
 pub use names::{Bucket, Function, Queue, Source};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_id::{PaperId, normalize_title};
-pub use results::{OutputKeys, TestResult};
+pub use results::{AgentRefusal, BatchResults, OutputKeys, TestResult};
 pub use stage::Stage;
+pub use words::{Decision, ErrorType, ExecutedOn, Isolation, Question, YesOrNo};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::model::EMBEDDING_DIMENSIONS;
+use crate::{Decision, ErrorType, ExecutedOn, Question, YesOrNo};
 
 /// Analysed text that is also sortable and countable by its exact form.
 fn text() -> Value {
@@ -89,20 +90,20 @@ field_group! {
         s3_key = "s3_key": String => keyword,
         /// [`crate::paper_id::sha_abstract`].
         sha_abstract = "sha_abstract": String => keyword,
-        /// `accept` or `reject`.
-        decision = "decision": String => keyword,
+        /// What became of it.
+        decision = "decision": Decision => keyword,
         /// Why, in a sentence or two.
         reason = "reason": String => text,
-        /// `yes` or `no`.
-        relevance = "relevance": String => keyword,
-        /// `yes` or `no`.
-        novelty = "novelty": String => keyword,
+        /// Whether it belongs to the topic; absent when that was not asked.
+        relevance = "relevance": YesOrNo => keyword,
+        /// Whether the index did not have it.
+        novelty = "novelty": YesOrNo => keyword,
         /// When the judge stored it.
         ingested_at = "ingested_at": String => date,
         /// Vector of title and abstract.
         abstract_embedding = "abstract_embedding": Vec<f32> => vector,
-        /// `relevance` or `novelty`.
-        rejected_by = "rejected_by": String => keyword,
+        /// The question it failed.
+        rejected_by = "rejected_by": Question => keyword,
     }
 }
 
@@ -150,7 +151,7 @@ field_group! {
         /// The wall-clock limit ended it.
         timeout = "timeout": bool => boolean,
         /// `trainium` or `cpu`.
-        executed_on = "executed_on": String => keyword,
+        executed_on = "executed_on": ExecutedOn => keyword,
         /// EC2 instance type, or `local`.
         instance_type = "instance_type": String => keyword,
         /// Highest resident memory, MiB.
@@ -196,7 +197,7 @@ field_group! {
         /// What a person can act on.
         error_message = "error_message": String => text,
         /// See [`crate::TestResult::error_type`].
-        error_type = "error_type": String => keyword,
+        error_type = "error_type": ErrorType => keyword,
         /// It ran on a Neuron device.
         executed_on_trn = "executed_on_trn": bool => boolean,
         /// When that was written.

@@ -1,9 +1,11 @@
 //! What the agent says about one program's run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::PaperId;
+use crate::{ErrorType, ExecutedOn, Isolation, PaperId};
 
 /// Keys of a run's outputs in [`crate::Bucket::Outputs`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,8 +48,8 @@ pub struct TestResult {
     pub started_at: String,
     /// RFC 3339 UTC time of the end.
     pub finished_at: String,
-    /// `trainium` on a Neuron device, else `cpu`.
-    pub executed_on: String,
+    /// What it ran on.
+    pub executed_on: ExecutedOn,
     /// EC2 instance type, or `local`.
     pub instance_type: String,
     /// Highest resident memory of the process group, MiB.
@@ -61,17 +63,59 @@ pub struct TestResult {
     /// The merged `METRICS:` lines of the program; a later value replaces an earlier one.
     #[serde(default)]
     pub metrics: Map<String, Value>,
-    /// `syntax`, `import`, `timeout`, `memory`, `output_limit`, `disk_limit`, `process_limit`, `signal`,
-    /// `runtime`, `no_torch`, `sandbox`, `code` (the program is missing or not the announced one); `None` on success.
+    /// `None` on success.
     #[serde(default)]
-    pub error_type: Option<String>,
+    pub error_type: Option<ErrorType>,
     /// One or a few lines a person can act on; `None` on success.
     #[serde(default)]
     pub error_message: Option<String>,
-    /// How the program was confined: `bubblewrap`, `landlock`, …
+    /// How the program was confined.
     #[serde(default)]
-    pub isolation: String,
+    pub isolation: Isolation,
     /// Where the outputs are; empty keys over HTTP without S3.
     #[serde(default)]
     pub outputs: OutputKeys,
+}
+
+/// The agent's answer to `POST /execute_batch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BatchResults {
+    /// The batch was carried out, however its programs fared.
+    pub success: bool,
+    /// Programs of the batch.
+    pub batch_size: usize,
+    /// Programs that succeeded.
+    pub successful: usize,
+    /// Programs that did not.
+    pub failed: usize,
+    /// One result a paper.
+    pub results: BTreeMap<PaperId, TestResult>,
+}
+
+/// The agent's answer to a request that it does not carry out, with a status that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRefusal {
+    /// `false`.
+    pub success: bool,
+    /// Why, in a line.
+    pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_of_another_version_is_read_and_written_back_unchanged() {
+        let mut old = serde_json::to_value(TestResult::default()).unwrap();
+        assert_eq!(
+            (&old["executed_on"], &old["isolation"]),
+            (&Value::from("cpu"), &Value::from("none"))
+        );
+        old["error_type"] = "device_on_fire".into();
+        old["executed_on"] = "abacus".into();
+        old["isolation"] = "gvisor".into();
+        let read: TestResult = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), old);
+    }
 }

@@ -12,7 +12,7 @@
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::{
-    PaperId, PaperRecord, TestResult, Tested, keys,
+    ErrorType, ExecutedOn, PaperId, PaperRecord, TestResult, Tested, keys,
     text::{is_hidden, one_line},
 };
 use annapurna_runtime::{Search, SearchError};
@@ -116,7 +116,7 @@ impl Collector {
             .change(paper, |record| merge(record, &tested))
             .await?;
         written.ok_or_else(|| CollectError::NoPaper(paper.clone()))?;
-        let kind = result.error_type.as_deref();
+        let kind = result.error_type.as_ref().map(ErrorType::as_str);
         info!(paper_id = %paper, success = result.success, error_type = kind, "result collected");
         Ok(())
     }
@@ -170,7 +170,7 @@ fn merge(record: &mut PaperRecord, run: &Tested) -> bool {
 /// A run as the index has it.
 fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested {
     let number = |name: &str| result.metrics.get(name).and_then(Value::as_f64);
-    let on_trainium = result.executed_on == "trainium";
+    let on_trainium = result.executed_on == ExecutedOn::Trainium;
     let hours = on_trainium.then_some(result.execution_time / 3600.0);
     let finished = utc(&result.finished_at);
     let outputs = &result.outputs;
@@ -184,7 +184,7 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
         execution_time: Some(result.execution_time),
         return_code: result.return_code.map(i64::from),
         timeout: Some(result.timeout),
-        executed_on: some(&result.executed_on),
+        executed_on: Some(result.executed_on.clone()),
         instance_type: some(&result.instance_type),
         peak_memory_mb: result.peak_memory_mb,
         neuron_core_utilization: result.neuron_core_utilization,
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_run_off_trainium_has_no_hours_and_no_cost() {
         let mut result = result();
-        result.executed_on = "cpu".to_owned();
+        result.executed_on = ExecutedOn::Cpu;
         let tested = fields(&paper(), &result, 1.5);
         assert_eq!(
             (tested.trainium_hours, tested.estimated_compute_cost),

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeTestingMessage, PaperId, TestResult, Tested, TesterConfig, keys,
+    CodeEvaluationMessage, CodeTestingMessage, ExecutedOn, PaperId, TestResult, Tested,
+    TesterConfig, keys,
 };
 use annapurna_testing::Stage;
 use axum::{Json, Router, routing::post};
@@ -273,7 +274,7 @@ async fn a_result_is_in_the_index_once_however_often_s3_tells() {
     assert_eq!(fields.test_success, Some(true));
     assert_eq!(fields.test_in_progress, Some(false));
     assert_eq!(fields.training_loss, Some(0.02));
-    assert_eq!(fields.executed_on.as_deref(), Some("trainium"));
+    assert_eq!(fields.executed_on, Some(ExecutedOn::Trainium));
     setting.notify(&adam).await.unwrap();
     assert_eq!(setting.fields(&adam).await, fields);
     let answer = setting

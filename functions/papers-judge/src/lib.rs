@@ -14,7 +14,8 @@ mod verdict;
 
 use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
-    CodeGenerationMessage, ConfigError, JudgeConfig, Judged, PaperId, ResearchMessage,
+    CodeGenerationMessage, ConfigError, Decision, JudgeConfig, Judged, PaperId, Question,
+    ResearchMessage, YesOrNo,
     config::number,
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
@@ -29,7 +30,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use tracing::{info, warn};
 
-pub use verdict::{Decision, Verdict};
+pub use verdict::Verdict;
 
 /// Characters of the text that is judged; Titan's 8,192 tokens hold them in any script.
 const TEXT_CHARACTERS: usize = 6_000;
@@ -126,7 +127,7 @@ impl Judge {
         };
         let paper_id = &verdict.paper_id;
         info!(%paper_id, decision = ?verdict.decision, reason = verdict.record.reason, "judged");
-        if verdict.decision == Decision::Reject {
+        if verdict.decision != Decision::Accept {
             return Ok(());
         }
         let mut record = verdict.record.clone();
@@ -154,9 +155,15 @@ impl Judge {
         let Some(bytes) = self.objects.get(bucket, &key, VERDICT_LIMIT).await? else {
             return Ok(None);
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|source| not_json(paper_id, source))
+        let verdict: Verdict =
+            serde_json::from_slice(&bytes).map_err(|source| not_json(paper_id, source))?;
+        match &verdict.decision {
+            Decision::Accept | Decision::Reject => Ok(Some(verdict)),
+            Decision::Other(word) => {
+                let reason = format!("its decision is `{}`", one_line(word, 80));
+                Err(not_json(paper_id, serde::de::Error::custom(reason)))
+            }
+        }
     }
 
     /// Writes a verdict, unless someone else was faster: then theirs stands.
@@ -187,22 +194,22 @@ impl Judge {
         let paper = self.paper_text(message).await?;
         let mut record = described(message, Utc::now());
         if let Some(reason) = self.same_title(message).await? {
-            return Ok(rejected(message, record, "novelty", reason));
+            return Ok(rejected(message, record, Question::Novelty, reason));
         }
         let text = format!("{}\n\n{}", paper.title, paper.abstract_text);
         let embedding = self.model.embed(&self.config.embedding_model_id, &text);
         let embedding = embedding.await?;
         if let Some(reason) = self.same_content(message, &embedding).await? {
-            return Ok(rejected(message, record, "novelty", reason));
+            return Ok(rejected(message, record, Question::Novelty, reason));
         }
-        record.novelty = Some("yes".to_owned());
+        record.novelty = Some(YesOrNo::Yes);
         let answer = self.ask_relevance(&message.paper_id, &paper).await?;
         let reason = one_line(&answer.reason, 1_000);
         if !answer.relevant {
-            return Ok(rejected(message, record, "relevance", reason));
+            return Ok(rejected(message, record, Question::Relevance, reason));
         }
-        record.relevance = Some("yes".to_owned());
-        record.decision = Some("accept".to_owned());
+        record.relevance = Some(YesOrNo::Yes);
+        record.decision = Some(Decision::Accept);
         record.reason = Some(reason);
         record.abstract_embedding = Some(embedding);
         Ok(Verdict {
@@ -346,15 +353,15 @@ fn is_date(date: &str) -> bool {
 fn rejected(
     message: &ResearchMessage,
     mut record: Judged,
-    by: &'static str,
+    failed: Question,
     reason: String,
 ) -> Verdict {
-    match by {
-        "novelty" => record.novelty = Some("no".to_owned()),
-        _ => record.relevance = Some("no".to_owned()),
+    match failed {
+        Question::Novelty => record.novelty = Some(YesOrNo::No),
+        Question::Relevance | Question::Other(_) => record.relevance = Some(YesOrNo::No),
     }
-    record.decision = Some("reject".to_owned());
-    record.rejected_by = Some(by.to_owned());
+    record.decision = Some(Decision::Reject);
+    record.rejected_by = Some(failed);
     record.reason = Some(reason);
     Verdict {
         paper_id: message.paper_id.clone(),

@@ -1,17 +1,7 @@
 //! The judge's verdict as S3 keeps it.
 
-use annapurna_contract::{Judged, PaperId, Source};
+use annapurna_contract::{Decision, Judged, PaperId, Source};
 use serde::{Deserialize, Serialize};
-
-/// Whether the paper goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Decision {
-    /// It gets a program.
-    Accept,
-    /// It ends here, with its reason.
-    Reject,
-}
 
 /// `verdicts/{paper_id}.json`: all that the steps after the verdict need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use annapurna_contract::{
-    CodeGenerationMessage, JudgeConfig, PaperId, PaperRecord, ResearchMessage, Source, keys,
+    CodeGenerationMessage, Decision, JudgeConfig, PaperId, PaperRecord, Question, ResearchMessage,
+    Source, YesOrNo, keys,
 };
 use annapurna_testing::{Bedrock, Stage};
-use papers_judge::{Decision, Judge, Verdict};
+use papers_judge::{Judge, Verdict};
 use serde_json::{Value, json};
 
 struct Setting {
@@ -117,9 +118,9 @@ async fn an_accepted_paper_is_in_the_index_and_goes_on() {
     setting.will_say(true);
     assert_eq!(setting.judge(&[&adam]).await, Vec::<String>::new());
     let judged = setting.document(&adam).await.unwrap().judged;
-    assert_eq!(judged.decision.as_deref(), Some("accept"));
-    assert_eq!(judged.relevance.as_deref(), Some("yes"));
-    assert_eq!(judged.novelty.as_deref(), Some("yes"));
+    assert_eq!(judged.decision, Some(Decision::Accept));
+    assert_eq!(judged.relevance, Some(YesOrNo::Yes));
+    assert_eq!(judged.novelty, Some(YesOrNo::Yes));
     assert_eq!(judged.title_normalized.as_deref(), Some("adam a method"));
     assert_eq!(judged.abstract_embedding.unwrap().len(), 1024);
     let id = adam.paper_id.clone();
@@ -168,7 +169,7 @@ async fn an_irrelevant_paper_has_a_verdict_with_its_reason_and_nothing_else() {
     assert_eq!(setting.sent().await, []);
     let verdict = setting.verdict(&soup).await.unwrap();
     assert_eq!(verdict.decision, Decision::Reject);
-    assert_eq!(verdict.record.rejected_by.as_deref(), Some("relevance"));
+    assert_eq!(verdict.record.rejected_by, Some(Question::Relevance));
     assert_eq!(verdict.record.reason.as_deref(), Some("It cooks."));
     // Judged once: nobody is asked again.
     setting.judge(&[&soup]).await;
@@ -190,7 +191,7 @@ async fn a_known_title_and_a_known_content_are_not_novel() {
     );
     for known in [&same_title, &same_text] {
         let verdict = setting.verdict(known).await.unwrap();
-        assert_eq!(verdict.record.rejected_by.as_deref(), Some("novelty"));
+        assert_eq!(verdict.record.rejected_by, Some(Question::Novelty));
         assert!(verdict.record.reason.unwrap().contains("same title"));
     }
     let verdict = setting.verdict(&renamed).await.unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use annapurna_contract::Isolation;
 use annapurna_contract::text::{chain, escaped};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -20,7 +21,7 @@ pub struct Found {
     /// Programs can be run.
     pub ready: bool,
     /// The method in use, or `none`.
-    pub isolation: &'static str,
+    pub isolation: Isolation,
     /// Each method: `null` where it works, else why it does not.
     pub methods: Vec<MethodFound>,
     /// The interpreter's path.
@@ -41,7 +42,7 @@ pub struct Found {
 #[derive(Debug, Serialize)]
 pub struct MethodFound {
     /// `bubblewrap` or `landlock`.
-    pub name: &'static str,
+    pub name: Isolation,
     /// It holds here.
     pub works: bool,
     /// Why not.
@@ -52,7 +53,7 @@ pub struct MethodFound {
 pub async fn look(options: &Options) -> Found {
     let mut found = Found {
         ready: false,
-        isolation: "none",
+        isolation: Isolation::NotConfined,
         methods: Vec::new(),
         python: None,
         python_version: None,
@@ -68,7 +69,7 @@ pub async fn look(options: &Options) -> Found {
         Err(error) => found.problems.push(chain(&error)),
         Ok(interpreter) => look_closer(options, interpreter, &mut found),
     }
-    found.ready = found.isolation != "none";
+    found.ready = found.isolation != Isolation::NotConfined;
     found
 }
 
@@ -91,15 +92,15 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
         .are_claimed()
         .then(|| options.run_as.to_string());
     let choices = [
-        ("bubblewrap", IsolationChoice::Bubblewrap),
-        ("landlock", IsolationChoice::Landlock),
+        (Isolation::Bubblewrap, IsolationChoice::Bubblewrap),
+        (Isolation::Landlock, IsolationChoice::Landlock),
     ];
     for (name, choice) in choices {
         let refusal = find_sandbox(choice, &parts).err();
         let reason = refusal.and_then(|refusal| refusal.0.into_iter().next());
         let allowed = options.isolation == IsolationChoice::Auto || options.isolation == choice;
-        if reason.is_none() && allowed && found.isolation == "none" {
-            found.isolation = name;
+        if reason.is_none() && allowed && found.isolation == Isolation::NotConfined {
+            found.isolation = name.clone();
         }
         found.methods.push(MethodFound {
             name,
@@ -107,7 +108,7 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
             reason: reason.map(|(_, reason)| reason),
         });
     }
-    if found.isolation == "none" {
+    if found.isolation == Isolation::NotConfined {
         found.problems.push(
             "no isolation works, so programs would be refused: install `bubblewrap`, or use a kernel with \
              Landlock (5.13 or newer)"

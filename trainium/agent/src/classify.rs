@@ -3,6 +3,7 @@
 //! In: how the run ended and its standard error. Out: `error_type` and `error_message` of the result.
 //! Standard error is the program's text: one line of it is cut, escaped and quoted, nothing more.
 
+use annapurna_contract::ErrorType;
 use annapurna_contract::text::escaped;
 
 use crate::program::Limits;
@@ -14,15 +15,15 @@ const MAX_MESSAGE: usize = 500;
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// One of the words named at `TestResult::error_type`.
-    pub kind: &'static str,
+    /// The result's `error_type`.
+    pub kind: ErrorType,
     /// What a person can act on.
     pub message: String,
 }
 
 impl Failure {
     /// A failure whose message is our own text.
-    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorType, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -35,9 +36,12 @@ pub fn classify(end: &End, stderr: &[u8], limits: &Limits, python: &str) -> Opti
     match end {
         End::Exited(0) => None,
         End::Exited(code) => Some(from_stderr(*code, stderr, python)),
-        End::Signalled(signal) => Some(Failure::new("signal", signal_message(*signal))),
+        End::Signalled(signal) => Some(Failure::new(ErrorType::Signal, signal_message(*signal))),
         End::Limit(hit) => Some(limit_failure(*hit, limits)),
-        End::Sandbox(reason) => Some(Failure::new("sandbox", escaped(reason, MAX_MESSAGE))),
+        End::Sandbox(reason) => Some(Failure::new(
+            ErrorType::Sandbox,
+            escaped(reason, MAX_MESSAGE),
+        )),
     }
 }
 
@@ -45,26 +49,26 @@ fn limit_failure(hit: LimitHit, limits: &Limits) -> Failure {
     let mib = |bytes: u64| bytes / (1024 * 1024);
     match hit {
         LimitHit::Time => Failure::new(
-            "timeout",
+            ErrorType::Timeout,
             format!("ran longer than {} s", limits.timeout.as_secs()),
         ),
         LimitHit::Memory => Failure::new(
-            "memory",
+            ErrorType::Memory,
             format!("used more than {} MiB of memory", mib(limits.memory_bytes)),
         ),
         LimitHit::Output => Failure::new(
-            "output_limit",
+            ErrorType::OutputLimit,
             format!(
                 "printed more than {} MiB on one stream",
                 mib(limits.output_bytes)
             ),
         ),
         LimitHit::Disk => Failure::new(
-            "disk_limit",
+            ErrorType::DiskLimit,
             format!("wrote more than {} MiB of files", mib(limits.disk_bytes)),
         ),
         LimitHit::Processes => Failure::new(
-            "process_limit",
+            ErrorType::ProcessLimit,
             format!("had more than {} processes", limits.processes),
         ),
     }
@@ -84,18 +88,23 @@ fn signal_message(signal: i32) -> String {
 fn from_stderr(code: i32, stderr: &[u8], python: &str) -> Failure {
     let text = String::from_utf8_lossy(stderr);
     let Some(line) = exception_line(&text) else {
-        return Failure::new("runtime", format!("exit code {code}, nothing on stderr"));
+        return Failure::new(
+            ErrorType::Runtime,
+            format!("exit code {code}, nothing on stderr"),
+        );
     };
-    let exception = line.split(':').next().unwrap_or_default();
+    let exception = line.split_once(':').map_or(line, |(name, _)| name);
     let kind = match exception {
-        "SyntaxError" | "IndentationError" | "TabError" => "syntax",
+        "SyntaxError" | "IndentationError" | "TabError" => ErrorType::Syntax,
         "ModuleNotFoundError" if is_missing_torch(line) => {
-            return Failure::new("no_torch", no_torch_message(python));
+            return Failure::new(ErrorType::NoTorch, no_torch_message(python));
         }
-        "ImportError" | "ModuleNotFoundError" => "import",
-        "MemoryError" => "memory",
-        _ if line.contains("DefaultCPUAllocator") && line.contains("allocate memory") => "memory",
-        _ => "runtime",
+        "ImportError" | "ModuleNotFoundError" => ErrorType::Import,
+        "MemoryError" => ErrorType::Memory,
+        _ if line.contains("DefaultCPUAllocator") && line.contains("allocate memory") => {
+            ErrorType::Memory
+        }
+        _ => ErrorType::Runtime,
     };
     Failure::new(kind, escaped(line, MAX_MESSAGE))
 }
@@ -123,8 +132,8 @@ fn exception_line(text: &str) -> Option<&str> {
 }
 
 fn is_exception(line: &str) -> bool {
-    let name = line.split(':').next().unwrap_or_default();
-    let last = name.rsplit('.').next().unwrap_or_default();
+    let name = line.split_once(':').map_or(line, |(name, _)| name);
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
     let is_dotted_name = !name.is_empty()
         && name
             .chars()
@@ -153,25 +162,28 @@ mod tests {
     #[test]
     fn the_exceptions_name_decides() {
         for (line, kind) in [
-            ("SyntaxError: invalid syntax", "syntax"),
-            ("IndentationError: unexpected indent", "syntax"),
-            ("ModuleNotFoundError: No module named 'torch'", "no_torch"),
+            ("SyntaxError: invalid syntax", ErrorType::Syntax),
+            ("IndentationError: unexpected indent", ErrorType::Syntax),
+            (
+                "ModuleNotFoundError: No module named 'torch'",
+                ErrorType::NoTorch,
+            ),
             (
                 "ModuleNotFoundError: No module named 'torch.nn'",
-                "no_torch",
+                ErrorType::NoTorch,
             ),
             (
                 "ModuleNotFoundError: No module named 'torchvision'",
-                "import",
+                ErrorType::Import,
             ),
-            ("ImportError: cannot import name 'x'", "import"),
-            ("MemoryError", "memory"),
-            ("torch.cuda.OutOfMemoryError: no", "runtime"),
+            ("ImportError: cannot import name 'x'", ErrorType::Import),
+            ("MemoryError", ErrorType::Memory),
+            ("torch.cuda.OutOfMemoryError: no", ErrorType::Runtime),
             (
                 "RuntimeError: [enforce fail at alloc_cpu.cpp:66] . DefaultCPUAllocator: can't allocate memory",
-                "memory",
+                ErrorType::Memory,
             ),
-            ("ValueError: bad", "runtime"),
+            ("ValueError: bad", ErrorType::Runtime),
         ] {
             let text = format!("Traceback (most recent call last):\n  File \"x\"\n{line}\n");
             assert_eq!(failure(End::Exited(1), &text).kind, kind, "{line}");
@@ -222,7 +234,10 @@ mod tests {
             failure(End::Limit(LimitHit::Time), "").message,
             "ran longer than 5 s"
         );
-        assert_eq!(failure(End::Limit(LimitHit::Memory), "").kind, "memory");
+        assert_eq!(
+            failure(End::Limit(LimitHit::Memory), "").kind,
+            ErrorType::Memory
+        );
         assert_eq!(
             failure(End::Signalled(11), "").message,
             "ended by signal 11 (SIGSEGV)"

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use annapurna_cloud::{Object, ObjectError, ObjectStore, Retry};
 use annapurna_contract::{
-    AgentConfig, OutputKeys, PaperId, ProgramToTest, TestResult, keys, text::escaped,
+    AgentConfig, ErrorType, ExecutedOn, Isolation, OutputKeys, PaperId, ProgramToTest, TestResult,
+    keys, text::escaped,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -202,7 +203,7 @@ impl Executor {
 
     /// The program, or why it cannot be one.
     async fn load_code(&self, job: &Job) -> Result<Result<Vec<u8>, Failure>, StoreError> {
-        let refuse = |message: String| Ok(Err(Failure::new("code", message)));
+        let refuse = |message: String| Ok(Err(Failure::new(ErrorType::Code, message)));
         let code = match &job.code {
             Some(code) => code.clone().into_bytes(),
             None => {
@@ -245,7 +246,7 @@ impl Executor {
                 return Ok(self.refused(
                     job,
                     &digest,
-                    Failure::new("sandbox", refusal.to_string()),
+                    Failure::new(ErrorType::Sandbox, refusal.to_string()),
                 ));
             }
         };
@@ -330,32 +331,35 @@ impl Executor {
         (started, finished): (DateTime<Utc>, DateTime<Utc>),
     ) -> TestResult {
         let (error_type, error_message) = failure
-            .map(|failure| (failure.kind.to_owned(), failure.message))
+            .map(|failure| (failure.kind, failure.message))
             .unzip();
         TestResult {
             paper_id: job.paper_id.clone(),
             batch_id: job.batch_id.clone(),
             code_sha256: digest.to_owned(),
             success: error_type.is_none(),
-            timeout: error_type.as_deref() == Some("timeout"),
+            timeout: error_type == Some(ErrorType::Timeout),
             started_at: started.to_rfc3339_opts(SecondsFormat::Millis, true),
             finished_at: finished.to_rfc3339_opts(SecondsFormat::Millis, true),
             executed_on: if self.machine.neuron {
-                "trainium"
+                ExecutedOn::Trainium
             } else {
-                "cpu"
-            }
-            .to_owned(),
+                ExecutedOn::Cpu
+            },
             instance_type: self.machine.instance_type.clone(),
             pytorch_version: self.machine.torch.clone(),
             error_type,
             error_message,
-            isolation: self
-                .sandbox
-                .as_ref()
-                .map_or("none", |sandbox| sandbox.method().name())
-                .to_owned(),
+            isolation: self.isolation(),
             ..TestResult::default()
+        }
+    }
+
+    /// How programs are confined here.
+    pub(crate) fn isolation(&self) -> Isolation {
+        match &self.sandbox {
+            Ok(sandbox) => sandbox.method().isolation(),
+            Err(_) => Isolation::NotConfined,
         }
     }
 
@@ -372,7 +376,7 @@ impl Executor {
             paper = job_name(job),
             success = result.success,
             seconds = result.execution_time,
-            error = result.error_type,
+            error = result.error_type.as_ref().map(ErrorType::as_str),
             ignored_metrics,
             "finished"
         );

@@ -5,10 +5,12 @@
 //! known). `success` of a batch says that the batch was carried out; how its programs fared is in
 //! `successful`, `failed` and `results`. With a token every request needs `Authorization: Bearer`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use annapurna_contract::{CodeTestingMessage, PaperId, TestResult, text::chain};
+use annapurna_contract::{
+    AgentRefusal, BatchResults, CodeTestingMessage, Isolation, PaperId, TestResult, text::chain,
+};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -17,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
@@ -47,16 +48,6 @@ struct ExecuteRequest {
 
 fn default_timeout() -> u32 {
     DEFAULT_TIMEOUT
-}
-
-/// The answer of `POST /execute_batch`.
-#[derive(Debug, Serialize)]
-struct BatchAnswer {
-    success: bool,
-    batch_size: usize,
-    successful: usize,
-    failed: usize,
-    results: Map<String, Value>,
 }
 
 /// A request that has no result.
@@ -97,7 +88,14 @@ impl IntoResponse for Refusal {
             Self::Failed(error) => (StatusCode::BAD_GATEWAY, chain(&error)),
             Self::Lost(error) => (StatusCode::INTERNAL_SERVER_ERROR, error),
         };
-        (status, Json(json!({"success": false, "error": error}))).into_response()
+        (status, Json(refused(error))).into_response()
+    }
+}
+
+fn refused(error: String) -> AgentRefusal {
+    AgentRefusal {
+        success: false,
+        error,
     }
 }
 
@@ -131,26 +129,49 @@ async fn authorize(State(expected): State<TokenDigest>, request: Request, next: 
     if given.is_some_and(|token| digest(token) == expected) {
         return next.run(request).await;
     }
-    let error = json!({"success": false, "error": "a bearer token is needed"});
+    let error = refused("a bearer token is needed".to_owned());
     (StatusCode::UNAUTHORIZED, Json(error)).into_response()
 }
 
-async fn health(State(executor): State<Arc<Executor>>) -> Json<Value> {
+/// Whether programs are run.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum HealthStatus {
+    Healthy,
+    /// Nothing confines programs here.
+    Refusing,
+}
+
+/// The answer of `GET /health`.
+#[derive(Debug, Serialize)]
+struct Health {
+    status: HealthStatus,
+    isolation: Isolation,
+    /// Why programs are refused.
+    reason: Option<String>,
+    python: String,
+    torch: Option<String>,
+    neuron: bool,
+    busy: usize,
+    slots: usize,
+}
+
+async fn health(State(executor): State<Arc<Executor>>) -> Json<Health> {
     let machine = &executor.machine;
-    let (status, isolation, reason) = match &executor.sandbox {
-        Ok(sandbox) => ("healthy", sandbox.method().name(), None),
-        Err(refusal) => ("refusing", "none", Some(refusal.to_string())),
-    };
-    Json(json!({
-        "status": status,
-        "isolation": isolation,
-        "reason": reason,
-        "python": machine.python,
-        "torch": machine.torch,
-        "neuron": machine.neuron,
-        "busy": executor.slots.busy(),
-        "slots": executor.slots.total(),
-    }))
+    let refusal = executor.sandbox.as_ref().err();
+    Json(Health {
+        status: match refusal {
+            None => HealthStatus::Healthy,
+            Some(_) => HealthStatus::Refusing,
+        },
+        isolation: executor.isolation(),
+        reason: refusal.map(ToString::to_string),
+        python: machine.python.clone(),
+        torch: machine.torch.clone(),
+        neuron: machine.neuron,
+        busy: executor.slots.busy(),
+        slots: executor.slots.total(),
+    })
 }
 
 async fn execute(
@@ -174,7 +195,7 @@ async fn execute(
 async fn execute_batch(
     State(executor): State<Arc<Executor>>,
     body: Result<Json<CodeTestingMessage>, JsonRejection>,
-) -> Result<Json<BatchAnswer>, Refusal> {
+) -> Result<Json<BatchResults>, Refusal> {
     let Json(message) = body?;
     check_batch(&message)?;
     check_each_once(&message)?;
@@ -185,17 +206,16 @@ async fn execute_batch(
         let executor = Arc::clone(&executor);
         running.spawn(async move { executor.execute(&job).await });
     }
-    let mut results = Map::new();
+    let mut results = BTreeMap::new();
     let mut successful = 0;
     while let Some(joined) = running.join_next().await {
         let result = joined.map_err(|error| Refusal::Lost(error.to_string()))??;
         successful += usize::from(result.success);
-        if let Some(paper) = &result.paper_id {
-            let value = serde_json::to_value(&result).map_err(ExecuteError::from)?;
-            results.insert(paper.to_string(), value);
+        if let Some(paper) = result.paper_id.clone() {
+            results.insert(paper, result);
         }
     }
-    Ok(Json(BatchAnswer {
+    Ok(Json(BatchResults {
         success: true,
         batch_size,
         successful,

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use annapurna_contract::Isolation;
 use annapurna_contract::text::{chain, excerpt};
 
 use crate::program::{Limits, Request};
@@ -26,7 +27,7 @@ pub enum IsolationChoice {
 /// Why nothing confines programs here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("programs cannot be confined on this machine, so none is run: {}", .0.iter().map(|(method, reason)| format!("{method}: {reason}")).collect::<Vec<_>>().join("; "))]
-pub struct NoSandbox(pub Vec<(&'static str, String)>);
+pub struct NoSandbox(pub Vec<(Isolation, String)>);
 
 /// Tries the methods `choice` allows and takes the first that holds. Blocks for about a second.
 ///
@@ -37,17 +38,17 @@ pub fn find_sandbox(choice: IsolationChoice, parts: &Parts) -> Result<Sandbox, N
     let mut reasons = Vec::new();
     if choice != IsolationChoice::Landlock {
         match find_in_path("bwrap") {
-            None => reasons.push(("bubblewrap", "`bwrap` is not installed".to_owned())),
+            None => reasons.push((Isolation::Bubblewrap, "`bwrap` is not installed".to_owned())),
             Some(binary) => match proven(Method::Bubblewrap(binary), parts) {
                 Ok(sandbox) => return Ok(sandbox),
-                Err(reason) => reasons.push(("bubblewrap", reason)),
+                Err(reason) => reasons.push((Isolation::Bubblewrap, reason)),
             },
         }
     }
     if choice != IsolationChoice::Bubblewrap {
         match proven(Method::Landlock, parts) {
             Ok(sandbox) => return Ok(sandbox),
-            Err(reason) => reasons.push(("landlock", reason)),
+            Err(reason) => reasons.push((Isolation::Landlock, reason)),
         }
     }
     Err(NoSandbox(reasons))
@@ -131,9 +132,9 @@ mod tests {
     #[test]
     fn a_refusal_gives_the_reason_of_each_method() {
         let refusal = NoSandbox(vec![
-            ("bubblewrap", "`bwrap` is not installed".to_owned()),
+            (Isolation::Bubblewrap, "`bwrap` is not installed".to_owned()),
             (
-                "landlock",
+                Isolation::Landlock,
                 "this kernel does not enforce Landlock".to_owned(),
             ),
         ]);

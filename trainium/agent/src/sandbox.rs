@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use annapurna_contract::Isolation;
+
 use crate::launch::{Confinement, LandlockPaths};
 use crate::mark::Mark;
 use crate::mounts::Mounts;
@@ -79,10 +81,10 @@ pub enum Method {
 
 impl Method {
     /// The word in results, in `/health` and in `check`.
-    pub fn name(&self) -> &'static str {
+    pub fn isolation(&self) -> Isolation {
         match self {
-            Self::Bubblewrap(_) => "bubblewrap",
-            Self::Landlock => "landlock",
+            Self::Bubblewrap(_) => Isolation::Bubblewrap,
+            Self::Landlock => Isolation::Landlock,
         }
     }
 }

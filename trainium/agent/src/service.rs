@@ -182,11 +182,11 @@ async fn executor(
 
 fn announce(executor: &Executor, address: SocketAddr) {
     let machine = &executor.machine;
-    let (isolation, users) = match &executor.sandbox {
-        Ok(sandbox) => (sandbox.method().name(), sandbox.parts().users.to_string()),
+    let users = match &executor.sandbox {
+        Ok(sandbox) => Some(sandbox.parts().users.to_string()),
         Err(refusal) => {
             tracing::error!(error = %refusal, "every program will be refused");
-            ("none", String::new())
+            None
         }
     };
     if machine.torch.is_none() {
@@ -194,7 +194,7 @@ fn announce(executor: &Executor, address: SocketAddr) {
     }
     tracing::info!(
         %address,
-        isolation,
+        isolation = executor.isolation().as_str(),
         users,
         python = machine.python,
         torch = machine.torch,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annapurna_contract::PaperId;
+use annapurna_contract::{BatchResults, ErrorType, Isolation, PaperId};
 use serde_json::{Value, json};
 use trainium_agent::http::router;
 use trainium_agent::probe::NoSandbox;
@@ -22,7 +22,7 @@ impl Api {
         let store = Arc::new(MemoryStore::default());
         let sandbox = match &bench {
             Some(bench) => Ok(bench.sandbox.clone()),
-            None => Err(NoSandbox(vec![("landlock", "none".to_owned())])),
+            None => Err(NoSandbox(vec![(Isolation::Landlock, "none".to_owned())])),
         };
         let (executor, trigger) = executor(sandbox, Arc::clone(&store));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
@@ -70,9 +70,10 @@ async fn a_batch_is_answered_in_the_promised_shape() {
     // Only the program with a key is written.
     assert!(api.store.result(&good).is_none());
     assert_eq!(
-        api.store.result(&bad).unwrap().error_type.as_deref(),
-        Some("import")
+        api.store.result(&bad).unwrap().error_type,
+        Some(ErrorType::Import)
     );
+    serde_json::from_value::<BatchResults>(answer).expect("the tester reads it as well");
 }
 
 #[tokio::test]

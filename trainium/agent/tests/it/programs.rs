@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use annapurna_contract::{ErrorType, Isolation};
 use trainium_agent::classify::classify;
 use trainium_agent::plots;
 use trainium_agent::program::Limits;
@@ -92,7 +93,7 @@ fn a_syntax_error_is_told_as_one() {
     for bench in Bench::all() {
         let run = bench.run("def f(:\n", limits());
         let failure = classify(&run.end, &run.stderr, &limits(), "python3").unwrap();
-        assert_eq!(failure.kind, "syntax");
+        assert_eq!(failure.kind, ErrorType::Syntax);
         assert!(
             failure.message.starts_with("SyntaxError"),
             "{}",
@@ -340,7 +341,7 @@ fn the_network_cannot_be_reached() {
 #[test]
 fn a_program_cannot_end_its_supervisor() {
     for bench in Bench::all() {
-        if bench.name() == "landlock" && !nix::unistd::geteuid().is_root() {
+        if bench.name() == Isolation::Landlock && !nix::unistd::geteuid().is_root() {
             println!("skipped: without root it depends on the kernel's Landlock");
             continue;
         }

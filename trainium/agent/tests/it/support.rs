@@ -10,7 +10,7 @@ use annapurna_cloud::{
     Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
     QueueError, Receive, Retry, Saved, Written,
 };
-use annapurna_contract::{AgentConfig, PaperId, TestResult, keys};
+use annapurna_contract::{AgentConfig, Isolation, PaperId, TestResult, keys};
 use async_trait::async_trait;
 use tempfile::TempDir;
 use trainium_agent::datasets::Datasets;
@@ -127,8 +127,8 @@ impl Bench {
             .unwrap()
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.sandbox.method().name()
+    pub(crate) fn name(&self) -> Isolation {
+        self.sandbox.method().isolation()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use annapurna_contract::{PaperId, TestResult};
+use annapurna_contract::{ErrorType, ExecutedOn, Isolation, PaperId, TestResult};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use trainium_agent::probe::NoSandbox;
@@ -61,6 +61,7 @@ async fn work(
 #[tokio::test]
 async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
     let Some(bench) = Bench::best() else { return };
+    let isolation = bench.name();
     let (good, bad) = (paper("good"), paper("bad"));
     let code = "print('hello')\nprint('METRICS: {\"training_loss\": 0.5, \"bad\": NaN}')\n\
                 print('METRICS: garbage')\nopen('loss curve.png', 'w').write('png')";
@@ -108,24 +109,16 @@ async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
         [format!("{good}/outputs/plots/loss_curve.png")]
     );
     assert_eq!(
-        (result.executed_on.as_str(), result.isolation.as_str()),
-        ("cpu", bench_name(&result))
+        (result.executed_on, result.isolation),
+        (ExecutedOn::Cpu, isolation)
     );
     let result = store.result(&bad).unwrap();
-    assert_eq!(result.error_type.as_deref(), Some("runtime"));
+    assert_eq!(result.error_type, Some(ErrorType::Runtime));
     assert_eq!(result.error_message.as_deref(), Some("ValueError: no"));
     assert_eq!(
         store.objects.lock().unwrap()[&format!("outputs/{good}/outputs/stdout.log")][..6],
         *b"hello\n"
     );
-}
-
-fn bench_name(result: &TestResult) -> &'static str {
-    if result.isolation == "landlock" {
-        "landlock"
-    } else {
-        "bubblewrap"
-    }
 }
 
 #[tokio::test]
@@ -239,7 +232,7 @@ async fn a_program_that_is_not_the_announced_one_is_not_run() {
         (absent, "there is no program at s3://code/"),
     ] {
         let result = store.result(&paper).unwrap();
-        assert_eq!(result.error_type.as_deref(), Some("code"));
+        assert_eq!(result.error_type, Some(ErrorType::Code));
         assert!(result.error_message.unwrap().contains(words));
     }
 }
@@ -248,7 +241,10 @@ async fn a_program_that_is_not_the_announced_one_is_not_run() {
 async fn without_a_sandbox_nothing_runs_and_the_result_says_why() {
     let one = paper("one");
     let store = Arc::new(MemoryStore::default().with_code(&one, "print(1)"));
-    let refusal = NoSandbox(vec![("bubblewrap", "`bwrap` is not installed".to_owned())]);
+    let refusal = NoSandbox(vec![(
+        Isolation::Bubblewrap,
+        "`bwrap` is not installed".to_owned(),
+    )]);
     let events = work(
         Err(refusal),
         Arc::clone(&store),
@@ -257,14 +253,14 @@ async fn without_a_sandbox_nothing_runs_and_the_result_says_why() {
     .await;
     assert_eq!(events.last().unwrap(), "delete");
     let result = store.result(&one).unwrap();
-    assert_eq!(result.error_type.as_deref(), Some("sandbox"));
+    assert_eq!(result.error_type, Some(ErrorType::Sandbox));
     assert!(
         result
             .error_message
             .unwrap()
             .contains("`bwrap` is not installed")
     );
-    assert_eq!(result.isolation, "none");
+    assert_eq!(result.isolation, Isolation::NotConfined);
 }
 
 #[tokio::test]

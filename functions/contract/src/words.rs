@@ -1,0 +1,171 @@
+//! Words of messages, results and index fields as enums.
+//!
+//! On the wire and in the index each is its word. A word of another version is kept as it is, so that what
+//! an older or newer part wrote can be read, and is written back unchanged.
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+            /// A word of another version.
+            Other(String),
+        }
+
+        impl $name {
+            /// The word on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$variant,)*
+                    _ => Self::Other(word),
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                match value {
+                    $name::Other(word) => word,
+                    known => known.as_str().to_owned(),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a program did not succeed.
+    ErrorType {
+        /// Python cannot read it.
+        Syntax = "syntax",
+        /// A module, or a name in one, is not there; torch has a word of its own.
+        Import = "import",
+        /// It ran longer than its batch allows.
+        Timeout = "timeout",
+        /// It used more memory than a program may.
+        Memory = "memory",
+        /// It printed more on one stream than a program may.
+        OutputLimit = "output_limit",
+        /// It wrote more files than a program may.
+        DiskLimit = "disk_limit",
+        /// It had more processes than a program may.
+        ProcessLimit = "process_limit",
+        /// A signal ended it, and not for a limit.
+        Signal = "signal",
+        /// Any other exception or exit code.
+        Runtime = "runtime",
+        /// The interpreter has no torch: a fault of the machine.
+        NoTorch = "no_torch",
+        /// Nothing confines programs on this machine, so it was not run.
+        Sandbox = "sandbox",
+        /// The program is missing, too large, or not the announced one.
+        Code = "code",
+    }
+}
+
+words! {
+    /// What a program ran on.
+    ExecutedOn {
+        /// A Neuron device.
+        Trainium = "trainium",
+        /// The processor.
+        Cpu = "cpu",
+    }
+}
+
+words! {
+    /// How a program was confined.
+    Isolation {
+        /// Namespaces, made by bubblewrap.
+        Bubblewrap = "bubblewrap",
+        /// The kernel's Landlock and a system call filter.
+        Landlock = "landlock",
+        /// Not at all: nothing was run.
+        NotConfined = "none",
+    }
+}
+
+words! {
+    /// The judge's decision.
+    Decision {
+        /// The paper gets a program.
+        Accept = "accept",
+        /// The paper ends with its verdict.
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// The question that a rejected paper failed.
+    Question {
+        /// Does it belong to the topic?
+        Relevance = "relevance",
+        /// Is it a paper that the index does not have?
+        Novelty = "novelty",
+    }
+}
+
+words! {
+    /// The judge's answer to one [`Question`].
+    YesOrNo {
+        /// It does, or it is.
+        Yes = "yes",
+        /// It does not, or it is not.
+        No = "no",
+    }
+}
+
+/// What an agent without a Neuron device runs programs on.
+impl Default for ExecutedOn {
+    fn default() -> Self {
+        Self::Cpu
+    }
+}
+
+/// What a result says that names no isolation.
+impl Default for Isolation {
+    fn default() -> Self {
+        Self::NotConfined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_itself_on_the_wire_and_an_unknown_one_survives() {
+        for (word, known) in [
+            ("no_torch", ErrorType::NoTorch),
+            ("output_limit", ErrorType::OutputLimit),
+            (
+                "device_on_fire",
+                ErrorType::Other("device_on_fire".to_owned()),
+            ),
+        ] {
+            let json = format!("\"{word}\"");
+            let read: ErrorType = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, known);
+            assert_eq!(serde_json::to_string(&read).unwrap(), json);
+            assert_eq!(read.to_string(), word);
+        }
+        assert!(serde_json::from_str::<ErrorType>("7").is_err());
+    }
+}
