@@ -14,16 +14,17 @@ use annapurna_contract::{
 };
 use annapurna_runtime::Search;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::{
-    TesterError, agent,
+    TesterError,
+    agent::AgentApi,
     collect::{CollectError, Collector},
-    instance::Machine,
+    instance::{InstanceStatus, Machine},
     settings::{Route, Settings},
     waiting::{Waiting, WaitingQueue},
 };
@@ -37,31 +38,31 @@ const SAME_ATTEMPT: TimeDelta = TimeDelta::minutes(10);
 const SWEPT_AT_ONCE: usize = 50;
 
 /// What a dispatch did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dispatched {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Dispatched {
     /// Programs handed to the agent.
-    pub dispatched: usize,
+    pub(crate) dispatched: usize,
     /// The batches they went in.
-    pub batches: Vec<Batch>,
+    pub(crate) batches: Vec<Batch>,
     /// Programs seen and left waiting for their batch to fill.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Programs that had a result already.
-    pub already_tested: usize,
+    pub(crate) already_tested: usize,
     /// Results brought into the index because the notification of them had not done so.
-    pub collected_late: usize,
+    pub(crate) collected_late: usize,
     /// Messages that could not be read, now in the dead-letter queue.
-    pub malformed: usize,
+    pub(crate) malformed: usize,
     /// The instance's state; `none` without one.
-    pub instance: String,
+    pub(crate) instance: InstanceStatus,
 }
 
 /// A batch that was handed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Batch {
     /// Its id.
-    pub batch_id: String,
+    pub(crate) batch_id: String,
     /// The papers whose programs it has.
-    pub paper_ids: Vec<PaperId>,
+    pub(crate) paper_ids: Vec<PaperId>,
 }
 
 /// Hands batches over.
@@ -178,7 +179,7 @@ impl Dispatcher {
             Route::Queue => Ok(most),
             Route::Http(_) => {
                 let left = end.saturating_duration_since(Instant::now());
-                let fits = agent::batch_that_fits(left, self.settings.timeout_secs)?;
+                let fits = AgentApi::batch_that_fits(left, self.settings.timeout_secs)?;
                 Ok(fits.min(most))
             }
         }
@@ -305,8 +306,8 @@ impl Dispatcher {
     ) -> Result<(), TesterError> {
         let left = end.saturating_duration_since(Instant::now());
         self.waiting.hold(batch, left).await;
-        let bucket = &self.settings.code_bucket;
-        let results = agent::run(url, &self.objects, bucket, message, left).await?;
+        let agent = AgentApi::new(url, &self.objects, &self.settings.code_bucket);
+        let results = agent.run(message, left).await?;
         for program in batch {
             let paper = &program.message.paper_id;
             let done = std::slice::from_ref(program);
@@ -355,9 +356,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn tend(&self, report: &Dispatched) -> String {
+    async fn tend(&self, report: &Dispatched) -> InstanceStatus {
         match &self.machine {
-            None => "none".to_owned(),
+            None => InstanceStatus::None,
             Some(machine) => {
                 let work_waits = report.dispatched > 0 || self.work_waits().await;
                 machine.tend(work_waits).await
@@ -402,7 +403,7 @@ fn mark(record: &mut PaperRecord, begin: DateTime<Utc>) -> bool {
     }
     tested.test_in_progress = Some(true);
     tested.last_test_attempt = Some(begin.to_rfc3339_opts(SecondsFormat::Millis, true));
-    tested.test_attempts = Some(tested.test_attempts.unwrap_or_default() + 1);
+    tested.test_attempts = Some(tested.test_attempts.map_or(1, |attempts| attempts + 1));
     true
 }
 

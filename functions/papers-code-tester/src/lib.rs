@@ -25,7 +25,7 @@ use annapurna_contract::{
 };
 use annapurna_runtime::{Search, SearchError};
 use aws_config::SdkConfig;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use tracing::{error, warn};
 
@@ -37,7 +37,7 @@ use settings::Settings;
 
 pub use agent::AgentError;
 pub use collect::CollectError;
-pub use dispatch::{Batch, Dispatched};
+use dispatch::Dispatched;
 
 /// Why the tester did not do what an event asks for.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +80,9 @@ pub enum TesterError {
 }
 
 /// What a person is answered, by action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Batches that were due are with the agent.
     Dispatch(Dispatched),
     /// Results are in the index.
@@ -90,21 +90,20 @@ pub enum Answer {
 }
 
 /// What a collection did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Collected {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Collected {
     /// Papers whose result is in the index now.
-    pub collected: Vec<String>,
+    pub(crate) collected: Vec<String>,
     /// Papers whose result is not, and why.
-    pub failed: Vec<Failed>,
+    pub(crate) failed: Vec<Failed>,
 }
 
 /// A result that is not in the index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Failed {
     /// The paper, as it was asked for.
-    pub paper_id: String,
-    /// Why.
-    pub error: String,
+    pub(crate) paper_id: String,
+    pub(crate) error: String,
 }
 
 /// The function with its clients.

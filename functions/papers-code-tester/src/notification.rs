@@ -48,10 +48,10 @@ impl Notification {
 
 fn decoded(key: &str) -> String {
     let mut pairs = form_urlencoded::parse(key.as_bytes());
+    // Nothing is decoded of an empty key alone.
     pairs
         .next()
-        .map(|(key, _)| key.into_owned())
-        .unwrap_or_default()
+        .map_or_else(|| key.to_owned(), |(key, _)| key.into_owned())
 }
 
 #[cfg(test)]
