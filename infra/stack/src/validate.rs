@@ -150,20 +150,28 @@ fn check_mapping(
             format!("give {queue_id} a redrive policy"),
         ));
     }
-    if let Some(timeout) = consumer_timeout(template, mapping)
-        && queue.visibility_timeout < timeout * 6
-    {
+    found.extend(check_visibility(template, id, mapping, (&queue_id, queue)));
+    found
+}
+
+/// Six times the consumer's timeout leaves Lambda room to try again where the function is throttled.
+/// Source: Lambda guide, "Creating and configuring an Amazon SQS event source mapping".
+fn check_visibility(
+    template: &Template,
+    id: &LogicalId,
+    mapping: &EventSourceMapping,
+    (queue_id, queue): (&str, &Queue),
+) -> Option<Violation> {
+    let timeout = consumer_timeout(template, mapping)?;
+    let least = timeout * 6;
+    (queue.visibility_timeout < least).then(|| {
         let problem = format!(
             "{queue_id} hides a message for {} s, less than six times its consumer's {timeout} s",
             queue.visibility_timeout
         );
-        let fix = format!(
-            "set the visibility timeout of {queue_id} to at least {}",
-            timeout * 6
-        );
-        found.push(violation(id, problem, fix));
-    }
-    found
+        let fix = format!("set the visibility timeout of {queue_id} to at least {least}");
+        violation(id, problem, fix)
+    })
 }
 
 fn consumer_timeout(template: &Template, mapping: &EventSourceMapping) -> Option<u32> {
