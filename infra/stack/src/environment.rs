@@ -18,7 +18,7 @@ pub use error::EnvironmentError;
 pub use hosts::ScraperHosts;
 pub use settings::{
     Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ModelSettings, ScraperSettings,
-    SearchSettings, TestingSettings, TrainiumSettings,
+    SearchSettings, TestingSettings, TrainiumEndpoint, TrainiumSettings,
 };
 
 /// The checked settings of one environment.

@@ -331,7 +331,7 @@ impl<'a> Pipeline<'a> {
             outputs_bucket: self.targets.buckets.outputs.name(),
             evaluation_queue_url: url_of(Queue::CodeEvaluation),
             testing_queue_url: url_of(Queue::CodeTesting),
-            trainium_endpoint: Expr::from("queue"),
+            trainium_endpoint: Expr::from(settings.trainium_endpoint.as_str()),
             trainium_instance_id: trainium.map_or_else(
                 || Expr::from("none"),
                 |_| TrainiumInstanceHandle::new().instance_id().into(),

@@ -8,7 +8,7 @@ use super::hosts::ScraperHosts;
 use super::problems::Problems;
 use super::settings::{
     Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
-    TestingSettings, TrainiumSettings,
+    TestingSettings, TrainiumEndpoint, TrainiumSettings,
 };
 use super::{Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
@@ -141,6 +141,9 @@ struct TestingFile {
     /// Longest run of one generated program, seconds.
     #[cfg_attr(test, schemars(range(min = 1, max = 3600)))]
     program_timeout_secs: u32,
+    /// How programs reach the agent: `queue`, where it takes them itself and no port is open (so it is where the key
+    /// is absent), or the address of its API, which the tester then calls without a token.
+    trainium_endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -335,6 +338,16 @@ impl GeneratorFile {
     }
 }
 
+fn check_endpoint(endpoint: Option<String>, problems: &mut Problems) -> TrainiumEndpoint {
+    match endpoint {
+        Some(address) if address != TrainiumEndpoint::QUEUE => {
+            problems.base_url("testing.trainium-endpoint, unless `queue`,", Some(&address));
+            TrainiumEndpoint::Address(address)
+        }
+        _ => TrainiumEndpoint::Queue,
+    }
+}
+
 impl TestingFile {
     fn check(self, problems: &mut Problems) -> TestingSettings {
         TestingSettings {
@@ -348,6 +361,7 @@ impl TestingFile {
                 1,
                 3_600,
             ),
+            trainium_endpoint: check_endpoint(self.trainium_endpoint, problems),
         }
     }
 }

@@ -140,6 +140,29 @@ pub struct TestingSettings {
     pub max_wait_secs: u32,
     /// Limit of one program.
     pub program_timeout_secs: u32,
+    /// How programs reach the agent.
+    pub trainium_endpoint: TrainiumEndpoint,
+}
+
+/// How programs reach the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrainiumEndpoint {
+    /// The agent takes batches from `code-testing.fifo`; no port is open.
+    Queue,
+    /// The tester calls the agent's API at this base URL and waits for the answer.
+    Address(String),
+}
+
+impl TrainiumEndpoint {
+    pub(super) const QUEUE: &str = "queue";
+
+    /// As the tester's variable `TRAINIUM_ENDPOINT` says it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queue => Self::QUEUE,
+            Self::Address(address) => address,
+        }
+    }
 }
 
 /// Where the index is.

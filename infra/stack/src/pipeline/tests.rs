@@ -146,3 +146,39 @@ fn every_output_is_given_out_in_aws_or_on_this_machine_and_no_other() {
         assert_eq!(given, known.map(Output::name).collect(), "{name}");
     }
 }
+
+#[test]
+fn programs_go_through_the_queue_unless_the_agent_has_an_address() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments/dev.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let with = |line: &str| {
+        let text = text.replace("[testing]", &format!("[testing]\n{line}"));
+        Environment::parse("dev", Path::new("dev.toml"), &text)
+    };
+    let endpoint = |line: &str| {
+        let json = stack(&with(line).unwrap()).unwrap().to_json().unwrap();
+        let variables = &json["Resources"]["PapersCodeTester"]["Properties"]["Environment"];
+        variables["Variables"]["TRAINIUM_ENDPOINT"].clone()
+    };
+    assert_eq!(endpoint(""), "queue");
+    assert_eq!(endpoint("trainium-endpoint = \"queue\""), "queue");
+    let address = "http://10.0.0.7:8080";
+    assert_eq!(
+        endpoint(&format!("trainium-endpoint = \"{address}\"")),
+        address
+    );
+    for bad in [
+        "",
+        "Queue",
+        "10.0.0.7:8080",
+        "ftp://agent.example",
+        "http://",
+    ] {
+        let error = with(&format!("trainium-endpoint = \"{bad}\"")).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("testing.trainium-endpoint") && error.contains("must be an address"),
+            "{bad}: {error}"
+        );
+    }
+}
