@@ -177,13 +177,14 @@ impl Venv {
         }
         let output = tool::output("installing packages with pip", &mut pip, limit).await?;
         let said = tool::text(&output);
-        make_folder(&home.downloads())?;
         let log = home.downloads().join("pip.log");
-        write_whole(&log, said.as_bytes())?;
+        let kept = make_folder(&home.downloads()).and_then(|()| write_whole(&log, said.as_bytes()));
         if output.status.success() {
             return Ok(());
         }
-        Err(download::failed(downloader, None, &said, Some(log)))
+        // On a full disk the log cannot be kept either; what pip said is the reason then, too.
+        let log = kept.is_ok().then_some(log);
+        Err(download::failed(downloader, None, &said, log))
     }
 
     fn marker(&self) -> PathBuf {
