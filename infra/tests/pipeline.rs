@@ -13,14 +13,14 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use annapurna_local::paper_site::PaperSite;
 use annapurna_stack::outputs::Output;
 use serde_json::Value;
-use support::{Deployment, PROJECT, function_processes, kill, serve, text, until};
+use support::{Deployment, function_processes, kill, serve, text, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn papers_reach_their_results_through_kills_and_repeats() {
@@ -386,20 +386,12 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
     }
 }
 
-/// The real arXiv feed and real PDFs of the data folder beside the project.
+/// A recorded feed of arXiv, each paper with a PDF that another program made.
 async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
-    let data = std::env::var_os("ANNAPURNA_DATA")
-        .map_or_else(|| Path::new(PROJECT).join("../shared/data"), PathBuf::from);
-    let Ok(feed) = std::fs::read_to_string(data.join("arxiv/search_start0_max10.xml")) else {
-        eprintln!("skipped: no real papers in {}", data.display());
-        return;
-    };
-    let names = [
-        "arxiv_1706.03762_attention_neurips2017_style",
-        "arxiv_1512.03385_resnet_two_column",
-        "arxiv_2205.14135_flashattention_math",
-    ];
-    let pdfs = names.map(|name| std::fs::read(data.join(format!("pdf/{name}.pdf"))).unwrap());
+    let feed = String::from_utf8(annapurna_test_data::file("arxiv/search_start0_max10.xml"));
+    let feed = feed.unwrap();
+    let pdfs = ["latex_multicolumn_ccbysa", "encrypted_empty_user_password"];
+    let pdfs = pdfs.map(|name| annapurna_test_data::file(&format!("pdf/{name}.pdf")));
     let site = PaperSite::new()
         .with_arxiv_feed(&feed)
         .unwrap()

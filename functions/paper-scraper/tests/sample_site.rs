@@ -6,8 +6,9 @@ mod support;
 
 use annapurna_contract::{PaperId, Source, keys};
 use annapurna_local::paper_site::PaperSite;
+use annapurna_test_data::file;
 use serde_json::{Value, json};
-use support::{MemoryStore, reference, run, scraper, serve};
+use support::{MemoryStore, run, scraper, serve};
 
 async fn sample() -> String {
     serve(PaperSite::sample().unwrap().router()).await
@@ -404,14 +405,9 @@ async fn titles_of_any_script_and_length_are_kept() {
 
 #[tokio::test]
 async fn the_recorded_feed_with_real_pdfs_is_scraped() {
-    let Some(feed) = reference("arxiv/search_start0_max10.xml") else {
-        return;
-    };
-    let pdfs = [
-        "arxiv_1706.03762_attention_neurips2017_style",
-        "adam_iclr2015_pdfium_resaved",
-    ];
-    let pdfs = pdfs.map(|name| reference(&format!("pdf/{name}.pdf")).unwrap());
+    let feed = file("arxiv/search_start0_max10.xml");
+    let pdfs = ["latex_multicolumn_ccbysa", "encrypted_empty_user_password"];
+    let pdfs = pdfs.map(|name| file(&format!("pdf/{name}.pdf")));
     let n_bytes = pdfs[0].len();
     let feed = String::from_utf8(feed).unwrap();
     let site = PaperSite::new()

@@ -1,5 +1,5 @@
-//! Thousands of real titles and abstracts, put into the shapes of the sites they are from. Skipped with
-//! a message where the reference data is absent.
+//! Thousands of real titles and abstracts, put into the shapes of the sites they are from. They
+//! may not be redistributed, so these tests run only where `ANNAPURNA_DATA` names their folder.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,16 +12,16 @@ use annapurna_contract::{PaperId, PaperRecord, Source, normalize_title};
 use annapurna_paper_sources::http::Http;
 use annapurna_paper_sources::sources::listed::{Edition, Listed};
 use annapurna_paper_sources::sources::{bibtex, openreview, pmlr, proceedings, virtual_pages};
+use annapurna_test_data::outside;
 use axum::Router;
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse};
 use serde_json::{Value, json};
-use support::{hasty, hosts, reference, serve};
+use support::{hasty, hosts, serve};
 use url::Url;
 
-fn samples(file: &str) -> Option<Vec<Value>> {
-    let list = reference(&format!("papers/{file}"))?;
-    Some(serde_json::from_slice(&list).unwrap())
+fn samples(file: &str) -> Vec<Value> {
+    serde_json::from_slice(&outside(&format!("papers/{file}"))).unwrap()
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -53,10 +53,9 @@ async fn page(page: String) -> String {
 }
 
 #[tokio::test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
-    let Some(samples) = samples("iclr2018_paperlists_sample.json") else {
-        return;
-    };
+    let samples = samples("iclr2018_paperlists_sample.json");
     assert_eq!(samples.len(), 150);
     let decision = |status: &str| match status {
         "Poster" => "Accept (Poster)",
@@ -92,10 +91,9 @@ async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
 }
 
 #[tokio::test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 async fn real_titles_survive_the_pages_of_proceedings() {
-    let Some(nips) = samples("nips2018_paperlists_sample.json") else {
-        return;
-    };
+    let nips = samples("nips2018_paperlists_sample.json");
     let item = |(number, sample): (usize, &Value)| {
         format!(
             "<li class='conference'><a title='paper title' href='/paper_files/paper/2018/hash/{number:032x}-Abstract.html'>{}</a> <i>A, B</i></li>",
@@ -116,7 +114,7 @@ async fn real_titles_survive_the_pages_of_proceedings() {
     assert_eq!(nips.len(), 120);
     assert_eq!(listed_titles(&listed), titles(&nips));
 
-    let icml = samples("icml2019_paperlists_sample.json").unwrap();
+    let icml = samples("icml2019_paperlists_sample.json");
     let paper = |(number, sample): (usize, &Value)| {
         format!(
             "<div class='paper'><p class='title'>{}</p><p class='details'><span class='authors'>A,&nbsp;B</span></p>\
@@ -138,10 +136,9 @@ async fn real_titles_survive_the_pages_of_proceedings() {
 }
 
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn the_posters_of_neurips_2025_are_listed_once_each() {
-    let Some(sessions) = samples_of_sessions() else {
-        return;
-    };
+    let sessions = samples_of_sessions();
     assert_eq!(sessions.len(), 5641);
     let item = |(number, title): (usize, &String)| {
         let title = escaped(title);
@@ -172,27 +169,24 @@ fn the_posters_of_neurips_2025_are_listed_once_each() {
     );
 }
 
-fn samples_of_sessions() -> Option<Vec<String>> {
-    let sessions = reference("papers/neurips2025_poster_titles_by_session.json")?;
+fn samples_of_sessions() -> Vec<String> {
+    let sessions = outside("papers/neurips2025_poster_titles_by_session.json");
     let sessions: Value = serde_json::from_slice(&sessions).unwrap();
     let titles = sessions
         .as_object()
         .unwrap()
         .values()
         .flat_map(|titles| titles.as_array().unwrap());
-    Some(
-        titles
-            .map(|title| title.as_str().unwrap().to_owned())
-            .collect(),
-    )
+    titles
+        .map(|title| title.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Papers that a person picked, by their pages on the virtual site.
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn addresses_of_real_pages_are_those_of_papers() {
-    let Some(picks) = reference("relevance/neurips2025_human_picks.json") else {
-        return;
-    };
+    let picks = outside("relevance/neurips2025_human_picks.json");
     let picks: Vec<Value> = serde_json::from_slice(&picks).unwrap();
     assert_eq!(picks.len(), 67);
     let kept = picks
@@ -221,10 +215,9 @@ fn addresses_of_real_pages_are_those_of_papers() {
 
 /// Documents of an index made before: every field is one of ours, but what an older program added.
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn documents_of_an_earlier_index_have_the_fields_of_this_one() {
-    let Some(documents) = reference("relevance/annapurna_index_documents.json") else {
-        return;
-    };
+    let documents = outside("relevance/annapurna_index_documents.json");
     let documents: Value = serde_json::from_slice(&documents).unwrap();
     let documents = documents["documents"].as_array().unwrap();
     assert_eq!(documents.len(), 84);
@@ -241,7 +234,7 @@ fn documents_of_an_earlier_index_have_the_fields_of_this_one() {
     assert!(documents.iter().all(|document| {
         text(document, "decision") == "accept" && text(document, "reason") == "testing purposes"
     }));
-    let clusters = reference("relevance/annapurna_result_clusters.csv").unwrap();
+    let clusters = outside("relevance/annapurna_result_clusters.csv");
     let clusters = String::from_utf8(clusters).unwrap();
     let ids: BTreeSet<&str> = documents.iter().map(|it| text(it, "_id")).collect();
     let n_clustered = clusters
@@ -253,10 +246,9 @@ fn documents_of_an_earlier_index_have_the_fields_of_this_one() {
 
 /// PMLR writes a paper's names twice: in the bibliography, and given and family name apart.
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn names_of_a_bibliography_are_those_of_the_papers_own_source() {
-    let Some(front_matter) = reference("papers/pmlr_v220_front_matter_yip23a.md") else {
-        return;
-    };
+    let front_matter = outside("papers/pmlr_v220_front_matter_yip23a.md");
     let front_matter = String::from_utf8(front_matter).unwrap();
     let (_, authors) = front_matter.split_once("\nauthor:\n").unwrap();
     let mut names: Vec<[String; 3]> = Vec::new();
@@ -275,7 +267,7 @@ fn names_of_a_bibliography_are_those_of_the_papers_own_source() {
     }
     let names: Vec<String> = names.iter().map(|name| clean(&name.join(" "))).collect();
     assert_eq!(names.len(), 22);
-    let bibliography = reference("papers/pmlr_v220_neurips2022_competitions.bib").unwrap();
+    let bibliography = outside("papers/pmlr_v220_neurips2022_competitions.bib");
     let entries = bibtex::parse(&String::from_utf8(bibliography).unwrap());
     assert_eq!(entries.len(), 20);
     let entry = entries.iter().find(|entry| entry.key.contains("yip23a"));

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 #[path = "../../../paper-sources/tests/support/mod.rs"]
 mod of_sources;
-pub use of_sources::{config, hasty, reference, serve, site};
+pub use of_sources::{config, hasty, serve, site};
 
 #[derive(Debug, Default)]
 pub struct Contents {

@@ -9,7 +9,6 @@
 
 pub mod site;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use annapurna_contract::{ScraperConfig, Source};
@@ -65,17 +64,4 @@ pub fn hasty() -> HttpSettings {
         longest_pause: Duration::from_secs(2),
         ..HttpSettings::polite("ops@example.org", Duration::ZERO)
     }
-}
-
-/// A file of the reference data; `None`, with a message, where that is absent.
-pub fn reference(file: &str) -> Option<Vec<u8>> {
-    let root = std::env::var_os("ANNAPURNA_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let found = std::fs::read(root.join(file)).ok();
-    if found.is_none() {
-        eprintln!("skipped: no {file} in {}", root.display());
-    }
-    found
 }

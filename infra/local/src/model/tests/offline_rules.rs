@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use annapurna_contract::model::{PaperText, RelevanceVerdict, VERDICT_TOOL};
@@ -190,8 +190,9 @@ impl io::Write for Log {
 }
 
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn most_machine_learning_papers_are_relevant_and_most_software_engineering_papers_are_not() {
-    let Some(data) = data() else { return };
+    let data = annapurna_test_data::outside_folder();
     let table = std::fs::read(data.join("relevance/kitchenham_se_screening.csv")).unwrap();
     let software: Vec<PaperText> = read_csv(&String::from_utf8_lossy(&table))
         .iter()
@@ -220,8 +221,9 @@ fn most_machine_learning_papers_are_relevant_and_most_software_engineering_paper
 }
 
 #[test]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 fn real_abstracts_are_similar_to_themselves_only() {
-    let Some(data) = data() else { return };
+    let data = annapurna_test_data::outside_folder();
     let abstracts: BTreeMap<String, Vec<f64>> = feeds(&data)
         .into_values()
         .flatten()
@@ -270,17 +272,6 @@ fn feeds(data: &Path) -> BTreeMap<String, Vec<PaperText>> {
             (name, papers.collect())
         })
         .collect()
-}
-
-/// The recorded papers, or `None` with a message where they are absent.
-fn data() -> Option<PathBuf> {
-    let beside_the_repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let folder = std::env::var_os("ANNAPURNA_DATA").map_or(beside_the_repository, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no recorded papers at {}", folder.display());
-    None
 }
 
 /// Rows of a CSV file whose quoted fields may hold commas, doubled quotes and line breaks.
