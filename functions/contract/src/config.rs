@@ -25,6 +25,8 @@
 //! assert_eq!(set.into_variables().len(), 4);
 //! ```
 
+use crate::paper_host::PerHost;
+
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -57,20 +59,24 @@ pub fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T
 }
 
 macro_rules! function_config {
-    ($(#[$struct_doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $variable:literal,)* }) => {
+    (
+        $(#[$struct_doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $variable:literal,)* }
+        $($(#[$hosts_doc:meta])* $hosts:ident for each paper host)?
+    ) => {
         $(#[$struct_doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name<V> {
             $($(#[$field_doc])* pub $field: V,)*
+            $($(#[$hosts_doc])* pub $hosts: PerHost<V>,)?
         }
 
         impl<V> $name<V> {
-            /// The variables' names, in the order of the fields.
-            pub const VARIABLES: &'static [&'static str] = &[$($variable),*];
-
             /// Each variable with its value.
             pub fn into_variables(self) -> Vec<(&'static str, V)> {
-                vec![$(($variable, self.$field)),*]
+                let variables = [$(($variable, self.$field)),*].into_iter();
+                $(let hosts = self.$hosts.into_pairs();
+                let variables = variables.chain(hosts.map(|(host, value)| (host.variable(), value)));)?
+                variables.collect()
             }
         }
 
@@ -90,20 +96,27 @@ macro_rules! function_config {
             ///
             /// [`ConfigError::Missing`] names every variable that is absent or empty.
             pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-                let value = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-                let missing: Vec<&'static str> =
-                    Self::VARIABLES.iter().copied().filter(|name| value(name).is_none()).collect();
-                if !missing.is_empty() {
-                    return Err(ConfigError::Missing(missing));
+                let mut missing = Vec::new();
+                let mut value = |name: &'static str| {
+                    let value = lookup(name).filter(|value| !value.trim().is_empty());
+                    if value.is_none() {
+                        missing.push(name);
+                    }
+                    value
+                };
+                $(let $field = value($variable);)*
+                $(let $hosts = PerHost::new(|host| value(host.variable())).complete();)?
+                match ($($field,)* $($hosts,)?) {
+                    ($(Some($field),)* $(Some($hosts),)?) => Ok(Self { $($field,)* $($hosts,)? }),
+                    _ => Err(ConfigError::Missing(missing)),
                 }
-                Ok(Self { $($field: value($variable).unwrap_or_default(),)* })
             }
         }
     };
 }
 
 function_config! {
-    /// The scrapers' variables. Hosts are base URLs without a trailing slash.
+    /// The scrapers' variables.
     ScraperConfig {
         /// The source this function scrapes; `ANY` when the event must name one.
         conference = "CONFERENCE",
@@ -117,33 +130,15 @@ function_config! {
         queue_url = "QUEUE_URL",
         /// Who runs this, for the User-Agent: an e-mail address or a page.
         contact = "CONTACT",
-        /// arXiv's API host: `https://export.arxiv.org`.
-        arxiv_api_url = "ARXIV_API_URL",
-        /// arXiv's host of PDFs: `https://arxiv.org`.
-        arxiv_url = "ARXIV_URL",
         /// arXiv's search query when the event has no `search_term`: `cat:cs.LG`.
         arxiv_query = "ARXIV_QUERY",
-        /// OpenReview's host of pages and PDFs: `https://openreview.net`.
-        openreview_url = "OPENREVIEW_URL",
-        /// OpenReview's API of the older conferences: `https://api.openreview.net`.
-        openreview_api_v1_url = "OPENREVIEW_API_V1_URL",
-        /// OpenReview's API of the newer conferences: `https://api2.openreview.net`.
-        openreview_api_v2_url = "OPENREVIEW_API_V2_URL",
-        /// The conferences' virtual sites; `{conference}` stands for `iclr`: `https://{conference}.cc`.
-        virtual_site_url = "VIRTUAL_SITE_URL",
-        /// The conferences' proceedings: `https://proceedings.{conference}.cc`.
-        proceedings_url = "PROCEEDINGS_URL",
-        /// NeurIPS 2021 kept its data sets' papers apart: `https://datasets-benchmarks-proceedings.{conference}.cc`.
-        datasets_proceedings_url = "DATASETS_PROCEEDINGS_URL",
-        /// The proceedings of ICML: `https://proceedings.mlr.press`.
-        pmlr_url = "PMLR_URL",
-        /// Where PMLR keeps the PDFs of its newer volumes: `https://raw.githubusercontent.com`.
-        pmlr_files_url = "PMLR_FILES_URL",
         /// Least time between two requests to one host, milliseconds; arXiv's own three seconds are kept besides.
         request_interval_ms = "REQUEST_INTERVAL_MS",
         /// Seconds until a scrape takes papers again that were held back.
         retake_after = "RETAKE_AFTER_SECONDS",
     }
+    /// Where the paper sites are.
+    hosts for each paper host
 }
 
 function_config! {
@@ -237,6 +232,7 @@ function_config! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PaperHost;
 
     #[test]
     fn every_missing_variable_is_named_at_once() {
@@ -247,6 +243,23 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "environment variables not set: TESTING_QUEUE_URL, OUTPUTS_BUCKET, DATASETS_BUCKET"
+        );
+    }
+
+    #[test]
+    fn a_host_without_an_address_is_missed_as_any_variable_is() {
+        let without = |missing: &'static str| {
+            ScraperConfig::from_lookup(|name| (name != missing).then(|| name.to_owned()))
+        };
+        let error = without("DATASETS_PROCEEDINGS_URL").unwrap_err();
+        let expected = ConfigError::Missing(vec!["DATASETS_PROCEEDINGS_URL"]);
+        assert_eq!(error, expected);
+        let config = without("").unwrap();
+        assert_eq!(config.hosts[PaperHost::Pmlr], "PMLR_URL");
+        assert!(
+            config
+                .into_variables()
+                .contains(&("PMLR_URL", "PMLR_URL".to_owned()))
         );
     }
 

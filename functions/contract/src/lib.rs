@@ -13,6 +13,7 @@ pub mod messages;
 pub mod model;
 pub mod names;
 pub mod paper;
+pub mod paper_host;
 pub mod paper_id;
 pub mod results;
 pub mod scrape;
@@ -30,6 +31,7 @@ pub use messages::{
 };
 pub use names::{Bucket, Function, Queue, Source};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
+pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
 pub use results::{AgentRefusal, BatchResults, OutputKeys, TestResult};
 pub use stage::Stage;

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use annapurna_contract::ConfigError;
 use annapurna_contract::scrape::{ScrapeErrorType, ScrapeStep, ScrapeSummary};
+use annapurna_contract::{ConfigError, Source};
 use annapurna_paper_sources::http::{Http, HttpError, HttpSettings};
 use annapurna_paper_sources::paper_source::{PaperSource, SourceError};
 use annapurna_paper_sources::sources::arxiv::Arxiv;
 use annapurna_paper_sources::sources::conference::Conference;
+use annapurna_paper_sources::sources::hosts::Hosts;
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -163,11 +164,14 @@ impl Scraper {
     /// The way to a list and its papers; nothing is requested yet.
     pub(crate) fn source(&self, target: &Target) -> Result<Box<dyn PaperSource>, RunError> {
         let http = Arc::clone(&self.http);
-        let sites = &self.settings.sites;
+        let hosts = |source| Hosts::of(source, &self.settings.sites);
         Ok(match target {
-            Target::Arxiv(query) => Box::new(Arxiv::new(http, sites, query.clone())),
+            Target::Arxiv(query) => {
+                Box::new(Arxiv::new(http, &hosts(Source::Arxiv)?, query.clone()))
+            }
             Target::Conference { edition, filter } => {
-                Box::new(Conference::new(http, sites, *edition, filter.clone())?)
+                let hosts = hosts(edition.source)?;
+                Box::new(Conference::new(http, hosts, *edition, filter.clone()))
             }
         })
     }

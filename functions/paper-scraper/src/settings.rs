@@ -40,7 +40,7 @@ impl Settings {
         Ok(Self {
             conference_year: number("CONFERENCE_YEAR", &config.conference_year)?,
             max_papers: number("MAX_PAPERS", &config.max_papers)?,
-            sites: Sites::from_config(&config)?,
+            sites: Sites::new(config.hosts)?,
             request_interval: Duration::from_millis(number(
                 "REQUEST_INTERVAL_MS",
                 &config.request_interval_ms,
@@ -61,6 +61,8 @@ impl Settings {
 /// Every variable, with the public sites.
 #[cfg(test)]
 pub(crate) fn config() -> ScraperConfig<String> {
+    use annapurna_contract::PerHost;
+
     ScraperConfig {
         conference: "ARXIV".to_owned(),
         conference_year: "2025".to_owned(),
@@ -68,20 +70,10 @@ pub(crate) fn config() -> ScraperConfig<String> {
         bucket_name: "b".to_owned(),
         queue_url: "q".to_owned(),
         contact: "c@example.org".to_owned(),
-        arxiv_api_url: "https://export.arxiv.org".to_owned(),
-        arxiv_url: "https://arxiv.org".to_owned(),
         arxiv_query: "cat:cs.LG".to_owned(),
-        openreview_url: "https://openreview.net".to_owned(),
-        openreview_api_v1_url: "https://api.openreview.net".to_owned(),
-        openreview_api_v2_url: "https://api2.openreview.net".to_owned(),
-        virtual_site_url: "https://{conference}.cc".to_owned(),
-        proceedings_url: "https://proceedings.{conference}.cc".to_owned(),
-        datasets_proceedings_url: "https://datasets-benchmarks-proceedings.{conference}.cc"
-            .to_owned(),
-        pmlr_url: "https://proceedings.mlr.press".to_owned(),
-        pmlr_files_url: "https://raw.githubusercontent.com".to_owned(),
         request_interval_ms: "500".to_owned(),
         retake_after: "60".to_owned(),
+        hosts: PerHost::new(|host| host.public_address().to_owned()),
     }
 }
 
@@ -93,20 +85,5 @@ mod tests {
     fn the_public_sites_are_accepted() {
         let settings = Settings::from_config(config()).unwrap();
         assert_eq!(settings.request_interval, Duration::from_millis(500));
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_named() {
-        for bad in ["arxiv.org", "file:///etc/passwd", "https://a.example/?x=1"] {
-            let error = Settings::from_config(ScraperConfig {
-                arxiv_url: bad.to_owned(),
-                ..config()
-            })
-            .unwrap_err();
-            assert!(
-                error.to_string().starts_with("ARXIV_URL must be"),
-                "{error}"
-            );
-        }
     }
 }

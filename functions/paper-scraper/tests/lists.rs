@@ -8,6 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use annapurna_contract::PaperHost;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
@@ -521,8 +522,8 @@ async fn a_pdf_that_robots_rules_forbid_is_left_alone() {
         .with("/pdf?id=ThimblesForum", Answer::Pdf);
     let address = site.serve().await;
     let mut config = support::config(&address, "ICLR");
-    config.openreview_api_v1_url = format!("{address}/api1");
-    config.openreview_api_v2_url = format!("{address}/api2");
+    config.hosts[PaperHost::OpenReviewApiV1] = format!("{address}/api1");
+    config.hosts[PaperHost::OpenReviewApiV2] = format!("{address}/api2");
     let settings = paper_scraper::settings::Settings::from_config(config).unwrap();
     let store = MemoryStore::default();
     let scraper =

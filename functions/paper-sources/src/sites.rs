@@ -1,31 +1,13 @@
-//! The addresses of the sites: [`ScraperConfig`] as set in the environment, checked.
+//! The addresses of the paper sites, as they are set and checked.
 
-use annapurna_contract::config::{ConfigError, ScraperConfig};
+use annapurna_contract::{ConfigError, PaperHost, PerHost, Source};
 use url::Url;
 
-/// Every site's base address. [`Sites::from_config`] is the only way to get them.
+/// Every host's base address. [`Sites::new`] is the only way to get them.
 #[derive(Debug, Clone)]
 pub struct Sites {
-    /// arXiv's API host.
-    pub arxiv_api_url: Url,
-    /// arXiv's host of PDFs.
-    pub arxiv_url: Url,
-    /// OpenReview's host of pages and PDFs.
-    pub openreview_url: Url,
-    /// OpenReview's API of the older conferences.
-    pub openreview_api_v1_url: Url,
-    /// OpenReview's API of the newer conferences.
-    pub openreview_api_v2_url: Url,
-    /// The virtual sites' base URL with `{conference}` in it, or one base URL for all.
-    pub virtual_site_url: String,
-    /// The proceedings' base URL, likewise.
-    pub proceedings_url: String,
-    /// The base URL of the proceedings of data sets' papers, likewise.
-    pub datasets_proceedings_url: String,
-    /// PMLR's host of pages.
-    pub pmlr_url: Url,
-    /// PMLR's host of newer PDFs.
-    pub pmlr_files_url: Url,
+    addresses: PerHost<String>,
+    apis: Vec<Url>,
 }
 
 impl Sites {
@@ -34,47 +16,49 @@ impl Sites {
     /// # Errors
     ///
     /// [`ConfigError::Invalid`] names the first variable that is none.
-    pub fn from_config(config: &ScraperConfig<String>) -> Result<Self, ConfigError> {
-        let templates = [
-            ("VIRTUAL_SITE_URL", &config.virtual_site_url),
-            ("PROCEEDINGS_URL", &config.proceedings_url),
-            ("DATASETS_PROCEEDINGS_URL", &config.datasets_proceedings_url),
+    pub fn new(addresses: PerHost<String>) -> Result<Self, ConfigError> {
+        let checked = PerHost::try_new(|host| address(host, &addresses[host], Source::Iclr))?;
+        let apis = vec![
+            join(&checked[PaperHost::ArxivApi], "api/"),
+            checked[PaperHost::OpenReviewApiV1].clone(),
+            checked[PaperHost::OpenReviewApiV2].clone(),
         ];
-        for (name, template) in templates {
-            base_url(name, &template.replace("{conference}", "iclr"))?;
-        }
-        Ok(Self {
-            arxiv_api_url: base_url("ARXIV_API_URL", &config.arxiv_api_url)?,
-            arxiv_url: base_url("ARXIV_URL", &config.arxiv_url)?,
-            openreview_url: base_url("OPENREVIEW_URL", &config.openreview_url)?,
-            openreview_api_v1_url: base_url(
-                "OPENREVIEW_API_V1_URL",
-                &config.openreview_api_v1_url,
-            )?,
-            openreview_api_v2_url: base_url(
-                "OPENREVIEW_API_V2_URL",
-                &config.openreview_api_v2_url,
-            )?,
-            pmlr_url: base_url("PMLR_URL", &config.pmlr_url)?,
-            pmlr_files_url: base_url("PMLR_FILES_URL", &config.pmlr_files_url)?,
-            virtual_site_url: config.virtual_site_url.clone(),
-            proceedings_url: config.proceedings_url.clone(),
-            datasets_proceedings_url: config.datasets_proceedings_url.clone(),
-        })
+        Ok(Self { addresses, apis })
     }
 
     /// The documented APIs among the hosts, which their terms of use govern and not robots rules.
     pub fn apis(&self) -> Vec<Url> {
-        vec![
-            join(&self.arxiv_api_url, "api/"),
-            self.openreview_api_v1_url.clone(),
-            self.openreview_api_v2_url.clone(),
-        ]
+        self.apis.clone()
+    }
+
+    /// A host's address for a conference.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] when it makes none for this conference.
+    pub(crate) fn address(&self, host: PaperHost, source: Source) -> Result<Url, ConfigError> {
+        address(host, &self.addresses[host], source)
     }
 }
 
+/// An address with its `{conference}`: `mlsys.org` for `{conference}.cc`, which no other conference has.
+fn address(host: PaperHost, template: &str, source: Source) -> Result<Url, ConfigError> {
+    if !host.is_of_a_conference() {
+        return base_url(host.variable(), template);
+    }
+    let name = source.key_part();
+    let site = match source {
+        Source::Mlsys => "mlsys.org".to_owned(),
+        _ => format!("{name}.cc"),
+    };
+    let address = template
+        .replace("{conference}.cc", &site)
+        .replace("{conference}", name);
+    base_url(host.variable(), &address)
+}
+
 /// Reads a base URL: http or https, with a host, without a query.
-pub(crate) fn base_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
+fn base_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
     Url::parse(value.trim())
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
@@ -101,6 +85,39 @@ pub(crate) fn join(base: &Url, path: &str) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_conference_has_its_own_host() {
+        let public = PerHost::new(|host| host.public_address().to_owned());
+        let sites = Sites::new(public).unwrap();
+        let url = |host, source| sites.address(host, source).unwrap().to_string();
+        assert_eq!(
+            Source::ALL.map(|source| url(PaperHost::VirtualSite, source))[..4],
+            [
+                "https://iclr.cc/",
+                "https://icml.cc/",
+                "https://neurips.cc/",
+                "https://mlsys.org/"
+            ]
+        );
+        assert_eq!(
+            url(PaperHost::Proceedings, Source::Mlsys),
+            "https://proceedings.mlsys.org/"
+        );
+        let local = Sites::new(PerHost::new(|_| "http://127.0.0.1:8000/".to_owned())).unwrap();
+        let local = local.address(PaperHost::VirtualSite, Source::Iclr).unwrap();
+        assert_eq!(local.as_str(), "http://127.0.0.1:8000/");
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_named() {
+        for bad in ["arxiv.org", "file:///etc/passwd", "https://a.example/?x=1"] {
+            let mut addresses = PerHost::new(|host| host.public_address().to_owned());
+            bad.clone_into(&mut addresses[PaperHost::Arxiv]);
+            let error = Sites::new(addresses).unwrap_err().to_string();
+            assert!(error.starts_with("ARXIV_URL must be"), "{error}");
+        }
+    }
 
     #[test]
     fn a_path_is_appended_to_a_base_with_or_without_one() {

@@ -11,7 +11,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use annapurna_contract::Source;
+use annapurna_contract::{PaperHost, Source};
 use annapurna_paper_sources::http::{Http, HttpError};
 use annapurna_paper_sources::sites::Sites;
 use annapurna_paper_sources::sources::hosts::Hosts;
@@ -27,7 +27,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use annapurna_test_data::outside;
-use support::{config, hasty, serve};
+use support::{addresses, hasty, serve};
 
 const V2_NOTES: &str = include_str!("fixtures/openreview_v2_notes.json");
 const V1_NOTES: &str = include_str!("fixtures/openreview_v1_notes.json");
@@ -168,10 +168,10 @@ impl Site {
 }
 
 fn hosts(site: &str, edition: Edition) -> Hosts {
-    let mut config = config(site, edition.source.name());
-    config.openreview_api_v1_url = format!("{site}/v1");
-    config.openreview_api_v2_url = format!("{site}/v2");
-    Hosts::of(edition.source, &Sites::from_config(&config).unwrap()).unwrap()
+    let mut addresses = addresses(site);
+    addresses[PaperHost::OpenReviewApiV1] = format!("{site}/v1");
+    addresses[PaperHost::OpenReviewApiV2] = format!("{site}/v2");
+    Hosts::of(edition.source, &Sites::new(addresses).unwrap()).unwrap()
 }
 
 async fn answer(

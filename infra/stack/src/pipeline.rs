@@ -10,8 +10,8 @@
 use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_NAME, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
-    AgentConfig, Bucket, Function, GeneratorConfig, JudgeConfig, Principal, Queue, ScraperConfig,
-    Source, TesterConfig, keys,
+    AgentConfig, Bucket, Function, GeneratorConfig, JudgeConfig, PaperHost, PerHost, Principal,
+    Queue, ScraperConfig, Source, TesterConfig, keys,
 };
 
 use crate::cloudformation::lambda::Code;
@@ -222,13 +222,13 @@ impl<'a> Pipeline<'a> {
     /// Stores the papers of a source, or of the one that its event names, and sends them to the judge.
     fn add_scraper(&mut self, name: Function) -> FunctionHandle {
         let settings = &self.environment.scraper;
-        let hosts = &settings.hosts;
         let is_local = self.environment.local().is_some();
         let paper_site = is_local.then(|| given(Parameter::PaperSiteUrl));
-        let host = |own: &Option<String>, public: &str| {
-            let own = own.as_deref().map(Expr::from);
-            own.or_else(|| paper_site.clone())
-                .unwrap_or_else(|| Expr::from(public))
+        let address = |host: PaperHost| {
+            let own = settings.hosts.get(&host);
+            own.map(|own| Expr::from(own.as_str()))
+                .or_else(|| paper_site.clone())
+                .unwrap_or_else(|| Expr::from(host.public_address()))
         };
         let (conference, description) = match name {
             Function::Scraper(source) => (
@@ -247,22 +247,10 @@ impl<'a> Pipeline<'a> {
             bucket_name: self.targets.buckets.papers.name(),
             queue_url: url_of(Queue::Research),
             contact: Expr::from(self.environment.contact.as_str()),
-            arxiv_api_url: host(&hosts.arxiv_api, "https://export.arxiv.org"),
-            arxiv_url: host(&hosts.arxiv, "https://arxiv.org"),
             arxiv_query: Expr::from(settings.arxiv_query.as_str()),
-            openreview_url: host(&hosts.openreview, "https://openreview.net"),
-            openreview_api_v1_url: host(&hosts.openreview_api_v1, "https://api.openreview.net"),
-            openreview_api_v2_url: host(&hosts.openreview_api_v2, "https://api2.openreview.net"),
-            virtual_site_url: host(&hosts.virtual_site, "https://{conference}.cc"),
-            proceedings_url: host(&hosts.proceedings, "https://proceedings.{conference}.cc"),
-            datasets_proceedings_url: host(
-                &hosts.datasets_proceedings,
-                "https://datasets-benchmarks-proceedings.{conference}.cc",
-            ),
-            pmlr_url: host(&hosts.pmlr, "https://proceedings.mlr.press"),
-            pmlr_files_url: host(&hosts.pmlr_files, "https://raw.githubusercontent.com"),
             request_interval_ms: Expr::from(settings.request_interval_ms.to_string()),
             retake_after: Expr::from(settings.retake_after_secs.to_string()),
+            hosts: PerHost::new(address),
         };
 
         self.add_function(name, &description, settings.size, config.into_variables())

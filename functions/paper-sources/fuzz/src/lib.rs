@@ -1,6 +1,6 @@
 //! What the targets share: hosts, and a page for an address to be relative to.
 
-use annapurna_contract::Source;
+use annapurna_contract::{PaperHost, PerHost, Source};
 use annapurna_paper_sources::sources::hosts::Hosts;
 use annapurna_paper_sources::sources::listed::{Edition, Listed, ListedPaper};
 use url::Url;
@@ -12,16 +12,11 @@ pub fn url(address: &str) -> Url {
 
 /// Every host apart from the others, so that a mix-up shows.
 pub fn hosts() -> Hosts {
-    Hosts {
-        virtual_site: url("https://iclr.cc/"),
-        openreview: url("https://openreview.net/"),
-        openreview_api_v1: url("https://api.openreview.net/"),
-        openreview_api_v2: url("https://api2.openreview.net/"),
-        proceedings: url("https://proceedings.iclr.cc/"),
-        datasets_proceedings: url("https://datasets.example/"),
-        pmlr: url("https://proceedings.mlr.press/"),
-        pmlr_files: url("https://files.example/mirror/"),
-    }
+    let hosts = PerHost::new(|host| match host {
+        PaperHost::PmlrFiles => url("https://files.example/mirror/"),
+        host => url(&host.public_address().replace("{conference}", "iclr")),
+    });
+    Hosts::from(hosts)
 }
 
 /// A conference of the newer kind.
@@ -50,16 +45,8 @@ pub fn check_list(listed: &Listed, hosts: &Hosts) {
 
 /// Text of a page never leads to a host that is not configured.
 pub fn check_address(address: &Url, hosts: &Hosts) {
-    let configured = [
-        &hosts.virtual_site,
-        &hosts.openreview,
-        &hosts.proceedings,
-        &hosts.datasets_proceedings,
-        &hosts.pmlr,
-        &hosts.pmlr_files,
-    ];
-    let is_ours = configured
-        .iter()
-        .any(|base| base.origin() == address.origin());
+    let is_ours = PaperHost::ALL
+        .into_iter()
+        .any(|host| hosts[host].origin() == address.origin());
     assert!(is_ours, "{address}");
 }

@@ -7,17 +7,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annapurna_contract::Source;
 use annapurna_contract::text::{clean, excerpt};
+use annapurna_contract::{PaperHost, Source};
 use async_trait::async_trait;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use url::Url;
 
 use super::atom::{self, Answer, AtomEntry, AtomFeed};
+use super::hosts::Hosts;
 use crate::http::{Expect, Http, HttpError};
 use crate::paper::{BrokenEntry, Details, Paper};
 use crate::paper_source::{Listing, PaperSource, SourceError};
-use crate::sites::{Sites, join};
+use crate::sites::join;
 use crate::text::is_web_address;
 
 /// Entries of one page; arXiv allows 2000 and recommends less.
@@ -156,11 +157,11 @@ pub struct Arxiv {
 
 impl Arxiv {
     /// Sets up a search; nothing is requested yet.
-    pub fn new(http: Arc<Http>, sites: &Sites, query: Query) -> Self {
+    pub fn new(http: Arc<Http>, hosts: &Hosts, query: Query) -> Self {
         Self {
             http,
-            api_url: sites.arxiv_api_url.clone(),
-            pdf_base: sites.arxiv_url.clone(),
+            api_url: hosts[PaperHost::ArxivApi].clone(),
+            pdf_base: hosts[PaperHost::Arxiv].clone(),
             query,
             largest_total: AtomicU64::new(0),
         }

@@ -9,8 +9,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use annapurna_contract::normalize_title;
 use annapurna_contract::text::excerpt;
-use annapurna_contract::{ConfigError, normalize_title};
 use async_trait::async_trait;
 use serde_json::json;
 use url::Url;
@@ -22,7 +22,6 @@ use super::{openreview, pmlr, proceedings, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};
 use crate::paper_source::{Listing, PaperSource, SourceError};
-use crate::sites::Sites;
 use crate::text::is_web_address;
 
 /// Which papers of a conference are wanted.
@@ -62,22 +61,13 @@ struct Merged {
 
 impl Conference {
     /// Sets up a conference's year; nothing is requested yet.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Invalid`] when a setting makes no address for this conference.
-    pub fn new(
-        http: Arc<Http>,
-        sites: &Sites,
-        edition: Edition,
-        filter: Filter,
-    ) -> Result<Self, ConfigError> {
-        Ok(Self {
+    pub fn new(http: Arc<Http>, hosts: Hosts, edition: Edition, filter: Filter) -> Self {
+        Self {
             http,
             edition,
-            hosts: Hosts::of(edition.source, sites)?,
+            hosts,
             filter,
-        })
+        }
     }
 
     async fn list_of(&self, kind: ListKind) -> Result<Listed, ListError> {

@@ -1,30 +1,29 @@
 //! The base URLs of one conference's sites, and the one way from an address on a page to one of them.
 
-use annapurna_contract::{ConfigError, Source};
+use std::ops::Index;
+
+use annapurna_contract::{ConfigError, PaperHost, PerHost, Source};
 use url::Url;
 
-use crate::sites::{Sites, base_url, join};
+use crate::sites::{Sites, join};
 
 /// Where the lists, pages and PDFs of a conference are. Public names stand for configured hosts: an
 /// address on a page never leads anywhere else.
 #[derive(Debug, Clone)]
-pub struct Hosts {
-    /// The conference's virtual site.
-    pub virtual_site: Url,
-    /// OpenReview's pages and PDFs.
-    pub openreview: Url,
-    /// OpenReview's API of the older conferences.
-    pub openreview_api_v1: Url,
-    /// OpenReview's API of the newer conferences.
-    pub openreview_api_v2: Url,
-    /// The conference's proceedings.
-    pub proceedings: Url,
-    /// The proceedings of its data sets' papers, where they are apart.
-    pub datasets_proceedings: Url,
-    /// PMLR's pages.
-    pub pmlr: Url,
-    /// PMLR's newer PDFs.
-    pub pmlr_files: Url,
+pub struct Hosts(PerHost<Url>);
+
+impl From<PerHost<Url>> for Hosts {
+    fn from(hosts: PerHost<Url>) -> Self {
+        Self(hosts)
+    }
+}
+
+impl Index<PaperHost> for Hosts {
+    type Output = Url;
+
+    fn index(&self, host: PaperHost) -> &Url {
+        &self.0[host]
+    }
 }
 
 impl Hosts {
@@ -32,27 +31,14 @@ impl Hosts {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] when a template makes no address for this conference.
+    /// [`ConfigError::Invalid`] when a setting makes no address for this conference.
     pub fn of(source: Source, sites: &Sites) -> Result<Self, ConfigError> {
-        let fill = |name, template: &str| filled(name, template, source);
-        Ok(Self {
-            virtual_site: fill("VIRTUAL_SITE_URL", &sites.virtual_site_url)?,
-            proceedings: fill("PROCEEDINGS_URL", &sites.proceedings_url)?,
-            datasets_proceedings: fill(
-                "DATASETS_PROCEEDINGS_URL",
-                &sites.datasets_proceedings_url,
-            )?,
-            openreview: sites.openreview_url.clone(),
-            openreview_api_v1: sites.openreview_api_v1_url.clone(),
-            openreview_api_v2: sites.openreview_api_v2_url.clone(),
-            pmlr: sites.pmlr_url.clone(),
-            pmlr_files: sites.pmlr_files_url.clone(),
-        })
+        PerHost::try_new(|host| sites.address(host, source)).map(Self)
     }
 
     /// The PDF of an OpenReview forum.
     pub fn openreview_pdf(&self, forum: &str) -> Url {
-        let mut url = join(&self.openreview, "pdf");
+        let mut url = join(&self[PaperHost::OpenReview], "pdf");
         url.query_pairs_mut().append_pair("id", forum);
         url
     }
@@ -64,7 +50,7 @@ impl Hosts {
         let host = address.host_str()?;
         let is_openreview = host == "openreview.net" || host.ends_with(".openreview.net");
         let is_forum = matches!(address.path(), "/forum" | "/pdf");
-        if !is_forum || !(is_openreview || address.host() == self.openreview.host()) {
+        if !is_forum || !(is_openreview || address.host() == self[PaperHost::OpenReview].host()) {
             return None;
         }
         let (_, id) = address.query_pairs().find(|(name, _)| name == "id")?;
@@ -81,18 +67,6 @@ pub fn is_forum_id(id: &str) -> bool {
 /// The name of a conference in addresses.
 pub fn slug(source: Source) -> &'static str {
     source.key_part()
-}
-
-/// A template's base URL: `mlsys.org` for `{conference}.cc`, which no other conference has.
-fn filled(name: &'static str, template: &str, source: Source) -> Result<Url, ConfigError> {
-    let host = match source {
-        Source::Mlsys => "mlsys.org".to_owned(),
-        other => format!("{}.cc", slug(other)),
-    };
-    let address = template
-        .replace("{conference}.cc", &host)
-        .replace("{conference}", slug(source));
-    base_url(name, &address)
 }
 
 /// Puts an address found on a page onto the configured base of its public host.
@@ -131,28 +105,6 @@ pub fn on_configured_host(href: &str, page: &Url, public: &[(&str, &Url)]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_conference_has_its_own_host() {
-        let url = |template, source| filled("VIRTUAL_SITE_URL", template, source).unwrap();
-        let sites: Vec<String> = Source::ALL[..4]
-            .iter()
-            .map(|source| url("https://{conference}.cc", *source).to_string())
-            .collect();
-        assert_eq!(
-            sites,
-            [
-                "https://iclr.cc/",
-                "https://icml.cc/",
-                "https://neurips.cc/",
-                "https://mlsys.org/"
-            ]
-        );
-        let proceedings = url("https://proceedings.{conference}.cc", Source::Mlsys);
-        assert_eq!(proceedings.as_str(), "https://proceedings.mlsys.org/");
-        let local = url("http://127.0.0.1:8000/", Source::Iclr);
-        assert_eq!(local.as_str(), "http://127.0.0.1:8000/");
-    }
 
     #[test]
     fn an_address_on_a_page_leads_to_a_configured_host_or_nowhere() {

@@ -12,7 +12,7 @@ pub mod page;
 
 use std::collections::HashSet;
 
-use annapurna_contract::normalize_title;
+use annapurna_contract::{PaperHost, normalize_title};
 use serde_json::Value;
 
 use crate::http::{Expect, Http, HttpError, Page};
@@ -43,7 +43,7 @@ const FIRST_UNNUMBERED: u64 = PLACES_OF_A_LIST / 2;
 ///   none marked as accepted.
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let Some(group) = group_of(edition) else {
-        let url = hosts.openreview_api_v2.to_string();
+        let url = hosts[PaperHost::OpenReviewApiV2].to_string();
         return Err(ListError::Absent { url });
     };
     let mut listed = Listed::default();

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use annapurna_contract::Source;
+use annapurna_contract::{PaperHost, Source};
 use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
@@ -51,11 +51,11 @@ pub fn volume(edition: Edition) -> Option<u16> {
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let Some(number) = volume(edition) else {
         return Err(ListError::Absent {
-            url: hosts.pmlr.to_string(),
+            url: hosts[PaperHost::Pmlr].to_string(),
         });
     };
     // With its slash: the volume's links are relative to it.
-    let url = join(&hosts.pmlr, &format!("v{number}/"));
+    let url = join(&hosts[PaperHost::Pmlr], &format!("v{number}/"));
     let read = |page: Page| parse_volume(&page.body, &url, hosts);
     let volume = http.get_with(&url, Expect::Html, read).await;
     let mut volume = volume.map_err(html::list_error)?;
@@ -133,8 +133,8 @@ impl Volume {
 /// The public names of PMLR's hosts.
 fn public(hosts: &Hosts) -> [(&'static str, &Url); 2] {
     [
-        ("proceedings.mlr.press", &hosts.pmlr),
-        ("raw.githubusercontent.com", &hosts.pmlr_files),
+        ("proceedings.mlr.press", &hosts[PaperHost::Pmlr]),
+        ("raw.githubusercontent.com", &hosts[PaperHost::PmlrFiles]),
     ]
 }
 

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use annapurna_contract::Source;
 use annapurna_contract::text::excerpt;
+use annapurna_contract::{PaperHost, Source};
 use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
@@ -47,7 +47,10 @@ const MOST_BOOKS: usize = 20;
 /// book does not hold as many papers as it says or a book it names is not there.
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let year = edition.year.to_string();
-    let start = join(&hosts.proceedings, &format!("paper_files/paper/{year}"));
+    let start = join(
+        &hosts[PaperHost::Proceedings],
+        &format!("paper_files/paper/{year}"),
+    );
     if first_year(edition.source).is_none_or(|first| edition.year < first) {
         return Err(ListError::Absent {
             url: start.to_string(),
@@ -85,7 +88,10 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
 /// The book of the data sets' papers. It has been seen at the second address alone.
 async fn datasets_book(http: &Http, hosts: &Hosts, year: &str) -> Result<Option<Book>, ListError> {
     for folder in ["paper_files/paper", "paper"] {
-        let url = join(&hosts.datasets_proceedings, &format!("{folder}/{year}"));
+        let url = join(
+            &hosts[PaperHost::DatasetsProceedings],
+            &format!("{folder}/{year}"),
+        );
         match fetch(http, &url, hosts).await {
             Err(ListError::Absent { .. }) => {}
             other => return other.map(Some),
@@ -122,13 +128,13 @@ fn is_of_year(url: &Url, year: &str) -> bool {
 /// The public names of the hosts of proceedings.
 fn public(hosts: &Hosts) -> [(&'static str, &Url); 5] {
     [
-        ("proceedings.neurips.cc", &hosts.proceedings),
-        ("papers.nips.cc", &hosts.proceedings),
-        ("proceedings.mlsys.org", &hosts.proceedings),
-        ("proceedings.iclr.cc", &hosts.proceedings),
+        ("proceedings.neurips.cc", &hosts[PaperHost::Proceedings]),
+        ("papers.nips.cc", &hosts[PaperHost::Proceedings]),
+        ("proceedings.mlsys.org", &hosts[PaperHost::Proceedings]),
+        ("proceedings.iclr.cc", &hosts[PaperHost::Proceedings]),
         (
             "datasets-benchmarks-proceedings.neurips.cc",
-            &hosts.datasets_proceedings,
+            &hosts[PaperHost::DatasetsProceedings],
         ),
     ]
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use annapurna_contract::normalize_title;
 use annapurna_contract::text::{clean_option, excerpt};
+use annapurna_contract::{PaperHost, normalize_title};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -43,7 +43,10 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
 /// The address of one of the site's files: `iclr-2025-orals-posters.json`.
 pub fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
     let name = format!("{}-{}-{kind}.json", slug(edition.source), edition.year);
-    join(&hosts.virtual_site, &format!("static/virtual/data/{name}"))
+    join(
+        &hosts[PaperHost::VirtualSite],
+        &format!("static/virtual/data/{name}"),
+    )
 }
 
 async fn records(http: &Http, first_url: &Url) -> Result<Vec<Value>, ListError> {
@@ -364,7 +367,7 @@ impl Entry {
                 .iter()
                 .find_map(|record| text_of(record, field))
         };
-        let site = &hosts.virtual_site;
+        let site = &hosts[PaperHost::VirtualSite];
         let page = find("virtualsite_url").and_then(|path| on_configured_host(&path, site, &[]));
         let date =
             find("starttime").and_then(|time| time.get(..10)?.parse::<chrono::NaiveDate>().ok());

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use annapurna_contract::{Source, normalize_title};
+use annapurna_contract::{PaperHost, Source, normalize_title};
 use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
@@ -31,7 +31,7 @@ const BETWEEN_NAMES: [char; 3] = ['\u{b7}', '\u{22c5}', '\u{2022}'];
 /// [`ListError::Absent`] when the site has no such page, [`ListError::Wrong`] when it names no paper.
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let path = format!("virtual/{}/papers.html", edition.year);
-    let url = join(&hosts.virtual_site, &path);
+    let url = join(&hosts[PaperHost::VirtualSite], &path);
     let read = |page: Page| parse_list(&page.body, &url, hosts, edition);
     let listed = http.get_with(&url, Expect::Html, read).await;
     listed.map_err(html::list_error)
@@ -86,7 +86,7 @@ fn paper_link(
 ) -> Option<(u64, &'static str, Url)> {
     let public: Vec<(&str, &Url)> = public_names(edition.source)
         .iter()
-        .map(|name| (*name, &hosts.virtual_site))
+        .map(|name| (*name, &hosts[PaperHost::VirtualSite]))
         .collect();
     let mut url = on_configured_host(link.attr("href")?, page, &public)?;
     url.set_query(None);
@@ -283,7 +283,7 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
     let cited = || document.meta("citation_abstract").into_iter().next();
     let mut pdf_urls = Vec::new();
     for address in document.meta("citation_pdf_url") {
-        let public = [("openreview.net", &hosts.openreview)];
+        let public = [("openreview.net", &hosts[PaperHost::OpenReview])];
         html::push_once(&mut pdf_urls, on_configured_host(&address, page, &public));
     }
     Ok(Details {

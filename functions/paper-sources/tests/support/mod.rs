@@ -11,7 +11,7 @@ pub mod site;
 
 use std::time::Duration;
 
-use annapurna_contract::{ScraperConfig, Source};
+use annapurna_contract::{PaperHost, PerHost, ScraperConfig, Source};
 use annapurna_paper_sources::http::HttpSettings;
 use annapurna_paper_sources::sites::Sites;
 use annapurna_paper_sources::sources::hosts::Hosts;
@@ -26,6 +26,15 @@ pub async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
+/// Every host at `site`; those whose paths would be taken for each other's are apart.
+pub fn addresses(site: &str) -> PerHost<String> {
+    PerHost::new(|host| match host {
+        PaperHost::DatasetsProceedings => format!("{site}/datasets-benchmarks"),
+        PaperHost::PmlrFiles => format!("{site}/pmlr-files"),
+        _ => site.to_owned(),
+    })
+}
+
 pub fn config(site: &str, conference: &str) -> ScraperConfig<String> {
     ScraperConfig {
         conference: conference.to_owned(),
@@ -34,25 +43,16 @@ pub fn config(site: &str, conference: &str) -> ScraperConfig<String> {
         bucket_name: "llm-research-papers".to_owned(),
         queue_url: "http://127.0.0.1:9/000000000000/researchQueue.fifo".to_owned(),
         contact: "ops@example.org".to_owned(),
-        arxiv_api_url: site.to_owned(),
-        arxiv_url: site.to_owned(),
         arxiv_query: "cat:cs.LG".to_owned(),
-        openreview_url: site.to_owned(),
-        openreview_api_v1_url: site.to_owned(),
-        openreview_api_v2_url: site.to_owned(),
-        virtual_site_url: site.to_owned(),
-        proceedings_url: site.to_owned(),
-        datasets_proceedings_url: format!("{site}/datasets-benchmarks"),
-        pmlr_url: site.to_owned(),
-        pmlr_files_url: format!("{site}/pmlr-files"),
         request_interval_ms: "0".to_owned(),
         retake_after: "60".to_owned(),
+        hosts: addresses(site),
     }
 }
 
 /// The hosts of a conference at `site`.
 pub fn hosts(site: &str, source: Source) -> Hosts {
-    let sites = Sites::from_config(&config(site, source.name())).unwrap();
+    let sites = Sites::new(addresses(site)).unwrap();
     Hosts::of(source, &sites).unwrap()
 }
 

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
-use super::hosts::ScraperHosts;
+use super::hosts::{self, ScraperHosts};
 use super::problems::Problems;
 use super::settings::{
     Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
@@ -84,6 +84,7 @@ struct ScraperFile {
     /// Base URLs in place of the public sites: a mirror, a proxy, a recorded site. `{conference}` stands for
     /// `iclr` where one site serves one conference.
     #[serde(default)]
+    #[cfg_attr(test, schemars(schema_with = "hosts::schema"))]
     hosts: ScraperHosts,
 }
 
@@ -280,7 +281,7 @@ fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
 
 impl ScraperFile {
     fn check(self, problems: &mut Problems) -> ScraperSettings {
-        self.hosts.check(problems);
+        hosts::check(&self.hosts, problems);
         ScraperSettings {
             size: problems.size("scraper", self.memory_mib, self.timeout_secs),
             conference_year: problems.range(

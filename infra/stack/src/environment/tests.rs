@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use annapurna_contract::PaperHost;
+
 use super::*;
 
 fn folder() -> PathBuf {
@@ -70,9 +72,13 @@ fn hosts_are_base_urls_and_only_some_name_the_conference() {
     let good =
         "virtual-site = \"https://{conference}.example.org\"\npmlr = \"http://127.0.0.1:80/p\"";
     let environment = hosts(good).unwrap();
-    assert_eq!(environment.scraper.hosts.arxiv, None);
+    assert_eq!(environment.scraper.hosts.get(&PaperHost::Arxiv), None);
     assert_eq!(
-        environment.scraper.hosts.pmlr.as_deref(),
+        environment
+            .scraper
+            .hosts
+            .get(&PaperHost::Pmlr)
+            .map(String::as_str),
         Some("http://127.0.0.1:80/p")
     );
     for bad in [

@@ -5,7 +5,7 @@
 //! `uw-share-lab/openproceedings` (`docs/research/2026-09-27-openreview-and-proceedings-facts.md`);
 //! MLSys is the exception, said below. Nothing here asks the site.
 
-use annapurna_contract::Source;
+use annapurna_contract::{PaperHost, Source};
 use url::Url;
 
 use crate::sites::join;
@@ -72,8 +72,8 @@ impl Group {
     /// API leaves `count` out.
     pub fn page(&self, hosts: &Hosts, list: &str, offset: u64) -> Url {
         let (base, name) = match self.api {
-            Api::V1 => (&hosts.openreview_api_v1, "invitation"),
-            Api::V2 => (&hosts.openreview_api_v2, "content.venueid"),
+            Api::V1 => (&hosts[PaperHost::OpenReviewApiV1], "invitation"),
+            Api::V2 => (&hosts[PaperHost::OpenReviewApiV2], "content.venueid"),
         };
         let mut url = join(base, "notes");
         let mut query = url.query_pairs_mut();

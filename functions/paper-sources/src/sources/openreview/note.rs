@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use annapurna_contract::PaperHost;
 use annapurna_contract::text::{clean, clean_option, excerpt};
 use chrono::{DateTime, Datelike};
 use serde_json::Value;
@@ -70,7 +71,7 @@ impl Reader<'_> {
 
     fn paper(&self, note: Value, forum: String, title: String) -> ListedPaper {
         let content = &note["content"];
-        let mut page = join(&self.hosts.openreview, "forum");
+        let mut page = join(&self.hosts[PaperHost::OpenReview], "forum");
         page.query_pairs_mut().append_pair("id", &forum);
         ListedPaper {
             place: note["number"].as_u64().unwrap_or_default(),
@@ -98,7 +99,7 @@ impl Reader<'_> {
             Value::Null => Vec::new(),
             Value::String(path) if path.trim().is_empty() => Vec::new(),
             Value::String(path) if pdf_hash(path).is_some() => {
-                vec![join(&self.hosts.openreview, path), by_id]
+                vec![join(&self.hosts[PaperHost::OpenReview], path), by_id]
             }
             _ => vec![by_id],
         }
