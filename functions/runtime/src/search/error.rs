@@ -1,0 +1,64 @@
+//! Why the index did not do what was asked.
+
+use annapurna_contract::PaperId;
+
+use super::CHANGE_ATTEMPTS;
+use super::transport::RETRY;
+
+/// Why the index did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The configured endpoint is not an address.
+    #[error("OPENSEARCH_ENDPOINT must be a host or an http(s) address, got `{value}`")]
+    Endpoint {
+        /// What was configured.
+        value: String,
+    },
+    /// The configured index name is not one.
+    #[error(
+        "OPENSEARCH_INDEX must be of lower-case letters, digits, `-`, `_` and `.`, got `{value}`"
+    )]
+    Index {
+        /// What was configured.
+        value: String,
+    },
+    /// There is nothing to sign with.
+    #[error("no AWS credentials to sign a request to the index with: {reason}")]
+    Credentials {
+        /// What is missing.
+        reason: String,
+    },
+    /// It cannot be reached, or stays busy.
+    #[error("index `{index}` is not available after {} attempts: {reason}", RETRY.attempts)]
+    Unavailable {
+        /// The index.
+        index: String,
+        /// The last thing heard.
+        reason: String,
+    },
+    /// It refuses the request: a field that is not mapped, a bad query, missing permission.
+    #[error("index `{index}` refused with status {status}: {reason}")]
+    Refused {
+        /// The index.
+        index: String,
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+    /// The record kept changing while it was being changed.
+    #[error("paper `{id}` was changed by others {CHANGE_ATTEMPTS} times in a row")]
+    Contended {
+        /// The paper.
+        id: PaperId,
+    },
+    /// Its answer is not what OpenSearch answers.
+    #[error("index `{index}` gave an answer that cannot be read")]
+    Answer {
+        /// The index.
+        index: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
