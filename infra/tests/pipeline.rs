@@ -1,5 +1,5 @@
 //! The whole path on this machine, with the real processes, messages and API calls: deploy, ten sample
-//! papers to their results, kills in the middle, the aws CLI, and real papers when they are at hand.
+//! papers to their results, kills in the middle, the aws CLI, and a recorded feed of real papers.
 //!
 //! One environment serves all rules, since deploying it takes the longest; it lives in a folder of its
 //! own and goes with the test.
@@ -7,7 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "a failed step fails the test, and skips are said"
+    reason = "a failed step fails the test, which says how far it is"
 )]
 
 mod support;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use annapurna_local::paper_site::PaperSite;
 use annapurna_stack::outputs::Output;
+use annapurna_test_needs::needs;
 use serde_json::Value;
 use support::{Deployment, function_processes, kill, serve, text, until};
 
@@ -168,14 +169,14 @@ async fn the_roles_of_the_pipeline_cannot_delete_a_paper(deployment: &Deployment
 }
 
 fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
-    let Some(aws) = ["/usr/bin/aws", "/usr/local/bin/aws", "aws"]
+    let aws = ["/usr/bin/aws", "/usr/local/bin/aws", "aws"]
         .into_iter()
         .find(|program| {
             let version = Command::new(program).arg("--version").output();
             version.is_ok_and(|output| text(&output.stdout).starts_with("aws-cli/2."))
-        })
-    else {
-        eprintln!("skipped: no aws CLI of version 2 (Debian: awscli)");
+        });
+    let remedy = "install it (Debian: awscli)";
+    let Some(aws) = needs(aws, "the aws CLI of version 2", remedy) else {
         return;
     };
     let endpoint = deployment.endpoint();

@@ -2,13 +2,12 @@
 
 use std::process::Command;
 
-use crate::support::{interpreter, python_path};
+use crate::support::{interpreter, needs_torch, python_path};
 
 #[test]
 fn the_dataset_loader_passes_its_own_tests() {
     let interpreter = interpreter();
-    if interpreter.torch.is_none() {
-        println!("skipped: {} has no torch", interpreter.executable.display());
+    if needs_torch(interpreter).is_none() {
         return;
     }
     let output = Command::new(&interpreter.executable)

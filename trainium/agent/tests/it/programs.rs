@@ -12,7 +12,9 @@ use trainium_agent::plots;
 use trainium_agent::program::Limits;
 use trainium_agent::runner::{End, LimitHit, Run};
 
-use crate::support::{Bench, MIB, is_running, limits, python, unique_name, with_time_enough};
+use crate::support::{
+    Bench, MIB, is_running, limits, needs_root, needs_torch, python, unique_name, with_time_enough,
+};
 
 fn out(run: &Run) -> String {
     String::from_utf8_lossy(&run.stdout).into_owned()
@@ -210,7 +212,6 @@ const WHO: &str = "import getpass, os\n\
 
 #[test]
 fn every_slot_of_every_agent_has_a_user_of_its_own() {
-    let is_root = nix::unistd::geteuid().is_root();
     let (one, other) = (Bench::all(), Bench::all());
     let mut users = Vec::new();
     for bench in one.iter().chain(&other) {
@@ -223,7 +224,7 @@ fn every_slot_of_every_agent_has_a_user_of_its_own() {
     let many = users.len();
     users.sort_unstable();
     users.dedup();
-    if is_root {
+    if needs_root().is_some() {
         assert_eq!(users.len(), many, "{users:?}");
         for user in users {
             let numbers: Vec<u32> = user
@@ -341,8 +342,8 @@ fn the_network_cannot_be_reached() {
 #[test]
 fn a_program_cannot_end_its_supervisor() {
     for bench in Bench::all() {
-        if bench.name() == Isolation::Landlock && !nix::unistd::geteuid().is_root() {
-            println!("skipped: without root it depends on the kernel's Landlock");
+        // Without root it depends on the kernel's Landlock.
+        if bench.name() == Isolation::Landlock && needs_root().is_none() {
             continue;
         }
         let code = "import os\n\
@@ -381,9 +382,8 @@ fn a_linked_plot_is_not_taken() {
 #[test]
 fn programs_in_the_sandbox_can_use_torch_where_there_is_one() {
     for bench in Bench::all() {
-        if bench.sandbox.parts().interpreter.torch.is_none() {
-            println!("skipped: the interpreter has no torch");
-            continue;
+        if needs_torch(&bench.sandbox.parts().interpreter).is_none() {
+            return;
         }
         let limits = Limits {
             memory_bytes: 2048 * MIB,

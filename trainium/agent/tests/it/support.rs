@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use annapurna_cloud::{
     QueueError, Receive, Retry, Saved, Written,
 };
 use annapurna_contract::{AgentConfig, Isolation, PaperId, TestResult, keys};
+use annapurna_test_needs::{cannot, needs};
 use async_trait::async_trait;
 use tempfile::TempDir;
 use trainium_agent::datasets::Datasets;
@@ -60,6 +62,21 @@ pub(crate) fn interpreter() -> &'static Interpreter {
     })
 }
 
+/// Nothing where the interpreter has no torch.
+pub(crate) fn needs_torch(interpreter: &Interpreter) -> Option<()> {
+    let remedy = format!(
+        "install it for {} (Debian: python3-torch)",
+        interpreter.executable.display()
+    );
+    needs(interpreter.torch.as_ref().map(drop), "torch", &remedy)
+}
+
+/// Nothing for everybody but root, who alone can become another user.
+pub(crate) fn needs_root() -> Option<()> {
+    let is_root = nix::unistd::geteuid().is_root();
+    needs(is_root.then_some(()), "root", "run the tests as root")
+}
+
 pub(crate) fn limits() -> Limits {
     Limits {
         timeout: PATIENCE,
@@ -94,21 +111,30 @@ impl Bench {
 
     /// Every sandbox that works here.
     pub(crate) fn all() -> Vec<Self> {
-        [IsolationChoice::Bubblewrap, IsolationChoice::Landlock]
+        let bubblewrap = Command::new("bwrap").arg("--version").output().ok();
+        let bubblewrap = needs(bubblewrap, "bubblewrap", "install it (Debian: bubblewrap)");
+        let benches: Vec<Self> = bubblewrap
+            .map(|_| IsolationChoice::Bubblewrap)
             .into_iter()
+            .chain([IsolationChoice::Landlock])
             .filter_map(|choice| match Self::new(choice) {
                 Ok(bench) => Some(bench),
                 Err(refusal) => {
-                    println!("skipped with {choice:?}: {refusal}");
+                    cannot(&format!("{choice:?}"), &refusal.to_string());
                     None
                 }
             })
-            .collect()
+            .collect();
+        needs(benches.first(), "a sandbox", "none of the above works");
+        benches
     }
 
     /// The sandbox an agent would choose here, if there is one.
     pub(crate) fn best() -> Option<Self> {
-        Self::all().into_iter().next()
+        match Self::new(IsolationChoice::Auto) {
+            Ok(bench) => Some(bench),
+            Err(refusal) => needs(None, "a sandbox", &refusal.to_string()),
+        }
     }
 
     pub(crate) fn run(&self, code: &str, limits: Limits) -> Run {

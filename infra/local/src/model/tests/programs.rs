@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use annapurna_contract::model::{GeneratedProgram, PROGRAM_TOOL, PaperText};
+use annapurna_test_needs::needs;
 use serde_json::Value;
 
 use super::super::{Backend, program};
@@ -96,12 +97,10 @@ fn words_of_the_paper_choose_model_and_optimizer_and_its_identity_the_seed() {
 #[test]
 fn a_hostile_title_stays_a_string() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(interpreter) = interpreter_that_can("ast") else {
-        return;
-    };
+    let interpreter = interpreter_that_can("ast").expect("the project needs a python3");
     write_program(folder.path(), &paper("Adam", ""));
     let inspect = |path: &Path| {
-        let output = python(&interpreter, path, &["-c", INSPECT, "code.py"]);
+        let output = python(interpreter, path, &["-c", INSPECT, "code.py"]);
         assert!(
             output.status.success(),
             "{}",
@@ -114,11 +113,7 @@ fn a_hostile_title_stays_a_string() {
     for title in HOSTILE_TITLES {
         let program = write_program(folder.path(), &paper(title, "\"\"\"\nboom("));
         assert!(program.code.is_ascii());
-        let compiled = python(
-            &interpreter,
-            folder.path(),
-            &["-m", "py_compile", "code.py"],
-        );
+        let compiled = python(interpreter, folder.path(), &["-m", "py_compile", "code.py"]);
         assert!(compiled.status.success(), "{title:?}");
         assert_eq!(inspect(folder.path()), (title.to_owned(), n_statements));
     }
@@ -127,7 +122,9 @@ fn a_hostile_title_stays_a_string() {
 
 #[test]
 fn every_model_trains_on_one_core_within_its_time() {
-    let Some(interpreter) = interpreter_that_can("torch") else {
+    let found = interpreter_that_can("torch");
+    let remedy = "install it for python3 (Debian: python3-torch)";
+    let Some(interpreter) = needs(found, "torch", remedy) else {
         return;
     };
     let titles = [
@@ -140,7 +137,7 @@ fn every_model_trains_on_one_core_within_its_time() {
         std::fs::write(folder.path().join("dataset_loader.py"), DATASET_LOADER).unwrap();
         write_program(folder.path(), &paper(title, ""));
         let started = Instant::now();
-        let output = python(&interpreter, folder.path(), &["code.py"]);
+        let output = python(interpreter, folder.path(), &["code.py"]);
         let elapsed = started.elapsed();
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(
@@ -166,17 +163,13 @@ fn every_model_trains_on_one_core_within_its_time() {
     }
 }
 
-/// The first Python that can import `module`, or `None` with a message.
-fn interpreter_that_can(module: &str) -> Option<String> {
-    let found = ["python3", "/usr/bin/python3"]
+/// The first Python that can import `module`.
+fn interpreter_that_can(module: &str) -> Option<&'static str> {
+    ["python3", "/usr/bin/python3"]
         .into_iter()
         .find(|interpreter| {
             let mut command = Command::new(interpreter);
             let output = command.args(["-c", &format!("import {module}")]).output();
             output.is_ok_and(|output| output.status.success())
-        });
-    if found.is_none() {
-        println!("skipped: no python3 with {module}");
-    }
-    found.map(str::to_owned)
+        })
 }
