@@ -1,5 +1,6 @@
 //! The AWS clients of a command, pointed at the environment's cloud.
 
+use annapurna_cloud::{Sqs, s3_client};
 use annapurna_stack::environment::{Environment, Place};
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
@@ -29,7 +30,7 @@ pub struct Cloud {
     /// Step Functions.
     pub sfn: aws_sdk_sfn::Client,
     /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: Sqs,
     /// Systems Manager.
     pub ssm: aws_sdk_ssm::Client,
     /// STS.
@@ -70,10 +71,6 @@ impl Cloud {
     }
 
     fn with(config: SdkConfig) -> Self {
-        // The emulator has one host for all buckets.
-        let s3 = aws_sdk_s3::config::Builder::from(&config)
-            .force_path_style(config.endpoint_url().is_some())
-            .build();
         Self {
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
@@ -81,9 +78,9 @@ impl Cloud {
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             opensearch: aws_sdk_opensearch::Client::new(&config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            s3: s3_client(&config),
             sfn: aws_sdk_sfn::Client::new(&config),
-            sqs: aws_sdk_sqs::Client::new(&config),
+            sqs: Sqs::new(&config),
             ssm: aws_sdk_ssm::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             config,

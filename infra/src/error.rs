@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use annapurna_contract::text::chain;
+use annapurna_cloud::reason;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::environment::EnvironmentError;
 use annapurna_stack::outputs::MissingOutput;
 use annapurna_stack::pipeline::StackError;
 use annapurna_stack::validate::Violation;
+use aws_sdk_cloudformation::config::http::HttpResponse;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
 /// One variant per thing a person can act on.
 #[derive(Debug, thiserror::Error)]
@@ -194,11 +196,14 @@ fn lines(violations: &[Violation]) -> String {
 
 impl CommandError {
     /// A failed call of an AWS SDK, with the service's own code and message.
-    pub fn aws<E: std::error::Error>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
+    pub fn aws<E>(doing: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
         let doing = doing.into();
         move |error| Self::Aws {
             doing,
-            reason: chain(&error),
+            reason: reason(&error),
         }
     }
 

@@ -107,7 +107,10 @@ async fn empty_bucket(cloud: &Cloud, bucket: &str) -> Result<(), CommandError> {
             .set_objects(Some(objects))
             .quiet(true)
             .build();
-        let delete = delete.map_err(CommandError::aws(format!("empty {bucket}")))?;
+        let delete = delete.map_err(|error| CommandError::Aws {
+            doing: format!("empty {bucket}"),
+            reason: error.to_string(),
+        })?;
         let answer = cloud
             .s3
             .delete_objects()

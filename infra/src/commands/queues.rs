@@ -1,8 +1,8 @@
 use std::process::ExitCode;
 
+use annapurna_cloud::{Counts, QueueError, Sqs};
 use annapurna_contract::Queue;
 use annapurna_stack::environment::Environment;
-use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Serialize;
 
 use super::{Context, EnvironmentArg};
@@ -59,34 +59,23 @@ pub(super) async fn counts(
     let count = |queue: Queue| async move {
         let name = environment.named(&queue.name());
         let dead = environment.named(&queue.dead_letter_name());
-        let ((waiting, in_flight), (dead, _)) =
-            tokio::try_join!(messages(cloud, &name), messages(cloud, &dead))?;
+        let (live, dead) =
+            tokio::try_join!(messages(&cloud.sqs, &name), messages(&cloud.sqs, &dead))?;
         Ok::<_, CommandError>(Count {
             queue: name,
-            waiting,
-            in_flight,
-            dead,
+            waiting: live.waiting,
+            in_flight: live.in_flight,
+            dead: dead.waiting,
         })
     };
     futures::future::try_join_all(Queue::ALL.map(count)).await
 }
 
-async fn messages(cloud: &Cloud, name: &str) -> Result<(u64, u64), CommandError> {
-    let url = cloud.sqs.get_queue_url().queue_name(name).send().await;
-    let url = url.map_err(CommandError::aws(format!("find queue {name}")))?;
-    let visible = QueueAttributeName::ApproximateNumberOfMessages;
-    let hidden = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
-    let request = cloud
-        .sqs
-        .get_queue_attributes()
-        .set_queue_url(url.queue_url)
-        .attribute_names(visible.clone())
-        .attribute_names(hidden.clone());
-    let answer = request.send().await;
-    let answer = answer.map_err(CommandError::aws(format!("count the messages of {name}")))?;
-    let number = |attribute| {
-        let attributes = answer.attributes()?;
-        attributes.get(&attribute)?.parse().ok()
+async fn messages(sqs: &Sqs, name: &str) -> Result<Counts, CommandError> {
+    let failed = |error: QueueError| CommandError::Aws {
+        doing: format!("count the messages of {name}"),
+        reason: error.reason,
     };
-    Ok((number(visible).unwrap_or(0), number(hidden).unwrap_or(0)))
+    let url = sqs.url(name, None).await.map_err(failed)?;
+    sqs.counts(&url).await.map_err(failed)
 }

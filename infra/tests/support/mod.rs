@@ -102,8 +102,7 @@ impl Deployment {
     }
 
     pub fn s3(&self) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.sdk_config());
-        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+        annapurna_cloud::s3_client(&self.sdk_config())
     }
 
     /// Every version of every object with this ending.
