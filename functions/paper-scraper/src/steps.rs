@@ -150,22 +150,21 @@ impl Scraper {
             Target::Conference { edition, .. } => (edition.source, i32::from(edition.year)),
         };
         let year = u16::try_from(year).unwrap_or(u16::MAX);
-        let bodies: Vec<Vec<u8>> = parts
-            .iter()
-            .map(|papers| json!(papers).to_string().into_bytes())
-            .collect();
         let mut digest = Sha256::new();
-        for body in &bodies {
-            digest.update(body);
+        let mut bodies = Vec::new();
+        for papers in parts {
+            let n_papers = u32::try_from(papers.len()).unwrap_or(u32::MAX);
+            let body = json!(papers).to_string().into_bytes();
+            digest.update(&body);
+            bodies.push((n_papers, body));
         }
         let digest = &hex::encode(digest.finalize())[..32];
         let mut windows = Vec::new();
-        for (number, (papers, body)) in parts.into_iter().zip(bodies).enumerate() {
+        for (number, (n_papers, body)) in bodies.into_iter().enumerate() {
             let list_key = keys::list_part(source, year, digest, number);
             let object = Object::new(body, "application/json");
             // The same list may be there from an earlier call: its key is its digest.
             let _ = self.store.create(&list_key, object).await?;
-            let n_papers = u32::try_from(papers.len()).unwrap_or(u32::MAX);
             windows.push(ScrapeWindow::new(source, year, list_key, n_papers));
         }
         Ok(windows)
