@@ -33,6 +33,6 @@ pub use names::{Bucket, Function, Queue, Source};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
-pub use results::{AgentRefusal, BatchResults, OutputKeys, TestResult};
+pub use results::{AgentHealth, AgentRefusal, BatchResults, OutputKeys, TestResult};
 pub use stage::Stage;
-pub use words::{Decision, ErrorType, ExecutedOn, Isolation, Question, YesOrNo};
+pub use words::{Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question, YesOrNo};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ErrorType, ExecutedOn, Isolation, PaperId};
+use crate::{ErrorType, ExecutedOn, HealthStatus, Isolation, PaperId};
 
 /// Keys of a run's outputs in [`crate::Bucket::Outputs`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -99,6 +99,27 @@ pub struct AgentRefusal {
     pub success: bool,
     /// Why, in a line.
     pub error: String,
+}
+
+/// The agent's answer to `GET /health`; `infra status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentHealth {
+    /// Whether programs are run.
+    pub status: HealthStatus,
+    /// How programs are confined there.
+    pub isolation: Isolation,
+    /// Why programs are refused; `None` when they are run.
+    pub reason: Option<String>,
+    /// Version of the programs' Python.
+    pub python: String,
+    /// `torch.__version__` of that Python; `None` when it has no torch.
+    pub torch: Option<String>,
+    /// Whether the machine has Neuron devices.
+    pub neuron: bool,
+    /// Programs that run now.
+    pub busy: usize,
+    /// Programs that may run at a time.
+    pub slots: usize,
 }
 
 #[cfg(test)]

@@ -103,6 +103,16 @@ words! {
 }
 
 words! {
+    /// Whether the agent runs programs.
+    HealthStatus {
+        /// It does.
+        Healthy = "healthy",
+        /// It does not: nothing confines programs there.
+        Refusing = "refusing",
+    }
+}
+
+words! {
     /// The judge's decision.
     Decision {
         /// The paper gets a program.

@@ -6,7 +6,6 @@ use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg, scrape};
@@ -180,28 +179,18 @@ async fn local_parts(
         service(home, "papers", local::PAPER_SITE, None),
         service(home, "agent", AGENT, None),
     ];
-    if let Some(health) = agent::health(home).await {
-        parts.push(part(
-            "isolation",
-            text(&health["isolation"]),
-            "of generated programs",
-        ));
-        let torch = match &health["torch"] {
-            Value::Null => "missing: programs fail and say so".to_owned(),
-            version => text(version),
-        };
-        parts.push(part("torch", torch, text(&health["python"])));
+    match agent::health(home).await {
+        None => {}
+        Some(Err(why)) => parts.push(part("isolation", "unknown", why)),
+        Some(Ok(health)) => {
+            let isolation = health.isolation.as_str();
+            parts.push(part("isolation", isolation, "of generated programs"));
+            let torch = health.torch.as_deref();
+            let torch = torch.unwrap_or("missing: programs fail and say so");
+            parts.push(part("torch", torch, health.python));
+        }
     }
     Ok(parts)
-}
-
-/// A JSON value as a person reads it.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "unknown".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// The search domain of the stack; `None` when the environment names its own OpenSearch.

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annapurna_contract::AgentConfig;
+use annapurna_contract::text::chain;
+use annapurna_contract::{AgentConfig, AgentHealth};
 use annapurna_local::process::{self, ServiceSpec};
 use annapurna_local::{Home, emulator, ours};
 
@@ -96,14 +97,43 @@ fn write_agent_profile(home: &Home, agent: &Agent<'_>) -> Result<PathBuf, Comman
     Ok(path)
 }
 
-/// What the agent says about itself, when it runs.
-pub async fn health(home: &Home) -> Option<serde_json::Value> {
+/// What the agent says about itself; `None` when it does not run.
+///
+/// # Errors
+///
+/// When it does not answer within five seconds, or with something else: why, in a line.
+pub async fn health(home: &Home) -> Option<Result<AgentHealth, String>> {
     let port = process::running(home, AGENT)?.port?;
-    let url = format!("http://127.0.0.1:{port}/health");
+    Some(health_on(port).await.map_err(|error| chain(&error)))
+}
+
+async fn health_on(port: u16) -> Result<AgentHealth, reqwest::Error> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(5))
-        .build()
-        .ok()?;
-    client.get(url).send().await.ok()?.json().await.ok()
+        .build()?;
+    let url = format!("http://127.0.0.1:{port}/health");
+    let answer = client.get(url).send().await?;
+    answer.error_for_status()?.json().await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::get};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_health_is_an_error_and_not_an_agent_without_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().route("/health", get(|| async { r#"{"status": "healthy"}"# }));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let error = health_on(port).await.unwrap_err();
+        assert!(error.is_decode(), "{error:?}");
+        assert!(chain(&error).contains("isolation"), "{}", chain(&error));
+        server.abort();
+        let _ = server.await;
+        assert!(health_on(port).await.unwrap_err().is_connect());
+    }
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use annapurna_contract::{
-    AgentRefusal, BatchResults, CodeTestingMessage, Isolation, PaperId, TestResult, text::chain,
+    AgentHealth, AgentRefusal, BatchResults, CodeTestingMessage, HealthStatus, PaperId, TestResult,
+    text::chain,
 };
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -18,7 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
@@ -133,33 +134,10 @@ async fn authorize(State(expected): State<TokenDigest>, request: Request, next: 
     (StatusCode::UNAUTHORIZED, Json(error)).into_response()
 }
 
-/// Whether programs are run.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum HealthStatus {
-    Healthy,
-    /// Nothing confines programs here.
-    Refusing,
-}
-
-/// The answer of `GET /health`.
-#[derive(Debug, Serialize)]
-struct Health {
-    status: HealthStatus,
-    isolation: Isolation,
-    /// Why programs are refused.
-    reason: Option<String>,
-    python: String,
-    torch: Option<String>,
-    neuron: bool,
-    busy: usize,
-    slots: usize,
-}
-
-async fn health(State(executor): State<Arc<Executor>>) -> Json<Health> {
+async fn health(State(executor): State<Arc<Executor>>) -> Json<AgentHealth> {
     let machine = &executor.machine;
     let refusal = executor.sandbox.as_ref().err();
-    Json(Health {
+    Json(AgentHealth {
         status: match refusal {
             None => HealthStatus::Healthy,
             Some(_) => HealthStatus::Refusing,
