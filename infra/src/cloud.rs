@@ -96,7 +96,11 @@ impl Cloud {
         let identity = self.sts.get_caller_identity().send().await;
         let identity =
             identity.map_err(CommandError::aws("learn the account of the credentials"))?;
-        let actual = identity.account().unwrap_or_default().to_owned();
+        let actual = identity.account().map(str::to_owned);
+        let actual = actual.ok_or_else(|| CommandError::Aws {
+            doing: "learn the account of the credentials".to_owned(),
+            reason: "the answer of STS names none".to_owned(),
+        })?;
         match &environment.place {
             Place::Aws { account, .. } if account.as_ref() != Some(&actual) => {
                 Err(CommandError::WrongAccount {

@@ -59,7 +59,7 @@ impl Engine {
         let Some(description) = self.describe().await? else {
             return Ok(None);
         };
-        let status = status_of(&description);
+        let status = status_of(&description)?;
         if matches!(
             status,
             StackStatus::ReviewInProgress
@@ -78,24 +78,7 @@ impl Engine {
             "read the template of `{}`",
             self.stack
         )))?;
-        let template = serde_json::from_str(template.template_body().unwrap_or("{}"))?;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let parameters = description.parameters();
-        let outputs = description.outputs();
-        Ok(Some(Deployed {
-            status,
-            deployment: Deployment {
-                template,
-                parameters: parameters
-                    .iter()
-                    .map(|it| (text(it.parameter_key()), text(it.parameter_value())))
-                    .collect(),
-            },
-            outputs: outputs
-                .iter()
-                .filter_map(|it| Some((it.output_key()?.to_owned(), it.output_value()?.to_owned())))
-                .collect(),
-        }))
+        deployed(&description, status, template.template_body()).map(Some)
     }
 
     async fn describe(&self) -> Result<Option<Stack>, CommandError> {
@@ -106,11 +89,13 @@ impl Engine {
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next()),
+            // A stack that is not there is an error of the service; an empty list would plan everything as new.
+            Ok(answer) => match answer.stacks.and_then(|it| it.into_iter().next()) {
+                Some(stack) => Ok(Some(stack)),
+                None => Err(incomplete("the stack", &self.stack)),
+            },
             Err(error) => {
-                let message = error
-                    .as_service_error()
-                    .map(|it| it.meta().message().unwrap_or_default());
+                let message = error.as_service_error().and_then(|it| it.meta().message());
                 if message.is_some_and(|message| message.contains("does not exist")) {
                     return Ok(None);
                 }
@@ -132,7 +117,7 @@ impl Engine {
         let Some(description) = self.describe().await? else {
             return Ok(());
         };
-        let status = status_of(&description);
+        let status = status_of(&description)?;
         let in_progress = status.as_str().ends_with("_IN_PROGRESS");
         if in_progress && status != StackStatus::ReviewInProgress {
             say(format!(
@@ -178,7 +163,7 @@ impl Engine {
         loop {
             let description = self.describe().await?;
             match &description {
-                Some(it) if status_of(it).as_str().ends_with("_IN_PROGRESS") => {}
+                Some(it) if status_of(it)?.as_str().ends_with("_IN_PROGRESS") => {}
                 _ => return Ok(description),
             }
             if start.elapsed() > EXECUTION_LIMIT {
@@ -205,15 +190,122 @@ impl Engine {
             .map_err(CommandError::aws(format!("delete stack `{}`", self.stack)))?;
         match self.wait_for_rest().await? {
             None => Ok(()),
-            Some(it) if status_of(&it) == StackStatus::DeleteComplete => Ok(()),
+            Some(it) if status_of(&it)? == StackStatus::DeleteComplete => Ok(()),
             Some(_) => Err(self.first_failure().await?),
         }
     }
 }
 
-fn status_of(stack: &Stack) -> StackStatus {
-    stack
-        .stack_status()
-        .cloned()
-        .unwrap_or(StackStatus::ReviewInProgress)
+fn status_of(stack: &Stack) -> Result<StackStatus, CommandError> {
+    let status = stack.stack_status().cloned();
+    status.ok_or_else(|| incomplete("its status", name_of(stack)))
+}
+
+fn name_of(stack: &Stack) -> &str {
+    stack.stack_name().unwrap_or("without a name")
+}
+
+/// CloudFormation answered, and left out what every such answer has. Nothing may be planned on that.
+fn incomplete(what: &str, stack: &str) -> CommandError {
+    CommandError::Aws {
+        doing: format!("read stack `{stack}`"),
+        reason: format!("CloudFormation's answer leaves out {what}"),
+    }
+}
+
+fn deployed(
+    stack: &Stack,
+    status: StackStatus,
+    template: Option<&str>,
+) -> Result<Deployed, CommandError> {
+    let name = name_of(stack);
+    let template = template.ok_or_else(|| incomplete("its template", name))?;
+    let template = serde_json::from_str(template).map_err(|error| CommandError::Aws {
+        doing: format!("read the template of `{name}`"),
+        reason: format!("it is no JSON: {error}"),
+    })?;
+    let pair = |kind: &str, key: Option<&str>, value: Option<&str>| match (key, value) {
+        (Some(key), Some(value)) => Ok((key.to_owned(), value.to_owned())),
+        (Some(key), None) => Err(incomplete(&format!("the value of {kind} `{key}`"), name)),
+        (None, _) => Err(incomplete(&format!("the name of one {kind}"), name)),
+    };
+    let parameters = stack.parameters().iter();
+    let outputs = stack.outputs().iter();
+    Ok(Deployed {
+        status,
+        deployment: Deployment {
+            template,
+            parameters: parameters
+                .map(|it| pair("parameter", it.parameter_key(), it.parameter_value()))
+                .collect::<Result<_, _>>()?,
+        },
+        outputs: outputs
+            .map(|it| pair("output", it.output_key(), it.output_value()))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudformation::types::{Output, Parameter};
+
+    use super::*;
+
+    const TEMPLATE: Option<&str> = Some(r#"{"Resources": {}}"#);
+
+    fn read(
+        parameter: Parameter,
+        output: Output,
+        template: Option<&str>,
+    ) -> Result<Deployed, String> {
+        let stack = Stack::builder()
+            .stack_name("dev")
+            .parameters(parameter)
+            .outputs(output)
+            .build();
+        let read = deployed(&stack, StackStatus::CreateComplete, template);
+        read.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_answer_that_leaves_something_out_is_an_error_that_names_it() {
+        let key = || Parameter::builder().parameter_key("AgentKey");
+        let parameter = || key().parameter_value("k").build();
+        let url = || Output::builder().output_key("Url");
+        let output = || url().output_value("").build();
+        let whole = read(parameter(), output(), TEMPLATE).unwrap();
+        assert_eq!(whole.deployment.parameters["AgentKey"], "k");
+        assert_eq!(whole.outputs.iter().collect::<Vec<_>>(), [("Url", "")]);
+        for (read, left_out) in [
+            (read(parameter(), output(), None), "its template"),
+            (
+                read(key().build(), output(), TEMPLATE),
+                "the value of parameter `AgentKey`",
+            ),
+            (
+                read(parameter(), url().build(), TEMPLATE),
+                "the value of output `Url`",
+            ),
+            (
+                read(Parameter::builder().build(), output(), TEMPLATE),
+                "the name of one parameter",
+            ),
+            (
+                read(parameter(), Output::builder().build(), TEMPLATE),
+                "the name of one output",
+            ),
+        ] {
+            let expected =
+                format!("cannot read stack `dev`: CloudFormation's answer leaves out {left_out}");
+            assert_eq!(read.unwrap_err(), expected);
+        }
+        let cut = read(parameter(), output(), Some("{")).unwrap_err();
+        assert!(
+            cut.starts_with("cannot read the template of `dev`: it is no JSON"),
+            "{cut}"
+        );
+        let without_status = Stack::builder().stack_name("dev").build();
+        let error = status_of(&without_status).unwrap_err().to_string();
+        assert!(error.ends_with("leaves out its status"), "{error}");
+    }
 }

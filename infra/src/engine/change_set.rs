@@ -181,7 +181,8 @@ impl ChangeSet {
             .await
             .map_err(CommandError::aws("delete the change set"))?;
         let review = self.engine.describe().await?;
-        if review.is_some_and(|it| status_of(&it) == StackStatus::ReviewInProgress) {
+        let review = review.as_ref().map(status_of).transpose()?;
+        if review == Some(StackStatus::ReviewInProgress) {
             self.engine.delete().await?;
         }
         Ok(())
@@ -205,7 +206,8 @@ impl ChangeSet {
             .await
             .map_err(CommandError::aws("execute the change set"))?;
         let events = self.engine.follow(seen, event).await?;
-        let status = self.engine.describe().await?.map(|it| status_of(&it));
+        let status = self.engine.describe().await?;
+        let status = status.as_ref().map(status_of).transpose()?;
         match status {
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => Ok(()),
             _ => Err(self.engine.first_cause(&events).await),

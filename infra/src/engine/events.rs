@@ -72,7 +72,8 @@ impl Engine {
                 pause = Duration::from_millis(300);
             }
             all.extend(new);
-            let status = self.describe().await?.map(|it| status_of(&it));
+            let status = self.describe().await?;
+            let status = status.as_ref().map(status_of).transpose()?;
             let at_rest = status.is_none_or(|status| !status.as_str().ends_with("_IN_PROGRESS"));
             // The last events may be younger than the list above.
             if at_rest {
