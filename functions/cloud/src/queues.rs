@@ -9,8 +9,8 @@ mod sqs;
 use std::fmt;
 use std::time::Duration;
 
+use annapurna_contract::QueueMessage;
 use async_trait::async_trait;
-use serde::Serialize;
 
 pub use sqs::{Counts, Sqs};
 
@@ -26,20 +26,17 @@ pub struct Message {
 }
 
 impl Message {
-    /// `content` as JSON.
+    /// `content` as JSON, with the ids that it has wherever it is sent from.
     ///
     /// # Errors
     ///
     /// When it has no JSON form.
-    pub fn json(
-        group: impl Into<String>,
-        deduplication_id: impl Into<String>,
-        content: &impl Serialize,
-    ) -> Result<Self, serde_json::Error> {
+    pub fn of(content: &impl QueueMessage) -> Result<Self, serde_json::Error> {
+        let body = serde_json::to_string(content)?;
         Ok(Self {
-            body: serde_json::to_string(content)?,
-            group: group.into(),
-            deduplication_id: deduplication_id.into(),
+            group: content.group().to_owned(),
+            deduplication_id: content.deduplication_id(&body),
+            body,
         })
     }
 }

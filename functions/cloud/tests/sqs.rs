@@ -54,6 +54,14 @@ async fn sqs(answer: Answer) -> (Sqs, Seen) {
     (Sqs::new(&config), seen)
 }
 
+fn message() -> Message {
+    Message {
+        body: r#"{"paper_id":"p"}"#.to_owned(),
+        group: "paper".to_owned(),
+        deduplication_id: "digest".to_owned(),
+    }
+}
+
 fn wanted() -> Receive {
     Receive {
         most: 99,
@@ -65,8 +73,7 @@ fn wanted() -> Receive {
 #[tokio::test]
 async fn a_message_is_sent_with_its_group_and_deduplication_id() {
     let (sqs, seen) = sqs(|_, _| (200, json!({"MessageId": "m1"}))).await;
-    let message = Message::json("paper", "digest", &json!({"paper_id": "p"})).unwrap();
-    sqs.send(URL, message).await.unwrap();
+    sqs.send(URL, message()).await.unwrap();
     let seen = seen.lock().unwrap();
     let input = json!({"QueueUrl": URL, "MessageBody": "{\"paper_id\":\"p\"}",
                        "MessageGroupId": "paper", "MessageDeduplicationId": "digest"});
@@ -209,8 +216,7 @@ async fn an_error_names_operation_queue_and_cause_in_one_line() {
         (400, body)
     })
     .await;
-    let message = Message::json("g", "d", &1).unwrap();
-    let error = sqs.send(URL, message).await.unwrap_err().to_string();
+    let error = sqs.send(URL, message()).await.unwrap_err().to_string();
     assert_eq!(
         error,
         format!("SendMessage of `{URL}` failed: QueueDoesNotExist: no [2J queue")

@@ -17,6 +17,7 @@ pub mod paper_host;
 pub mod paper_id;
 pub mod results;
 pub mod scrape;
+mod source_record;
 mod stage;
 pub mod text;
 mod words;
@@ -26,7 +27,7 @@ pub use config::{
 };
 pub use grants::{Grant, Principal};
 pub use messages::{
-    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, ProgramToTest,
+    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, ProgramToTest, QueueMessage,
     ResearchMessage,
 };
 pub use names::{Bucket, Function, Queue, Source};
@@ -34,5 +35,6 @@ pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
 pub use results::{AgentHealth, AgentRefusal, BatchResults, OutputKeys, TestResult};
+pub use source_record::{RecordState, RecordedPdf, SourceRecord};
 pub use stage::Stage;
 pub use words::{Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question, YesOrNo};

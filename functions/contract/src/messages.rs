@@ -5,8 +5,26 @@
 //! parallel and make a repeated send harmless.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{PaperId, Source};
+use crate::{PaperId, Queue, Source};
+
+/// How a message is queued. Both ids are made from what it is about, so whoever sends it again, a function
+/// or `infra`, sends the same one.
+pub trait QueueMessage: Serialize {
+    /// The queue it belongs to.
+    const QUEUE: Queue;
+
+    /// Messages of one group keep their order.
+    fn group(&self) -> &str;
+
+    /// SQS drops a second message with the same id within five minutes; `body` is this message as JSON.
+    fn deduplication_id(&self, body: &str) -> String;
+}
+
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
 
 /// `researchQueue.fifo`: a paper that a scraper stored, for the judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +58,19 @@ pub struct ResearchMessage {
     pub record_s3_key: String,
 }
 
+impl QueueMessage for ResearchMessage {
+    const QUEUE: Queue = Queue::Research;
+
+    fn group(&self) -> &str {
+        self.paper_id.as_str()
+    }
+
+    /// A paper that gets its PDF later is told of again.
+    fn deduplication_id(&self, body: &str) -> String {
+        sha256(body)
+    }
+}
+
 /// `code-generation.fifo`: an accepted paper, for the generator, which reads the rest from the index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CodeGenerationMessage {
@@ -47,6 +78,18 @@ pub struct CodeGenerationMessage {
     pub paper_id: PaperId,
     /// For people who read the queue.
     pub title: String,
+}
+
+impl QueueMessage for CodeGenerationMessage {
+    const QUEUE: Queue = Queue::CodeGeneration;
+
+    fn group(&self) -> &str {
+        self.paper_id.as_str()
+    }
+
+    fn deduplication_id(&self, _body: &str) -> String {
+        self.paper_id.to_string()
+    }
 }
 
 /// `code-evaluation.fifo`: a program whose syntax is sound, waiting for a batch.
@@ -62,6 +105,18 @@ pub struct CodeEvaluationMessage {
     pub s3_code_key: String,
     /// SHA-256 of the program, hexadecimal: a new program for the same paper is a new test.
     pub code_sha256: String,
+}
+
+impl QueueMessage for CodeEvaluationMessage {
+    const QUEUE: Queue = Queue::CodeEvaluation;
+
+    fn group(&self) -> &str {
+        self.paper_id.as_str()
+    }
+
+    fn deduplication_id(&self, _body: &str) -> String {
+        sha256(&format!("{}:{}", self.paper_id, self.code_sha256))
+    }
 }
 
 /// One program of a batch. Users send it to the agent's HTTP API with `code` in it.
@@ -93,6 +148,18 @@ pub struct CodeTestingMessage {
     pub batch: Vec<ProgramToTest>,
     /// Wall-clock limit of each program, seconds.
     pub timeout: u32,
+}
+
+impl QueueMessage for CodeTestingMessage {
+    const QUEUE: Queue = Queue::CodeTesting;
+
+    fn group(&self) -> &str {
+        &self.batch_id
+    }
+
+    fn deduplication_id(&self, _body: &str) -> String {
+        self.batch_id.clone()
+    }
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@
 use std::time::Duration;
 
 use annapurna_cloud::{Message, Metadata, Object, Written};
-use annapurna_contract::{ResearchMessage, keys};
+use annapurna_contract::{RecordState, RecordedPdf, SourceRecord, keys};
 use annapurna_paper_sources::http::{HttpError, Page};
 use annapurna_paper_sources::paper::{Details, NoPdf, Paper};
 use annapurna_paper_sources::paper_source::PaperSource;
 use annapurna_paper_sources::text::ascii_header;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
@@ -70,38 +70,13 @@ pub(crate) enum Kept {
     Nothing,
 }
 
-/// How far an earlier run came with a paper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Unknown,
-    Waiting,
-    QueuedWithoutPdf,
-    Queued,
-}
-
+/// The name of a record's S3 metadata that hold its state.
 const STATE: &str = "state";
 
-impl State {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Waiting => "waiting",
-            Self::QueuedWithoutPdf => "queued-without-pdf",
-            Self::Queued => "queued",
-        }
-    }
-
-    fn of(metadata: Option<&Metadata>) -> Self {
-        match metadata
-            .and_then(|metadata| metadata.get(STATE))
-            .map(String::as_str)
-        {
-            Some("queued") => Self::Queued,
-            Some("queued-without-pdf") => Self::QueuedWithoutPdf,
-            Some(_) => Self::Waiting,
-            None => Self::Unknown,
-        }
-    }
+/// How far an earlier run came with a paper; `None` when there was none.
+fn known_state(metadata: Option<&Metadata>) -> Option<RecordState> {
+    let word = metadata.and_then(|metadata| metadata.get(STATE))?;
+    Some(RecordState::of(word))
 }
 
 /// A PDF that is in the bucket.
@@ -178,8 +153,8 @@ impl Keeper<'_> {
             Completed::Closed(outcome) => return Ok(outcome),
         };
         let record_key = keys::paper_source_record(paper.source, paper.year, &paper.id());
-        let state = State::of(self.store.metadata(&record_key).await?.as_ref());
-        if state == State::Queued {
+        let state = known_state(self.store.metadata(&record_key).await?.as_ref());
+        if state == Some(RecordState::Queued) {
             return Ok(Outcome {
                 kept: Kept::Already,
                 ..Outcome::default()
@@ -192,25 +167,23 @@ impl Keeper<'_> {
         }
         // Nothing new to say: a paper told without its PDF, or waiting for it, which still cannot be had.
         let was_said = match state {
-            State::QueuedWithoutPdf => goal != State::Queued,
-            State::Waiting => goal == State::Waiting,
-            State::Unknown | State::Queued => false,
+            Some(RecordState::QueuedWithoutPdf) => goal != RecordState::Queued,
+            Some(RecordState::Waiting) => goal == RecordState::Waiting,
+            None | Some(RecordState::Queued) => false,
         };
         if was_said {
             return Ok(outcome);
         }
-        self.store
-            .replace(&record_key, record(&paper, &pdf, State::Waiting))
-            .await?;
-        if goal == State::Waiting {
+        let mut record = record(paper, pdf);
+        self.write(&record_key, &record).await?;
+        if goal == RecordState::Waiting {
             return Ok(outcome);
         }
-        self.store
-            .send(self.message(&paper, &pdf, record_key.clone())?)
-            .await?;
-        self.store
-            .replace(&record_key, record(&paper, &pdf, goal))
-            .await?;
+        let message = Message::of(&record.message(self.store.bucket()));
+        let message = message.map_err(|source| not_json(&record, source))?;
+        self.store.send(message).await?;
+        record.state = goal;
+        self.write(&record_key, &record).await?;
         outcome.is_queued = true;
         Ok(outcome)
     }
@@ -287,51 +260,35 @@ impl Keeper<'_> {
         }
     }
 
-    fn message(
-        &self,
-        paper: &Paper,
-        pdf: &Pdf,
-        record_s3_key: String,
-    ) -> Result<Message, StoreError> {
-        let id = paper.id();
-        let message = ResearchMessage {
-            paper_id: id.clone(),
-            source: paper.source,
-            year: paper.year,
-            title: paper.title.clone(),
-            authors: paper.authors.clone(),
-            abstract_text: paper.abstract_text.clone(),
-            date: paper.date.clone(),
-            url: paper.url.clone(),
-            s3_bucket: self.store.bucket().to_owned(),
-            s3_key: match pdf {
-                Pdf::Stored(pdf) => Some(pdf.key.clone()),
-                Pdf::None(_) => None,
-            },
-            record_s3_key,
-        };
-        let not_json = |source| StoreError::Json {
-            what: id.to_string(),
-            source,
-        };
-        let body = serde_json::to_string(&message).map_err(not_json)?;
-        Ok(Message {
-            deduplication_id: hex::encode(Sha256::digest(&body)),
-            group: id.into(),
+    async fn write(&self, key: &str, record: &SourceRecord) -> Result<(), StoreError> {
+        let mut body =
+            serde_json::to_vec_pretty(record).map_err(|source| not_json(record, source))?;
+        body.push(b'\n');
+        let object = Object {
             body,
-        })
+            content_type: "application/json",
+            metadata: Metadata::from([(STATE.to_owned(), record.state.as_str().to_owned())]),
+        };
+        self.store.replace(key, object).await
+    }
+}
+
+fn not_json(record: &SourceRecord, source: serde_json::Error) -> StoreError {
+    StoreError::Json {
+        what: record.paper_id.to_string(),
+        source,
     }
 }
 
 /// How far a paper goes in this run, and what that makes of it.
-fn goal_of(pdf: &Pdf) -> (State, Outcome) {
+fn goal_of(pdf: &Pdf) -> (RecordState, Outcome) {
     let kept = |kept| Outcome {
         kept,
         ..Outcome::default()
     };
     match pdf {
-        Pdf::Stored(pdf) if pdf.is_new => (State::Queued, kept(Kept::Stored)),
-        Pdf::Stored(_) => (State::Queued, kept(Kept::Already)),
+        Pdf::Stored(pdf) if pdf.is_new => (RecordState::Queued, kept(Kept::Stored)),
+        Pdf::Stored(_) => (RecordState::Queued, kept(Kept::Already)),
         Pdf::None(none) if none.is_temporary => {
             let outcome = Outcome {
                 problem: Some(none.reason.clone()),
@@ -339,9 +296,9 @@ fn goal_of(pdf: &Pdf) -> (State, Outcome) {
                 rest_seconds: none.rest_seconds,
                 ..kept(Kept::MetadataOnly)
             };
-            (State::Waiting, outcome)
+            (RecordState::Waiting, outcome)
         }
-        Pdf::None(_) => (State::QueuedWithoutPdf, kept(Kept::MetadataOnly)),
+        Pdf::None(_) => (RecordState::QueuedWithoutPdf, kept(Kept::MetadataOnly)),
     }
 }
 
@@ -366,35 +323,34 @@ fn stored_before(key: String, metadata: Metadata) -> StoredPdf {
     }
 }
 
-/// The JSON of everything the source said, and of what we made of it.
-fn record(paper: &Paper, pdf: &Pdf, state: State) -> Object {
-    let (pdf, problem) = match pdf {
+/// Everything the source said, and what we made of it, before the judge is told.
+fn record(paper: Paper, pdf: Pdf) -> SourceRecord {
+    let paper_id = paper.id();
+    let (pdf, pdf_problem) = match pdf {
         Pdf::Stored(pdf) => {
-            let pdf =
-                json!({"s3_key": pdf.key, "sha256": pdf.sha256, "source_url": pdf.source_url});
-            (pdf, None)
+            let pdf = RecordedPdf {
+                s3_key: pdf.key,
+                sha256: pdf.sha256,
+                source_url: pdf.source_url,
+            };
+            (Some(pdf), None)
         }
-        Pdf::None(none) => (Value::Null, Some(none.reason.clone())),
+        Pdf::None(none) => (None, Some(none.reason)),
     };
-    let body = json!({
-        "paper_id": paper.id(),
-        "source": paper.source,
-        "year": paper.year,
-        "source_id": paper.source_id,
-        "title": paper.title,
-        "authors": paper.authors,
-        "abstract": paper.abstract_text,
-        "date": paper.date,
-        "url": paper.url,
-        "pdf": pdf,
-        "pdf_problem": problem,
-        "state": state.name(),
-        "written_at": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
-        "source_record": paper.source_record,
-    });
-    Object {
-        body: format!("{body:#}\n").into_bytes(),
-        content_type: "application/json",
-        metadata: Metadata::from([(STATE.to_owned(), state.name().to_owned())]),
+    SourceRecord {
+        paper_id,
+        source: paper.source,
+        year: paper.year,
+        source_id: paper.source_id,
+        title: paper.title,
+        authors: paper.authors,
+        abstract_text: paper.abstract_text,
+        date: paper.date,
+        url: paper.url,
+        pdf,
+        pdf_problem,
+        state: RecordState::Waiting,
+        written_at: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        source_record: paper.source_record,
     }
 }

@@ -256,10 +256,8 @@ impl Generator {
             s3_code_key: keys::code(paper_id),
             code_sha256: metadata.code_sha256.clone(),
         };
-        let deduplication = sha256(format!("{paper_id}:{}", metadata.code_sha256).as_bytes());
         let queue = &self.config.code_queue_url;
-        let message = Message::json(paper_id.as_str(), deduplication, &message)
-            .map_err(|source| self.no_json(paper_id, source))?;
+        let message = Message::of(&message).map_err(|source| self.no_json(paper_id, source))?;
         self.queues.send(queue, message).await?;
         info!(%paper_id, is_new, code_sha256 = metadata.code_sha256, "program ready for its test");
         Ok((metadata, is_new))

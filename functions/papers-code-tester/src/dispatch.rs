@@ -274,10 +274,8 @@ impl Dispatcher {
         };
         match &self.settings.route {
             Route::Queue => {
-                let id = &handed.batch_id;
-                let message = Message::json(id, id, &message);
-                let message = message.map_err(|source| TesterError::Batch {
-                    batch_id: id.clone(),
+                let message = Message::of(&message).map_err(|source| TesterError::Batch {
+                    batch_id: handed.batch_id.clone(),
                     source,
                 })?;
                 let queue = &self.settings.testing_queue_url;

@@ -138,9 +138,8 @@ impl Judge {
             paper_id: paper_id.clone(),
             title: message.title,
         };
-        let id = paper_id.as_str();
         let queue = &self.config.queue_url;
-        let next = Message::json(id, id, &next).map_err(|source| {
+        let next = Message::of(&next).map_err(|source| {
             JudgeError::Own(VerdictError::Message {
                 paper_id: paper_id.clone(),
                 source,
