@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use annapurna_cloud::reason;
+use annapurna_cloud::{ObjectError, QueueError, reason};
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::environment::EnvironmentError;
@@ -118,6 +118,12 @@ pub enum CommandError {
     /// A service of the local environment.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// An object of the pipeline.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// A queue of the pipeline.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The index.
     #[error(transparent)]
     Index(#[from] SearchError),
@@ -281,6 +287,8 @@ impl CommandError {
             | Self::ChangeSet { .. }
             | Self::Unretained { .. }
             | Self::File { .. }
+            | Self::Object(_)
+            | Self::Queue(_)
             | Self::Index(_)
             | Self::Terminal(_)
             | Self::Json(_) => None,
@@ -309,6 +317,8 @@ impl CommandError {
             | Self::Unretained { .. }
             | Self::TimedOut { .. }
             | Self::Local(_)
+            | Self::Object(_)
+            | Self::Queue(_)
             | Self::Index(_)
             | Self::IndexConflict { .. }
             | Self::FunctionFailed { .. }

@@ -13,7 +13,7 @@ use annapurna_stack::plan::{Deployment, merge_change_set};
 use aws_sdk_cloudformation::types::StackEvent;
 
 use super::plan::{DeployPlan, compare};
-use super::{Context, EnvironmentArg, sample};
+use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::engine::{self, ChangeSet, Deployed, Engine, TemplateSource};
@@ -141,6 +141,7 @@ async fn deploy_here(
         services.endpoint_url,
         environment.region,
     ));
+    reconcile::after_start(cx, &home, environment, &cloud, &deployed).await?;
     if !args.no_sample {
         sample::run(cx, environment, &cloud, &deployed).await?;
     }

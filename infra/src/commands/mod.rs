@@ -24,6 +24,7 @@ mod outputs;
 mod papers;
 mod plan;
 mod queues;
+mod reconcile;
 mod sample;
 mod scrape;
 mod serve;

@@ -1,0 +1,286 @@
+//! Which message a paper needs, decided from what is there of it.
+
+use annapurna_contract::{
+    CodeEvaluationMessage, CodeGenerationMessage, Decision, PaperId, RecordState, ResearchMessage,
+    SourceRecord, keys,
+};
+use serde::Deserialize;
+
+/// What is there of one paper.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Paper {
+    pub(super) id: PaperId,
+    /// It is in a dead-letter queue, where a person decides.
+    pub(super) is_dead: bool,
+    /// Read only when the judge may have to be told.
+    pub(super) record: Option<SourceRecord>,
+    pub(super) verdict: Option<Decision>,
+    pub(super) document: Option<Document>,
+    pub(super) program: Option<Program>,
+    /// SHA-256 of the program that has a result.
+    pub(super) result: Option<TestedProgram>,
+}
+
+/// What the index says of a paper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) has_program: bool,
+    pub(super) is_tested: bool,
+}
+
+/// What the metadata of a program say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Program {
+    pub(super) paper_title: String,
+    pub(super) code_sha256: String,
+}
+
+/// What a result says of its program.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct TestedProgram {
+    pub(super) code_sha256: String,
+}
+
+/// The buckets that messages name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Buckets<'a> {
+    pub(super) papers: &'a str,
+    pub(super) code: &'a str,
+}
+
+/// What a paper needs to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Next {
+    /// A verdict, or its document made from the verdict that is there.
+    Judge(ResearchMessage),
+    /// A program, or its fields made from the program that is there.
+    Generate(CodeGenerationMessage),
+    /// A run of its program.
+    Test(CodeEvaluationMessage),
+    /// Its result in the index.
+    Collect(PaperId),
+}
+
+/// The message of the first stage whose traces are not all there; every later stage follows from it.
+pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
+    if paper.is_dead {
+        return None;
+    }
+    let judge = || {
+        let record = paper
+            .record
+            .as_ref()
+            .filter(|record| is_for_judge(record))?;
+        Some(Next::Judge(record.message(buckets.papers)))
+    };
+    let document = match (&paper.verdict, &paper.document) {
+        (None, _) => return judge(),
+        (Some(Decision::Accept), None) => return judge(),
+        (Some(Decision::Accept), Some(document)) => document,
+        (Some(Decision::Reject | Decision::Other(_)), _) => return None,
+    };
+    let Some(program) = paper.program.as_ref().filter(|_| document.has_program) else {
+        return Some(Next::Generate(CodeGenerationMessage {
+            paper_id: paper.id.clone(),
+            title: document.title.clone(),
+        }));
+    };
+    let result = paper.result.as_ref();
+    if result.is_none_or(|result| result.code_sha256 != program.code_sha256) {
+        return Some(Next::Test(CodeEvaluationMessage {
+            paper_id: paper.id.clone(),
+            paper_title: program.paper_title.clone(),
+            s3_bucket: buckets.code.to_owned(),
+            s3_code_key: keys::code(&paper.id),
+            code_sha256: program.code_sha256.clone(),
+        }));
+    }
+    (!document.is_tested).then(|| Next::Collect(paper.id.clone()))
+}
+
+/// A record with a PDF is written just before the judge is told; one without waits, unless it says that
+/// the judge was told.
+fn is_for_judge(record: &SourceRecord) -> bool {
+    record.pdf.is_some() || record.state != RecordState::Waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use annapurna_cloud::Message;
+    use annapurna_contract::{RecordedPdf, Source};
+    use serde_json::Value;
+
+    use super::*;
+
+    const BUCKETS: Buckets<'_> = Buckets {
+        papers: "papers",
+        code: "code",
+    };
+
+    fn record(state: RecordState) -> SourceRecord {
+        let paper_id = PaperId::of("Adam", None);
+        let pdf = RecordedPdf {
+            s3_key: keys::paper_pdf(Source::Iclr, 2025, &paper_id),
+            sha256: "1".to_owned(),
+            source_url: "https://papers.test/adam.pdf".to_owned(),
+        };
+        SourceRecord {
+            paper_id,
+            source: Source::Iclr,
+            year: 2025,
+            source_id: "adam".to_owned(),
+            title: "Adam".to_owned(),
+            authors: vec!["Diederik".to_owned()],
+            abstract_text: None,
+            date: None,
+            url: None,
+            pdf: (state == RecordState::Queued).then_some(pdf),
+            pdf_problem: None,
+            state,
+            written_at: "2026-01-02T03:04:05Z".to_owned(),
+            source_record: Value::Null,
+        }
+    }
+
+    /// A paper that is finished.
+    fn finished() -> Paper {
+        Paper {
+            id: PaperId::of("Adam", None),
+            is_dead: false,
+            record: Some(record(RecordState::Queued)),
+            verdict: Some(Decision::Accept),
+            document: Some(Document {
+                title: "Adam".to_owned(),
+                has_program: true,
+                is_tested: true,
+            }),
+            program: Some(Program {
+                paper_title: "Adam".to_owned(),
+                code_sha256: "c0de".to_owned(),
+            }),
+            result: Some(TestedProgram {
+                code_sha256: "c0de".to_owned(),
+            }),
+        }
+    }
+
+    fn document(has_program: bool, is_tested: bool) -> Option<Document> {
+        Some(Document {
+            title: "Adam".to_owned(),
+            has_program,
+            is_tested,
+        })
+    }
+
+    /// Papers cut off at each stage, with what they need.
+    fn cuts() -> Vec<(Paper, Next)> {
+        let paper = finished();
+        let judge = Next::Judge(record(RecordState::Queued).message("papers"));
+        let generate = Next::Generate(CodeGenerationMessage {
+            paper_id: paper.id.clone(),
+            title: "Adam".to_owned(),
+        });
+        let test = Next::Test(CodeEvaluationMessage {
+            paper_id: paper.id.clone(),
+            paper_title: "Adam".to_owned(),
+            s3_bucket: "code".to_owned(),
+            s3_code_key: keys::code(&paper.id),
+            code_sha256: "c0de".to_owned(),
+        });
+        let queued = Paper {
+            verdict: None,
+            document: None,
+            program: None,
+            result: None,
+            ..paper.clone()
+        };
+        let judged = Paper {
+            document: document(false, false),
+            program: None,
+            result: None,
+            ..paper.clone()
+        };
+        let written = Paper {
+            document: document(true, false),
+            result: None,
+            ..paper.clone()
+        };
+        let mut rewritten = paper.clone();
+        rewritten.result = Some(TestedProgram {
+            code_sha256: "another".to_owned(),
+        });
+        let unread = Paper {
+            document: document(true, false),
+            ..paper.clone()
+        };
+        let no_document = Paper {
+            document: None,
+            ..paper.clone()
+        };
+        let no_fields = Paper {
+            document: document(false, false),
+            ..paper.clone()
+        };
+        vec![
+            (queued, judge.clone()),
+            (no_document, judge),
+            (judged, generate.clone()),
+            (no_fields, generate),
+            (written, test.clone()),
+            (rewritten, test),
+            (unread, Next::Collect(paper.id)),
+        ]
+    }
+
+    #[test]
+    fn a_paper_cut_off_at_any_stage_needs_that_stage_alone() {
+        for (paper, wanted) in cuts() {
+            assert_eq!(next(&paper, BUCKETS), Some(wanted), "{paper:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_come_to_its_end_needs_nothing() {
+        assert_eq!(next(&finished(), BUCKETS), None);
+        let rejected = Paper {
+            verdict: Some(Decision::Reject),
+            document: None,
+            program: None,
+            result: None,
+            ..finished()
+        };
+        assert_eq!(next(&rejected, BUCKETS), None);
+        for (mut paper, _) in cuts() {
+            paper.is_dead = true;
+            assert_eq!(next(&paper, BUCKETS), None, "{paper:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_for_the_judge_once_the_scraper_has_done_its_part() {
+        let mut paper = cuts().swap_remove(0).0;
+        paper.record = Some(record(RecordState::QueuedWithoutPdf));
+        assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
+        paper.record = Some(record(RecordState::Waiting));
+        assert_eq!(next(&paper, BUCKETS), None, "the next scrape's");
+        // The scraper ended between writing the record and sending the message.
+        let mut cut = record(RecordState::Queued);
+        cut.state = RecordState::Waiting;
+        paper.record = Some(cut);
+        assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
+    }
+
+    #[test]
+    fn the_same_evidence_twice_is_the_same_message() {
+        let sent = |step: Option<Next>| match step.unwrap() {
+            Next::Judge(message) => Message::of(&message).ok(),
+            Next::Generate(message) => Message::of(&message).ok(),
+            Next::Test(message) => Message::of(&message).ok(),
+            Next::Collect(_) => None,
+        };
+        for (paper, _) in cuts() {
+            assert_eq!(sent(next(&paper, BUCKETS)), sent(next(&paper, BUCKETS)));
+        }
+    }
+}
