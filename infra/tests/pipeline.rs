@@ -21,7 +21,7 @@ use annapurna_local::paper_site::PaperSite;
 use annapurna_stack::outputs::Output;
 use annapurna_test_needs::needs;
 use serde_json::Value;
-use support::{Deployment, function_processes, kill, serve, text, until};
+use support::{Deployment, function_processes, kill, serve, text, twelve_papers, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn papers_reach_their_results_through_kills_and_repeats() {
@@ -241,53 +241,6 @@ fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
         count.contains(r#""ApproximateNumberOfMessages": "0""#),
         "{count}"
     );
-}
-
-/// Twelve papers that the rules accept, each clearly another one, as an Atom feed with their PDFs.
-fn twelve_papers() -> PaperSite {
-    const WORDS: [&str; 12] = [
-        "ocean currents",
-        "protein folding",
-        "railway timetables",
-        "violin acoustics",
-        "soil moisture",
-        "court rulings",
-        "galaxy clusters",
-        "bird migration",
-        "steel welding",
-        "bread fermentation",
-        "traffic lights",
-        "glacier melting",
-    ];
-    let entry = |number: usize, words: &str| {
-        format!(
-            "<entry><id>http://arxiv.org/abs/2602.{number:05}v1</id>\
-             <title>A transformer language model for {words}</title>\
-             <updated>2026-02-0{}T00:00:00Z</updated>\
-             <link href=\"https://arxiv.org/pdf/2602.{number:05}v1\" rel=\"related\" \
-             type=\"application/pdf\" title=\"pdf\"/>\
-             <summary>We train a neural network on {words} with gradient descent. Records of {words} \
-             from {number} stations are its only data; {words} are predicted one week ahead.</summary>\
-             <published>2026-02-0{}T00:00:00Z</published>\
-             <author><name>Author {number}</name></author></entry>",
-            number % 9 + 1,
-            number % 9 + 1,
-        )
-    };
-    let entries: String = WORDS
-        .iter()
-        .enumerate()
-        .map(|(number, words)| entry(number + 1, words))
-        .collect();
-    let feed = format!(
-        "<?xml version='1.0' encoding='UTF-8'?><feed xmlns=\"http://www.w3.org/2005/Atom\">{entries}</feed>"
-    );
-    let pdf = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n\
-        xref\n0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Size 3>>\nstartxref\n9\n%%EOF";
-    PaperSite::new()
-        .with_arxiv_feed(&feed)
-        .unwrap()
-        .with_arxiv_pdfs([pdf.to_vec()])
 }
 
 async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deployment) {
