@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 /// Papers of one request at most: more do not fit into a function's time.
-pub(crate) const MOST_PAPERS: u32 = 25;
+pub(crate) const MOST_SELECTED: u32 = 25;
 
 /// Papers whose title matches best.
 pub(crate) fn by_title(title: &str, max_papers: u32) -> Value {
@@ -39,6 +39,6 @@ pub(crate) fn recent(max_papers: u32, days: u32, now: DateTime<Utc>) -> Value {
 }
 
 fn limited(max_papers: u32, mut body: Value) -> Value {
-    body["size"] = max_papers.min(MOST_PAPERS).into();
+    body["size"] = max_papers.min(MOST_SELECTED).into();
     body
 }
