@@ -8,6 +8,8 @@
 //! allows (source: Step Functions quotas, "task, state, or execution").
 
 mod error_type;
+mod request;
+mod since;
 mod summary;
 mod window;
 
@@ -16,6 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::events::ScraperEvent;
 
 pub use error_type::ScrapeErrorType;
+pub use request::{
+    FIRST_YEAR, LAST_YEAR, MOST_PAPERS_OF_ARXIV, MOST_PAPERS_OF_SCRAPE, ScrapeDefaults,
+    ScrapeRequest, ScrapeRequestError, ScrapedPapers, SourceChoice,
+};
+pub use since::Since;
 pub use summary::{FailedPaper, ScrapeSummary};
 pub use window::{ScrapeWindow, StepError};
 

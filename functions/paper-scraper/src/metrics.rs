@@ -11,8 +11,7 @@
 
 use std::io::{self, Write};
 
-use annapurna_contract::Source;
-use annapurna_contract::scrape::{ScrapeErrorType, ScrapeSummary};
+use annapurna_contract::scrape::{ScrapeErrorType, ScrapeSummary, SourceChoice};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -86,8 +85,10 @@ fn line(source: &str, metrics: &[(&str, u64)], at: DateTime<Utc>) -> Value {
 /// A source's name. Every other value would be a metric of its own, which costs: a typing error in an
 /// event must not make one.
 fn dimension(source: &str) -> &str {
-    let is_known = source == "BOTH" || Source::ALL.iter().any(|known| known.name() == source);
-    if is_known { source } else { "UNKNOWN" }
+    match SourceChoice::parse(source) {
+        Some(choice) if choice.name() == source => source,
+        _ => "UNKNOWN",
+    }
 }
 
 fn count(number: usize) -> u64 {

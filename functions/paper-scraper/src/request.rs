@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use annapurna_contract::Source;
 use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::scrape::{
+    ScrapeDefaults, ScrapeRequest, ScrapeRequestError, ScrapedPapers,
+};
 use annapurna_contract::text::excerpt;
-use annapurna_paper_sources::sources::arxiv::{Query, Since};
+use annapurna_paper_sources::sources::arxiv::Query;
 use annapurna_paper_sources::sources::conference::Filter;
 use annapurna_paper_sources::sources::listed::Edition;
 use chrono::Utc;
@@ -21,14 +23,6 @@ const HANDOVER: Duration = Duration::from_secs(25);
 /// What papers on their way get when the working time is over. A PDF that comes meanwhile need not be
 /// loaded again.
 pub const GRACE: Duration = Duration::from_secs(15);
-/// Years a conference can have; the sites know which it has.
-const YEARS: std::ops::RangeInclusive<u32> = 1987..=2100;
-/// Papers of one run at most; a cursor goes on from there. arXiv lists no more of one query.
-/// Source: arXiv API user's manual, "start and max_results paging".
-const MOST_PAPERS: u32 = 30_000;
-/// Papers of one scrape of arXiv at most: what it lists, 200 at a time and slowly, in a function's time.
-const MOST_OF_ARXIV: u32 = 10_000;
-
 /// When to stop working, given when Lambda ends the function.
 pub fn working_time(end: SystemTime) -> Instant {
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
@@ -41,54 +35,9 @@ pub enum RequestError {
     /// The event is not of the expected shape.
     #[error("the event is not one of a scraper: {0}")]
     Shape(String),
-    /// Neither the event nor the function names a source.
-    #[error("CONFERENCE is not in the event, and this function has none of its own: {known}")]
-    NoConference {
-        /// Names that work.
-        known: String,
-    },
-    /// A name that is no source.
-    #[error("no source `{name}`: {known}")]
-    UnknownConference {
-        /// The name given.
-        name: String,
-        /// Names that work.
-        known: String,
-    },
-    /// A number outside its range.
-    #[error("{name} must be {low} to {high}, got {value}")]
-    OutOfRange {
-        /// The event's field.
-        name: &'static str,
-        /// Lowest value.
-        low: u32,
-        /// Highest value.
-        high: u32,
-        /// The value given.
-        value: u32,
-    },
-    /// arXiv sorts by categories, not topics.
-    #[error("topic_filter works with conferences, not with ARXIV: use search_term")]
-    TopicAtArxiv,
-    /// Conferences are listed by year.
-    #[error("since works with ARXIV only: a conference is taken by CONFERENCE_YEAR")]
-    SinceAtConference,
-    /// arXiv has millions of papers.
-    #[error("a whole scrape of ARXIV needs since or MAX_PAPERS: arXiv has millions of papers")]
-    Endless,
-    /// A time that cannot be read.
-    #[error(
-        "since must be a day before today such as `2026-11-20`, or a span such as `2d` or `36h`, got `{0}`"
-    )]
-    BadSince(String),
-    /// Nothing to search for.
-    #[error("{name} has no letter or digit: `{value}`")]
-    EmptyWords {
-        /// The event's field.
-        name: &'static str,
-        /// The text given.
-        value: String,
-    },
+    /// What it asks for cannot be done.
+    #[error(transparent)]
+    Asked(#[from] ScrapeRequestError),
     /// A cursor that is not of this request.
     #[error("cursor `{cursor}` is not one of this request, which has {expected}")]
     ForeignCursor {
@@ -170,7 +119,9 @@ impl Request {
     ///
     /// See [`RequestError`].
     pub fn of_call(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
-        Self::of_event(event, settings, settings.max_papers, MOST_PAPERS)
+        let (defaults, usual) = (defaults(settings), settings.max_papers);
+        let asked = ScrapeRequest::of_call(event, defaults, usual, Utc::now())?;
+        Self::new(&asked, event.cursor.as_deref(), settings)
     }
 
     /// Checks the event of a whole scrape: every paper, but of arXiv only what the event bounds.
@@ -179,122 +130,68 @@ impl Request {
     ///
     /// See [`RequestError`].
     pub fn whole(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
-        let is_arxiv = sources(event, settings)?.1.contains(&Source::Arxiv);
-        if is_arxiv && event.since.is_none() && event.max_papers.is_none() {
-            return Err(RequestError::Endless);
-        }
-        let most = if is_arxiv { MOST_OF_ARXIV } else { MOST_PAPERS };
-        Self::of_event(event, settings, most, most)
+        let asked = ScrapeRequest::whole(event, defaults(settings), Utc::now())?;
+        Self::new(&asked, event.cursor.as_deref(), settings)
     }
 
-    fn of_event(
-        event: &ScraperEvent,
+    fn new(
+        asked: &ScrapeRequest,
+        cursor: Option<&str>,
         settings: &Settings,
-        usual: u32,
-        most: u32,
     ) -> Result<Self, RequestError> {
-        let (name, sources) = sources(event, settings)?;
-        let max_papers = event.max_papers.unwrap_or(usual);
-        in_range("MAX_PAPERS", max_papers, 1..=most)?;
-        let targets: Vec<Target> = sources
-            .into_iter()
-            .map(|source| target(source, event, settings))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
-            name,
-            lists: lists(targets, event.cursor.as_deref())?,
-            max_papers: max_papers as usize,
+            name: asked.choice().name().to_owned(),
+            lists: lists(targets(asked, settings), cursor)?,
+            max_papers: asked.max_papers() as usize,
         })
     }
 }
 
-fn sources(
-    event: &ScraperEvent,
-    settings: &Settings,
-) -> Result<(String, Vec<Source>), RequestError> {
-    let own =
-        Some(settings.conference.as_str()).filter(|name| !name.trim().eq_ignore_ascii_case("ANY"));
-    let name = event.conference.as_deref().or(own);
-    let name = name.ok_or_else(|| RequestError::NoConference {
-        known: known_names(),
-    })?;
-    if name.trim().eq_ignore_ascii_case("BOTH") {
-        return Ok(("BOTH".to_owned(), vec![Source::Iclr, Source::Icml]));
+fn defaults(settings: &Settings) -> ScrapeDefaults<'_> {
+    let own = Some(settings.conference.as_str());
+    ScrapeDefaults {
+        source: own.filter(|name| !name.trim().eq_ignore_ascii_case("ANY")),
+        year: settings.conference_year,
     }
-    let source = Source::parse(name).ok_or_else(|| RequestError::UnknownConference {
-        name: excerpt(name.as_bytes(), 60),
-        known: known_names(),
-    })?;
-    Ok((source.name().to_owned(), vec![source]))
 }
 
-fn known_names() -> String {
-    let names: Vec<&str> = Source::ALL.into_iter().map(Source::name).collect();
-    format!("{}, or BOTH for ICLR and ICML", names.join(", "))
-}
-
-fn in_range(
-    name: &'static str,
-    value: u32,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<(), RequestError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(RequestError::OutOfRange {
-        name,
-        low: *range.start(),
-        high: *range.end(),
-        value,
-    })
-}
-
-fn target(
-    source: Source,
-    event: &ScraperEvent,
-    settings: &Settings,
-) -> Result<Target, RequestError> {
-    let year = event.conference_year.unwrap_or(settings.conference_year);
-    in_range("CONFERENCE_YEAR", year, YEARS)?;
-    // In range, so it fits.
-    let year = u16::try_from(year).unwrap_or(u16::MAX);
-    let since = event.since.as_deref();
-    if source != Source::Arxiv {
-        if since.is_some() {
-            return Err(RequestError::SinceAtConference);
+fn targets(asked: &ScrapeRequest, settings: &Settings) -> Vec<Target> {
+    match asked.papers() {
+        ScrapedPapers::Arxiv {
+            year,
+            search,
+            since,
+        } => {
+            let (configured, words) = (&settings.arxiv_query, search.as_deref());
+            vec![Target::Arxiv(Query::new(
+                configured,
+                words,
+                *year,
+                since.as_ref(),
+            ))]
         }
-        let topic = worded("topic_filter", event.topic_filter.as_deref())?;
-        let words = worded("search_term", event.search_term.as_deref())?;
-        return Ok(Target::Conference {
-            edition: Edition { source, year },
-            filter: Filter { topic, words },
-        });
-    }
-    if event.topic_filter.is_some() {
-        return Err(RequestError::TopicAtArxiv);
-    }
-    let words = event.search_term.as_deref();
-    // The setting is a conference's year; only an event can narrow arXiv to one.
-    let year = event.conference_year.map(|_| year);
-    let bad_since = |text: &str| RequestError::BadSince(excerpt(text.as_bytes(), 60));
-    let since = since
-        .map(|text| Since::parse(text, Utc::now()).ok_or_else(|| bad_since(text)))
-        .transpose()?;
-    Query::new(&settings.arxiv_query, words, year, since.as_ref())
-        .map(Target::Arxiv)
-        .ok_or_else(|| RequestError::EmptyWords {
-            name: "search_term",
-            value: excerpt(words.unwrap_or_default().as_bytes(), 60),
-        })
-}
-
-fn worded(name: &'static str, value: Option<&str>) -> Result<Option<String>, RequestError> {
-    match value {
-        Some(value) if !value.contains(char::is_alphanumeric) => Err(RequestError::EmptyWords {
-            name,
-            value: excerpt(value.as_bytes(), 60),
-        }),
-        value => Ok(value.map(str::to_owned)),
+        ScrapedPapers::Conference {
+            year,
+            topic,
+            search,
+        } => {
+            let conference = |source| Target::Conference {
+                edition: Edition {
+                    source,
+                    year: *year,
+                },
+                filter: Filter {
+                    topic: topic.clone(),
+                    words: search.clone(),
+                },
+            };
+            asked
+                .choice()
+                .sources()
+                .into_iter()
+                .map(conference)
+                .collect()
+        }
     }
 }
 
@@ -352,6 +249,7 @@ pub fn cursor_of(lists: &[RequestedList]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use annapurna_contract::ScraperConfig;
+    use annapurna_contract::scrape::Since;
     use serde_json::{Value, json};
 
     use super::*;
@@ -397,17 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_says_what_can() {
-        let known = "ICLR, ICML, NEURIPS, MLSYS, ARXIV, or BOTH for ICLR and ICML";
-        assert!(error("ANY", json!({})).ends_with(known));
-        assert_eq!(
-            error("ANY", json!({"CONFERENCE": "CVPR"})),
-            format!("no source `CVPR`: {known}")
-        );
-        assert!(error("ICLR", json!({"MAX_PAPERS": 0})).starts_with("MAX_PAPERS must be 1 to"));
-        assert!(error("ICLR", json!({"CONFERENCE_YEAR": 25})).contains("1987 to 2100, got 25"));
-        assert!(error("ARXIV", json!({"topic_filter": "x"})).contains("use search_term"));
-        assert!(error("ARXIV", json!({"search_term": "\"\""})).contains("no letter or digit"));
+    fn any_is_no_source_and_a_wrong_setting_is_refused() {
+        assert!(error("ANY", json!({})).starts_with("CONFERENCE is not in the event"));
+        assert!(error("CVPR", json!({})).starts_with("no source `CVPR`"));
+        let whole = Request::whole(&ScraperEvent::default(), &settings("ARXIV"));
+        let endless = ScrapeRequestError::Endless;
+        assert_eq!(whole.unwrap_err(), RequestError::Asked(endless));
     }
 
     #[test]
@@ -428,60 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn since_is_a_day_or_a_span_and_for_arxiv() {
-        let now = "2026-11-23T04:00:00Z".parse().unwrap();
-        let moment = |text| Since::parse(text, now).map(|since| since.moment.to_rfc3339());
-        assert_eq!(moment("2026-11-20").unwrap(), "2026-11-20T00:00:00+00:00");
-        assert_eq!(moment("2d").unwrap(), "2026-11-21T04:00:00+00:00");
-        assert_eq!(moment(" 36h").unwrap(), "2026-11-21T16:00:00+00:00");
-        for bad in [
-            "",
-            "d",
-            "2w",
-            "-1d",
-            "tomorrow",
-            "2026-11-24",
-            "0h",
-            "9999999999d",
-            "２d",
-            "2026-13-01",
-        ] {
-            assert_eq!(moment(bad), None, "{bad}");
-        }
-        assert!(error("ARXIV", json!({"since": "soon"})).contains("got `soon`"));
-        assert!(error("ICLR", json!({"since": "2d"})).contains("CONFERENCE_YEAR"));
-    }
-
-    #[test]
-    fn a_whole_scrape_of_arxiv_is_bounded_by_the_event() {
-        let whole = |event: Value| {
-            let event = serde_json::from_value(event).unwrap();
-            Request::whole(&event, &settings("ANY"))
-        };
-        let n_papers = |event| whole(event).unwrap().max_papers;
-        assert_eq!(n_papers(json!({"CONFERENCE": "ICLR"})), 30_000);
-        assert_eq!(
-            n_papers(json!({"CONFERENCE": "ARXIV", "since": "7d"})),
-            10_000
-        );
-        assert_eq!(
-            n_papers(json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": "9"})),
-            9
-        );
-        let endless = whole(json!({"CONFERENCE": "ARXIV"})).unwrap_err();
-        assert_eq!(endless, RequestError::Endless);
-        let many = whole(json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": 10_001}));
-        assert!(many.unwrap_err().to_string().contains("1 to 10000"));
-    }
-
-    #[test]
     fn a_span_before_now_keeps_its_cursor() {
         let target = |since: &str, hour: u32| {
             let now = chrono::NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
             let now = now.and_hms_opt(hour, 0, 0).unwrap().and_utc();
             let since = Since::parse(since, now).unwrap();
-            let query =
-                Query::new(&settings("ARXIV").arxiv_query, None, None, Some(&since)).unwrap();
+            let query = Query::new(&settings("ARXIV").arxiv_query, None, None, Some(&since));
             assert!(
                 query
                     .text

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use annapurna_contract::scrape::Since;
 use annapurna_contract::text::{clean, excerpt};
 use annapurna_contract::{PaperHost, Source};
 use async_trait::async_trait;
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
 use url::Url;
 
 use super::atom::{self, Answer, AtomEntry, AtomFeed};
@@ -42,54 +43,18 @@ pub struct Query {
     pub name: String,
 }
 
-/// From when on papers were first submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Since {
-    /// As the event has it.
-    pub text: String,
-    /// The moment, UTC.
-    pub moment: DateTime<Utc>,
-}
-
-impl Since {
-    /// Reads a day, `2026-11-20`, or a span before `now`: `2d`, `36h`. `None` for anything else, and
-    /// for a moment that is not before `now`.
-    pub fn parse(text: &str, now: DateTime<Utc>) -> Option<Self> {
-        let text = text.trim();
-        let moment = match text.parse::<NaiveDate>() {
-            Ok(day) => day.and_hms_opt(0, 0, 0)?.and_utc(),
-            Err(_) => {
-                let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-                let number: u32 = number.parse().ok()?;
-                let span = match unit {
-                    "d" => TimeDelta::try_days(i64::from(number))?,
-                    "h" => TimeDelta::try_hours(i64::from(number))?,
-                    _ => return None,
-                };
-                now.checked_sub_signed(span)?
-            }
-        };
-        (moment < now).then(|| Self {
-            text: text.to_owned(),
-            moment,
-        })
-    }
-}
-
 impl Query {
     /// The event's words as one phrase, or else the `configured` query; within a year, or since a moment,
-    /// when one is given.
-    ///
-    /// `None` when the words hold no letter or digit.
+    /// when one is given. The words hold a letter or a digit, as those of a checked request do.
     pub fn new(
         configured: &str,
         search_term: Option<&str>,
         year: Option<u16>,
         since: Option<&Since>,
-    ) -> Option<Self> {
+    ) -> Self {
         let mut query = Self::configured(configured);
         if let Some(words) = search_term {
-            query.text = phrase(words)?;
+            query.text = phrase(words);
             query.name = query.text.clone();
             query.is_configured = false;
         }
@@ -99,12 +64,12 @@ impl Query {
         }
         if let Some(since) = since {
             // The end lies beyond every paper: arXiv's ranges need both.
-            let moment = since.moment.format("%Y%m%d%H%M");
+            let moment = since.moment().format("%Y%m%d%H%M");
             let span = format!("submittedDate:[{moment} TO 210001010000]");
-            query = query.within(&span, &since.text);
-            query.is_sure = search_term.is_none() && Utc::now() - since.moment >= SURE_SPAN;
+            query = query.within(&span, since.text());
+            query.is_sure = search_term.is_none() && Utc::now() - since.moment() >= SURE_SPAN;
         }
-        Some(query)
+        query
     }
 
     /// The query of the settings.
@@ -130,18 +95,14 @@ impl Query {
 
 /// `all:"…"` around words that cannot leave the quotes: arXiv's query language has no escape, so
 /// whatever is neither a letter, a digit nor harmless punctuation becomes a blank.
-fn phrase(words: &str) -> Option<String> {
+fn phrase(words: &str) -> String {
     let is_harmless =
         |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ',' | '\'' | '+' | '_');
     let words: String = words
         .chars()
         .map(|c| if is_harmless(c) { c } else { ' ' })
         .collect();
-    let words = clean(&words);
-    words
-        .chars()
-        .any(char::is_alphanumeric)
-        .then(|| format!("all:\"{words}\""))
+    format!("all:\"{}\"", clean(&words))
 }
 
 /// One search at arXiv.
@@ -310,7 +271,7 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
     })
 }
 
-fn date_of(time: &str) -> Option<chrono::NaiveDate> {
+fn date_of(time: &str) -> Option<NaiveDate> {
     time.get(..10)?.parse().ok()
 }
 
@@ -350,14 +311,10 @@ mod tests {
 
     #[test]
     fn words_cannot_break_out_of_the_phrase() {
-        assert_eq!(
-            phrase("sparse attention").unwrap(),
-            "all:\"sparse attention\""
-        );
-        let hostile = phrase("x\" OR cat:cs.CR AND (all:\"y\\").unwrap();
+        assert_eq!(phrase("sparse attention"), "all:\"sparse attention\"");
+        let hostile = phrase("x\" OR cat:cs.CR AND (all:\"y\\");
         assert_eq!(hostile, "all:\"x OR cat cs.CR AND all y\"");
-        assert_eq!(phrase(" \" () "), None);
-        assert_eq!(phrase("注意 机制").unwrap(), "all:\"注意 机制\"");
+        assert_eq!(phrase("注意 机制"), "all:\"注意 机制\"");
     }
 
     #[test]

@@ -118,6 +118,8 @@ pub fn known_years(source: Source) -> String {
 
 #[cfg(test)]
 mod tests {
+    use annapurna_contract::scrape::{FIRST_YEAR, LAST_YEAR};
+
     use super::*;
 
     fn lists(source: Source, year: u16) -> &'static [ListKind] {
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn every_year_has_one_row_at_most_and_the_errors_name_them() {
         for source in &Source::ALL[..4] {
-            for year in 1987..=2100 {
+            for year in FIRST_YEAR..=LAST_YEAR {
                 let rows = TABLE
                     .iter()
                     .filter(|row| row.0 == *source && row.1.contains(&year));
@@ -139,6 +141,12 @@ mod tests {
         assert_eq!(known_years(Source::Neurips), "1987 to 2025");
         assert_eq!(known_years(Source::Mlsys), "2019 to 2026");
         assert_eq!(known_years(Source::Arxiv), "");
+    }
+
+    #[test]
+    fn the_first_year_that_may_be_asked_for_is_the_tables() {
+        let first = TABLE.iter().map(|(_, years, _)| *years.start()).min();
+        assert_eq!(first, Some(FIRST_YEAR));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The file as written. Unknown keys are errors, so a misspelt key is never ignored; each table is
 //! checked into the settings of `super::settings`.
 
+use annapurna_contract::scrape::{LAST_YEAR, MOST_PAPERS_OF_SCRAPE};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
@@ -12,6 +13,9 @@ use super::settings::{
 };
 use super::{Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
+
+/// The first year in which every list of ICLR and ICML begins; an event may name an earlier one.
+const FIRST_DEFAULT_YEAR: u32 = 2013;
 
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -66,10 +70,10 @@ struct ScraperFile {
     #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
     /// The year when an event names none.
-    #[cfg_attr(test, schemars(range(min = 2013, max = 2100)))]
+    #[cfg_attr(test, schemars(range(min = FIRST_DEFAULT_YEAR, max = LAST_YEAR)))]
     conference_year: u32,
     /// Papers of one call when an event names no number.
-    #[cfg_attr(test, schemars(range(min = 1, max = 30_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = MOST_PAPERS_OF_SCRAPE)))]
     max_papers: u32,
     /// What is taken of arXiv when nothing is searched for, in the syntax of arXiv's API: `cat:cs.LG`.
     arxiv_query: String,
@@ -287,10 +291,15 @@ impl ScraperFile {
             conference_year: problems.range(
                 "scraper.conference-year",
                 self.conference_year,
-                2013,
-                2100,
+                FIRST_DEFAULT_YEAR,
+                u32::from(LAST_YEAR),
             ),
-            max_papers: problems.range("scraper.max-papers", self.max_papers, 1, 30_000),
+            max_papers: problems.range(
+                "scraper.max-papers",
+                self.max_papers,
+                1,
+                MOST_PAPERS_OF_SCRAPE,
+            ),
             arxiv_query: self.arxiv_query,
             request_interval_ms: problems.range(
                 "scraper.request-interval-ms",
