@@ -263,6 +263,16 @@ fn what_does_not_go_with_a_source_is_refused_before_anything_is_called() {
 }
 
 #[test]
+fn words_without_a_letter_are_refused_before_anything_is_called() {
+    let project = TestProject::new();
+    for option in ["--search", "--topic"] {
+        let output = project.infra(["scrape", "prod", "iclr", option, "::"]);
+        let problem = format!("error: {option} has no letter or digit: `::`\nhint: ");
+        assert!(output.stderr.contains(&problem), "{output}");
+    }
+}
+
+#[test]
 fn all_of_arxiv_is_refused_before_anything_is_called() {
     let project = TestProject::new();
     let endless = project.infra(["scrape", "prod", "arxiv", "--search", "attention"]);

@@ -1,0 +1,246 @@
+//! What a scrape says at its end: what became of the papers, what went wrong, and how it goes on.
+
+use std::process::ExitCode;
+
+use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::scrape::{MOST_PAPERS_OF_ARXIV, ScrapeSummary, Since, SourceChoice};
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::executions::{self, Execution};
+use super::progress::Progress;
+use super::{ScrapeArgs, request};
+use crate::commands::Context;
+use crate::error::CommandError;
+use crate::ui;
+
+/// Failures that are shown one by one.
+const MOST_SHOWN: usize = 10;
+
+/// What this command says at its end, or where it stands when it does not follow: the JSON document.
+#[derive(Debug, Serialize)]
+struct Report {
+    execution: String,
+    arn: String,
+    status: String,
+    /// When papers that were held back are taken again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again_at: Option<DateTime<Utc>>,
+    summary: Option<ScrapeSummary>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub(super) fn announce(
+    cx: &Context,
+    args: &ScrapeArgs,
+    execution: &Execution,
+    again: &str,
+) -> Result<(), CommandError> {
+    if args.json {
+        return cx.ui.json(&Report {
+            execution: execution.name.clone(),
+            arn: execution.arn.clone(),
+            status: ExecutionStatus::Running.as_str().to_owned(),
+            again_at: None,
+            summary: None,
+            error: None,
+        });
+    }
+    cx.ui.result(ui::safe(&execution.name))?;
+    cx.ui.status(format!("follow it: {again}"));
+    Ok(())
+}
+
+/// Says how it ended, or when it goes on.
+pub(super) fn conclude(
+    cx: &Context,
+    args: &ScrapeArgs,
+    request: &ScraperEvent,
+    execution: &Execution,
+    description: &DescribeExecutionOutput,
+    progress: &Progress,
+) -> Result<ExitCode, CommandError> {
+    let environment = &args.environment.environment;
+    let status = description.status();
+    let output = description.output().unwrap_or_default();
+    let summary = match status {
+        ExecutionStatus::Succeeded => serde_json::from_str(output).ok(),
+        _ => None,
+    };
+    let summary = summary.unwrap_or_else(|| progress.summary());
+    let failed = !matches!(
+        status,
+        ExecutionStatus::Running | ExecutionStatus::Succeeded
+    );
+    let reason = failed.then(|| executions::reason(description));
+    if args.json {
+        cx.ui.json(&Report {
+            execution: execution.name.clone(),
+            arn: execution.arn.clone(),
+            status: status.as_str().to_owned(),
+            again_at: progress.again_at().filter(|_| !failed),
+            summary: Some(summary.clone()),
+            error: reason.clone(),
+        })?;
+    } else if progress.n_papers() > 0 || !failed {
+        cx.ui.result(table(&summary))?;
+        show_failures(cx, environment, &summary)?;
+    }
+    match (reason, progress.again_at()) {
+        (Some(reason), _) => {
+            return Err(CommandError::ScrapeFailed {
+                environment: environment.clone(),
+                execution: execution.name.clone(),
+                reason,
+            });
+        }
+        (None, Some(at)) if status == &ExecutionStatus::Running => cx.ui.status(format!(
+            "{} papers are held back by their sites; {} takes them again at {} and goes on without this command",
+            progress.n_held_back(),
+            ui::safe(&execution.name),
+            at.format("%Y-%m-%d %H:%M:%S UTC")
+        )),
+        (None, _) => cx.ui.done(format!("{} has ended", ui::safe(&execution.name))),
+    }
+    if summary.cursor.is_some() {
+        cx.ui.status(how_to_go_on(environment, request, Utc::now()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to do about a list that has more papers than were taken. What is there is not loaded twice, and
+/// arXiv lists its newest papers first.
+fn how_to_go_on(environment: &str, asked: &ScraperEvent, now: DateTime<Utc>) -> String {
+    let is_arxiv = request::choice(asked).is_some_and(SourceChoice::is_arxiv);
+    let since = asked
+        .since
+        .as_deref()
+        .and_then(|text| Since::parse(text, now));
+    let mut next = asked.clone();
+    let advice = match (asked.max_papers, since) {
+        (Some(most), _) if is_arxiv && most < MOST_PAPERS_OF_ARXIV => {
+            next.max_papers = Some(most.saturating_mul(2).min(MOST_PAPERS_OF_ARXIV));
+            "for more of it"
+        }
+        (Some(_), _) if !is_arxiv => {
+            next.max_papers = None;
+            "for all of it"
+        }
+        (_, Some(since)) => {
+            next.since = Some(half(&since, now));
+            "these are its newest; a shorter --since, or --search, makes a list that ends"
+        }
+        _ => {
+            next.search_term = Some("attention".to_owned());
+            "--search takes a part of it"
+        }
+    };
+    format!(
+        "the list goes on after these papers; {advice}: {}",
+        request::command(environment, &next)
+    )
+}
+
+/// Half the span from a moment to now, as `--since` takes it: whole days or else hours, one at least.
+fn half(since: &Since, now: DateTime<Utc>) -> String {
+    match (now - since.moment()).num_hours() / 2 {
+        hours if hours >= 24 => format!("{}d", hours / 24),
+        hours => format!("{}h", hours.max(1)),
+    }
+}
+
+fn table(summary: &ScrapeSummary) -> String {
+    let numbers = [
+        summary.found,
+        summary.stored,
+        summary.queued,
+        summary.already,
+        summary.metadata_only,
+        summary.n_failed(),
+    ];
+    let row = [ui::safe(&summary.source)]
+        .into_iter()
+        .chain(numbers.map(|number| number.to_string()))
+        .collect();
+    let header = [
+        "SOURCE",
+        "FOUND",
+        "STORED",
+        "QUEUED",
+        "ALREADY",
+        "METADATA ONLY",
+        "FAILED",
+    ];
+    ui::table(&header, &[row])
+}
+
+/// The first failures, and where the others are.
+fn show_failures(
+    cx: &Context,
+    environment: &str,
+    summary: &ScrapeSummary,
+) -> Result<(), CommandError> {
+    if summary.failed.is_empty() {
+        return Ok(());
+    }
+    let shown = summary.failed.iter().take(MOST_SHOWN);
+    let rows: Vec<Vec<String>> = shown
+        .map(|failed| {
+            vec![
+                ui::one_line(&failed.paper, 40),
+                ui::one_line(failed.title.as_deref().unwrap_or("-"), 40),
+                ui::one_line(&failed.error, 240),
+            ]
+        })
+        .collect();
+    let table = ui::table(&["PAPER", "TITLE", "PROBLEM"], &rows);
+    cx.ui.result(format!("\n{table}"))?;
+    let n_more = summary.n_failed() - rows.len();
+    if n_more > 0 {
+        cx.ui.status(format!(
+            "{n_more} more are in the log: cargo infra logs {environment} PapersScraper --since 1d"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::tests::event;
+    use super::*;
+
+    #[test]
+    fn a_list_that_goes_on_is_told_with_a_command() {
+        let now = DateTime::from_timestamp(1_795_408_200, 0).unwrap();
+        let say = |request: &ScraperEvent| how_to_go_on("dev", request, now);
+        let arxiv = |since: Option<&str>, max_papers| ScraperEvent {
+            since: since.map(str::to_owned),
+            max_papers,
+            ..event("ARXIV", None)
+        };
+        let cases = [
+            (arxiv(None, Some(40)), "arxiv --max-papers 80"),
+            (arxiv(None, Some(9_000)), "arxiv --max-papers 10000"),
+            (arxiv(Some("30d"), None), "arxiv --since 15d"),
+            (arxiv(Some("1d"), None), "arxiv --since 12h"),
+            (arxiv(Some("1h"), None), "arxiv --since 1h"),
+            (arxiv(Some("2026-11-13"), None), "arxiv --since 5d"),
+            (
+                ScraperEvent {
+                    max_papers: Some(5),
+                    ..event("ICLR", Some(2025))
+                },
+                "iclr --year 2025",
+            ),
+        ];
+        for (request, ending) in cases {
+            let said = say(&request);
+            let command = format!("cargo infra scrape dev {ending}");
+            assert!(said.ends_with(&command), "{said}");
+        }
+    }
+}
