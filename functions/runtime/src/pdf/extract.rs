@@ -258,6 +258,12 @@ impl<'a> Extract<'a> {
                 copy.set(name.clone(), self.convert(value));
             }
         }
+        // pdf-extract panics where a CID font has no descriptor, as many files leave it out, and reads
+        // nothing of the one that is there.
+        let subtype = fields.get(b"Subtype").and_then(Object::as_name);
+        if subtype.is_ok_and(|subtype| subtype.starts_with(b"CIDFontType")) {
+            copy.set("FontDescriptor", plain::Dictionary::new());
+        }
         copy
     }
 

@@ -1,4 +1,4 @@
-use lopdf::{Dictionary, Stream, dictionary};
+use lopdf::{Dictionary, Object, Stream, dictionary};
 
 use super::cmap::bounded_cmap;
 use super::*;
@@ -77,6 +77,40 @@ fn a_broken_font_does_not_lose_the_page() {
     font.set("Encoding", "NoSuchEncoding");
     let bytes = file(HELLO, font, |_, _| {});
     assert_eq!(read(bytes).unwrap(), "Hello, paper");
+}
+
+/// Makes the file's font one of two-byte codes that are UTF-16, as Word writes it.
+fn set_composite(document: &mut Document, descriptor: Option<Object>) {
+    const UTF_16: &str = "/CIDInit /ProcSet findresource begin 12 dict begin begincmap\n\
+                          1 begincodespacerange <0000> <FFFF> endcodespacerange\n\
+                          1 beginbfrange <0000> <00FF> <0000> endbfrange\n\
+                          endcmap CMapName currentdict /CMap defineresource pop end end";
+    let mut cid_font =
+        dictionary! {"Type" => "Font", "Subtype" => "CIDFontType2", "BaseFont" => "Arial"};
+    if let Some(descriptor) = descriptor {
+        cid_font.set("FontDescriptor", descriptor);
+    }
+    let cid_font = document.add_object(cid_font);
+    let to_unicode = document.add_object(Stream::new(dictionary! {}, UTF_16.into()));
+    let is_font = |object: &&mut Object| object.as_dict().is_ok_and(|it| it == &helvetica());
+    let font = document.objects.values_mut().find(is_font).unwrap();
+    *font = dictionary! {
+        "Type" => "Font", "Subtype" => "Type0", "BaseFont" => "Arial", "Encoding" => "Identity-H",
+        "DescendantFonts" => vec![cid_font.into()], "ToUnicode" => to_unicode,
+    }
+    .into();
+}
+
+#[test]
+fn a_composite_font_needs_no_descriptor() {
+    let hello = "BT /F1 12 Tf 72 700 Td <00480065006C006C006F002C002000700061007000650072> Tj ET";
+    let nowhere = Object::Reference((9_999, 0));
+    for descriptor in [None, Some(nowhere), Some(Dictionary::new().into())] {
+        let bytes = file(hello, helvetica(), |document, _| {
+            set_composite(document, descriptor.clone());
+        });
+        assert_eq!(read(bytes).unwrap(), "Hello, paper", "{descriptor:?}");
+    }
 }
 
 #[test]
