@@ -8,18 +8,12 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use annapurna_contract::Function;
 use annapurna_contract::scrape::{SCRAPE_CONFERENCE, ScrapeSummary};
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
-use annapurna_stack::cloudformation::Template;
-use annapurna_stack::constructs::alarm::FailedExecutions;
-use annapurna_stack::constructs::function::FunctionHandle;
-use annapurna_stack::constructs::limits::FunctionTimeout;
-use annapurna_stack::constructs::state_machine::StateMachine;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
-use annapurna_stack::scrape_machine;
+use annapurna_stack::pipeline;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use infra::cloud::Cloud;
@@ -41,25 +35,23 @@ struct Machine {
     _emulator: TestEmulator,
 }
 
-/// The stack: the machine as synthesised, and the stand-in where the scraper would be.
+/// The machine of production's stack with its role and its alarm, and the stand-in where the scraper would be.
 fn template() -> String {
-    let scraper = FunctionHandle::new(Function::AnyScraper, "PapersScraper".to_owned());
-    let mut template = Template::new("the machine alone");
-    let machine = StateMachine {
-        id: SCRAPE_CONFERENCE,
-        name: SCRAPE_CONFERENCE.to_owned(),
-        definition: scrape_machine::definition(&scraper.substitution(), FunctionTimeout::new(60)),
-        functions: vec![&scraper],
-    };
-    let machine = machine.add_to(&mut template);
-    let alarm = FailedExecutions {
-        name: "ScrapeConferenceFailed".to_owned(),
-        state_machine: &machine,
-    };
-    alarm.add_to(&mut template);
-    let arn = machine.arn().into();
-    template.output(Output::ScrapeConferenceArn.name(), "The machine", arn);
-    let mut json = template.to_json().unwrap();
+    let environments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+    let production = Environment::load(&environments, "prod").unwrap();
+    let mut json = pipeline::stack(&production).unwrap().to_json().unwrap();
+    json.as_object_mut().unwrap().remove("Parameters");
+    let output = Output::ScrapeConferenceArn.name();
+    let outputs = json["Outputs"].as_object_mut().unwrap();
+    outputs.retain(|name, _| name == output);
+    let of_the_machine = [
+        SCRAPE_CONFERENCE,
+        "ScrapeConferenceRole",
+        "ScrapeConferenceFailed",
+    ];
+    let resources = json["Resources"].as_object_mut().unwrap();
+    resources.retain(|id, _| of_the_machine.contains(&id.as_str()));
+    assert_eq!(resources.len(), of_the_machine.len());
     json["Resources"]["StandInRole"] = json!({"Type": "AWS::IAM::Role", "Properties": {
         "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},

@@ -15,11 +15,10 @@ mod problems;
 mod settings;
 
 pub use error::EnvironmentError;
-pub use hosts::ScraperHosts;
 pub use settings::{
-    Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ModelSettings, ScraperSettings,
-    SearchSettings, TestingSettings, TrainiumEndpoint, TrainiumSettings,
+    Architecture, LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
 };
+use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 
 /// The checked settings of one environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,23 +30,23 @@ pub struct Environment {
     /// AWS region.
     pub region: String,
     /// Before every name but the buckets' suffix: empty, or such as `dev-`.
-    pub name_prefix: String,
+    pub(crate) name_prefix: String,
     /// Behind every bucket name.
-    pub bucket_suffix: String,
+    pub(crate) bucket_suffix: String,
     /// For the scrapers' User-Agent.
-    pub contact: String,
+    pub(crate) contact: String,
     /// Days logs are kept.
-    pub log_retention_days: u32,
+    pub(crate) log_retention_days: u32,
     /// Keep buckets and the search domain when the stack is destroyed.
-    pub retain_data: bool,
+    pub(crate) retain_data: bool,
     /// The scrapers.
     pub scraper: ScraperSettings,
     /// The judge.
-    pub judge: JudgeSettings,
+    pub(crate) judge: JudgeSettings,
     /// The generator.
-    pub generator: GeneratorSettings,
+    pub(crate) generator: GeneratorSettings,
     /// Testing.
-    pub testing: TestingSettings,
+    pub(crate) testing: TestingSettings,
     /// The index.
     pub search: SearchSettings,
     /// The instance; `None` where the agent is a process of this machine.
@@ -98,7 +97,7 @@ impl Environment {
     /// # Errors
     ///
     /// [`EnvironmentError::Malformed`] or [`EnvironmentError::Invalid`].
-    pub fn parse(name: &str, path: &Path, text: &str) -> Result<Self, EnvironmentError> {
+    pub(crate) fn parse(name: &str, path: &Path, text: &str) -> Result<Self, EnvironmentError> {
         let file: EnvironmentFile = toml::from_str(text)
             .map_err(|error| EnvironmentError::malformed(path, text, &error))?;
         let mut problems = Problems::default();
@@ -151,7 +150,7 @@ impl Environment {
 }
 
 /// The environments of a folder, by name.
-pub fn known_environments(folder: &Path) -> Vec<String> {
+fn known_environments(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()

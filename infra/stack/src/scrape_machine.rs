@@ -66,7 +66,7 @@ pub fn list_again_within(n_failures: u32, error: &str) -> Option<u32> {
 }
 
 /// The machine of a function, named by `resource`, that may run for `timeout`.
-pub fn definition(resource: &str, timeout: FunctionTimeout) -> Definition {
+pub(crate) fn definition(resource: &str, timeout: FunctionTimeout) -> Definition {
     let step = |name: &'static str, field: &'static str, patience| Task {
         resource: resource.to_owned(),
         parameters: BTreeMap::from([("step", name), (field, "$")]),

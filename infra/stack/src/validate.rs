@@ -17,11 +17,11 @@ mod state_machine;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The resource.
-    pub resource: LogicalId,
+    pub(crate) resource: LogicalId,
     /// What is wrong.
-    pub problem: String,
+    pub(crate) problem: String,
     /// What to do.
-    pub fix: String,
+    pub(crate) fix: String,
 }
 
 impl fmt::Display for Violation {

@@ -7,37 +7,37 @@ use super::Expr;
 /// `AWS::CloudWatch::Alarm` of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Alarm {
+pub(crate) struct Alarm {
     /// Its name.
-    pub alarm_name: String,
+    pub(crate) alarm_name: String,
     /// For people.
-    pub alarm_description: String,
+    pub(crate) alarm_description: String,
     /// Such as `AWS/States`.
-    pub namespace: &'static str,
+    pub(crate) namespace: &'static str,
     /// The metric.
-    pub metric_name: &'static str,
+    pub(crate) metric_name: &'static str,
     /// Whose metric it is.
-    pub dimensions: Vec<Dimension>,
+    pub(crate) dimensions: Vec<Dimension>,
     /// Such as `Sum`.
-    pub statistic: &'static str,
+    pub(crate) statistic: &'static str,
     /// Seconds that a value of the statistic is about.
-    pub period: u32,
+    pub(crate) period: u32,
     /// Periods that are looked at.
-    pub evaluation_periods: u32,
+    pub(crate) evaluation_periods: u32,
     /// How a value is compared with the threshold.
-    pub comparison_operator: &'static str,
+    pub(crate) comparison_operator: &'static str,
     /// What the value is compared with.
-    pub threshold: u32,
+    pub(crate) threshold: u32,
     /// What a period without a value means.
-    pub treat_missing_data: &'static str,
+    pub(crate) treat_missing_data: &'static str,
 }
 
 /// `Dimension`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Dimension {
+pub(crate) struct Dimension {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its value.
-    pub value: Expr,
+    pub(crate) value: Expr,
 }

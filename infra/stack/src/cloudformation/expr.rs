@@ -6,22 +6,22 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The name of a resource, parameter or output within its template: letters and digits only.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogicalId(String);
+pub(crate) struct LogicalId(String);
 
 impl LogicalId {
     /// Derives a logical id from a construct's id, and from nothing else, so the same code always
     /// gives the same template. Characters that CloudFormation refuses are left out.
-    pub fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self(id.chars().filter(char::is_ascii_alphanumeric).collect())
     }
 
     /// The id of a part of this construct.
-    pub fn part(&self, part: &str) -> Self {
+    pub(crate) fn part(&self, part: &str) -> Self {
         Self::new(&format!("{}{part}", self.0))
     }
 
     /// The text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -40,7 +40,7 @@ impl Serialize for LogicalId {
 
 /// A text value, known now or by CloudFormation later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expr {
+pub(crate) enum Expr {
     /// Known now.
     Literal(String),
     /// `Ref`: a resource's main identifier, a parameter's value or a pseudo parameter.
@@ -53,32 +53,32 @@ pub enum Expr {
 
 impl Expr {
     /// A resource's or parameter's `Ref`.
-    pub fn reference(id: &LogicalId) -> Self {
+    pub(crate) fn reference(id: &LogicalId) -> Self {
         Self::Ref(id.as_str().to_owned())
     }
 
     /// A resource's attribute.
-    pub fn attribute(id: &LogicalId, attribute: &'static str) -> Self {
+    pub(crate) fn attribute(id: &LogicalId, attribute: &'static str) -> Self {
         Self::GetAtt(id.clone(), attribute)
     }
 
     /// The parts one after the other.
-    pub fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::Concat(parts.into_iter().collect())
     }
 
     /// `AWS::AccountId`.
-    pub fn account() -> Self {
+    pub(crate) fn account() -> Self {
         Self::Ref("AWS::AccountId".to_owned())
     }
 
     /// `AWS::Region`.
-    pub fn region() -> Self {
+    pub(crate) fn region() -> Self {
         Self::Ref("AWS::Region".to_owned())
     }
 
     /// The logical ids this value depends on; pseudo parameters are not among them.
-    pub fn dependencies(&self) -> Vec<&str> {
+    pub(crate) fn dependencies(&self) -> Vec<&str> {
         match self {
             Self::Literal(_) => Vec::new(),
             Self::Ref(name) if name.starts_with("AWS::") => Vec::new(),

@@ -9,38 +9,38 @@ use super::{Arn, Expr, Name};
 /// `AWS::IAM::Role`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Role {
+pub(crate) struct Role {
     /// Who may assume it.
-    pub assume_role_policy_document: PolicyDocument,
+    pub(crate) assume_role_policy_document: PolicyDocument,
     /// What it may do.
-    pub policies: Vec<Policy>,
+    pub(crate) policies: Vec<Policy>,
     /// Policies that AWS maintains.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub managed_policy_arns: Vec<Arn>,
+    pub(crate) managed_policy_arns: Vec<Arn>,
 }
 
 /// An inline policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Its name within the role.
-    pub policy_name: String,
+    pub(crate) policy_name: String,
     /// Its statements.
-    pub policy_document: PolicyDocument,
+    pub(crate) policy_document: PolicyDocument,
 }
 
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PolicyDocument {
+pub(crate) struct PolicyDocument {
     version: &'static str,
     /// The statements.
-    pub statement: Vec<Statement>,
+    pub(crate) statement: Vec<Statement>,
 }
 
 impl PolicyDocument {
     /// A document of these statements.
-    pub fn new(statement: Vec<Statement>) -> Self {
+    pub(crate) fn new(statement: Vec<Statement>) -> Self {
         Self {
             version: "2012-10-17",
             statement,
@@ -51,31 +51,31 @@ impl PolicyDocument {
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Statement {
+pub(crate) struct Statement {
     /// Its name, letters and digits; unique within a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sid: Option<String>,
+    pub(crate) sid: Option<String>,
     /// Whether it gives or takes.
-    pub effect: Effect,
+    pub(crate) effect: Effect,
     /// Whom, in a policy of a resource or a trust policy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<Principal>,
+    pub(crate) principal: Option<Principal>,
     /// Which actions, as `service:Action`.
-    pub action: Vec<&'static str>,
+    pub(crate) action: Vec<&'static str>,
     /// On what; absent in a trust policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resource: Vec<Arn>,
+    pub(crate) resource: Vec<Arn>,
     /// On everything but this.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_resource: Vec<Arn>,
+    pub(crate) not_resource: Vec<Arn>,
     /// When; always, where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub condition: Option<Condition>,
+    pub(crate) condition: Option<Condition>,
 }
 
 /// Whether a statement gives or takes; one that takes wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Gives what no other statement denies.
     Allow,
     /// Takes, whatever other statements give.
@@ -84,7 +84,7 @@ pub enum Effect {
 
 /// Whom a statement is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Principal {
+pub(crate) enum Principal {
     /// A service, such as `lambda.amazonaws.com`.
     Service([&'static str; 1]),
     /// Roles and accounts; [`Arn::any`] for everyone.
@@ -95,24 +95,24 @@ pub enum Principal {
 /// When a statement holds: all of its tests must.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Condition {
+pub(crate) struct Condition {
     /// Keys whose text must be this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub string_equals: Option<Test>,
+    pub(crate) string_equals: Option<Test>,
     /// Keys whose ARN must be this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub arn_equals: Option<Test>,
+    pub(crate) arn_equals: Option<Test>,
     /// Keys whose truth value must be this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bool: Option<Test>,
+    pub(crate) bool: Option<Test>,
 }
 
 /// A condition key, such as `aws:SourceAccount`, with the value it is compared with.
-pub type Test = BTreeMap<&'static str, Expr>;
+pub(crate) type Test = BTreeMap<&'static str, Expr>;
 
 impl Condition {
     /// Holds when the key's text is this value.
-    pub fn string_equals(key: &'static str, value: impl Into<Expr>) -> Self {
+    pub(crate) fn string_equals(key: &'static str, value: impl Into<Expr>) -> Self {
         Self {
             string_equals: Some(Test::from([(key, value.into())])),
             arn_equals: None,
@@ -121,7 +121,7 @@ impl Condition {
     }
 
     /// Holds when the key is true, or when it is false.
-    pub fn bool(key: &'static str, value: bool) -> Self {
+    pub(crate) fn bool(key: &'static str, value: bool) -> Self {
         Self {
             string_equals: None,
             arn_equals: None,
@@ -131,7 +131,7 @@ impl Condition {
 
     /// Holds when, besides, the key is this ARN.
     #[must_use]
-    pub fn and_arn_equals(mut self, key: &'static str, arn: Arn) -> Self {
+    pub(crate) fn and_arn_equals(mut self, key: &'static str, arn: Arn) -> Self {
         self.arn_equals = Some(Test::from([(key, arn.into())]));
         self
     }
@@ -139,7 +139,11 @@ impl Condition {
 
 impl Statement {
     /// Allows `action` on `resource`.
-    pub fn allow(sid: impl Into<String>, action: &[&'static str], resource: Vec<Arn>) -> Self {
+    pub(crate) fn allow(
+        sid: impl Into<String>,
+        action: &[&'static str],
+        resource: Vec<Arn>,
+    ) -> Self {
         Self {
             sid: Some(sid.into()),
             effect: Effect::Allow,
@@ -152,7 +156,7 @@ impl Statement {
     }
 
     /// Refuses `action` on everything but `resource`.
-    pub fn deny_all_but(sid: &str, action: &[&'static str], resource: Vec<Arn>) -> Self {
+    pub(crate) fn deny_all_but(sid: &str, action: &[&'static str], resource: Vec<Arn>) -> Self {
         Self {
             effect: Effect::Deny,
             not_resource: resource,
@@ -161,7 +165,7 @@ impl Statement {
     }
 
     /// Lets `principal` assume the role.
-    pub fn trust(principal: Principal) -> Self {
+    pub(crate) fn trust(principal: Principal) -> Self {
         Self {
             sid: None,
             principal: Some(principal),
@@ -171,14 +175,14 @@ impl Statement {
 
     /// The same statement about `principal`, as a policy of a resource has it.
     #[must_use]
-    pub fn about(mut self, principal: Principal) -> Self {
+    pub(crate) fn about(mut self, principal: Principal) -> Self {
         self.principal = Some(principal);
         self
     }
 
     /// The same statement under a condition.
     #[must_use]
-    pub fn when(mut self, condition: Condition) -> Self {
+    pub(crate) fn when(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
@@ -187,7 +191,7 @@ impl Statement {
 /// `AWS::IAM::InstanceProfile`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct InstanceProfile {
+pub(crate) struct InstanceProfile {
     /// Exactly one role, by name.
-    pub roles: [Name; 1],
+    pub(crate) roles: [Name; 1],
 }

@@ -5,9 +5,9 @@ use serde::Serialize;
 /// `AWS::Logs::LogGroup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct LogGroup {
+pub(crate) struct LogGroup {
     /// `/aws/lambda/NAME`.
-    pub log_group_name: String,
+    pub(crate) log_group_name: String,
     /// One of the numbers CloudWatch Logs allows.
-    pub retention_in_days: u32,
+    pub(crate) retention_in_days: u32,
 }

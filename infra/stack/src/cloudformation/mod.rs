@@ -3,23 +3,24 @@
 //! A [`Template`] holds typed resources and renders to the JSON that CloudFormation takes. Nothing
 //! here has an opinion; our defaults are in `constructs`, and what exists is in `pipeline`.
 
-pub mod cloudwatch;
-pub mod ec2;
-pub mod expr;
+pub(crate) mod cloudwatch;
+pub(crate) mod ec2;
+pub(crate) mod expr;
 pub(crate) mod facts;
-pub mod iam;
-pub mod lambda;
-pub mod logs;
-pub mod opensearch;
-pub mod s3;
-pub mod scheduler;
+pub(crate) mod iam;
+pub(crate) mod lambda;
+pub(crate) mod logs;
+pub(crate) mod opensearch;
+pub(crate) mod s3;
+pub(crate) mod scheduler;
 pub(crate) mod schema;
-pub mod sqs;
-pub mod ssm;
-pub mod step_functions;
-pub mod template;
-pub mod values;
+pub(crate) mod sqs;
+pub(crate) mod ssm;
+pub(crate) mod step_functions;
+pub(crate) mod template;
+pub(crate) mod values;
 
-pub use expr::{Expr, LogicalId};
-pub use template::{DeletionPolicy, Holds, Output, Parameter, Properties, Resource, Template};
-pub use values::{Arn, Name, Url};
+pub(crate) use expr::{Expr, LogicalId};
+pub(crate) use template::{DeletionPolicy, Properties, Resource};
+pub use template::{Holds, Template};
+pub(crate) use values::{Arn, Name, Url};

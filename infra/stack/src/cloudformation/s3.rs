@@ -9,64 +9,64 @@ use super::{Expr, LogicalId};
 /// `AWS::S3::Bucket`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// Global name.
-    pub bucket_name: String,
+    pub(crate) bucket_name: String,
     /// Closes the bucket to the public.
-    pub public_access_block_configuration: PublicAccessBlock,
+    pub(crate) public_access_block_configuration: PublicAccessBlock,
     /// Encryption at rest.
-    pub bucket_encryption: Value,
+    pub(crate) bucket_encryption: Value,
     /// Keeps replaced versions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub versioning_configuration: Option<Value>,
+    pub(crate) versioning_configuration: Option<Value>,
     /// What becomes of old data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lifecycle_configuration: Option<Value>,
+    pub(crate) lifecycle_configuration: Option<Value>,
     /// Whom S3 tells about new objects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub notification_configuration: Option<NotificationConfiguration>,
+    pub(crate) notification_configuration: Option<NotificationConfiguration>,
 }
 
 /// `PublicAccessBlockConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PublicAccessBlock {
+pub(crate) struct PublicAccessBlock {
     /// Refuses public ACLs.
-    pub block_public_acls: bool,
+    pub(crate) block_public_acls: bool,
     /// Refuses public policies.
-    pub block_public_policy: bool,
+    pub(crate) block_public_policy: bool,
     /// Ignores public ACLs.
-    pub ignore_public_acls: bool,
+    pub(crate) ignore_public_acls: bool,
     /// Restricts public buckets.
-    pub restrict_public_buckets: bool,
+    pub(crate) restrict_public_buckets: bool,
 }
 
 /// `NotificationConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct NotificationConfiguration {
+pub(crate) struct NotificationConfiguration {
     /// Functions S3 invokes.
-    pub lambda_configurations: Vec<LambdaConfiguration>,
+    pub(crate) lambda_configurations: Vec<LambdaConfiguration>,
 }
 
 /// `LambdaConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct LambdaConfiguration {
+pub(crate) struct LambdaConfiguration {
     /// Such as `s3:ObjectCreated:*`.
-    pub event: &'static str,
+    pub(crate) event: &'static str,
     /// The function's ARN.
-    pub function: Expr,
+    pub(crate) function: Expr,
     /// Which keys.
-    pub filter: NotificationFilter,
+    pub(crate) filter: NotificationFilter,
 }
 
 /// `NotificationFilter` by key ending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "Value")]
-pub struct NotificationFilter {
+pub(crate) struct NotificationFilter {
     /// The ending.
-    pub suffix: &'static str,
+    pub(crate) suffix: &'static str,
 }
 
 impl From<NotificationFilter> for Value {
@@ -78,16 +78,16 @@ impl From<NotificationFilter> for Value {
 /// `AWS::S3::BucketPolicy`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct BucketPolicy {
+pub(crate) struct BucketPolicy {
     /// The bucket, by `Ref`.
-    pub bucket: Expr,
+    pub(crate) bucket: Expr,
     /// The policy.
-    pub policy_document: PolicyDocument,
+    pub(crate) policy_document: PolicyDocument,
 }
 
 impl BucketPolicy {
     /// A policy on the bucket of this id.
-    pub fn on(bucket: &LogicalId, policy_document: PolicyDocument) -> Self {
+    pub(crate) fn on(bucket: &LogicalId, policy_document: PolicyDocument) -> Self {
         Self {
             bucket: Expr::reference(bucket),
             policy_document,

@@ -7,50 +7,50 @@ use super::Expr;
 /// `AWS::Scheduler::Schedule`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// For people.
-    pub description: String,
+    pub(crate) description: String,
     /// `rate(1 minute)` or `cron(…)`, UTC.
-    pub schedule_expression: String,
+    pub(crate) schedule_expression: String,
     /// `ENABLED` or `DISABLED`.
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// How punctual.
-    pub flexible_time_window: FlexibleTimeWindow,
+    pub(crate) flexible_time_window: FlexibleTimeWindow,
     /// Whom it invokes.
-    pub target: Target,
+    pub(crate) target: Target,
 }
 
 /// `FlexibleTimeWindow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct FlexibleTimeWindow {
+pub(crate) struct FlexibleTimeWindow {
     /// `OFF` or `FLEXIBLE`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// 1 to 1,440, with `FLEXIBLE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub maximum_window_in_minutes: Option<u32>,
+    pub(crate) maximum_window_in_minutes: Option<u32>,
 }
 
 /// `Target`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Target {
+pub(crate) struct Target {
     /// ARN of the function or of the state machine.
-    pub arn: Expr,
+    pub(crate) arn: Expr,
     /// Role that Scheduler assumes.
-    pub role_arn: Expr,
+    pub(crate) role_arn: Expr,
     /// The event, JSON.
-    pub input: String,
+    pub(crate) input: String,
     /// What follows a failed invocation.
-    pub retry_policy: RetryPolicy,
+    pub(crate) retry_policy: RetryPolicy,
 }
 
 /// `RetryPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// 0 to 185.
-    pub maximum_retry_attempts: u32,
+    pub(crate) maximum_retry_attempts: u32,
     /// 60 to 86,400 seconds.
-    pub maximum_event_age_in_seconds: u32,
+    pub(crate) maximum_event_age_in_seconds: u32,
 }

@@ -7,14 +7,14 @@ use super::Expr;
 /// `AWS::SSM::Parameter` of plain text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// Path.
-    pub name: String,
+    pub(crate) name: String,
     /// `String`.
     #[serde(rename = "Type")]
-    pub type_name: &'static str,
+    pub(crate) type_name: &'static str,
     /// For people.
-    pub description: String,
+    pub(crate) description: String,
     /// The value.
-    pub value: Expr,
+    pub(crate) value: Expr,
 }

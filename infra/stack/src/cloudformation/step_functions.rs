@@ -15,18 +15,18 @@ use super::Expr;
 /// `AWS::StepFunctions::StateMachine`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct StateMachine {
+pub(crate) struct StateMachine {
     /// Its name.
-    pub state_machine_name: String,
+    pub(crate) state_machine_name: String,
     /// `STANDARD` or `EXPRESS`.
-    pub state_machine_type: &'static str,
+    pub(crate) state_machine_type: &'static str,
     /// What it does.
     #[serde(rename = "DefinitionString", serialize_with = "as_text")]
-    pub definition: Definition,
+    pub(crate) definition: Definition,
     /// What the definition's `${…}` stand for.
-    pub definition_substitutions: BTreeMap<String, Expr>,
+    pub(crate) definition_substitutions: BTreeMap<String, Expr>,
     /// The role it acts with.
-    pub role_arn: Expr,
+    pub(crate) role_arn: Expr,
 }
 
 fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::Ok, S::Error> {
@@ -37,31 +37,31 @@ fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::O
 /// A state machine, or the part of one that a [`Map`] runs for each item.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Definition {
+pub(crate) struct Definition {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub comment: Option<&'static str>,
+    pub(crate) comment: Option<&'static str>,
     /// `ProcessorConfig`, in a map.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub processor_config: Option<ProcessorConfig>,
+    pub(crate) processor_config: Option<ProcessorConfig>,
     /// The first state.
-    pub start_at: &'static str,
+    pub(crate) start_at: &'static str,
     /// By name.
-    pub states: BTreeMap<&'static str, State>,
+    pub(crate) states: BTreeMap<&'static str, State>,
 }
 
 /// `ProcessorConfig`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ProcessorConfig {
+pub(crate) struct ProcessorConfig {
     /// `INLINE` or `DISTRIBUTED`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
 }
 
 /// A state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "Type")]
-pub enum State {
+pub(crate) enum State {
     /// Calls a function.
     Task(Task),
     /// Runs states for each item of a list.
@@ -78,7 +78,7 @@ pub enum State {
 
 /// What follows a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     /// This state.
     Next(&'static str),
     /// Nothing.
@@ -99,127 +99,127 @@ impl Serialize for After {
 /// `Task`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Task {
+pub(crate) struct Task {
     /// The function's ARN, as `${Name}`.
-    pub resource: String,
+    pub(crate) resource: String,
     /// What it is called with; a key that ends in `.$` has a path for its value.
-    pub parameters: BTreeMap<&'static str, &'static str>,
+    pub(crate) parameters: BTreeMap<&'static str, &'static str>,
     /// Seconds until the call counts as lost.
-    pub timeout_seconds: u32,
+    pub(crate) timeout_seconds: u32,
     /// When it is called again; the first that names the error decides.
-    pub retry: Vec<Retry>,
+    pub(crate) retry: Vec<Retry>,
     /// What follows an error that no repetition healed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub catch: Vec<Catch>,
+    pub(crate) catch: Vec<Catch>,
     /// What follows.
     #[serde(flatten)]
-    pub after: After,
+    pub(crate) after: After,
 }
 
 /// `Map`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Map {
+pub(crate) struct Map {
     /// Where the items are.
-    pub items_path: &'static str,
+    pub(crate) items_path: &'static str,
     /// Where the results go.
-    pub result_path: &'static str,
+    pub(crate) result_path: &'static str,
     /// Items at once.
-    pub max_concurrency: u32,
+    pub(crate) max_concurrency: u32,
     /// What is done with each.
-    pub item_processor: Definition,
+    pub(crate) item_processor: Definition,
     /// What follows.
     #[serde(flatten)]
-    pub after: After,
+    pub(crate) after: After,
 }
 
 /// `Choice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The first that holds decides.
-    pub choices: Vec<Rule>,
+    pub(crate) choices: Vec<Rule>,
     /// The state when none does.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
 }
 
 /// A rule of a choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Path of a truth value.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// What it must be.
-    pub boolean_equals: bool,
+    pub(crate) boolean_equals: bool,
     /// The state when it is.
-    pub next: &'static str,
+    pub(crate) next: &'static str,
 }
 
 /// `Wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Wait {
+pub(crate) struct Wait {
     /// Path of the number of seconds.
-    pub seconds_path: &'static str,
+    pub(crate) seconds_path: &'static str,
     /// What follows.
     #[serde(flatten)]
-    pub after: After,
+    pub(crate) after: After,
 }
 
 /// `Pass`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Pass {
+pub(crate) struct Pass {
     /// The part of what it got that it passes on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_path: Option<&'static str>,
+    pub(crate) input_path: Option<&'static str>,
     /// What follows.
     #[serde(flatten)]
-    pub after: After,
+    pub(crate) after: After,
 }
 
 /// A retrier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Retry {
+pub(crate) struct Retry {
     /// The errors it is about.
-    pub error_equals: Vec<&'static str>,
+    pub(crate) error_equals: Vec<&'static str>,
     /// Repetitions; 0 for none.
-    pub max_attempts: u32,
+    pub(crate) max_attempts: u32,
     /// How they are spread; absent where there are none.
     #[serde(flatten)]
-    pub pace: Option<Pace>,
+    pub(crate) pace: Option<Pace>,
 }
 
 /// The pace of a retrier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Pace {
+pub(crate) struct Pace {
     /// Seconds before the first repetition.
-    pub interval_seconds: u32,
+    pub(crate) interval_seconds: u32,
     /// What each pause is multiplied with.
-    pub backoff_rate: f64,
+    pub(crate) backoff_rate: f64,
     /// Seconds that no pause exceeds.
-    pub max_delay_seconds: u32,
+    pub(crate) max_delay_seconds: u32,
     /// `FULL`: anything from nothing to the pause.
-    pub jitter_strategy: &'static str,
+    pub(crate) jitter_strategy: &'static str,
 }
 
 /// A catcher.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Catch {
+pub(crate) struct Catch {
     /// The errors it is about.
-    pub error_equals: Vec<&'static str>,
+    pub(crate) error_equals: Vec<&'static str>,
     /// Where the error goes.
-    pub result_path: &'static str,
+    pub(crate) result_path: &'static str,
     /// What follows.
-    pub next: &'static str,
+    pub(crate) next: &'static str,
 }
 
 impl Definition {
     /// The definitions that maps of this one run.
-    pub fn inner(&self) -> impl Iterator<Item = &Self> {
+    pub(crate) fn inner(&self) -> impl Iterator<Item = &Self> {
         self.states.values().filter_map(|state| match state {
             State::Map(map) => Some(&map.item_processor),
             _ => None,
@@ -229,7 +229,7 @@ impl Definition {
 
 impl State {
     /// The states it may lead to.
-    pub fn targets(&self) -> Vec<&'static str> {
+    pub(crate) fn targets(&self) -> Vec<&'static str> {
         let next = |after: &After| match after {
             After::Next(state) => Some(*state),
             After::End => None,
@@ -251,7 +251,7 @@ impl State {
     }
 
     /// Whether the machine, or the map's run of an item, can end here.
-    pub fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         let after = match self {
             Self::Task(task) => task.after,
             Self::Map(map) => map.after,

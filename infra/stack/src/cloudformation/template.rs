@@ -15,13 +15,13 @@ macro_rules! resource_types {
         /// The properties of one resource, by resource type.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(untagged)]
-        pub enum Properties {
+        pub(crate) enum Properties {
             $($(#[$doc])* $variant($properties),)*
         }
 
         impl Properties {
             /// The resource type's name, such as `AWS::SQS::Queue`.
-            pub const fn type_name(&self) -> &'static str {
+            pub(crate) const fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
@@ -101,7 +101,7 @@ pub enum Holds {
 
 /// What happens to the physical resource when its definition goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeletionPolicy {
+pub(crate) enum DeletionPolicy {
     /// It goes, too.
     Delete,
     /// It stays, outside any stack; one that a failed deployment has just made goes again.
@@ -129,7 +129,7 @@ impl DeletionPolicy {
 /// One resource of a template.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Resource {
+pub(crate) struct Resource {
     #[serde(rename = "Type")]
     type_name: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -139,12 +139,12 @@ pub struct Resource {
     #[serde(skip_serializing_if = "Option::is_none")]
     update_replace_policy: Option<&'static str>,
     /// The properties as typed.
-    pub properties: Properties,
+    pub(crate) properties: Properties,
 }
 
 impl Resource {
     /// A resource with these properties.
-    pub fn new(properties: impl Into<Properties>) -> Self {
+    pub(crate) fn new(properties: impl Into<Properties>) -> Self {
         let properties = properties.into();
         Self {
             type_name: properties.type_name(),
@@ -157,44 +157,39 @@ impl Resource {
 
     /// Created after, and deleted before, `other`.
     #[must_use]
-    pub fn after(mut self, other: &LogicalId) -> Self {
+    pub(crate) fn after(mut self, other: &LogicalId) -> Self {
         self.depends_on.push(other.clone());
         self
     }
 
     /// The same policy for deletion and for replacement, since both lose the physical resource.
     #[must_use]
-    pub fn on_removal(mut self, policy: DeletionPolicy) -> Self {
+    pub(crate) fn on_removal(mut self, policy: DeletionPolicy) -> Self {
         self.deletion_policy = Some(policy.on_deletion());
         self.update_replace_policy = Some(policy.on_replacement());
         self
-    }
-
-    /// Whether its physical resource stays when it is removed.
-    pub fn is_retained(&self) -> bool {
-        self.deletion_policy == Some(DeletionPolicy::Retain.on_deletion())
     }
 }
 
 /// A value given to the template at deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// `String`.
     #[serde(rename = "Type")]
-    pub type_name: &'static str,
+    pub(crate) type_name: &'static str,
     /// For people.
-    pub description: String,
+    pub(crate) description: String,
 }
 
 /// A value the stack gives out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Output {
+pub(crate) struct Output {
     /// For people.
-    pub description: String,
+    pub(crate) description: String,
     /// The value.
-    pub value: Expr,
+    pub(crate) value: Expr,
 }
 
 /// A whole template. Maps are ordered by name, so the same content renders to the same bytes.
@@ -213,7 +208,7 @@ impl Template {
     pub const MAX_INLINE_BYTES: usize = 51_200;
 
     /// An empty template.
-    pub fn new(description: impl Into<String>) -> Self {
+    pub(crate) fn new(description: impl Into<String>) -> Self {
         Self {
             description: description.into(),
             ..Self::default()
@@ -222,7 +217,7 @@ impl Template {
 
     /// Adds a resource and returns its id. A second resource of the same id is remembered as a mistake,
     /// which [`Self::duplicates`] gives to `synth`.
-    pub fn add(&mut self, id: LogicalId, resource: Resource) -> LogicalId {
+    pub(crate) fn add(&mut self, id: LogicalId, resource: Resource) -> LogicalId {
         if self.resources.insert(id.clone(), resource).is_some() {
             self.duplicates.push(id.clone());
         }
@@ -230,7 +225,7 @@ impl Template {
     }
 
     /// Adds a text parameter and returns a reference to it.
-    pub fn parameter(&mut self, id: LogicalId, description: impl Into<String>) -> Expr {
+    pub(crate) fn parameter(&mut self, id: LogicalId, description: impl Into<String>) -> Expr {
         let reference = Expr::reference(&id);
         let description = description.into();
         self.parameters.insert(
@@ -244,29 +239,29 @@ impl Template {
     }
 
     /// Adds an output.
-    pub fn output(&mut self, id: &str, description: impl Into<String>, value: Expr) {
+    pub(crate) fn output(&mut self, id: &str, description: impl Into<String>, value: Expr) {
         let description = description.into();
         self.outputs
             .insert(LogicalId::new(id), Output { description, value });
     }
 
     /// Every resource by its id.
-    pub fn resources(&self) -> impl Iterator<Item = (&LogicalId, &Resource)> {
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (&LogicalId, &Resource)> {
         self.resources.iter()
     }
 
     /// One resource.
-    pub fn resource(&self, id: &str) -> Option<&Resource> {
+    pub(crate) fn resource(&self, id: &str) -> Option<&Resource> {
         self.resources.get(&LogicalId::new(id))
     }
 
     /// Every parameter's id.
-    pub fn parameters(&self) -> impl Iterator<Item = &LogicalId> {
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &LogicalId> {
         self.parameters.keys()
     }
 
     /// Ids that two resources claim.
-    pub fn duplicates(&self) -> &[LogicalId] {
+    pub(crate) fn duplicates(&self) -> &[LogicalId] {
         &self.duplicates
     }
 

@@ -9,7 +9,7 @@ macro_rules! meaning {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(transparent)]
-        pub struct $name(Expr);
+        pub(crate) struct $name(Expr);
 
         impl From<$name> for Expr {
             fn from(value: $name) -> Self {

@@ -12,16 +12,16 @@ const A_DAY: u32 = 86_400;
 /// One that a person aborted is no surprise, and one without a time limit does not time out. Source: Step
 /// Functions developer guide, "Execution metrics".
 #[derive(Debug)]
-pub struct FailedExecutions<'a> {
+pub(crate) struct FailedExecutions<'a> {
     /// The alarm's name in this environment.
-    pub name: String,
+    pub(crate) name: String,
     /// Whose executions.
-    pub state_machine: &'a StateMachineHandle,
+    pub(crate) state_machine: &'a StateMachineHandle,
 }
 
 impl FailedExecutions<'_> {
     /// Adds the alarm, which tells nobody: nothing refers to it.
-    pub fn add_to(self, stack: &mut Template) {
+    pub(crate) fn add_to(self, stack: &mut Template) {
         let alarm = Alarm {
             alarm_name: self.name,
             alarm_description:

@@ -18,11 +18,11 @@ use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// How large a function is and how long it may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FunctionSize {
+pub(crate) struct FunctionSize {
     /// Memory, and with it the share of a processor.
-    pub memory: MemoryMib,
+    pub(crate) memory: MemoryMib,
     /// Time of one call.
-    pub timeout: FunctionTimeout,
+    pub(crate) timeout: FunctionTimeout,
 }
 
 /// Defines a function of this workspace.
@@ -62,19 +62,19 @@ pub(crate) struct QueueConsumer<'a> {
 /// A function other resources refer to. It is made of names alone, so that a bucket can tell a function that is
 /// defined later; `validate` finds one that never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionHandle {
+pub(crate) struct FunctionHandle {
     function: Function,
     name: String,
 }
 
 impl FunctionHandle {
     /// A function by its name in this environment.
-    pub fn new(function: Function, name: String) -> Self {
+    pub(crate) fn new(function: Function, name: String) -> Self {
         Self { function, name }
     }
 
     /// What stands for it in a state machine's definition.
-    pub fn substitution(&self) -> String {
+    pub(crate) fn substitution(&self) -> String {
         format!("${{{}}}", self.id())
     }
 

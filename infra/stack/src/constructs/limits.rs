@@ -112,7 +112,7 @@ limited!(
 
 /// Days of a log group; CloudWatch Logs allows only these.
 /// Source: `PutRetentionPolicy`, CloudWatch Logs API reference.
-pub const RETENTION_DAYS: [u32; 22] = [
+pub(crate) const RETENTION_DAYS: [u32; 22] = [
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ];

@@ -4,14 +4,14 @@
 //! resources can refer to it. They arrive as handles and never as texts. Logical ids come from a construct's id
 //! and from nothing else.
 
-pub mod alarm;
+pub(crate) mod alarm;
 pub(crate) mod bucket;
-pub mod function;
+pub(crate) mod function;
 pub(crate) mod grants;
 pub mod limits;
 pub(crate) mod queue;
-pub mod role;
+pub(crate) mod role;
 pub(crate) mod schedule;
 pub(crate) mod search;
-pub mod state_machine;
+pub(crate) mod state_machine;
 pub(crate) mod trainium_instance;

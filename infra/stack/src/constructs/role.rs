@@ -23,7 +23,7 @@ pub(crate) struct Role {
 /// A role other resources refer to. It is made of the logical id alone, so that a policy can name a role before
 /// it is defined; `validate` finds one that never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleHandle(LogicalId);
+pub(crate) struct RoleHandle(LogicalId);
 
 impl RoleHandle {
     /// The role of a construct with this id, other than the contract's principals.

@@ -8,24 +8,24 @@ use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// Defines a state machine.
 #[derive(Debug)]
-pub struct StateMachine<'a> {
+pub(crate) struct StateMachine<'a> {
     /// Its logical id.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// Its name in this environment.
-    pub name: String,
+    pub(crate) name: String,
     /// What it does. Its tasks name their functions with [`FunctionHandle::substitution`].
-    pub definition: Definition,
+    pub(crate) definition: Definition,
     /// The functions it calls.
-    pub functions: Vec<&'a FunctionHandle>,
+    pub(crate) functions: Vec<&'a FunctionHandle>,
 }
 
 /// A state machine other resources refer to.
 #[derive(Debug, Clone)]
-pub struct StateMachineHandle(LogicalId);
+pub(crate) struct StateMachineHandle(LogicalId);
 
 impl StateMachineHandle {
     /// Its ARN, for who starts it.
-    pub fn arn(&self) -> Arn {
+    pub(crate) fn arn(&self) -> Arn {
         Arn::of_reference(&self.0)
     }
 
@@ -39,7 +39,7 @@ impl StateMachine<'_> {
     ///
     /// The role trusts Step Functions on behalf of this one state machine only; its ARN is made of its name,
     /// so that neither waits for the other.
-    pub fn add_to(self, stack: &mut Template) -> StateMachineHandle {
+    pub(crate) fn add_to(self, stack: &mut Template) -> StateMachineHandle {
         let id = LogicalId::new(self.id);
         let own_arn = Arn::in_account("states", format!("stateMachine:{}", self.name));
         let on_its_behalf = Condition::string_equals("aws:SourceAccount", Expr::account())

@@ -8,7 +8,7 @@ use super::problems::Problems;
 
 /// Base URLs that stand in for the sources' own: a mirror, a proxy, a recorded site. One that is absent
 /// is the public host, and the paper site where the environment has one.
-pub type ScraperHosts = BTreeMap<PaperHost, String>;
+pub(crate) type ScraperHosts = BTreeMap<PaperHost, String>;
 
 pub(super) fn check(hosts: &ScraperHosts, problems: &mut Problems) {
     for (host, address) in hosts {

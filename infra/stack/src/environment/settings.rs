@@ -29,7 +29,7 @@ impl Architecture {
     }
 
     /// This machine's.
-    pub const fn host() -> Self {
+    pub(crate) const fn host() -> Self {
         if cfg!(target_arch = "aarch64") {
             Self::Arm64
         } else {
@@ -88,65 +88,65 @@ pub enum ModelSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScraperSettings {
     /// Size of every scraper.
-    pub size: FunctionSize,
+    pub(crate) size: FunctionSize,
     /// Conference year when an event names none.
     pub conference_year: u32,
     /// Papers of one run when an event names no number.
-    pub max_papers: u32,
+    pub(crate) max_papers: u32,
     /// arXiv's search query.
-    pub arxiv_query: String,
+    pub(crate) arxiv_query: String,
     /// Least time between two requests to one host.
-    pub request_interval_ms: u32,
+    pub(crate) request_interval_ms: u32,
     /// How long until a scrape takes papers again that were held back.
-    pub retake_after_secs: u32,
+    pub(crate) retake_after_secs: u32,
     /// Whether the schedules of the scrapers run.
-    pub scheduled: bool,
+    pub(crate) scheduled: bool,
     /// Other hosts than the sources' own.
-    pub hosts: ScraperHosts,
+    pub(crate) hosts: ScraperHosts,
 }
 
 /// The judge's settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JudgeSettings {
+pub(crate) struct JudgeSettings {
     /// Size.
-    pub size: FunctionSize,
+    pub(crate) size: FunctionSize,
     /// Model or inference profile.
-    pub model: String,
+    pub(crate) model: String,
     /// Embedding model.
-    pub embedding_model: String,
+    pub(crate) embedding_model: String,
     /// What is relevant.
-    pub topic: String,
+    pub(crate) topic: String,
     /// Cosine similarity from which a paper counts as known.
-    pub duplicate_similarity: f64,
+    pub(crate) duplicate_similarity: f64,
 }
 
 /// The generator's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GeneratorSettings {
+pub(crate) struct GeneratorSettings {
     /// Size.
-    pub size: FunctionSize,
+    pub(crate) size: FunctionSize,
     /// Model or inference profile.
-    pub model: String,
+    pub(crate) model: String,
 }
 
 /// Testing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestingSettings {
+pub(crate) struct TestingSettings {
     /// Size of the tester.
-    pub size: FunctionSize,
+    pub(crate) size: FunctionSize,
     /// Programs of a batch.
-    pub batch_size: u32,
+    pub(crate) batch_size: u32,
     /// Seconds the oldest program waits for its batch to fill.
-    pub max_wait_secs: u32,
+    pub(crate) max_wait_secs: u32,
     /// Limit of one program.
-    pub program_timeout_secs: u32,
+    pub(crate) program_timeout_secs: u32,
     /// How programs reach the agent.
-    pub trainium_endpoint: TrainiumEndpoint,
+    pub(crate) trainium_endpoint: TrainiumEndpoint,
 }
 
 /// How programs reach the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrainiumEndpoint {
+pub(crate) enum TrainiumEndpoint {
     /// The agent takes batches from `code-testing.fifo`; no port is open.
     Queue,
     /// The tester calls the agent's API at this base URL and waits for the answer.
@@ -157,7 +157,7 @@ impl TrainiumEndpoint {
     pub(super) const QUEUE: &str = "queue";
 
     /// As the tester's variable `TRAINIUM_ENDPOINT` says it.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Queue => Self::QUEUE,
             Self::Address(address) => address,
@@ -187,16 +187,16 @@ pub enum SearchSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainiumSettings {
     /// Instance type, such as `trn1.2xlarge`.
-    pub instance_type: String,
+    pub(crate) instance_type: String,
     /// US dollars an hour, on demand, as text so that it stays exact.
-    pub hourly_price_usd: String,
+    pub(crate) hourly_price_usd: String,
     /// Public SSM parameter that names the AMI.
-    pub image_parameter: String,
+    pub(crate) image_parameter: String,
     /// Root volume, GiB; paid for while the instance is stopped, too.
     #[cfg_attr(test, schemars(range(min = 75, max = 16_384)))]
-    pub volume_gib: u32,
+    pub(crate) volume_gib: u32,
     /// Subnet of the instance; with `vpc-id`, or neither for the default ones.
-    pub subnet_id: Option<String>,
+    pub(crate) subnet_id: Option<String>,
     /// VPC of the subnet.
-    pub vpc_id: Option<String>,
+    pub(crate) vpc_id: Option<String>,
 }

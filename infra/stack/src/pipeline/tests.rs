@@ -93,9 +93,10 @@ fn a_scrape_that_failed_is_seen_where_nobody_starts_it_by_hand() {
 #[test]
 fn raw_papers_stay_in_every_environment() {
     for name in ["local", "dev", "prod"] {
-        let template = stack(&environment(name)).unwrap();
-        let bucket = template.resource("PapersBucket").unwrap();
-        assert!(bucket.is_retained(), "{name}");
+        let json = stack(&environment(name)).unwrap().to_json().unwrap();
+        let bucket = &json["Resources"]["PapersBucket"];
+        assert_eq!(bucket["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
+        assert_eq!(bucket["UpdateReplacePolicy"], "Retain", "{name}");
     }
 }
 
