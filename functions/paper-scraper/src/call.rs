@@ -5,8 +5,8 @@ use annapurna_contract::scrape::ScrapeStep;
 use annapurna_contract::text::excerpt;
 use serde_json::Value;
 
+use crate::error::RunError;
 use crate::request::RequestError;
-use crate::scraper::RunError;
 
 /// What a call asks for.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! There is deliberately no judgement of a paper here, and no text of a paper ever becomes a key.
 
 pub mod call;
+pub mod error;
 mod keep;
 pub mod lease;
 mod lists;

@@ -11,9 +11,10 @@ use annapurna_paper_sources::paper::{BrokenEntry, Paper};
 use annapurna_paper_sources::paper_source::{Listing, PaperSource};
 use tokio::time::{Instant, timeout_at};
 
+use crate::error::RunError;
 use crate::report::Report;
 use crate::request::{Request, RequestedList, Target};
-use crate::scraper::{RunError, Scraper};
+use crate::scraper::Scraper;
 
 /// A page of a list.
 pub(crate) struct ListPage<'a> {

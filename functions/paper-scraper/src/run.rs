@@ -8,12 +8,13 @@ use annapurna_contract::scrape::ScrapeSummary;
 use annapurna_paper_sources::http::CONNECTIONS_PER_HOST;
 use tokio::time::Instant;
 
+use crate::error::RunError;
 use crate::keep::HeldOff;
 use crate::lists::PageEnd;
 use crate::papers::Pace;
 use crate::report::{Report, log_summary};
 use crate::request::{Request, cursor_of};
-use crate::scraper::{RunError, Scraper};
+use crate::scraper::Scraper;
 
 /// A person reads it. Lambda's answers are limited to 6 MB.
 const IN_FULL: Report = Report {

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use annapurna_contract::scrape::{ScrapeErrorType, ScrapeStep, ScrapeSummary};
-use annapurna_contract::{ConfigError, Source};
+use annapurna_contract::Source;
+use annapurna_contract::scrape::{ScrapeStep, ScrapeSummary};
 use annapurna_paper_sources::http::{Http, HttpError, HttpSettings};
-use annapurna_paper_sources::paper_source::{PaperSource, SourceError};
+use annapurna_paper_sources::paper_source::PaperSource;
 use annapurna_paper_sources::sources::arxiv::Arxiv;
 use annapurna_paper_sources::sources::conference::Conference;
 use annapurna_paper_sources::sources::hosts::Hosts;
@@ -17,51 +17,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::call::{Call, Invocation};
+use crate::error::RunError;
 use crate::lease::StoreLeases;
 use crate::metrics;
-use crate::request::{RequestError, Target};
+use crate::request::Target;
 use crate::settings::Settings;
-use crate::store::{Store, StoreError};
-
-/// Why a call failed as a whole.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The event asks for something that is not there.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// A list could not be had.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A setting is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The list took all the time there was.
-    #[error("{target} could not be had in the time this function has")]
-    OutOfTime {
-        /// The list, in words for a person.
-        target: String,
-    },
-    /// The bucket could not be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A step of the state machine that fits no list.
-    #[error("{0}")]
-    Step(String),
-}
-
-impl RunError {
-    /// The answer's `errorType`, also beside the metrics.
-    pub const fn kind(&self) -> ScrapeErrorType {
-        match self {
-            Self::Request(_) => ScrapeErrorType::InvalidRequest,
-            Self::Source(error) => error.kind(),
-            Self::Config(_) => ScrapeErrorType::InvalidSettings,
-            Self::OutOfTime { .. } => ScrapeErrorType::OutOfTime,
-            Self::Store(_) => ScrapeErrorType::StoreUnavailable,
-            Self::Step(_) => ScrapeErrorType::InvalidStep,
-        }
-    }
-}
+use crate::store::Store;
 
 /// The function: settings, the way to the sites, and the way to AWS.
 pub struct Scraper {

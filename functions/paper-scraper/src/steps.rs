@@ -24,12 +24,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::error::RunError;
 use crate::keep::{HeldOff, Kept, Outcome};
 use crate::lists::PageEnd;
 use crate::papers::Pace;
 use crate::report::{PaperName, Report, log_failed, log_summary};
 use crate::request::{Request, Target, cursor_of};
-use crate::scraper::{RunError, Scraper};
+use crate::scraper::Scraper;
 
 /// Papers of a window at least.
 const SMALLEST_PART: usize = 200;

@@ -17,7 +17,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use paper_scraper::scraper::RunError;
+use paper_scraper::error::RunError;
 use serde_json::json;
 use support::{MemoryStore, run, run_until, scraper, serve};
 use tokio::time::Instant;
