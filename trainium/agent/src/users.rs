@@ -190,9 +190,10 @@ impl fmt::Display for ProgramUsers {
 /// Whether the number is nobody's. The programs of an agent that was killed may live a moment longer than
 /// its locks.
 fn is_free(number: u32) -> bool {
-    let is_account = matches!(User::from_uid(Uid::from_raw(number)), Ok(Some(_)));
-    let is_group = matches!(Group::from_gid(Gid::from_raw(number)), Ok(Some(_)));
-    !is_account && !is_group && processes::tasks_of(number) == 0
+    // A system that cannot say has not said that the number is free.
+    let no_account = matches!(User::from_uid(Uid::from_raw(number)), Ok(None));
+    let no_group = matches!(Group::from_gid(Gid::from_raw(number)), Ok(None));
+    no_account && no_group && processes::tasks_of(number) == 0
 }
 
 #[cfg(test)]
