@@ -143,7 +143,7 @@ impl Killed {
         };
         while !knows() {
             assert!(
-                start.elapsed() < Duration::from_secs(20),
+                start.elapsed() < Duration::from_secs(120),
                 "{text} is not saved"
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -191,6 +191,38 @@ async fn messages_in_hand_and_objects_survive_a_killed_emulator() {
     ));
     let object = json!([["too", "waits"], "kept", {"state": "queued"}, "Enabled"]);
     assert_eq!(found, object, "who had the message in hand is gone");
+}
+
+/// Lets the emulator write no byte to a file, as on a full disk, or any number again.
+fn limit_files(killed: &Killed, bytes: &str) {
+    let pid = process::running(&killed.home, emulator::SERVICE)
+        .unwrap()
+        .pid;
+    let limited = std::process::Command::new("prlimit")
+        .args([
+            "--pid",
+            &pid.to_string(),
+            &format!("--fsize={bytes}:unlimited"),
+        ])
+        .status();
+    assert!(limited.unwrap().success());
+}
+
+#[tokio::test]
+async fn saving_goes_on_after_nothing_could_be_written() {
+    let killed = Killed::new().await;
+    killed.script(&format!("{MAKE}send('first')\nprint(1)"));
+    killed.saved("first").await;
+    limit_files(&killed, "0");
+    killed.script(&format!("{MAKE}send('second')\nprint(1)"));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let newest = killed.saves().pop().unwrap();
+    assert!(!fs::read_to_string(newest).unwrap().contains("second"));
+    limit_files(&killed, "unlimited");
+    killed.saved("second").await;
+    killed.restarted().await;
+    let found = killed.script(&format!("{MAKE}print(json.dumps(bodies()))"));
+    assert_eq!(found, json!(["first", "second"]));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ changes a stack nothing is saved: a state in the middle of that could not be gon
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import json
 import logging
@@ -185,14 +186,27 @@ def changes_a_stack():
 
 # The child that saves now, if any.
 children = []
+# Linux's `PR_SET_PDEATHSIG`: the signal that a process gets when its parent ends.
+PARENT_DEATH_SIGNAL = 1
+
+
+def end_with_parent(parent):
+    """Ends this child when its parent does: it must not write among the saves of the next emulator."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def save_in_child():
     """Forks a child that saves; returns its process id."""
+    parent = os.getpid()
     child = os.fork()
     if child:
         return child
+    code = 1
     try:
+        end_with_parent(parent)
         # Connections and the port are the parent's, and must not outlive it here.
         for file in os.listdir("/dev/fd"):
             if int(file) > 2:
@@ -200,10 +214,14 @@ def save_in_child():
                     os.close(int(file))
         logging.disable(logging.CRITICAL)
         write(ministack._build_persistence_save_dict())
+        code = 0
     except BaseException:
-        os.write(2, b"emulate: not saved: " + traceback.format_exc().encode())
-        os._exit(1)
-    os._exit(0)
+        # On a full disk the log takes nothing either.
+        with contextlib.suppress(OSError):
+            os.write(2, b"emulate: not saved: " + traceback.format_exc().encode())
+    finally:
+        # Whatever happens, a child never goes on as a second emulator.
+        os._exit(code)
 
 
 async def saved():
@@ -228,19 +246,32 @@ async def save_again_and_again(changed):
         except asyncio.TimeoutError:
             pass
         await asyncio.sleep(GATHER)
-        if changes_a_stack():
-            continue
-        changed.clear()
-        await asyncio.to_thread(keep_code)
-        if changes_a_stack():
-            changed.set()
-            continue
-        begin = time.monotonic()
-        if not await saved():
+        try:
+            await save_unless_a_stack_changes(changed)
+        except Exception:
+            # No process, no thread, no room: what cannot be had now is tried again, or all later changes would
+            # be lost without a word.
+            log.exception("not saved")
             changed.set()
             await asyncio.sleep(IDLE)
-        took = time.monotonic() - begin
-        await asyncio.sleep(took / SHARE - took)
+
+
+async def save_unless_a_stack_changes(changed):
+    """Saves once, and then rests so long that saving keeps to its share of the time."""
+    if changes_a_stack():
+        return
+    changed.clear()
+    await asyncio.to_thread(keep_code)
+    if changes_a_stack():
+        changed.set()
+        return
+    begin = time.monotonic()
+    is_saved = await saved()
+    took = time.monotonic() - begin
+    await asyncio.sleep(took / SHARE - took)
+    if not is_saved:
+        changed.set()
+        await asyncio.sleep(IDLE)
 
 
 def save_at_the_end(services):
