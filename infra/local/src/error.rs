@@ -99,7 +99,7 @@ pub enum LocalError {
         source: zip::result::ZipError,
     },
     /// OpenSearch refuses root, and the user it would run as cannot read its files.
-    #[error("OpenSearch does not run as root, and the user nobody may not enter {}", path.display())]
+    #[error("OpenSearch does not run as root, and other users may not enter {}", path.display())]
     Closed {
         /// The first folder that is closed to others.
         path: PathBuf,

@@ -102,7 +102,8 @@ impl Identity {
 }
 
 /// The number for a server with this folder, the same each time; `None` when this process may use none of
-/// the ranges. Two folders have the same number once in a million.
+/// the ranges. Two folders have the same number once in a million, of the few of a
+/// small container once in ten.
 fn own_number(data: &Path, is_usable: impl Fn(u32) -> bool) -> Option<u32> {
     let real = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
     let hash = Sha256::digest(real.as_os_str().as_encoded_bytes());
