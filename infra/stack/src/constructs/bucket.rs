@@ -143,7 +143,7 @@ impl PrivateBucket<'_> {
         let mut resource = Resource::new(bucket).on_removal(self.removal);
         if let Some(notification) = &self.notification {
             // S3 refuses a bucket that names a function it may not invoke.
-            let permission = notification.function.allow_bucket(stack, &self.handle);
+            let permission = notification.function.allow_bucket(stack, self.handle.arn());
             resource = resource.after(&permission);
         }
         stack.add(id.clone(), resource);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use annapurna_contract::{Function, Principal};
 use serde_json::json;
 
-use super::bucket::BucketHandle;
 use super::limits::{BatchSize, FunctionTimeout, MaxConcurrency, MemoryMib};
 use super::queue::QueueHandle;
 use super::role::{Role, RoleHandle};
@@ -94,13 +93,13 @@ impl FunctionHandle {
     }
 
     /// Lets S3 invoke it for one bucket of this account.
-    pub(super) fn allow_bucket(&self, stack: &mut Template, bucket: &BucketHandle) -> LogicalId {
+    pub(super) fn allow_bucket(&self, stack: &mut Template, bucket: Arn) -> LogicalId {
         let permission = Permission {
             action: "lambda:InvokeFunction",
             function_name: self.arn().into(),
             principal: "s3.amazonaws.com",
             source_account: Expr::account(),
-            source_arn: bucket.arn().into(),
+            source_arn: bucket.into(),
         };
         stack.add(
             self.id().part("BucketPermission"),
