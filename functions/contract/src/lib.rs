@@ -8,6 +8,7 @@
 pub mod config;
 pub mod events;
 pub mod grants;
+mod identity;
 pub mod keys;
 pub mod messages;
 pub mod model;
@@ -26,6 +27,7 @@ pub use config::{
     AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,
 };
 pub use grants::{Grant, Principal};
+pub use identity::{abstract_changed, share_an_author};
 pub use messages::{
     CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, ProgramToTest, QueueMessage,
     ResearchMessage,
