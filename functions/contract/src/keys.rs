@@ -1,6 +1,8 @@
 //! S3 keys. Every part is an id or a constant: text from a paper never becomes a key.
 
-use crate::{PaperId, Source};
+use sha2::{Digest, Sha256};
+
+use crate::{PaperId, Source, normalize_title};
 
 /// The paper itself, in [`crate::Bucket::Papers`].
 pub fn paper_pdf(source: Source, year: u16, paper: &PaperId) -> String {
@@ -27,6 +29,28 @@ pub fn list_prefix(source: Source, year: u16) -> String {
 /// the paper.
 pub fn paper_details(source: Source, year: u16, digest: &str, kind: &str) -> String {
     format!("_details/{}/{year}/{digest}.{kind}.json", source.key_part())
+}
+
+/// The id of the paper that a source knows by this name; arXiv's is the id without a version. A conference
+/// may give a name again in another year, arXiv never does.
+pub fn id_alias(source: Source, year: u16, source_id: &str) -> String {
+    let name = match source {
+        Source::Arxiv => source_id.to_owned(),
+        _ => format!("{year}/{source_id}"),
+    };
+    format!("_aliases/ids/{}/{}.json", source.key_part(), digest(&name))
+}
+
+/// The ids of the papers that have, or had, a title; of all sources.
+pub fn title_alias(title: &str) -> String {
+    format!("_aliases/titles/{}.json", digest(&normalize_title(title)))
+}
+
+/// 128 bits of a SHA-256: what a stranger wrote is never in a key.
+fn digest(text: &str) -> String {
+    let mut digits = hex::encode(Sha256::digest(text));
+    digits.truncate(32);
+    digits
 }
 
 /// Who may send requests to a host now, where only one run may at a time.
@@ -74,6 +98,22 @@ pub fn paper_of_result(key: &str) -> Option<PaperId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_a_source_and_a_title_have_one_key_each() {
+        let arxiv = |year| id_alias(Source::Arxiv, year, "2511.90001");
+        assert_eq!(arxiv(2025), arxiv(2026), "an id of arXiv is one for good");
+        let feed = |year| id_alias(Source::Iclr, year, "7");
+        assert_ne!(feed(2025), feed(2026), "a feed may count from 1 each year");
+        assert_ne!(feed(2025), id_alias(Source::Icml, 2025, "7"));
+        assert_eq!(
+            title_alias("Memory-Eﬃcient  Nets"),
+            title_alias("memory-efficient nets")
+        );
+        let hostile = id_alias(Source::Iclr, 2025, "../../verdicts/x");
+        assert!(hostile.starts_with("_aliases/ids/iclr/") && !hostile.contains(".."));
+        assert_eq!(hostile.len(), "_aliases/ids/iclr/.json".len() + 32);
+    }
 
     #[test]
     fn a_result_key_leads_back_to_its_paper() {

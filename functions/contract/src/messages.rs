@@ -29,8 +29,12 @@ fn sha256(text: &str) -> String {
 /// `researchQueue.fifo`: a paper that a scraper stored, for the judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResearchMessage {
-    /// [`PaperId::of`] the title and abstract.
+    /// The id that the paper was first given: [`PaperId::of`] the title and abstract it had then.
     pub paper_id: PaperId,
+    /// Counts the abstracts of the paper that differ in substance ([`crate::abstract_changed`]), from 1 on. A
+    /// verdict on the same one or a later one stands; with an earlier verdict the paper is judged again.
+    #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
+    pub revision: u32,
     /// The source that had it.
     pub source: Source,
     /// Conference year, or the year of arXiv's first version.
@@ -54,8 +58,27 @@ pub struct ResearchMessage {
     /// Key of the PDF; `None` while only metadata could be had.
     #[serde(default)]
     pub s3_key: Option<String>,
+    /// The PDF is only held back for now: a later message of the paper has it, or says `false`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub text_expected: bool,
     /// Key of the JSON record of everything the source said.
     pub record_s3_key: String,
+}
+
+/// The revision of a paper that has been seen with one abstract only.
+pub(crate) const fn first_revision() -> u32 {
+    1
+}
+
+/// What is as usual is not written: a message says the same to the byte as before there were revisions.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(crate) const fn is_first_revision(revision: &u32) -> bool {
+    *revision == first_revision()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(crate) const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl QueueMessage for ResearchMessage {
@@ -65,7 +88,7 @@ impl QueueMessage for ResearchMessage {
         self.paper_id.as_str()
     }
 
-    /// A paper that gets its PDF later is told of again.
+    /// A paper that gets its PDF later, or says something else now, is told of again.
     fn deduplication_id(&self, body: &str) -> String {
         sha256(body)
     }
@@ -165,6 +188,59 @@ impl QueueMessage for CodeTestingMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn message() -> ResearchMessage {
+        ResearchMessage {
+            paper_id: PaperId::of("Adam", None),
+            revision: 1,
+            source: Source::Iclr,
+            year: 2015,
+            title: "Adam".to_owned(),
+            authors: vec!["Diederik Kingma".to_owned()],
+            abstract_text: None,
+            date: None,
+            url: None,
+            s3_bucket: "papers".to_owned(),
+            s3_key: None,
+            text_expected: false,
+            record_s3_key: "iclr/2015/1.json".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_paper_seen_once_makes_the_message_that_it_always_made() {
+        let id = PaperId::of("Adam", None);
+        let body = format!(
+            r#"{{"paper_id":"{id}","source":"ICLR","year":2015,"title":"Adam","authors":["Diederik Kingma"],"abstract":null,"date":null,"url":null,"s3_bucket":"papers","s3_key":null,"record_s3_key":"iclr/2015/1.json"}}"#
+        );
+        assert_eq!(serde_json::to_string(&message()).unwrap(), body);
+        assert_eq!(
+            serde_json::from_str::<ResearchMessage>(&body).unwrap(),
+            message()
+        );
+    }
+
+    #[test]
+    fn a_revision_and_a_text_to_come_are_said_and_make_another_message() {
+        let ids = |message: &ResearchMessage| {
+            let body = serde_json::to_string(message).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ResearchMessage>(&body).unwrap(),
+                *message
+            );
+            message.deduplication_id(&body)
+        };
+        let revised = ResearchMessage {
+            revision: 2,
+            ..message()
+        };
+        let expecting = ResearchMessage {
+            text_expected: true,
+            ..message()
+        };
+        let ids = [message(), revised, expecting].map(|message| ids(&message));
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
+    }
 
     #[test]
     fn a_batch_as_users_send_it_over_http_is_read() {

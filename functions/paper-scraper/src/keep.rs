@@ -339,6 +339,7 @@ fn record(paper: Paper, pdf: Pdf) -> SourceRecord {
     };
     SourceRecord {
         paper_id,
+        revision: 1,
         source: paper.source,
         year: paper.year,
         source_id: paper.source_id,
@@ -349,8 +350,12 @@ fn record(paper: Paper, pdf: Pdf) -> SourceRecord {
         url: paper.url,
         pdf,
         pdf_problem,
+        text_expected: false,
         state: RecordState::Waiting,
         written_at: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
         source_record: paper.source_record,
+        said: String::new(),
+        revisions: Vec::new(),
+        other_entries: Vec::new(),
     }
 }

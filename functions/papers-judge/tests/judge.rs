@@ -98,6 +98,7 @@ impl Setting {
 fn paper(title: &str, abstract_text: Option<&str>) -> ResearchMessage {
     ResearchMessage {
         paper_id: PaperId::of(title, abstract_text),
+        revision: 1,
         source: Source::Arxiv,
         year: 2026,
         title: title.to_owned(),
@@ -107,6 +108,7 @@ fn paper(title: &str, abstract_text: Option<&str>) -> ResearchMessage {
         url: None,
         s3_bucket: "papers".to_owned(),
         s3_key: None,
+        text_expected: false,
         record_s3_key: "arxiv/2026/x.json".to_owned(),
     }
 }

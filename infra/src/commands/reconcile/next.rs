@@ -127,6 +127,7 @@ mod tests {
         };
         SourceRecord {
             paper_id,
+            revision: 1,
             source: Source::Iclr,
             year: 2025,
             source_id: "adam".to_owned(),
@@ -137,9 +138,13 @@ mod tests {
             url: None,
             pdf: (state == RecordState::Queued).then_some(pdf),
             pdf_problem: None,
+            text_expected: false,
             state,
             written_at: "2026-01-02T03:04:05Z".to_owned(),
             source_record: Value::Null,
+            said: String::new(),
+            revisions: Vec::new(),
+            other_entries: Vec::new(),
         }
     }
 
