@@ -1,7 +1,6 @@
 //! `AWS::S3::*`. Source: CloudFormation template reference.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::iam::PolicyDocument;
 use super::{Expr, LogicalId};
@@ -15,29 +14,23 @@ pub(crate) struct Bucket {
     /// Closes the bucket to the public.
     pub(crate) public_access_block_configuration: PublicAccessBlock,
     /// Encryption at rest.
-    pub(crate) bucket_encryption: Value,
+    pub(crate) bucket_encryption: BucketEncryption,
     /// Keeps replaced versions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) versioning_configuration: Option<Value>,
+    pub(crate) versioning_configuration: VersioningConfiguration,
     /// What becomes of old data.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lifecycle_configuration: Option<Value>,
+    pub(crate) lifecycle_configuration: LifecycleConfiguration,
     /// Whom S3 tells about new objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) notification_configuration: Option<NotificationConfiguration>,
 }
 
-/// `PublicAccessBlockConfiguration`.
+/// What keeps the public out: two refuse new ACLs and policies that would let it in, two disregard those that do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PublicAccessBlock {
-    /// Refuses public ACLs.
     pub(crate) block_public_acls: bool,
-    /// Refuses public policies.
     pub(crate) block_public_policy: bool,
-    /// Ignores public ACLs.
     pub(crate) ignore_public_acls: bool,
-    /// Restricts public buckets.
     pub(crate) restrict_public_buckets: bool,
 }
 
@@ -54,25 +47,116 @@ pub(crate) struct NotificationConfiguration {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LambdaConfiguration {
     /// Such as `s3:ObjectCreated:*`.
-    pub(crate) event: &'static str,
+    pub(crate) event: BucketEvent,
     /// The function's ARN.
     pub(crate) function: Expr,
     /// Which keys.
     pub(crate) filter: NotificationFilter,
 }
 
-/// `NotificationFilter` by key ending.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(into = "Value")]
-pub(crate) struct NotificationFilter {
-    /// The ending.
-    pub(crate) suffix: &'static str,
+/// What happens in a bucket. Source: S3 user guide, "Supported event types".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum BucketEvent {
+    #[serde(rename = "s3:ObjectCreated:*")]
+    ObjectCreated,
 }
 
-impl From<NotificationFilter> for Value {
-    fn from(filter: NotificationFilter) -> Self {
-        serde_json::json!({"S3Key": {"Rules": [{"Name": "suffix", "Value": filter.suffix}]}})
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NotificationFilter {
+    pub(crate) s3_key: KeyFilter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KeyFilter {
+    pub(crate) rules: Vec<KeyRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KeyRule {
+    pub(crate) name: KeyPart,
+    pub(crate) value: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KeyPart {
+    Suffix,
+}
+
+impl NotificationFilter {
+    /// Keys that end so.
+    pub(crate) fn suffix(value: &'static str) -> Self {
+        let name = KeyPart::Suffix;
+        let rules = vec![KeyRule { name, value }];
+        Self {
+            s3_key: KeyFilter { rules },
+        }
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct BucketEncryption {
+    pub(crate) server_side_encryption_configuration: Vec<ServerSideEncryptionRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ServerSideEncryptionRule {
+    pub(crate) server_side_encryption_by_default: ServerSideEncryptionByDefault,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServerSideEncryptionByDefault {
+    #[serde(rename = "SSEAlgorithm")]
+    pub(crate) sse_algorithm: SseAlgorithm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum SseAlgorithm {
+    /// With keys of S3, which cost nothing.
+    #[serde(rename = "AES256")]
+    Aes256,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct VersioningConfiguration {
+    pub(crate) status: Status,
+}
+
+/// Of versioning and of a lifecycle rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Status {
+    Enabled,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct LifecycleConfiguration {
+    pub(crate) rules: Vec<LifecycleRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct LifecycleRule {
+    /// Unique within the bucket.
+    pub(crate) id: &'static str,
+    pub(crate) status: Status,
+    #[serde(flatten)]
+    pub(crate) action: LifecycleAction,
+}
+
+/// What a lifecycle rule does, after a number of days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) enum LifecycleAction {
+    #[serde(rename_all = "PascalCase")]
+    AbortIncompleteMultipartUpload { days_after_initiation: u32 },
+    #[serde(rename_all = "PascalCase")]
+    NoncurrentVersionExpiration { noncurrent_days: u32 },
 }
 
 /// `AWS::S3::BucketPolicy`.
@@ -81,7 +165,6 @@ impl From<NotificationFilter> for Value {
 pub(crate) struct BucketPolicy {
     /// The bucket, by `Ref`.
     pub(crate) bucket: Expr,
-    /// The policy.
     pub(crate) policy_document: PolicyDocument,
 }
 

@@ -1,14 +1,15 @@
 //! A private, encrypted bucket that tells a function of new objects, where it should.
 
 use annapurna_contract::Bucket;
-use serde_json::json;
 
 use super::function::FunctionHandle;
 use super::role::RoleHandle;
 use crate::cloudformation::iam::{Condition, Effect, PolicyDocument, Principal, Statement};
 use crate::cloudformation::s3::{
-    self, BucketPolicy, LambdaConfiguration, NotificationConfiguration, NotificationFilter,
-    PublicAccessBlock,
+    self, BucketEncryption, BucketEvent, BucketPolicy, LambdaConfiguration, LifecycleAction,
+    LifecycleConfiguration, LifecycleRule, NotificationConfiguration, NotificationFilter,
+    PublicAccessBlock, ServerSideEncryptionByDefault, ServerSideEncryptionRule, SseAlgorithm,
+    Status, VersioningConfiguration,
 };
 use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
@@ -133,11 +134,11 @@ impl PrivateBucket<'_> {
                 ignore_public_acls: true,
                 restrict_public_buckets: true,
             },
-            bucket_encryption: json!({"ServerSideEncryptionConfiguration": [
-                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-            ]}),
-            versioning_configuration: Some(json!({"Status": "Enabled"})),
-            lifecycle_configuration: Some(lifecycle(self.versions)),
+            bucket_encryption: encryption(),
+            versioning_configuration: VersioningConfiguration {
+                status: Status::Enabled,
+            },
+            lifecycle_configuration: lifecycle(self.versions),
             notification_configuration: self.notification.as_ref().map(notification),
         };
         let mut resource = Resource::new(bucket).on_removal(self.removal);
@@ -167,29 +168,41 @@ impl PrivateBucket<'_> {
 fn notification(notification: &ObjectNotification<'_>) -> NotificationConfiguration {
     NotificationConfiguration {
         lambda_configurations: vec![LambdaConfiguration {
-            event: "s3:ObjectCreated:*",
+            event: BucketEvent::ObjectCreated,
             // A reference would close a circle through the function's role.
             function: notification.function.arn_by_name().into(),
-            filter: NotificationFilter {
-                suffix: notification.suffix,
-            },
+            filter: NotificationFilter::suffix(notification.suffix),
+        }],
+    }
+}
+
+fn encryption() -> BucketEncryption {
+    let sse_algorithm = SseAlgorithm::Aes256;
+    BucketEncryption {
+        server_side_encryption_configuration: vec![ServerSideEncryptionRule {
+            server_side_encryption_by_default: ServerSideEncryptionByDefault { sse_algorithm },
         }],
     }
 }
 
 /// Unfinished uploads go after a week.
-fn lifecycle(versions: Versions) -> serde_json::Value {
-    let mut rules = vec![json!({
-        "Id": "unfinished-uploads", "Status": "Enabled",
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}
-    })];
+fn lifecycle(versions: Versions) -> LifecycleConfiguration {
+    let rule = |id, action| LifecycleRule {
+        id,
+        status: Status::Enabled,
+        action,
+    };
+    let unfinished = LifecycleAction::AbortIncompleteMultipartUpload {
+        days_after_initiation: 7,
+    };
+    let mut rules = vec![rule("unfinished-uploads", unfinished)];
     if versions == Versions::Month {
-        rules.push(json!({
-            "Id": "replaced-versions", "Status": "Enabled",
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 30}
-        }));
+        let replaced = LifecycleAction::NoncurrentVersionExpiration {
+            noncurrent_days: 30,
+        };
+        rules.push(rule("replaced-versions", replaced));
     }
-    json!({ "Rules": rules })
+    LifecycleConfiguration { rules }
 }
 
 /// Denies something on the bucket and on all its objects.
