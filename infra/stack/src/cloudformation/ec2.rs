@@ -1,9 +1,8 @@
 //! `AWS::EC2::*`. Source: CloudFormation template reference.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Expr;
+use super::{Arn, Expr};
 
 /// `AWS::EC2::Instance` from a launch template.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,9 +21,7 @@ pub(crate) struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LaunchTemplateReference {
-    /// Its id.
     pub(crate) launch_template_id: Expr,
-    /// Its version.
     pub(crate) version: Expr,
 }
 
@@ -44,13 +41,9 @@ pub(crate) struct LaunchTemplateData {
     pub(crate) instance_type: String,
     /// AMI, or `resolve:ssm:PARAMETER`.
     pub(crate) image_id: String,
-    /// The instance profile.
-    pub(crate) iam_instance_profile: Value,
-    /// The metadata service.
+    pub(crate) iam_instance_profile: IamInstanceProfile,
     pub(crate) metadata_options: MetadataOptions,
-    /// Volumes.
-    pub(crate) block_device_mappings: Value,
-    /// Security groups.
+    pub(crate) block_device_mappings: Vec<BlockDeviceMapping>,
     pub(crate) security_group_ids: Vec<Expr>,
     /// `Fn::Base64` of the first-boot script.
     pub(crate) user_data: Base64,
@@ -60,18 +53,57 @@ pub(crate) struct LaunchTemplateData {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct MetadataOptions {
-    /// `required`: IMDSv2 only.
-    pub(crate) http_tokens: &'static str,
+    pub(crate) http_tokens: HttpTokens,
     /// 1: not from a container.
     pub(crate) http_put_response_hop_limit: u32,
-    /// `enabled`.
-    pub(crate) http_endpoint: &'static str,
+    pub(crate) http_endpoint: HttpEndpoint,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpTokens {
+    /// IMDSv2 only.
+    Required,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpEndpoint {
+    Enabled,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct IamInstanceProfile {
+    pub(crate) arn: Arn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct BlockDeviceMapping {
+    /// The AMI's own name of it, such as `/dev/sda1`.
+    pub(crate) device_name: &'static str,
+    pub(crate) ebs: Ebs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Ebs {
+    /// GiB.
+    pub(crate) volume_size: u32,
+    pub(crate) volume_type: VolumeType,
+    pub(crate) encrypted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum VolumeType {
+    Gp3,
 }
 
 /// `Fn::Base64`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Base64 {
-    /// The text.
     #[serde(rename = "Fn::Base64")]
     pub(crate) text: Expr,
 }
@@ -86,18 +118,33 @@ pub(crate) struct SecurityGroup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vpc_id: Option<String>,
     /// What may come in.
-    pub(crate) security_group_ingress: Vec<Value>,
+    pub(crate) security_group_ingress: Vec<SecurityGroupRule>,
     /// What may go out; everything when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) security_group_egress: Vec<Value>,
+    pub(crate) security_group_egress: Vec<SecurityGroupRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SecurityGroupRule {
+    pub(crate) ip_protocol: IpProtocol,
+    /// First and last port.
+    pub(crate) from_port: u16,
+    pub(crate) to_port: u16,
+    pub(crate) cidr_ip: &'static str,
+    pub(crate) description: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IpProtocol {
+    Tcp,
 }
 
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Tag {
-    /// Key.
     pub(crate) key: &'static str,
-    /// Value.
     pub(crate) value: String,
 }

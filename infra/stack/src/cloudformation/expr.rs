@@ -20,7 +20,6 @@ impl LogicalId {
         Self::new(&format!("{}{part}", self.0))
     }
 
-    /// The text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,6 @@
 //! `AWS::OpenSearchService::*`. Source: CloudFormation template reference.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::iam::PolicyDocument;
 
@@ -13,19 +12,15 @@ pub(crate) struct Domain {
     pub(crate) domain_name: String,
     /// Such as `OpenSearch_3.3`.
     pub(crate) engine_version: String,
-    /// Nodes.
     pub(crate) cluster_config: ClusterConfig,
     /// Volumes of the nodes.
     #[serde(rename = "EBSOptions")]
     pub(crate) ebs_options: EbsOptions,
     /// Who may call it.
     pub(crate) access_policies: PolicyDocument,
-    /// TLS.
-    pub(crate) domain_endpoint_options: Value,
-    /// At rest.
-    pub(crate) encryption_at_rest_options: Value,
-    /// Between nodes.
-    pub(crate) node_to_node_encryption_options: Value,
+    pub(crate) domain_endpoint_options: DomainEndpointOptions,
+    pub(crate) encryption_at_rest_options: EncryptionOptions,
+    pub(crate) node_to_node_encryption_options: EncryptionOptions,
 }
 
 /// `ClusterConfig`.
@@ -34,8 +29,35 @@ pub(crate) struct Domain {
 pub(crate) struct ClusterConfig {
     /// Such as `t3.small.search`.
     pub(crate) instance_type: String,
-    /// Data nodes.
     pub(crate) instance_count: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct DomainEndpointOptions {
+    #[serde(rename = "EnforceHTTPS")]
+    pub(crate) enforce_https: bool,
+    #[serde(rename = "TLSSecurityPolicy")]
+    pub(crate) tls_security_policy: TlsSecurityPolicy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum TlsSecurityPolicy {
+    /// TLS 1.2 and 1.3, with keys that do not open earlier traffic.
+    #[serde(rename = "Policy-Min-TLS-1-2-PFS-2023-10")]
+    MinTls12Pfs,
+}
+
+/// At rest, with the key AWS keeps for the account, and between nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EncryptionOptions {
+    pub(crate) enabled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum VolumeType {
+    Gp3,
 }
 
 /// `EBSOptions`.
@@ -47,7 +69,6 @@ pub(crate) struct EbsOptions {
     /// GiB a node.
     #[serde(rename = "VolumeSize")]
     pub(crate) volume_size: u32,
-    /// `gp3`.
     #[serde(rename = "VolumeType")]
-    pub(crate) volume_type: &'static str,
+    pub(crate) volume_type: VolumeType,
 }

@@ -8,13 +8,14 @@ use super::Expr;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Parameter {
-    /// Path.
     pub(crate) name: String,
-    /// `String`.
     #[serde(rename = "Type")]
-    pub(crate) type_name: &'static str,
-    /// For people.
+    pub(crate) parameter_type: ParameterType,
     pub(crate) description: String,
-    /// The value.
     pub(crate) value: Expr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum ParameterType {
+    String,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Expr, LogicalId, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm,
@@ -11,12 +11,12 @@ use super::{
 };
 
 macro_rules! resource_types {
-    ($($(#[$doc:meta])* $variant:ident($properties:ty) = $name:literal, holds $holds:ident;)*) => {
+    ($($variant:ident($properties:ty) = $name:literal, holds $holds:ident;)*) => {
         /// The properties of one resource, by resource type.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(untagged)]
         pub(crate) enum Properties {
-            $($(#[$doc])* $variant($properties),)*
+            $($variant($properties),)*
         }
 
         impl Properties {
@@ -44,39 +44,22 @@ macro_rules! resource_types {
 }
 
 resource_types! {
-    /// A queue.
     Queue(sqs::Queue) = "AWS::SQS::Queue", holds Messages;
-    /// A bucket.
     Bucket(s3::Bucket) = "AWS::S3::Bucket", holds Objects;
-    /// A bucket's own policy.
     BucketPolicy(s3::BucketPolicy) = "AWS::S3::BucketPolicy", holds Nothing;
-    /// A Lambda function.
     Function(lambda::Function) = "AWS::Lambda::Function", holds Nothing;
-    /// An event source mapping.
     EventSourceMapping(lambda::EventSourceMapping) = "AWS::Lambda::EventSourceMapping", holds Nothing;
-    /// Who may invoke a function.
     Permission(lambda::Permission) = "AWS::Lambda::Permission", holds Nothing;
-    /// A role.
     Role(iam::Role) = "AWS::IAM::Role", holds Nothing;
-    /// An instance profile.
     InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile", holds Nothing;
-    /// A log group.
     LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup", holds LogEvents;
-    /// An alarm.
     Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm", holds Nothing;
-    /// A schedule.
     Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule", holds Nothing;
-    /// A state machine.
     StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine", holds Nothing;
-    /// An OpenSearch domain.
     Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain", holds Documents;
-    /// An instance.
     Instance(ec2::Instance) = "AWS::EC2::Instance", holds Program;
-    /// A launch template.
     LaunchTemplate(ec2::LaunchTemplate) = "AWS::EC2::LaunchTemplate", holds Nothing;
-    /// A security group.
     SecurityGroup(ec2::SecurityGroup) = "AWS::EC2::SecurityGroup", holds Nothing;
-    /// A parameter of Systems Manager's store.
     SsmParameter(ssm::Parameter) = "AWS::SSM::Parameter", holds Nothing;
 }
 
@@ -175,31 +158,44 @@ impl Resource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Parameter {
-    /// `String`.
     #[serde(rename = "Type")]
-    pub(crate) type_name: &'static str,
-    /// For people.
+    pub(crate) parameter_type: ParameterType,
     pub(crate) description: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum ParameterType {
+    String,
 }
 
 /// A value the stack gives out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Output {
-    /// For people.
     pub(crate) description: String,
-    /// The value.
     pub(crate) value: Expr,
 }
 
 /// A whole template. Maps are ordered by name, so the same content renders to the same bytes.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Template {
+    #[serde(rename = "AWSTemplateFormatVersion")]
+    format_version: FormatVersion,
     description: String,
     parameters: BTreeMap<LogicalId, Parameter>,
     resources: BTreeMap<LogicalId, Resource>,
     outputs: BTreeMap<LogicalId, Output>,
+    #[serde(skip)]
     duplicates: Vec<LogicalId>,
+}
+
+/// The only version there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+enum FormatVersion {
+    #[default]
+    #[serde(rename = "2010-09-09")]
+    V2010,
 }
 
 impl Template {
@@ -231,7 +227,7 @@ impl Template {
         self.parameters.insert(
             id,
             Parameter {
-                type_name: "String",
+                parameter_type: ParameterType::String,
                 description,
             },
         );
@@ -271,12 +267,6 @@ impl Template {
     ///
     /// When a property cannot be written as JSON, such as a number that is not finite.
     pub fn to_json(&self) -> Result<Value, serde_json::Error> {
-        Ok(json!({
-            "AWSTemplateFormatVersion": "2010-09-09",
-            "Description": self.description,
-            "Parameters": serde_json::to_value(&self.parameters)?,
-            "Resources": serde_json::to_value(&self.resources)?,
-            "Outputs": serde_json::to_value(&self.outputs)?,
-        }))
+        serde_json::to_value(self)
     }
 }

@@ -1,9 +1,10 @@
 //! The OpenSearch domain that holds the index, open to the pipeline's roles only.
 
-use serde_json::json;
-
 use crate::cloudformation::iam::{PolicyDocument, Principal, Statement};
-use crate::cloudformation::opensearch::{ClusterConfig, Domain, EbsOptions};
+use crate::cloudformation::opensearch::{
+    ClusterConfig, Domain, DomainEndpointOptions, EbsOptions, EncryptionOptions, TlsSecurityPolicy,
+    VolumeType,
+};
 use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
 /// Defines a search domain.
@@ -15,7 +16,6 @@ pub(crate) struct SearchDomain {
     pub(crate) engine_version: &'static str,
     /// Such as `t3.small.search`.
     pub(crate) instance_type: String,
-    /// Data nodes.
     pub(crate) instance_count: u32,
     /// GiB a node.
     pub(crate) volume_gib: u32,
@@ -60,14 +60,15 @@ impl SearchDomain {
             ebs_options: EbsOptions {
                 ebs_enabled: true,
                 volume_size: self.volume_gib,
-                volume_type: "gp3",
+                volume_type: VolumeType::Gp3,
             },
             access_policies: PolicyDocument::new(vec![this_account]),
-            domain_endpoint_options: json!({
-                "EnforceHTTPS": true, "TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10"
-            }),
-            encryption_at_rest_options: json!({"Enabled": true}),
-            node_to_node_encryption_options: json!({"Enabled": true}),
+            domain_endpoint_options: DomainEndpointOptions {
+                enforce_https: true,
+                tls_security_policy: TlsSecurityPolicy::MinTls12Pfs,
+            },
+            encryption_at_rest_options: EncryptionOptions { enabled: true },
+            node_to_node_encryption_options: EncryptionOptions { enabled: true },
         };
         let id = stack.add(
             LogicalId::new("SearchDomain"),

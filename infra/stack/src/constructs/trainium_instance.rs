@@ -1,13 +1,13 @@
 //! The instance that runs generated programs: no way in, IMDSv2, managed by Systems Manager.
 
 use annapurna_contract::{AgentConfig, Principal};
-use serde_json::json;
 
 use self::first_boot::FirstBoot;
 use super::role::{Role, RoleHandle};
 use crate::cloudformation::ec2::{
-    Base64, Instance, LaunchTemplate, LaunchTemplateData, LaunchTemplateReference, MetadataOptions,
-    SecurityGroup, Tag,
+    Base64, BlockDeviceMapping, Ebs, HttpEndpoint, HttpTokens, IamInstanceProfile, Instance,
+    IpProtocol, LaunchTemplate, LaunchTemplateData, LaunchTemplateReference, MetadataOptions,
+    SecurityGroup, SecurityGroupRule, Tag, VolumeType,
 };
 use crate::cloudformation::iam::{InstanceProfile, Principal as Trusted, Statement};
 use crate::cloudformation::{Arn, Expr, LogicalId, Name, Resource, Template, ssm};
@@ -108,7 +108,7 @@ impl AgentBundle {
         ];
         let parameter = ssm::Parameter {
             name: self.parameter_name.clone(),
-            type_name: "String",
+            parameter_type: ssm::ParameterType::String,
             description: "The agent's bundle, fetched whenever the agent starts".to_owned(),
             value: Expr::concat(address),
         };
@@ -148,21 +148,8 @@ impl TrainiumInstance {
     /// Adds the instance with the name of its bundle, role, profile, launch template and security group.
     pub(crate) fn add_to(self, stack: &mut Template) -> TrainiumInstanceHandle {
         self.bundle.add_to(stack);
-        let role = Role {
-            handle: RoleHandle::of(Principal::Agent),
-            trust: Statement::trust(Trusted::Service(["ec2.amazonaws.com"])),
-            policy_name: "grants",
-            statements: self
-                .grants
-                .into_iter()
-                .chain(self.bundle.grants())
-                .collect(),
-            managed: vec![Arn::managed_policy("AmazonSSMManagedInstanceCore")],
-        };
-        let profile = InstanceProfile {
-            roles: [role.add_to(stack).name()],
-        };
-        let profile = stack.add(LogicalId::new("TrainiumProfile"), Resource::new(profile));
+        let grants = self.grants.into_iter().chain(self.bundle.grants());
+        let profile = add_profile(stack, grants.collect());
         let (vpc_id, subnet_id) = self
             .network
             .map(|network| (network.vpc_id, network.subnet_id))
@@ -179,16 +166,15 @@ impl TrainiumInstance {
         let launch = LaunchTemplateData {
             instance_type: self.instance_type,
             image_id: format!("resolve:ssm:{}", self.image_parameter),
-            iam_instance_profile: json!({"Arn": Arn::of(&profile)}),
-            metadata_options: MetadataOptions {
-                http_tokens: "required",
-                http_put_response_hop_limit: 1,
-                http_endpoint: "enabled",
+            iam_instance_profile: IamInstanceProfile {
+                arn: Arn::of(&profile),
             },
-            block_device_mappings: json!([{
-                "DeviceName": "/dev/sda1",
-                "Ebs": {"VolumeSize": self.volume_gib, "VolumeType": "gp3", "Encrypted": true}
-            }]),
+            metadata_options: MetadataOptions {
+                http_tokens: HttpTokens::Required,
+                http_put_response_hop_limit: 1,
+                http_endpoint: HttpEndpoint::Enabled,
+            },
+            block_device_mappings: vec![root_volume(self.volume_gib)],
             security_group_ids: vec![Expr::attribute(&group, "GroupId")],
             user_data: Base64 {
                 text: first_boot.script(),
@@ -196,6 +182,32 @@ impl TrainiumInstance {
         };
         let tags = vec![tag("Name", self.name_tag), tag("Purpose", self.purpose_tag)];
         add_instance(stack, launch, subnet_id, tags)
+    }
+}
+
+/// The agent's role as EC2 assumes it, in a profile of its own.
+fn add_profile(stack: &mut Template, statements: Vec<Statement>) -> LogicalId {
+    let role = Role {
+        handle: RoleHandle::of(Principal::Agent),
+        trust: Statement::trust(Trusted::Service(["ec2.amazonaws.com"])),
+        policy_name: "grants",
+        statements,
+        managed: vec![Arn::managed_policy("AmazonSSMManagedInstanceCore")],
+    };
+    let profile = InstanceProfile {
+        roles: [role.add_to(stack).name()],
+    };
+    stack.add(LogicalId::new("TrainiumProfile"), Resource::new(profile))
+}
+
+fn root_volume(gib: u32) -> BlockDeviceMapping {
+    BlockDeviceMapping {
+        device_name: "/dev/sda1",
+        ebs: Ebs {
+            volume_size: gib,
+            volume_type: VolumeType::Gp3,
+            encrypted: true,
+        },
     }
 }
 
@@ -229,9 +241,12 @@ fn tag(key: &'static str, value: String) -> Tag {
 /// Nothing comes in. Out goes HTTPS to SQS, S3 and Systems Manager, and HTTP to Ubuntu's package mirrors;
 /// rules for what goes out can be given with a VPC only, and the default VPC's stay open.
 fn no_way_in(vpc_id: Option<String>) -> SecurityGroup {
-    let rule = |port: u16, description: &str| {
-        json!({"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "0.0.0.0/0",
-               "Description": description})
+    let rule = |port, description| SecurityGroupRule {
+        ip_protocol: IpProtocol::Tcp,
+        from_port: port,
+        to_port: port,
+        cidr_ip: "0.0.0.0/0",
+        description,
     };
     let egress = match &vpc_id {
         Some(_) => vec![rule(443, "AWS APIs"), rule(80, "Package mirrors")],
