@@ -14,11 +14,12 @@ mod hosts;
 mod problems;
 mod settings;
 
+pub use crate::cloudformation::lambda::Architecture;
 pub use error::EnvironmentError;
-pub use settings::{
-    Architecture, LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
-};
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
+pub use settings::{
+    LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
+};
 
 /// The checked settings of one environment.
 #[derive(Debug, Clone, PartialEq)]

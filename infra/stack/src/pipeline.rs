@@ -416,7 +416,7 @@ impl<'a> Pipeline<'a> {
             handle: self.handle(name),
             description: description.to_owned(),
             size,
-            architecture: self.environment.architecture().name(),
+            architecture: self.environment.architecture(),
             variables,
             code: Code {
                 s3_bucket: given(Parameter::AssetsBucket),

@@ -21,14 +21,13 @@ use std::collections::BTreeMap;
 use annapurna_contract::scrape::{ScrapeErrorType, WINDOWS_AT_ONCE};
 
 use crate::cloudformation::step_functions::{
-    After, Catch, Choice, Definition, Map, Pace, Pass, ProcessorConfig, Retry, Rule, State, Task,
-    Wait,
+    ALL_ERRORS, After, Catch, Choice, Definition, JitterStrategy, Map, Pace, Pass, ProcessorConfig,
+    ProcessorMode, Retry, Rule, State, Task, Wait,
 };
 use crate::constructs::limits::FunctionTimeout;
 
 /// Time that Lambda may take on top of the function's own before a call counts as lost, seconds.
 const MARGIN_SECONDS: u32 = 60;
-const ALL_ERRORS: &str = "States.ALL";
 /// The state that waits for the next round.
 pub const WAIT: &str = "Wait";
 /// How often a window is tried again. Pauses of 5 s to 10 minutes, 20 minutes together: a window that is
@@ -39,7 +38,7 @@ const OF_WINDOW: (u32, Pace) = (
         interval_seconds: 5,
         backoff_rate: 2.0,
         max_delay_seconds: 600,
-        jitter_strategy: "FULL",
+        jitter_strategy: JitterStrategy::Full,
     },
 );
 /// How often the list is tried again. Pauses of a minute to an hour, five hours at most and half of that
@@ -50,7 +49,7 @@ const OF_LIST: (u32, Pace) = (
         interval_seconds: 60,
         backoff_rate: 2.0,
         max_delay_seconds: 3_600,
-        jitter_strategy: "FULL",
+        jitter_strategy: JitterStrategy::Full,
     },
 );
 
@@ -119,7 +118,9 @@ fn window(take: Task) -> Definition {
     };
     Definition {
         comment: None,
-        processor_config: Some(ProcessorConfig { mode: "INLINE" }),
+        processor_config: Some(ProcessorConfig {
+            mode: ProcessorMode::Inline,
+        }),
         start_at: "Take",
         states: BTreeMap::from([
             ("Take", State::Task(take)),

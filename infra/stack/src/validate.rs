@@ -247,7 +247,10 @@ mod tests {
 
     use super::*;
     use crate::cloudformation::Resource;
-    use crate::cloudformation::lambda::{Code, Environment, Function, LoggingConfig};
+    use crate::cloudformation::lambda::{
+        Architecture, Code, Environment, Function, FunctionResponseType, LoggingConfig, Runtime,
+        ScalingConfig,
+    };
     use crate::cloudformation::sqs::RedrivePolicy;
 
     fn queue(name: &str, visibility_timeout: u32, dead_letters: Option<&str>) -> Queue {
@@ -270,9 +273,9 @@ mod tests {
         Function {
             function_name: "Judge".to_owned(),
             description: String::new(),
-            runtime: "provided.al2023",
+            runtime: Runtime::ProvidedAl2023,
             handler: "bootstrap",
-            architectures: vec!["arm64"],
+            architectures: vec![Architecture::Arm64],
             code: Code {
                 s3_bucket: "assets".into(),
                 s3_key: "k".into(),
@@ -286,7 +289,6 @@ mod tests {
             logging_config: LoggingConfig {
                 log_group: "g".into(),
             },
-            reserved_concurrent_executions: None,
         }
     }
 
@@ -312,8 +314,10 @@ mod tests {
                 function_name: Expr::reference(&id("Judge")),
                 batch_size,
                 maximum_batching_window_in_seconds: window,
-                function_response_types: vec!["ReportBatchItemFailures"],
-                scaling_config: None,
+                function_response_types: vec![FunctionResponseType::ReportBatchItemFailures],
+                scaling_config: ScalingConfig {
+                    maximum_concurrency: 2,
+                },
             }),
         );
         template

@@ -25,7 +25,6 @@ pub(crate) struct Role {
 pub(crate) struct Policy {
     /// Its name within the role.
     pub(crate) policy_name: String,
-    /// Its statements.
     pub(crate) policy_document: PolicyDocument,
 }
 
@@ -33,8 +32,7 @@ pub(crate) struct Policy {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PolicyDocument {
-    version: &'static str,
-    /// The statements.
+    version: PolicyVersion,
     pub(crate) statement: Vec<Statement>,
 }
 
@@ -42,10 +40,17 @@ impl PolicyDocument {
     /// A document of these statements.
     pub(crate) fn new(statement: Vec<Statement>) -> Self {
         Self {
-            version: "2012-10-17",
+            version: PolicyVersion::V2012,
             statement,
         }
     }
+}
+
+/// The version of the policy language; the older one has no variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+enum PolicyVersion {
+    #[serde(rename = "2012-10-17")]
+    V2012,
 }
 
 /// A statement.
@@ -85,11 +90,25 @@ pub(crate) enum Effect {
 /// Whom a statement is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) enum Principal {
-    /// A service, such as `lambda.amazonaws.com`.
-    Service([&'static str; 1]),
+    Service([ServicePrincipal; 1]),
     /// Roles and accounts; [`Arn::any`] for everyone.
     #[serde(rename = "AWS")]
     Aws(Vec<Arn>),
+}
+
+/// A service that acts for the account. Source: IAM user guide, "AWS service principals".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum ServicePrincipal {
+    #[serde(rename = "ec2.amazonaws.com")]
+    Ec2,
+    #[serde(rename = "lambda.amazonaws.com")]
+    Lambda,
+    #[serde(rename = "s3.amazonaws.com")]
+    S3,
+    #[serde(rename = "scheduler.amazonaws.com")]
+    Scheduler,
+    #[serde(rename = "states.amazonaws.com")]
+    StepFunctions,
 }
 
 /// When a statement holds: all of its tests must.

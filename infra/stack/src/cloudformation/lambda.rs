@@ -2,25 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::Expr;
+use super::iam::ServicePrincipal;
 
 /// `AWS::Lambda::Function`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Function {
-    /// Its name.
     pub(crate) function_name: String,
-    /// For people.
     pub(crate) description: String,
-    /// `provided.al2023`.
-    pub(crate) runtime: &'static str,
+    pub(crate) runtime: Runtime,
     /// `bootstrap`.
     pub(crate) handler: &'static str,
-    /// `arm64` or `x86_64`.
-    pub(crate) architectures: Vec<&'static str>,
+    /// Exactly one.
+    pub(crate) architectures: Vec<Architecture>,
     /// Where its zip is.
     pub(crate) code: Code,
     /// ARN of its role.
@@ -29,22 +26,53 @@ pub(crate) struct Function {
     pub(crate) timeout: u32,
     /// MiB, 128 to 10,240.
     pub(crate) memory_size: u32,
-    /// Its variables.
     pub(crate) environment: Environment,
-    /// Its log group.
     pub(crate) logging_config: LoggingConfig,
-    /// Copies at once; absent for the account's pool.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reserved_concurrent_executions: Option<u32>,
+}
+
+/// Processor of the functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Architecture {
+    /// Graviton.
+    #[serde(rename = "arm64")]
+    Arm64,
+    /// Intel and AMD.
+    #[serde(rename = "x86_64")]
+    X86_64,
+}
+
+impl Architecture {
+    /// Lambda's word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// This machine's.
+    pub(crate) const fn host() -> Self {
+        if cfg!(target_arch = "aarch64") {
+            Self::Arm64
+        } else {
+            Self::X86_64
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Runtime {
+    /// Amazon Linux 2023 with a program called `bootstrap` and nothing else.
+    #[serde(rename = "provided.al2023")]
+    ProvidedAl2023,
 }
 
 /// `Code` in S3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Code {
-    /// Bucket.
     #[serde(rename = "S3Bucket")]
     pub(crate) s3_bucket: Expr,
-    /// Key.
     #[serde(rename = "S3Key")]
     pub(crate) s3_key: Expr,
 }
@@ -53,7 +81,6 @@ pub(crate) struct Code {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Environment {
-    /// By name.
     pub(crate) variables: BTreeMap<&'static str, Expr>,
 }
 
@@ -78,11 +105,22 @@ pub(crate) struct EventSourceMapping {
     /// Seconds to wait for more; FIFO queues have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) maximum_batching_window_in_seconds: Option<u32>,
-    /// `ReportBatchItemFailures`.
-    pub(crate) function_response_types: Vec<&'static str>,
-    /// Bounds the copies of the function.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) scaling_config: Option<Value>,
+    pub(crate) function_response_types: Vec<FunctionResponseType>,
+    pub(crate) scaling_config: ScalingConfig,
+}
+
+/// What the function answers a batch with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum FunctionResponseType {
+    /// Which messages failed, so that only those come again.
+    ReportBatchItemFailures,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ScalingConfig {
+    /// Copies of the function that the queue may start, 2 to 1,000.
+    pub(crate) maximum_concurrency: u32,
 }
 
 /// `AWS::Lambda::Permission`.
@@ -93,10 +131,8 @@ pub(crate) struct Permission {
     pub(crate) action: &'static str,
     /// ARN of the function.
     pub(crate) function_name: Expr,
-    /// The service.
-    pub(crate) principal: &'static str,
+    pub(crate) principal: ServicePrincipal,
     /// Account of the source.
     pub(crate) source_account: Expr,
-    /// The source.
     pub(crate) source_arn: Expr,
 }

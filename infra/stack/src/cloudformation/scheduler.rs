@@ -8,27 +8,32 @@ use super::Expr;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Schedule {
-    /// For people.
     pub(crate) description: String,
     /// `rate(1 minute)` or `cron(…)`, UTC.
     pub(crate) schedule_expression: String,
-    /// `ENABLED` or `DISABLED`.
-    pub(crate) state: &'static str,
+    pub(crate) state: ScheduleState,
     /// How punctual.
     pub(crate) flexible_time_window: FlexibleTimeWindow,
     /// Whom it invokes.
     pub(crate) target: Target,
 }
 
-/// `FlexibleTimeWindow`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct FlexibleTimeWindow {
-    /// `OFF` or `FLEXIBLE`.
-    pub(crate) mode: &'static str,
-    /// 1 to 1,440, with `FLEXIBLE`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) maximum_window_in_minutes: Option<u32>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum ScheduleState {
+    Enabled,
+    Disabled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "Mode", rename_all = "UPPERCASE")]
+pub(crate) enum FlexibleTimeWindow {
+    Off,
+    #[serde(rename_all = "PascalCase")]
+    Flexible {
+        /// 1 to 1,440.
+        maximum_window_in_minutes: u32,
+    },
 }
 
 /// `Target`.

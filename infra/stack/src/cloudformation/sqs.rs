@@ -13,12 +13,10 @@ pub(crate) struct Queue {
     /// First in, first out within a message group.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fifo_queue: bool,
-    /// `messageGroup` or `queue`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) deduplication_scope: Option<&'static str>,
-    /// `perMessageGroupId` or `perQueue`.
+    pub(crate) deduplication_scope: Option<DeduplicationScope>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fifo_throughput_limit: Option<&'static str>,
+    pub(crate) fifo_throughput_limit: Option<FifoThroughputLimit>,
     /// Seconds, 0 to 43,200.
     pub(crate) visibility_timeout: u32,
     /// Seconds, 60 to 1,209,600.
@@ -28,6 +26,20 @@ pub(crate) struct Queue {
     /// Where messages go that are received too often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redrive_policy: Option<RedrivePolicy>,
+}
+
+/// Among which messages of a FIFO queue one counts as sent twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum DeduplicationScope {
+    MessageGroup,
+}
+
+/// What a FIFO queue's limit of messages a second is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum FifoThroughputLimit {
+    PerMessageGroupId,
 }
 
 /// `RedrivePolicy` of a queue.

@@ -12,21 +12,28 @@ use serde::ser::{Error as _, SerializeMap, Serializer};
 
 use super::Expr;
 
+/// Every error that a retrier or catcher may name. Source: Amazon States Language, "Errors".
+pub(crate) const ALL_ERRORS: &str = "States.ALL";
+
 /// `AWS::StepFunctions::StateMachine`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StateMachine {
-    /// Its name.
     pub(crate) state_machine_name: String,
-    /// `STANDARD` or `EXPRESS`.
-    pub(crate) state_machine_type: &'static str,
-    /// What it does.
+    pub(crate) state_machine_type: StateMachineType,
     #[serde(rename = "DefinitionString", serialize_with = "as_text")]
     pub(crate) definition: Definition,
     /// What the definition's `${…}` stand for.
     pub(crate) definition_substitutions: BTreeMap<String, Expr>,
     /// The role it acts with.
     pub(crate) role_arn: Expr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum StateMachineType {
+    /// Runs for up to a year, each step once.
+    Standard,
 }
 
 fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::Ok, S::Error> {
@@ -38,7 +45,6 @@ fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::O
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Definition {
-    /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) comment: Option<&'static str>,
     /// `ProcessorConfig`, in a map.
@@ -46,7 +52,6 @@ pub(crate) struct Definition {
     pub(crate) processor_config: Option<ProcessorConfig>,
     /// The first state.
     pub(crate) start_at: &'static str,
-    /// By name.
     pub(crate) states: BTreeMap<&'static str, State>,
 }
 
@@ -54,8 +59,14 @@ pub(crate) struct Definition {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ProcessorConfig {
-    /// `INLINE` or `DISTRIBUTED`.
-    pub(crate) mode: &'static str,
+    pub(crate) mode: ProcessorMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum ProcessorMode {
+    /// In the execution of the machine itself, up to 40 items at once.
+    Inline,
 }
 
 /// A state.
@@ -201,8 +212,14 @@ pub(crate) struct Pace {
     pub(crate) backoff_rate: f64,
     /// Seconds that no pause exceeds.
     pub(crate) max_delay_seconds: u32,
-    /// `FULL`: anything from nothing to the pause.
-    pub(crate) jitter_strategy: &'static str,
+    pub(crate) jitter_strategy: JitterStrategy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum JitterStrategy {
+    /// Anything from nothing to the pause.
+    Full,
 }
 
 /// A catcher.

@@ -1,7 +1,9 @@
 //! Alarms: what a person should see who starts nothing by hand.
 
 use super::state_machine::StateMachineHandle;
-use crate::cloudformation::cloudwatch::{Alarm, Dimension};
+use crate::cloudformation::cloudwatch::{
+    Alarm, ComparisonOperator, Dimension, MissingData, Statistic,
+};
 use crate::cloudformation::{Resource, Template};
 
 /// The period, in seconds, within which one failure is enough.
@@ -34,12 +36,12 @@ impl FailedExecutions<'_> {
                 name: "StateMachineArn",
                 value: self.state_machine.arn().into(),
             }],
-            statistic: "Sum",
+            statistic: Statistic::Sum,
             period: A_DAY,
             evaluation_periods: 1,
-            comparison_operator: "GreaterThanThreshold",
+            comparison_operator: ComparisonOperator::GreaterThanThreshold,
             threshold: 0,
-            treat_missing_data: "notBreaching",
+            treat_missing_data: MissingData::NotBreaching,
         };
         stack.add(self.state_machine.id().part("Failed"), Resource::new(alarm));
     }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use annapurna_contract::{Function, Principal};
-use serde_json::json;
 
 use super::limits::{BatchSize, FunctionTimeout, MaxConcurrency, MemoryMib};
 use super::queue::QueueHandle;
 use super::role::{Role, RoleHandle};
-use crate::cloudformation::iam::{Principal as Trusted, Statement};
+use crate::cloudformation::iam::{Principal as Trusted, ServicePrincipal, Statement};
 use crate::cloudformation::lambda::{
-    self, Code, Environment, EventSourceMapping, LoggingConfig, Permission,
+    self, Architecture, Code, Environment, EventSourceMapping, FunctionResponseType, LoggingConfig,
+    Permission, Runtime, ScalingConfig,
 };
 use crate::cloudformation::logs::LogGroup;
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
@@ -31,11 +31,8 @@ pub(crate) struct RustFunction {
     pub(crate) handle: FunctionHandle,
     /// What Lambda's console shows.
     pub(crate) description: String,
-    /// Its size.
     pub(crate) size: FunctionSize,
-    /// `arm64` or `x86_64`.
-    pub(crate) architecture: &'static str,
-    /// Its variables.
+    pub(crate) architecture: Architecture,
     pub(crate) variables: Vec<(&'static str, Expr)>,
     /// Where its code is.
     pub(crate) code: Code,
@@ -97,7 +94,7 @@ impl FunctionHandle {
         let permission = Permission {
             action: "lambda:InvokeFunction",
             function_name: self.arn().into(),
-            principal: "s3.amazonaws.com",
+            principal: ServicePrincipal::S3,
             source_account: Expr::account(),
             source_arn: bucket.into(),
         };
@@ -127,7 +124,7 @@ impl RustFunction {
         ));
         let role = Role {
             handle: RoleHandle::of(Principal::Function(self.handle.function)),
-            trust: Statement::trust(Trusted::Service(["lambda.amazonaws.com"])),
+            trust: Statement::trust(Trusted::Service([ServicePrincipal::Lambda])),
             policy_name: "grants",
             statements,
             managed: Vec::new(),
@@ -137,7 +134,7 @@ impl RustFunction {
         let function = lambda::Function {
             function_name: self.handle.name.clone(),
             description: self.description,
-            runtime: "provided.al2023",
+            runtime: Runtime::ProvidedAl2023,
             handler: "bootstrap",
             architectures: vec![self.architecture],
             code: self.code,
@@ -148,7 +145,6 @@ impl RustFunction {
             logging_config: LoggingConfig {
                 log_group: Expr::reference(&logs),
             },
-            reserved_concurrent_executions: None,
         };
         stack.add(id, Resource::new(function));
         self.handle
@@ -164,8 +160,10 @@ impl QueueConsumer<'_> {
             function_name: Expr::reference(&id),
             batch_size: self.batch_size.get(),
             maximum_batching_window_in_seconds: None,
-            function_response_types: vec!["ReportBatchItemFailures"],
-            scaling_config: Some(json!({"MaximumConcurrency": self.concurrency.get()})),
+            function_response_types: vec![FunctionResponseType::ReportBatchItemFailures],
+            scaling_config: ScalingConfig {
+                maximum_concurrency: self.concurrency.get(),
+            },
         };
         stack.add(id.part("Messages"), Resource::new(mapping));
     }

@@ -3,7 +3,7 @@
 use annapurna_contract::Queue;
 
 use super::limits::{FifoQueueName, FunctionTimeout, MaxReceives, VisibilityTimeout};
-use crate::cloudformation::sqs::{self, RedrivePolicy};
+use crate::cloudformation::sqs::{self, DeduplicationScope, FifoThroughputLimit, RedrivePolicy};
 use crate::cloudformation::{Arn, LogicalId, Resource, Template, Url};
 
 /// Fourteen days, the longest SQS keeps a message. Source: SQS quotas, "Message retention".
@@ -74,8 +74,8 @@ impl WorkQueue {
         let queue = |name: &FifoQueueName, redrive_policy| sqs::Queue {
             queue_name: name.as_str().to_owned(),
             fifo_queue: true,
-            deduplication_scope: Some("messageGroup"),
-            fifo_throughput_limit: Some("perMessageGroupId"),
+            deduplication_scope: Some(DeduplicationScope::MessageGroup),
+            fifo_throughput_limit: Some(FifoThroughputLimit::PerMessageGroupId),
             visibility_timeout: self.visibility_timeout.get(),
             message_retention_period: RETENTION_SECS,
             sqs_managed_sse_enabled: true,

@@ -3,8 +3,10 @@
 use super::function::FunctionHandle;
 use super::role::{Role, RoleHandle};
 use super::state_machine::StateMachineHandle;
-use crate::cloudformation::iam::{Condition, Principal, Statement};
-use crate::cloudformation::scheduler::{self, FlexibleTimeWindow, RetryPolicy, Target};
+use crate::cloudformation::iam::{Condition, Principal, ServicePrincipal, Statement};
+use crate::cloudformation::scheduler::{
+    self, FlexibleTimeWindow, RetryPolicy, ScheduleState, Target,
+};
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// Defines the role of every schedule: it invokes this function, starts this state machine, and nothing else.
@@ -43,7 +45,7 @@ impl SchedulesRole<'_> {
         let this_account = Condition::string_equals("aws:SourceAccount", Expr::account());
         let role = Role {
             handle: RoleHandle::part_of(&LogicalId::new("Schedules")),
-            trust: Statement::trust(Principal::Service(["scheduler.amazonaws.com"]))
+            trust: Statement::trust(Principal::Service([ServicePrincipal::Scheduler]))
                 .when(this_account),
             policy_name: "invoke",
             statements: vec![
@@ -74,10 +76,17 @@ impl Schedule<'_> {
         let schedule = scheduler::Schedule {
             description: self.description,
             schedule_expression: self.expression.to_owned(),
-            state: if self.enabled { "ENABLED" } else { "DISABLED" },
-            flexible_time_window: FlexibleTimeWindow {
-                mode: if flexible { "FLEXIBLE" } else { "OFF" },
-                maximum_window_in_minutes: flexible.then_some(self.window_minutes),
+            state: if self.enabled {
+                ScheduleState::Enabled
+            } else {
+                ScheduleState::Disabled
+            },
+            flexible_time_window: if flexible {
+                FlexibleTimeWindow::Flexible {
+                    maximum_window_in_minutes: self.window_minutes,
+                }
+            } else {
+                FlexibleTimeWindow::Off
             },
             target: Target {
                 arn: self.target.into(),

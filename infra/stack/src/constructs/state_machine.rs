@@ -2,8 +2,8 @@
 
 use super::function::FunctionHandle;
 use super::role::{Role, RoleHandle};
-use crate::cloudformation::iam::{Condition, Principal, Statement};
-use crate::cloudformation::step_functions::{self, Definition};
+use crate::cloudformation::iam::{Condition, Principal, ServicePrincipal, Statement};
+use crate::cloudformation::step_functions::{self, Definition, StateMachineType};
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// Defines a state machine.
@@ -47,7 +47,7 @@ impl StateMachine<'_> {
         let arns = self.functions.iter().map(|it| it.arn()).collect();
         let role = Role {
             handle: RoleHandle::part_of(&id),
-            trust: Statement::trust(Principal::Service(["states.amazonaws.com"]))
+            trust: Statement::trust(Principal::Service([ServicePrincipal::StepFunctions]))
                 .when(on_its_behalf),
             policy_name: "invoke",
             statements: vec![Statement::allow(
@@ -64,7 +64,7 @@ impl StateMachine<'_> {
             .map(|it| (it.id().to_string(), it.arn().into()));
         let properties = step_functions::StateMachine {
             state_machine_name: self.name,
-            state_machine_type: "STANDARD",
+            state_machine_type: StateMachineType::Standard,
             definition: self.definition,
             definition_substitutions: substitutions.collect(),
             role_arn: role.arn().into(),

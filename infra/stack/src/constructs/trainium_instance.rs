@@ -9,7 +9,9 @@ use crate::cloudformation::ec2::{
     IpProtocol, LaunchTemplate, LaunchTemplateData, LaunchTemplateReference, MetadataOptions,
     SecurityGroup, SecurityGroupRule, Tag, VolumeType,
 };
-use crate::cloudformation::iam::{InstanceProfile, Principal as Trusted, Statement};
+use crate::cloudformation::iam::{
+    InstanceProfile, Principal as Trusted, ServicePrincipal, Statement,
+};
 use crate::cloudformation::{Arn, Expr, LogicalId, Name, Resource, Template, ssm};
 
 mod first_boot;
@@ -189,7 +191,7 @@ impl TrainiumInstance {
 fn add_profile(stack: &mut Template, statements: Vec<Statement>) -> LogicalId {
     let role = Role {
         handle: RoleHandle::of(Principal::Agent),
-        trust: Statement::trust(Trusted::Service(["ec2.amazonaws.com"])),
+        trust: Statement::trust(Trusted::Service([ServicePrincipal::Ec2])),
         policy_name: "grants",
         statements,
         managed: vec![Arn::managed_policy("AmazonSSMManagedInstanceCore")],

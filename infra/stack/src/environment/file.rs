@@ -8,10 +8,10 @@ use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserial
 use super::hosts::{self, ScraperHosts};
 use super::problems::Problems;
 use super::settings::{
-    Architecture, GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
+    GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
     TestingSettings, TrainiumEndpoint, TrainiumSettings,
 };
-use super::{Environment, Place};
+use super::{Architecture, Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
 
 /// The first year in which every list of ICLR and ICML begins; an event may name an earlier one.

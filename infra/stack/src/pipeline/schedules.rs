@@ -2,7 +2,7 @@
 
 use annapurna_contract::Source;
 use annapurna_contract::events::TesterEvent;
-use serde_json::json;
+use serde::Serialize;
 
 use super::Pipeline;
 use crate::constructs::function::FunctionHandle;
@@ -39,7 +39,7 @@ impl Pipeline<'_> {
                 expression: scrape_cron(source),
                 window_minutes: 60,
                 target: state_machine.arn(),
-                event: scrape_event(source).to_string(),
+                event: serde_json::to_string(&ScheduledScrape::of(source))?,
                 role: &role,
                 enabled: self.environment.scraper.scheduled,
             };
@@ -67,13 +67,36 @@ const fn scrape_cron(source: Source) -> &'static str {
 /// A week also takes what a lost day or two left, and what is known costs one question each.
 const ARXIV_SINCE: &str = "7d";
 
-/// The event of a source's schedule. Scheduler puts its time in place of the keyword, and a conference's
-/// year is that of the time. Source: EventBridge Scheduler user guide, "Adding context attributes".
-fn scrape_event(source: Source) -> serde_json::Value {
-    match source {
-        Source::Arxiv => json!({"CONFERENCE": source, "since": ARXIV_SINCE}),
-        conference => {
-            json!({"CONFERENCE": conference, "CONFERENCE_YEAR": "<aws.scheduler.scheduled-time>"})
+/// The event of a source's schedule, as `ScraperEvent` reads it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ScheduledScrape {
+    Newest {
+        #[serde(rename = "CONFERENCE")]
+        conference: Source,
+        since: &'static str,
+    },
+    Year {
+        #[serde(rename = "CONFERENCE")]
+        conference: Source,
+        #[serde(rename = "CONFERENCE_YEAR")]
+        year: &'static str,
+    },
+}
+
+impl ScheduledScrape {
+    /// Scheduler puts its time in place of the keyword, and a conference's year is that of the time. Source:
+    /// EventBridge Scheduler user guide, "Adding context attributes".
+    const fn of(source: Source) -> Self {
+        match source {
+            Source::Arxiv => Self::Newest {
+                conference: source,
+                since: ARXIV_SINCE,
+            },
+            Source::Iclr | Source::Icml | Source::Neurips | Source::Mlsys => Self::Year {
+                conference: source,
+                year: "<aws.scheduler.scheduled-time>",
+            },
         }
     }
 }

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Violation, violation};
-use crate::cloudformation::step_functions::{Definition, State, StateMachine, Task};
+use crate::cloudformation::step_functions::{ALL_ERRORS, Definition, State, StateMachine, Task};
 use crate::cloudformation::{LogicalId, Properties, Template};
-
-const ALL_ERRORS: &str = "States.ALL";
 
 /// Every violation of one machine.
 pub(super) fn check(template: &Template, id: &LogicalId, machine: &StateMachine) -> Vec<Violation> {
@@ -139,7 +137,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::cloudformation::step_functions::{After, Catch, Pass, Retry};
+    use crate::cloudformation::step_functions::{After, Catch, Pass, Retry, StateMachineType};
     use crate::cloudformation::{Expr, Resource};
 
     fn task(after: After) -> Task {
@@ -167,7 +165,7 @@ mod tests {
         let arn = Expr::attribute(&LogicalId::new("Scraper"), "Arn");
         let machine = StateMachine {
             state_machine_name: "M".to_owned(),
-            state_machine_type: "STANDARD",
+            state_machine_type: StateMachineType::Standard,
             definition: Definition {
                 comment: None,
                 processor_config: None,
