@@ -1,21 +1,17 @@
 //! Manners, measured at the server: one run at a time where only one may ask.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::site::{Seen, TOLERANCE, client, json, json_page, site};
+use crate::support::{MemoryStore, hasty};
 use annapurna_cloud::{Metadata, Object};
 use annapurna_contract::keys;
 use annapurna_paper_sources::http::{ExclusiveHost, Http, HttpSettings, Leases, now_ms};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use paper_scraper::lease::StoreLeases;
-use support::site::{Seen, TOLERANCE, client, json, json_page, site};
-use support::{MemoryStore, hasty};
 use url::Url;
 
 const INTERVAL: Duration = Duration::from_millis(60);

@@ -1,14 +1,10 @@
 //! The scrapers against the local paper site, the recorded feed with real PDFs, and the real emulator.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{MemoryStore, run, scraper, serve};
 use annapurna_contract::{PaperId, Source, keys};
 use annapurna_local::paper_site::PaperSite;
 use annapurna_test_data::file;
 use serde_json::{Value, json};
-use support::{MemoryStore, run, scraper, serve};
 
 async fn sample() -> String {
     serve(PaperSite::sample().unwrap().router()).await

@@ -28,7 +28,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-#[path = "../../../paper-sources/tests/support/mod.rs"]
+#[path = "../../../../paper-sources/tests/it/support/mod.rs"]
 mod of_sources;
 pub use of_sources::{config, hasty, serve, site};
 

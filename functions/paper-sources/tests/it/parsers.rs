@@ -1,9 +1,5 @@
 //! The parsers, on small fixtures of our own and on recorded answers.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::{BTreeSet, HashMap};
 
 use annapurna_contract::Source;
@@ -14,10 +10,10 @@ use annapurna_paper_sources::sources::virtual_feed::{self as feed, Entry, FeedEr
 use annapurna_test_data::{file, outside};
 use serde_json::{Value, json};
 
-const NEW_DIALECT: &str = include_str!("fixtures/arxiv_2026.xml");
-const OLD_DIALECT: &str = include_str!("fixtures/arxiv_2025.xml");
-const ERROR: &str = include_str!("fixtures/arxiv_error.xml");
-const LIST: &str = include_str!("fixtures/iclr_list.json");
+const NEW_DIALECT: &str = include_str!("../fixtures/arxiv_2026.xml");
+const OLD_DIALECT: &str = include_str!("../fixtures/arxiv_2025.xml");
+const ERROR: &str = include_str!("../fixtures/arxiv_error.xml");
+const LIST: &str = include_str!("../fixtures/iclr_list.json");
 
 fn atom_feed(xml: &[u8]) -> AtomFeed {
     match atom::parse(xml).unwrap() {
@@ -27,7 +23,7 @@ fn atom_feed(xml: &[u8]) -> AtomFeed {
 }
 
 fn hosts() -> Hosts {
-    support::hosts("http://127.0.0.1:9", Source::Iclr)
+    crate::support::hosts("http://127.0.0.1:9", Source::Iclr)
 }
 
 fn merged(list: &str) -> Vec<Entry> {

@@ -1,9 +1,6 @@
 //! S3 and SQS for real: the emulator that the local environment runs.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{config, hasty, run, serve};
 use annapurna_cloud::{Object, Written};
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::paper_site::PaperSite;
@@ -20,7 +17,6 @@ use paper_scraper::store::Store;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{config, hasty, run, serve};
 
 async fn aws(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())

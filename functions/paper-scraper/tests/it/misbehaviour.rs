@@ -1,13 +1,10 @@
 //! A site that misbehaves on purpose: nothing is lost, nothing is taken for what it is not.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::{MemoryStore, run, run_until, scraper, serve};
 use annapurna_contract::scrape::ScrapeErrorType;
 use annapurna_local::paper_site::PaperSite;
 use axum::Router;
@@ -19,7 +16,6 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use paper_scraper::error::RunError;
 use serde_json::json;
-use support::{MemoryStore, run, run_until, scraper, serve};
 use tokio::time::Instant;
 
 const CAPTCHA: &str = "<!DOCTYPE html><html><body><h1>Automated Access Detected</h1>\
@@ -160,7 +156,7 @@ async fn a_page_without_entries_that_should_have_some_is_never_zero_papers() {
 
 #[tokio::test]
 async fn an_error_feed_is_reported_in_arxivs_words() {
-    let error_feed = include_str!("../../paper-sources/tests/fixtures/arxiv_error.xml");
+    let error_feed = include_str!("../../../paper-sources/tests/fixtures/arxiv_error.xml");
     let (site, counts) =
         faulty(move |_, _| Some((StatusCode::BAD_REQUEST, error_feed).into_response())).await;
     let error = run(&scraper(&site, "ARXIV", &MemoryStore::default()), json!({}))
@@ -402,10 +398,11 @@ async fn a_run_stops_at_its_deadline_and_another_goes_on() {
 #[tokio::test]
 async fn a_list_that_takes_too_long_is_an_error() {
     let (site, _) = faulty(|_, _| Some(StatusCode::SERVICE_UNAVAILABLE.into_response())).await;
-    let mut http = support::hasty();
+    let mut http = crate::support::hasty();
     http.retry_base = Duration::from_secs(2);
     let settings =
-        paper_scraper::settings::Settings::from_config(support::config(&site, "ICLR")).unwrap();
+        paper_scraper::settings::Settings::from_config(crate::support::config(&site, "ICLR"))
+            .unwrap();
     let store = MemoryStore::default().store();
     let scraper = paper_scraper::scraper::Scraper::with_http(settings, store, http).unwrap();
     let soon = Instant::now() + Duration::from_millis(100);

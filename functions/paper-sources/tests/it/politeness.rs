@@ -1,17 +1,13 @@
 //! Manners, measured at the server: robots rules, pace and rests.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::hasty;
+use crate::support::site::{Seen, client, json, json_page, site};
 use annapurna_paper_sources::http::{Expect, HttpError, HttpSettings};
 use annapurna_test_data::outside;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use support::hasty;
-use support::site::{Seen, client, json, json_page, site};
 use url::Url;
 
 /// A site with robots rules.

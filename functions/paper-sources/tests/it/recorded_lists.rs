@@ -1,12 +1,9 @@
 //! Thousands of real titles and abstracts, put into the shapes of the sites they are from. They
 //! may not be redistributed, so these tests run only where `ANNAPURNA_DATA` names their folder.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{hasty, hosts, serve};
 use annapurna_contract::text::clean;
 use annapurna_contract::{PaperId, PaperRecord, Source, normalize_title};
 use annapurna_paper_sources::http::Http;
@@ -17,7 +14,6 @@ use axum::Router;
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse};
 use serde_json::{Value, json};
-use support::{hasty, hosts, serve};
 use url::Url;
 
 fn samples(file: &str) -> Vec<Value> {
