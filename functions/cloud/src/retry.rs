@@ -56,6 +56,13 @@ impl Retry {
         total: Duration::from_secs(120),
     };
 
+    /// The same number of tries within a moment: what tests of patience wait with.
+    pub const HASTY: Self = Self {
+        attempts: Self::PATIENT.attempts,
+        first_wait: Duration::from_millis(1),
+        total: Duration::from_secs(10),
+    };
+
     /// Does `attempt` until it succeeds, fails for good, or tries or time are used up.
     ///
     /// # Errors
@@ -95,12 +102,6 @@ mod tests {
 
     use super::*;
 
-    const HASTY: Retry = Retry {
-        attempts: 7,
-        first_wait: Duration::from_millis(1),
-        total: Duration::from_secs(10),
-    };
-
     /// How many tries it takes when each fails alike; `None` when one succeeds.
     async fn tries(
         retry: Retry,
@@ -126,9 +127,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_passes_is_tried_again_and_what_does_not_is_not() {
-        assert_eq!(tries(HASTY, "temporary", 2).await, (3, None));
-        assert_eq!(tries(HASTY, "for good", 2).await, (1, Some("for good")));
-        assert_eq!(tries(HASTY, "temporary", 99).await, (7, Some("temporary")));
+        assert_eq!(tries(Retry::HASTY, "temporary", 2).await, (3, None));
+        assert_eq!(
+            tries(Retry::HASTY, "for good", 2).await,
+            (1, Some("for good"))
+        );
+        assert_eq!(
+            tries(Retry::HASTY, "temporary", 99).await,
+            (7, Some("temporary"))
+        );
     }
 
     #[tokio::test]

@@ -41,15 +41,8 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
     use super::*;
-
-    const HASTY: Retry = Retry {
-        attempts: 7,
-        first_wait: Duration::from_millis(1),
-        total: Duration::from_secs(10),
-    };
 
     fn busy() -> ObjectError {
         ObjectError::Failed {
@@ -64,7 +57,7 @@ mod tests {
     async fn failures_are_tried_again_and_sizes_are_not() {
         let (_trigger, shutdown) = Shutdown::new();
         let tries = AtomicU32::new(0);
-        let result = patiently(HASTY, &shutdown, || async {
+        let result = patiently(Retry::HASTY, &shutdown, || async {
             match tries.fetch_add(1, Ordering::Relaxed) {
                 0 | 1 => Err(busy()),
                 _ => Ok(7),
@@ -73,7 +66,7 @@ mod tests {
         .await;
         assert_eq!(result.unwrap(), 7);
         let tries = AtomicU32::new(0);
-        let result: Result<(), _> = patiently(HASTY, &shutdown, || async {
+        let result: Result<(), _> = patiently(Retry::HASTY, &shutdown, || async {
             tries.fetch_add(1, Ordering::Relaxed);
             Err(ObjectError::TooLarge {
                 bucket: "b".to_owned(),
@@ -89,7 +82,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_ends_the_waiting() {
         let (trigger, shutdown) = Shutdown::new();
-        let result: Result<(), _> = patiently(HASTY, &shutdown, || async {
+        let result: Result<(), _> = patiently(Retry::HASTY, &shutdown, || async {
             trigger.fire();
             Err(busy())
         })
@@ -102,7 +95,7 @@ mod tests {
         let (trigger, shutdown) = Shutdown::new();
         trigger.fire();
         let tries = AtomicU32::new(0);
-        let result = patiently(HASTY, &shutdown, || async {
+        let result = patiently(Retry::HASTY, &shutdown, || async {
             tries.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })

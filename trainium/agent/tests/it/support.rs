@@ -356,8 +356,7 @@ pub(crate) fn executor(
     let (trigger, shutdown) = Shutdown::new();
     let retry = Retry {
         attempts: 2,
-        first_wait: Duration::from_millis(1),
-        total: Duration::from_secs(10),
+        ..Retry::HASTY
     };
     let folder = sandbox
         .as_ref()

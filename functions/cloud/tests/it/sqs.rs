@@ -1,19 +1,14 @@
 //! The client against a server that answers as SQS does, and as it should not.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use annapurna_cloud::{Counts, Message, MessageQueues, Receive, Sqs};
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
-use aws_sdk_s3::config::Credentials;
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::body::Body;
+use axum::http::Response;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+
+use crate::server::service;
 
 const URL: &str = "http://127.0.0.1:1/000000000000/q.fifo";
 
@@ -21,36 +16,21 @@ const URL: &str = "http://127.0.0.1:1/000000000000/q.fifo";
 type Seen = Arc<Mutex<Vec<(String, Value)>>>;
 type Answer = fn(&str, &Value) -> (u16, Value);
 
-async fn handle(
-    State((answer, seen)): State<(Answer, Seen)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    let target = headers["x-amz-target"].to_str().unwrap();
-    let operation = target.trim_start_matches("AmazonSQS.").to_owned();
-    let input = serde_json::from_slice(&body).unwrap();
-    let (status, output) = answer(&operation, &input);
-    seen.lock().unwrap().push((operation, input));
-    let response = Response::builder().status(status);
-    let response = response.header("content-type", "application/x-amz-json-1.0");
-    response.body(Body::from(output.to_string())).unwrap()
-}
-
+/// A client of a server that answers each operation so, and what it was asked.
 async fn sqs(answer: Answer) -> (Sqs, Seen) {
     let seen = Seen::default();
-    let router = Router::new()
-        .fallback(handle)
-        .with_state((answer, Arc::clone(&seen)));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await;
+    let asked = Arc::clone(&seen);
+    let (config, _) = service(move |request| {
+        let target = request.header("x-amz-target").unwrap();
+        let operation = target.trim_start_matches("AmazonSQS.").to_owned();
+        let input = serde_json::from_slice(&request.body).unwrap();
+        let (status, output) = answer(&operation, &input);
+        asked.lock().unwrap().push((operation, input));
+        let response = Response::builder().status(status);
+        let response = response.header("content-type", "application/x-amz-json-1.0");
+        response.body(Body::from(output.to_string())).unwrap()
+    })
+    .await;
     (Sqs::new(&config), seen)
 }
 

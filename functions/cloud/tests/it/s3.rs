@@ -1,83 +1,17 @@
 //! The client against a server that answers as S3 does, and as it should not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step fails the test"
-)]
-
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use annapurna_cloud::{Condition, Metadata, Object, ObjectError, ObjectStore, S3, Saved, Written};
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
-use aws_sdk_s3::config::Credentials;
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use axum::http::{Method, Response, StatusCode};
 use tokio::net::TcpListener;
 
-/// One request as it came.
-#[derive(Debug, Clone)]
-struct Seen {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-}
-
-type Answer = fn(&Seen) -> Response<Body>;
-
-#[derive(Clone)]
-struct Server {
-    answer: Answer,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-async fn handle(
-    State(server): State<Server>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    let path = uri.path().to_owned();
-    let seen = Seen {
-        method,
-        path,
-        headers,
-        body,
-    };
-    let answer = (server.answer)(&seen);
-    server.seen.lock().unwrap().push(seen);
-    answer
-}
+use crate::server::{Request, Seen, config, service};
 
 /// A client of a server that answers each request so, and what it was asked.
-async fn s3(answer: Answer) -> (S3, Arc<Mutex<Vec<Seen>>>) {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server {
-        answer,
-        seen: Arc::clone(&seen),
-    };
-    let router = Router::new().fallback(handle).with_state(server);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await;
+async fn s3(answer: fn(&Request) -> Response<Body>) -> (S3, Seen) {
+    let (config, seen) = service(answer).await;
     (S3::new(&config), seen)
 }
 
@@ -198,14 +132,7 @@ async fn a_server_that_is_not_there_is_an_error_with_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(format!("http://{address}"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .retry_config(RetryConfig::disabled())
-        .load()
-        .await;
-    let error = S3::new(&config)
+    let error = S3::new(&config(&address.to_string()).await)
         .get("papers", "k", 9)
         .await
         .unwrap_err()
