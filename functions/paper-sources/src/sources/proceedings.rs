@@ -13,22 +13,13 @@ use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
 
+use super::editions::{ListKind, lists_of};
 use super::hosts::{Hosts, on_configured_host};
 use super::html::{self, Document, Tag};
 use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, Page};
 use crate::paper::{BrokenEntry, Details};
 use crate::sites::join;
-
-/// The first year of a conference's proceedings; `None` where this software has none.
-pub const fn first_year(source: Source) -> Option<u16> {
-    match source {
-        Source::Neurips => Some(1987),
-        Source::Mlsys => Some(2019),
-        Source::Iclr => Some(2024),
-        Source::Icml | Source::Arxiv => None,
-    }
-}
 
 /// The year whose data sets' papers have proceedings apart.
 const DATASETS_APART: Edition = Edition {
@@ -51,7 +42,7 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
         &hosts[PaperHost::Proceedings],
         &format!("paper_files/paper/{year}"),
     );
-    if first_year(edition.source).is_none_or(|first| edition.year < first) {
+    if !lists_of(edition).contains(&ListKind::Proceedings) {
         return Err(ListError::Absent {
             url: start.to_string(),
         });
