@@ -10,12 +10,10 @@
 //! about a thousandth of a call of the model and that an accepted paper needs anyway. Two near-duplicates
 //! judged at the same moment may both be accepted; the same paper judged twice has one verdict.
 
-mod verdict;
-
 use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
     CodeGenerationMessage, ConfigError, Decision, JudgeConfig, Judged, PaperId, Question,
-    ResearchMessage, YesOrNo,
+    ResearchMessage, Verdict, YesOrNo,
     config::number,
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
@@ -29,8 +27,6 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use tracing::{info, warn};
-
-pub use verdict::Verdict;
 
 /// Characters of the text that is judged; Titan's 8,192 tokens hold them in any script.
 const TEXT_CHARACTERS: usize = 6_000;

@@ -4,10 +4,10 @@
 
 use annapurna_contract::{
     CodeGenerationMessage, Decision, JudgeConfig, PaperId, PaperRecord, Question, ResearchMessage,
-    Source, YesOrNo, keys,
+    Source, Verdict, YesOrNo, keys,
 };
 use annapurna_testing::{Bedrock, Stage};
-use papers_judge::{Judge, Verdict};
+use papers_judge::Judge;
 use serde_json::{Value, json};
 
 struct Setting {

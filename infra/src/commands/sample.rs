@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use annapurna_contract::{Bucket, Function, PaperId, Source, Stage, keys};
+use annapurna_cloud::{ObjectStore, S3};
+use annapurna_contract::{Bucket, Decision, Function, PaperId, Source, Stage, Verdict, keys};
 use annapurna_local::paper_site::{self, SampleEntry};
 use annapurna_runtime::search::Search;
 use annapurna_stack::environment::Environment;
@@ -19,6 +20,8 @@ use crate::{index, ui};
 /// How long ten small programs may take on a slow machine.
 const LIMIT: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(2);
+/// Largest verdict that is read, bytes.
+const VERDICT_LIMIT: u64 = 4 << 20;
 
 struct Tracked {
     id: PaperId,
@@ -109,7 +112,7 @@ async fn look(
     for item in tracked.iter_mut().filter(|it| !it.has_result()) {
         let stage = match search.get(&item.id).await? {
             Some(stored) => stored.record.stage(),
-            None if is_rejected(environment, cloud, &item.id).await => Stage::Rejected,
+            None if is_rejected(environment, cloud, &item.id).await? => Stage::Rejected,
             None => item.stage,
         };
         if stage != item.stage {
@@ -124,21 +127,22 @@ async fn look(
 }
 
 /// The judge keeps every verdict in S3, before an accepted paper reaches the index.
-async fn is_rejected(environment: &Environment, cloud: &Cloud, paper: &PaperId) -> bool {
+async fn is_rejected(
+    environment: &Environment,
+    cloud: &Cloud,
+    paper: &PaperId,
+) -> Result<bool, CommandError> {
     let bucket = environment.bucket_name(Bucket::Papers);
-    let object = cloud
-        .s3
-        .get_object()
-        .bucket(bucket)
-        .key(keys::verdict(paper))
-        .send()
-        .await;
-    let Ok(object) = object else { return false };
-    let Ok(body) = object.body.collect().await else {
-        return false;
+    let key = keys::verdict(paper);
+    let objects = S3::new(&cloud.config);
+    let Some(body) = objects.get(&bucket, &key, VERDICT_LIMIT).await? else {
+        return Ok(false);
     };
-    let verdict: serde_json::Value = serde_json::from_slice(&body.into_bytes()).unwrap_or_default();
-    verdict["decision"] == "reject"
+    let verdict: Verdict = serde_json::from_slice(&body).map_err(|error| CommandError::Aws {
+        doing: format!("read the verdict s3://{bucket}/{key}"),
+        reason: format!("it is none: {error}"),
+    })?;
+    Ok(verdict.decision == Decision::Reject)
 }
 
 fn summary(tracked: &[Tracked]) -> String {
@@ -180,22 +184,19 @@ async fn push(
 async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<(), CommandError> {
     let mut rows = Vec::new();
     for item in tracked {
-        let record = search
-            .get(&item.id)
-            .await?
-            .map(|stored| stored.record)
-            .unwrap_or_default();
+        // A rejected paper is in no index.
+        let stored = search.get(&item.id).await?;
+        let tested = stored.map(|stored| stored.record.tested);
+        let tested = tested.as_ref();
         let number =
             |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"));
+        let error = tested.and_then(|it| it.error_message.as_deref());
         rows.push(vec![
             item.stage.to_string(),
-            number(record.tested.training_loss),
-            number(record.tested.validation_accuracy),
+            number(tested.and_then(|it| it.training_loss)),
+            number(tested.and_then(|it| it.validation_accuracy)),
             ui::one_line(&item.paper.title, 60),
-            ui::one_line(
-                record.tested.error_message.as_deref().unwrap_or_default(),
-                60,
-            ),
+            error.map_or_else(String::new, |error| ui::one_line(error, 60)),
         ]);
     }
     cx.ui.result(ui::table(

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use annapurna_cloud::{MessageQueues, ObjectStore, Receive, S3};
 use annapurna_contract::{
-    Bucket, CodeTestingMessage, Decision, PaperId, Queue, Source, SourceRecord, keys,
+    Bucket, CodeTestingMessage, Decision, PaperId, PaperRecord, Queue, Source, SourceRecord,
+    Verdict, keys,
 };
 use annapurna_stack::outputs::Output;
 use serde::Deserialize;
@@ -46,11 +47,6 @@ pub(super) struct Evidence {
 #[derive(Debug, Deserialize)]
 struct AboutPaper {
     paper_id: PaperId,
-}
-
-#[derive(Debug, Deserialize)]
-struct Decided {
-    decision: Decision,
 }
 
 impl Evidence {
@@ -106,7 +102,7 @@ impl Evidence {
         }
         if self.verdicts.contains(id) {
             let bucket = &self.papers_bucket;
-            let verdict: Option<Decided> = self.read(bucket, &keys::verdict(id)).await?;
+            let verdict: Option<Verdict> = self.read(bucket, &keys::verdict(id)).await?;
             paper.verdict = verdict.map(|verdict| verdict.decision);
         }
         if paper.verdict != Some(Decision::Reject) {
@@ -176,15 +172,20 @@ async fn documents(
     for some in ids.chunks(DOCUMENTS_AT_ONCE) {
         let query = json!({"size": some.len(), "query": {"ids": {"values": some}}});
         for (id, record) in search.search(&query).await? {
-            let document = Document {
-                has_program: record.generated.code_generated == Some(true),
-                is_tested: record.tested.tested == Some(true),
-                title: record.judged.title.unwrap_or_default(),
-            };
-            documents.insert(id, document);
+            documents.extend(document(record).map(|document| (id, document)));
         }
     }
     Ok(documents)
+}
+
+/// What a paper's document says. One without a title is none: the judge, who writes the title, makes it again
+/// from its verdict, where a program made for no title would stay.
+fn document(record: PaperRecord) -> Option<Document> {
+    Some(Document {
+        has_program: record.generated.code_generated == Some(true),
+        is_tested: record.tested.tested == Some(true),
+        title: record.judged.title?,
+    })
 }
 
 /// The papers whose messages are dead letters. They are looked at and left there.
@@ -227,6 +228,16 @@ fn papers_of(body: &str) -> Vec<PaperId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_without_its_title_is_made_again() {
+        let mut record = PaperRecord::default();
+        assert_eq!(document(record.clone()), None);
+        record.judged.title = Some("Adam".to_owned());
+        record.generated.code_generated = Some(true);
+        let document = document(record).unwrap();
+        assert!(document.title == "Adam" && document.has_program && !document.is_tested);
+    }
 
     #[test]
     fn a_dead_letter_of_any_queue_names_its_papers() {

@@ -1,9 +1,11 @@
 //! The judge's verdict as S3 keeps it.
 
-use annapurna_contract::{Decision, Judged, PaperId, Source};
 use serde::{Deserialize, Serialize};
 
-/// `verdicts/{paper_id}.json`: all that the steps after the verdict need.
+use crate::{Decision, Judged, PaperId, Source};
+
+/// `verdicts/{paper_id}.json`: all that the steps after the verdict need, and what tells `infra` of a
+/// paper that is in no index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The paper.
