@@ -128,13 +128,17 @@ fn files_below(folder: &Path, name: &str) -> Result<Vec<(String, PathBuf)>, Comm
     let entries = std::fs::read_dir(folder).map_err(CommandError::file("read", folder))?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.map_err(CommandError::file("read", folder))?.path();
-        let file_name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let entry = entry.map_err(CommandError::file("read", folder))?;
+        let path = entry.path();
         if path.is_file() {
+            let file_name = entry.file_name().into_string();
+            let file_name = file_name.map_err(|name| CommandError::Build {
+                what: format!(
+                    "the agent's bundle: the name {} is not UTF-8",
+                    name.display()
+                ),
+                hint: format!("rename or remove it in {}", folder.display()),
+            })?;
             files.push((format!("{name}/{file_name}"), path));
         }
     }
@@ -268,10 +272,13 @@ async fn target_folder(root: &Path) -> Result<PathBuf, CommandError> {
         })
 }
 
+/// A file's name in the zip, its length in bytes, and when it changed, in nanoseconds since 1970.
+type Input = (String, u64, i128);
+
 /// What a zip was made of, so that an unchanged binary is not packed again.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Packed {
-    inputs: Vec<(String, u64, u128)>,
+    inputs: Vec<Input>,
     sha256: String,
 }
 
@@ -308,17 +315,20 @@ fn pack(
     })
 }
 
-fn input((name, path): &(String, PathBuf)) -> Result<(String, u64, u128), CommandError> {
+/// # Errors
+///
+/// Also when the system does not say when the file changed: an old zip could not be told from a new one.
+fn input((name, path): &(String, PathBuf)) -> Result<Input, CommandError> {
     let metadata = std::fs::metadata(path).map_err(CommandError::file("read", path))?;
-    let modified = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Ok((
-        name.clone(),
-        metadata.len(),
-        modified.unwrap_or_default().as_nanos(),
-    ))
+    let modified = metadata.modified();
+    let modified = modified.map_err(CommandError::file("learn the age of", path))?;
+    let nanos = match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => i128::try_from(after.as_nanos()),
+        Err(before) => i128::try_from(before.duration().as_nanos()).map(|nanos| -nanos),
+    };
+    let nanos = nanos.map_err(std::io::Error::other);
+    let nanos = nanos.map_err(CommandError::file("learn the age of", path))?;
+    Ok((name.clone(), metadata.len(), nanos))
 }
 
 /// A zip that depends on its files' names and content only: no times, fixed permissions.

@@ -191,7 +191,7 @@ async fn own_service(
         user: None,
         port: Some(port),
     };
-    Ok(ours::start(home, spec, port, "").await?)
+    Ok(ours::start(home, spec, port, None).await?)
 }
 
 /// What this program's own services may know of this process's environment: where to find the user's

@@ -16,15 +16,16 @@ const GRACE: Duration = Duration::from_secs(20);
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts a service, or starts it again when its program, what it is told or what it `relies_on` has
-/// changed since, and waits until it answers. Gives back `http://127.0.0.1:PORT`.
+/// changed since, and waits until it answers. Gives back `http://127.0.0.1:PORT`. `relies_on` is the
+/// start mark of another service, whose restart makes this one useless.
 pub async fn start(
     home: &Home,
     spec: ServiceSpec,
     port: u16,
-    relies_on: &str,
+    relies_on: Option<&str>,
 ) -> Result<String, LocalError> {
     let told = hex::encode(Sha256::digest(format!(
-        "{:?}{:?}{:?}{:?}{relies_on}",
+        "{:?}{:?}{:?}{:?}{relies_on:?}",
         spec.program,
         spec.args,
         spec.env,

@@ -77,20 +77,34 @@ pub(super) async fn invoke(
         .send()
         .await
         .map_err(CommandError::aws(format!("invoke {name}")))?;
-    let payload = answer
-        .payload()
-        .map(|blob| blob.as_ref().to_vec())
-        .unwrap_or_default();
-    if answer.function_error().is_some() {
-        let error: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
-        let reason = error["errorMessage"]
-            .as_str()
-            .map_or_else(|| error.to_string(), str::to_owned);
+    let payload = answer.payload().map_or(&[][..], AsRef::as_ref);
+    if let Some(kind) = answer.function_error() {
+        let text = String::from_utf8_lossy(payload);
+        let reason = match error_message(&text) {
+            Some(message) => message,
+            None if text.trim().is_empty() => format!("Lambda says {kind} and no more"),
+            None => text.into_owned(),
+        };
         return Err(CommandError::FunctionFailed {
             environment: environment.name.clone(),
             function: function.name().to_owned(),
             reason: ui::safe(&reason),
         });
     }
-    Ok(serde_json::from_slice(&payload)?)
+    serde_json::from_slice(payload).map_err(|error| CommandError::Aws {
+        doing: format!("read the answer of {name}"),
+        reason: format!("it is no JSON: {error}"),
+    })
+}
+
+/// A function's own words in the error that Lambda and Step Functions pass on; `None` when `text` is no
+/// such error. Source: Lambda guide, "Lambda function errors".
+pub(super) fn error_message(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Error {
+        error_message: String,
+    }
+    let error: Error = serde_json::from_str(text).ok()?;
+    Some(error.error_message)
 }

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use chrono::{DateTime, Utc};
 
 use super::invoke::known_function;
@@ -63,9 +64,7 @@ pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, Comman
                 shown_at_from + 1
             };
             from = event.at;
-            let at = DateTime::from_timestamp_millis(event.at).unwrap_or_default();
-            cx.ui
-                .result(format!("{}  {}", at.format("%H:%M:%S%.3f"), event.text))?;
+            cx.ui.result(event.line())?;
         }
         if !args.follow {
             return Ok(ExitCode::SUCCESS);
@@ -75,8 +74,32 @@ pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, Comman
 }
 
 struct Event {
+    /// Milliseconds since 1970.
     at: i64,
     text: String,
+}
+
+impl Event {
+    fn line(&self) -> String {
+        let time = match DateTime::from_timestamp_millis(self.at) {
+            Some(at) => at.format("%H:%M:%S%.3f").to_string(),
+            None => format!("{} ms", self.at),
+        };
+        format!("{time}  {}", self.text)
+    }
+}
+
+/// An event as CloudWatch gives it; without its time it has no place among the others.
+fn event(group: &str, event: &FilteredLogEvent) -> Result<Event, CommandError> {
+    let at = event.timestamp().ok_or_else(|| CommandError::Aws {
+        doing: format!("read the log group {group}"),
+        reason: "an event comes without its time".to_owned(),
+    })?;
+    let text = event.message().unwrap_or("(an event without text)");
+    Ok(Event {
+        at,
+        text: ui::safe(text.trim_end()),
+    })
 }
 
 async fn events(cloud: &Cloud, group: &str, from: i64) -> Result<Vec<Event>, CommandError> {
@@ -91,10 +114,9 @@ async fn events(cloud: &Cloud, group: &str, from: i64) -> Result<Vec<Event>, Com
             .set_next_token(token);
         let page = request.send().await;
         let page = page.map_err(CommandError::aws(format!("read the log group {group}")))?;
-        found.extend(page.events().iter().map(|event| Event {
-            at: event.timestamp().unwrap_or_default(),
-            text: ui::safe(event.message().unwrap_or_default().trim_end()),
-        }));
+        for it in page.events() {
+            found.push(event(group, it)?);
+        }
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             found.sort_by_key(|event| event.at);
@@ -106,6 +128,23 @@ async fn events(cloud: &Cloud, group: &str, from: i64) -> Result<Vec<Event>, Com
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_without_its_time_is_an_error_and_not_of_1970() {
+        let whole = FilteredLogEvent::builder()
+            .timestamp(1)
+            .message("on\u{1b}[2J");
+        assert_eq!(
+            event("g", &whole.build()).unwrap().line(),
+            "00:00:00.001  on [2J"
+        );
+        let timeless = FilteredLogEvent::builder().message("on").build();
+        let error = event("g", &timeless).err().unwrap().to_string();
+        assert_eq!(
+            error,
+            "cannot read the log group g: an event comes without its time"
+        );
+    }
 
     #[test]
     fn spans_are_read_with_their_unit() {

@@ -74,6 +74,6 @@ fn line(row: &Row) -> Vec<String> {
         number(tested.training_loss, 4),
         number(tested.validation_accuracy, 3),
         number(tested.execution_time, 1),
-        ui::one_line(row.record.judged.title.as_deref().unwrap_or_default(), 70),
+        ui::one_line(row.record.judged.title.as_deref().unwrap_or("-"), 70),
     ]
 }

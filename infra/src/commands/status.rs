@@ -212,9 +212,8 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
         Some(_) => "active",
         None => "unknown",
     };
-    let version = status
-        .and_then(|it| it.engine_version())
-        .unwrap_or_default();
+    let version = status.and_then(|it| it.engine_version());
+    let version = version.unwrap_or("version unknown");
     Ok(Some(part("domain", state, format!("{name}, {version}"))))
 }
 

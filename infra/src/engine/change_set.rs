@@ -135,7 +135,8 @@ impl ChangeSet {
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
-                    let reason = set.status_reason().unwrap_or_default().to_owned();
+                    let reason = set.status_reason().unwrap_or("CloudFormation names none");
+                    let reason = reason.to_owned();
                     self.discard().await?;
                     let nothing = reason.contains("didn't contain changes")
                         || reason.contains("No updates are to be performed");

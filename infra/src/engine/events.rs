@@ -141,8 +141,8 @@ fn failed(event: &StackEvent) -> bool {
 /// The first event that failed for a reason of its own; what was cancelled because of it does not count.
 fn rolled_back(stack: &str, events: &[StackEvent]) -> CommandError {
     let cause = events.iter().find(|event| {
-        let reason = event.resource_status_reason().unwrap_or_default();
-        failed(event) && !reason.contains("cancelled")
+        let reason = event.resource_status_reason();
+        failed(event) && !reason.is_some_and(|reason| reason.contains("cancelled"))
     });
     let text = |text: Option<&str>| crate::ui::safe(text.unwrap_or("unknown"));
     CommandError::RolledBack {

@@ -75,9 +75,9 @@ pub async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
         user: None,
         port: Some(port),
     };
-    // The role's session ends with the emulator that gave it.
+    // The role's session ends with the emulator that gave it; one that is not ours says nothing of its start.
     let emulator = process::running(home, emulator::SERVICE).map(|it| it.start_mark);
-    ours::start(home, spec, port, &emulator.unwrap_or_default()).await?;
+    ours::start(home, spec, port, emulator.as_deref()).await?;
     Ok(())
 }
 

@@ -66,12 +66,7 @@ pub(super) fn conclude(
 ) -> Result<ExitCode, CommandError> {
     let environment = &args.environment.environment;
     let status = description.status();
-    let output = description.output().unwrap_or_default();
-    let summary = match status {
-        ExecutionStatus::Succeeded => serde_json::from_str(output).ok(),
-        _ => None,
-    };
-    let summary = summary.unwrap_or_else(|| progress.summary());
+    let summary = summary(cx, execution, description, progress);
     let failed = !matches!(
         status,
         ExecutionStatus::Running | ExecutionStatus::Succeeded
@@ -90,26 +85,64 @@ pub(super) fn conclude(
         cx.ui.result(table(&summary))?;
         show_failures(cx, environment, &summary)?;
     }
-    match (reason, progress.again_at()) {
-        (Some(reason), _) => {
-            return Err(CommandError::ScrapeFailed {
-                environment: environment.clone(),
-                execution: execution.name.clone(),
-                reason,
-            });
-        }
-        (None, Some(at)) if status == &ExecutionStatus::Running => cx.ui.status(format!(
-            "{} papers are held back by their sites; {} takes them again at {} and goes on without this command",
-            progress.n_held_back(),
-            ui::safe(&execution.name),
-            at.format("%Y-%m-%d %H:%M:%S UTC")
-        )),
-        (None, _) => cx.ui.done(format!("{} has ended", ui::safe(&execution.name))),
+    if let Some(reason) = reason {
+        return Err(CommandError::ScrapeFailed {
+            environment: environment.clone(),
+            execution: execution.name.clone(),
+            reason,
+        });
     }
+    say_how_it_stands(cx, execution, status, progress);
     if summary.cursor.is_some() {
         cx.ui.status(how_to_go_on(environment, request, Utc::now()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the papers: the machine's own sum at its end, what its events tell before that.
+fn summary(
+    cx: &Context,
+    execution: &Execution,
+    description: &DescribeExecutionOutput,
+    progress: &Progress,
+) -> ScrapeSummary {
+    if description.status() != &ExecutionStatus::Succeeded {
+        return progress.summary();
+    }
+    match own_sum(description.output()) {
+        Ok(sum) => sum,
+        Err(why) => {
+            cx.ui.warn(format!(
+                "{} does not say its sum ({}); the numbers are those of its events",
+                ui::safe(&execution.name),
+                ui::one_line(&why, 200)
+            ));
+            progress.summary()
+        }
+    }
+}
+
+fn own_sum(output: Option<&str>) -> Result<ScrapeSummary, String> {
+    let output = output.ok_or("Step Functions gives no output")?;
+    serde_json::from_str(output).map_err(|error| error.to_string())
+}
+
+/// That it has ended, or when it goes on.
+fn say_how_it_stands(
+    cx: &Context,
+    execution: &Execution,
+    status: &ExecutionStatus,
+    progress: &Progress,
+) {
+    let name = ui::safe(&execution.name);
+    match progress.again_at() {
+        Some(at) if status == &ExecutionStatus::Running => cx.ui.status(format!(
+            "{} papers are held back by their sites; {name} takes them again at {} and goes on without this command",
+            progress.n_held_back(),
+            at.format("%Y-%m-%d %H:%M:%S UTC")
+        )),
+        _ => cx.ui.done(format!("{name} has ended")),
+    }
 }
 
 /// What to do about a list that has more papers than were taken. What is there is not loaded twice, and
@@ -212,6 +245,17 @@ fn show_failures(
 mod tests {
     use super::super::request::tests::event;
     use super::*;
+
+    #[test]
+    fn an_end_without_a_sum_is_told_and_not_taken_for_no_papers() {
+        let whole = serde_json::to_string(&ScrapeSummary {
+            found: 3,
+            ..ScrapeSummary::default()
+        });
+        assert_eq!(own_sum(Some(&whole.unwrap())).unwrap().found, 3);
+        assert_eq!(own_sum(None).unwrap_err(), "Step Functions gives no output");
+        assert!(own_sum(Some("")).is_err());
+    }
 
     #[test]
     fn a_list_that_goes_on_is_told_with_a_command() {

@@ -3,9 +3,9 @@
 use annapurna_contract::events::ScraperEvent;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus, HistoryEvent};
-use serde_json::Value;
 
 use crate::cloud::Cloud;
+use crate::commands::invoke::error_message;
 use crate::error::CommandError;
 use crate::ui;
 
@@ -65,10 +65,31 @@ pub(super) async fn running(
             .send()
             .await;
         let description = description.map_err(CommandError::aws("describe a scrape"))?;
-        let asked = serde_json::from_str(description.input().unwrap_or_default());
-        found.push((execution, asked.unwrap_or_default()));
+        let asked = asked(&execution, description.input())?;
+        found.push((execution, asked));
     }
     Ok(found)
+}
+
+/// What an execution was asked for. One of which nobody can say that is an error: it may read the list that
+/// the next one is to read.
+fn asked(execution: &Execution, input: Option<&str>) -> Result<ScraperEvent, CommandError> {
+    let problem = match input.map(serde_json::from_str) {
+        Some(Ok(asked)) => return Ok(asked),
+        Some(Err(error)) => error.to_string(),
+        None => "Step Functions does not give its input".to_owned(),
+    };
+    Err(CommandError::Usage {
+        problem: format!(
+            "nobody can tell what {} takes, which runs: {}",
+            ui::one_line(&execution.name, 80),
+            ui::one_line(&problem, 300)
+        ),
+        hint: format!(
+            "wait until it has ended, or end it: aws stepfunctions stop-execution --execution-arn {}",
+            ui::one_line(&execution.arn, 300)
+        ),
+    })
 }
 
 /// Starts an execution.
@@ -161,23 +182,22 @@ async fn events(
 pub(super) fn reason(description: &DescribeExecutionOutput) -> String {
     plain(
         description.error().unwrap_or(description.status().as_str()),
-        description.cause().unwrap_or_default(),
+        description.cause(),
     )
 }
 
 /// An error and its cause in plain words.
-pub(super) fn plain(error: &str, cause: &str) -> String {
+pub(super) fn plain(error: &str, cause: Option<&str>) -> String {
     const MOST: usize = 600;
-    let unpacked: Value = serde_json::from_str(cause).unwrap_or_default();
-    let message = unpacked["errorMessage"].as_str().unwrap_or(cause).trim();
-    if message.is_empty() {
-        return ui::one_line(error, MOST);
+    let message = cause.map(|cause| error_message(cause).unwrap_or_else(|| cause.to_owned()));
+    match message.as_deref().map(str::trim) {
+        None | Some("") => ui::one_line(error, MOST),
+        Some(message) => format!(
+            "{} ({})",
+            ui::one_line(message, MOST),
+            ui::one_line(error, 80)
+        ),
     }
-    format!(
-        "{} ({})",
-        ui::one_line(message, MOST),
-        ui::one_line(error, 80)
-    )
 }
 
 #[cfg(test)]
@@ -188,13 +208,30 @@ mod tests {
     fn a_functions_error_is_unpacked_and_cannot_steer_the_terminal() {
         let cause = r#"{"errorType":"SourceRefused","errorMessage":"no list of 2031\u001b[2J"}"#;
         assert_eq!(
-            plain("SourceRefused", cause),
+            plain("SourceRefused", Some(cause)),
             "no list of 2031 [2J (SourceRefused)"
         );
         assert_eq!(
-            plain("States.DataLimitExceeded", "the state is too large"),
+            plain("States.DataLimitExceeded", Some("the state is too large")),
             "the state is too large (States.DataLimitExceeded)"
         );
-        assert_eq!(plain("ABORTED", ""), "ABORTED");
+        assert_eq!(plain("ABORTED", Some("")), "ABORTED");
+        assert_eq!(plain("ABORTED", None), "ABORTED");
+    }
+
+    #[test]
+    fn an_execution_that_nobody_understands_is_not_taken_for_one_that_asks_nothing() {
+        let execution = Execution {
+            name: "by-hand".to_owned(),
+            arn: "arn:aws:states:us-east-1:1:execution:m:by-hand".to_owned(),
+        };
+        let known = asked(&execution, Some(r#"{"CONFERENCE": "ICLR"}"#)).unwrap();
+        assert_eq!(known.conference.as_deref(), Some("ICLR"));
+        for input in [None, Some(""), Some("7"), Some(r#"{"CONFERENCE": 7}"#)] {
+            let error = asked(&execution, input).unwrap_err();
+            assert!(error.to_string().contains("what by-hand takes"), "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.ends_with("execution:m:by-hand"), "{hint}");
+        }
     }
 }

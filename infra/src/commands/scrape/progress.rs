@@ -53,7 +53,9 @@ impl Progress {
             // The windows come after the wait.
             "MapStateEntered" => self.waits_since = None,
             _ => {
-                self.learn_answer(answer(event).unwrap_or_default(), at);
+                if let Some(answer) = answer(event) {
+                    self.learn_answer(answer, at);
+                }
                 self.learn_failure(event);
             }
         }
@@ -184,7 +186,7 @@ fn is_wait_for_round(event: &HistoryEvent) -> bool {
 
 /// Error and cause of a call that failed. Step Functions has an event for each stage at which a call of a
 /// function can fail; the emulator takes the one of all tasks.
-fn failure(event: &HistoryEvent) -> Option<(&str, &str)> {
+fn failure(event: &HistoryEvent) -> Option<(&str, Option<&str>)> {
     macro_rules! said_by {
         ($($details:ident)*) => {
             [$(event.$details().map(|it| (it.error(), it.cause())),)*]
@@ -198,7 +200,7 @@ fn failure(event: &HistoryEvent) -> Option<(&str, &str)> {
         task_failed_event_details
     ];
     let (error, cause) = said.into_iter().flatten().next()?;
-    Some((error.unwrap_or("States.TaskFailed"), cause.unwrap_or("")))
+    Some((error.unwrap_or("States.TaskFailed"), cause))
 }
 
 /// What the function answered in this event. Step Functions has an event of its own for a task that

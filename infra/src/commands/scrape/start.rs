@@ -74,14 +74,12 @@ fn under_way(environment: &str, execution: &Execution, asked: &ScraperEvent) -> 
 
 /// Such as `neurips-2025-20261123T043000Z`.
 fn execution_name(request: &ScraperEvent, now: DateTime<Utc>) -> String {
-    let source = request.conference.as_deref().unwrap_or_default();
-    let year = request.conference_year.map(|year| format!("-{year}"));
+    let source = source_word(request);
     let now = now.format("%Y%m%dT%H%M%SZ");
-    format!(
-        "{}{}-{now}",
-        source.to_lowercase(),
-        year.unwrap_or_default()
-    )
+    match request.conference_year {
+        Some(year) => format!("{source}-{year}-{now}"),
+        None => format!("{source}-{now}"),
+    }
 }
 
 #[cfg(test)]
