@@ -16,9 +16,11 @@ use crate::error::CommandError;
 mod adoption;
 mod change_set;
 mod events;
+mod rollout;
 
 pub use adoption::adopting;
 pub use change_set::{ChangeSet, TemplateSource};
+pub use rollout::{Operator, Outcome};
 
 /// How long a stack may take: a search domain takes up to half an hour.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(3_600);

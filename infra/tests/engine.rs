@@ -3,17 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
+use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Deployment, Replacement};
 use infra::assets;
 use infra::cloud::Cloud;
-use infra::engine::{Engine, TemplateSource, adopting};
+use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSource, adopting};
 use infra::error::CommandError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const STACK: &str = "annapurna-test";
 
@@ -150,15 +152,7 @@ async fn object(cloud: &Cloud) -> String {
 async fn a_new_stack_takes_up_a_bucket_that_outlived_its_stack() {
     let (_emulator, cloud) = cloud().await;
     let engine = Engine::new(&cloud, STACK);
-    let (papers, body) = (cloud.s3.put_object().bucket("papers"), b"kept".to_vec());
-    cloud
-        .s3
-        .create_bucket()
-        .bucket("papers")
-        .send()
-        .await
-        .unwrap();
-    papers.key("k").body(body.into()).send().await.unwrap();
+    outlived(&cloud).await;
     let inline = |template: &serde_json::Value| TemplateSource::Body(template.to_string());
 
     let wanted = bucket_template(json!({}));
@@ -171,15 +165,148 @@ async fn a_new_stack_takes_up_a_bucket_that_outlived_its_stack() {
     adopt(&engine, inline(&adopting(&wanted))).await.unwrap();
     deploy(&engine, inline(&wanted)).await.unwrap();
     assert_eq!(object(&cloud).await, "kept");
-    let versioning = cloud.s3.get_bucket_versioning().bucket("papers").send();
-    let status = versioning.await.unwrap().status.unwrap();
     assert_eq!(
-        status.as_str(),
-        "Enabled",
+        versioning(&cloud).await.as_deref(),
+        Some("Enabled"),
         "the second step gives the settings"
     );
     let deployed = engine.deployed().await.unwrap().unwrap();
     assert_eq!(deployed.deployment.template, wanted);
     let again = engine.prepare(inline(&wanted), &BTreeMap::new()).await;
     assert!(again.unwrap().is_none(), "nothing is left to do");
+}
+
+/// Makes a bucket with an object, as a stack that is gone would leave it.
+async fn outlived(cloud: &Cloud) {
+    let bucket = cloud.s3.create_bucket().bucket("papers").send();
+    bucket.await.unwrap();
+    let object = cloud.s3.put_object().bucket("papers").key("k");
+    let object = object.body(b"kept".to_vec().into()).send();
+    object.await.unwrap();
+}
+
+async fn versioning(cloud: &Cloud) -> Option<String> {
+    let versioning = cloud.s3.get_bucket_versioning().bucket("papers").send();
+    let status = versioning.await.unwrap().status;
+    status.map(|status| status.as_str().to_owned())
+}
+
+/// Gives these answers, one to each change set, and remembers what it was shown and executed.
+struct Scripted {
+    answers: RefCell<Vec<Result<bool, CommandError>>>,
+    shown: RefCell<Vec<Vec<ChangeSetEntry>>>,
+    executed: RefCell<Vec<Vec<ChangeSetEntry>>>,
+}
+
+impl Scripted {
+    fn new<const N: usize>(answers: [Result<bool, CommandError>; N]) -> Self {
+        Self {
+            answers: RefCell::new(answers.into_iter().rev().collect()),
+            shown: RefCell::default(),
+            executed: RefCell::default(),
+        }
+    }
+}
+
+impl Operator for Scripted {
+    async fn source(&self, template: &Value) -> Result<TemplateSource, CommandError> {
+        Ok(TemplateSource::Body(template.to_string()))
+    }
+
+    async fn agrees(
+        &self,
+        _before: Option<&Deployed>,
+        set: Option<&ChangeSet>,
+    ) -> Result<bool, CommandError> {
+        let set = set.unwrap();
+        self.shown.borrow_mut().push(set.entries.clone());
+        self.answers.borrow_mut().pop().unwrap()
+    }
+
+    async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
+        self.executed.borrow_mut().push(set.entries.clone());
+        set.execute(&|_| {}).await
+    }
+}
+
+fn wanted(template: Value) -> Deployment {
+    Deployment {
+        template,
+        parameters: BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn the_second_change_set_of_an_adoption_is_asked_for_as_the_first() {
+    let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
+    outlived(&cloud).await;
+    let wanted = wanted(bucket_template(json!({})));
+
+    let nobody = Scripted::new([Ok(false)]);
+    let outcome = engine.roll_out(&wanted, &nobody).await.unwrap();
+    assert!(matches!(outcome, Outcome::Declined { has_adopted: false }));
+    assert!(engine.deployed().await.unwrap().is_none());
+
+    let halfway = Scripted::new([Ok(true), Ok(false)]);
+    let outcome = engine.roll_out(&wanted, &halfway).await.unwrap();
+    assert!(matches!(outcome, Outcome::Declined { has_adopted: true }));
+    let shown = halfway.shown.take();
+    let actions = |at: usize| shown[at].iter().map(|entry| entry.action);
+    assert_eq!(actions(0).collect::<Vec<_>>(), [ChangeSetAction::Import]);
+    assert_eq!(actions(1).collect::<Vec<_>>(), [ChangeSetAction::Modify]);
+    assert_eq!(halfway.executed.take(), shown[..1]);
+    assert_eq!(versioning(&cloud).await, None);
+
+    let whole = Scripted::new([Ok(true)]);
+    let outcome = engine.roll_out(&wanted, &whole).await.unwrap();
+    let Outcome::Done { before, now } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(now.deployment.template, wanted.template);
+    assert_eq!(
+        before.unwrap().deployment.template,
+        adopting(&wanted.template)
+    );
+    assert_eq!(versioning(&cloud).await.as_deref(), Some("Enabled"));
+    assert_eq!(object(&cloud).await, "kept");
+}
+
+#[tokio::test]
+async fn a_deployment_ended_between_the_steps_goes_on_and_a_replacement_is_shown_then() {
+    let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
+    outlived(&cloud).await;
+    let queue = |name: &str| {
+        let properties = json!({"QueueName": name, "FifoQueue": true});
+        let queue = json!({"Type": "AWS::SQS::Queue", "Properties": properties});
+        wanted(bucket_template(json!({ "Queue": queue })))
+    };
+    let ended = Scripted::new([Ok(true), Err(CommandError::Interrupted)]);
+    let error = engine
+        .roll_out(&queue("first.fifo"), &ended)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CommandError::Interrupted), "{error}");
+
+    let wary = Scripted::new([Ok(false)]);
+    let outcome = engine.roll_out(&queue("second.fifo"), &wary).await.unwrap();
+    assert!(matches!(outcome, Outcome::Declined { has_adopted: false }));
+    let shown = wary.shown.take();
+    let replaced = shown[0].iter().find(|entry| entry.resource == "Queue");
+    assert_eq!(replaced.unwrap().replacement, Replacement::Yes, "{shown:?}");
+    assert!(wary.executed.take().is_empty());
+    let deployed = engine.deployed().await.unwrap().unwrap();
+    assert_eq!(
+        deployed.deployment.template,
+        adopting(&queue("first.fifo").template)
+    );
+
+    let goes_on = Scripted::new([Ok(true)]);
+    let outcome = engine
+        .roll_out(&queue("first.fifo"), &goes_on)
+        .await
+        .unwrap();
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    assert_eq!(versioning(&cloud).await.as_deref(), Some("Enabled"));
 }

@@ -6,21 +6,21 @@ use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::torch::{self, InstallPlan, TorchPython};
 use annapurna_local::{Home, doctor};
 use annapurna_stack::cloudformation::Template;
-use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
+use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::outputs::Output;
-use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{Deployment, merge_change_set};
-use aws_sdk_cloudformation::types::StackEvent;
 
-use super::plan::{DeployPlan, compare};
 use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
-use crate::engine::{self, ChangeSet, Deployed, Engine, TemplateSource};
+use crate::engine::Deployed;
 use crate::error::CommandError;
 use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
-use crate::{index, ui};
+use crate::ui;
+
+mod rollout;
+
+use rollout::{RolledOut, Rollout};
 
 /// Deploy the stack, the functions and the agent of an environment
 ///
@@ -70,14 +70,14 @@ async fn deploy_to_aws(
         args,
         environment,
         cloud: &cloud,
-        account,
+        bucket: assets::bucket_name(&account, &environment.region),
         assets: &assets,
     };
-    let Some(deployed) = deployment.stack(template, BTreeMap::new()).await? else {
+    let Some(done) = deployment.stack(template, BTreeMap::new()).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let (deployed, plan) = deployed;
-    if plan.agent.is_some()
+    let deployed = done.deployed;
+    if done.has_new_bundle
         && let Some(instance) = deployed.outputs.find(Output::TrainiumInstanceId)
     {
         restart_agent(cx, &cloud, instance).await?;
@@ -94,22 +94,8 @@ async fn deploy_here(
     template: Template,
 ) -> Result<ExitCode, CommandError> {
     let home = cx.home(environment);
-    let found = doctor::look(&home, settings.python.as_deref()).await;
-    super::doctor::require(cx, found.checks)?;
-    let programs = torch::plan(settings.python.as_deref(), found.torch).await;
-    let programs = agreed_to_install(cx, args, programs)?;
-    // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
-    cx.ui
-        .status("Building the functions and the agent; starting the local cloud and OpenSearch");
-    let services = async {
-        let machine = local::prepare(&home, environment, &programs, &cx.ui).await?;
-        let services = local::start(&home, &machine, environment, settings, &cx.ui).await?;
-        Ok((machine, services))
-    };
-    let (assets, (machine, services)) =
-        tokio::try_join!(assets::build(&cx.root, environment), services)?;
-    cx.ui
-        .done("Functions and agent are built; the local cloud and OpenSearch run");
+    let here = ready(cx, args, environment, settings, &home).await?;
+    let (services, assets) = (&here.services, &here.assets);
     let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;
     let account = cloud.guard(environment).await?;
     let deployment = Rollout {
@@ -117,22 +103,14 @@ async fn deploy_here(
         args,
         environment,
         cloud: &cloud,
-        account,
-        assets: &assets,
+        bucket: assets::bucket_name(&account, &environment.region),
+        assets,
     };
-    let Some((deployed, _)) = deployment.stack(template, services.parameters()).await? else {
+    let done = deployment.stack(template, services.parameters()).await?;
+    let Some(RolledOut { deployed, .. }) = done else {
         return Ok(ExitCode::SUCCESS);
     };
-    start_agent(
-        cx,
-        environment,
-        machine.torch.as_ref(),
-        &home,
-        &services,
-        &assets,
-        &deployed,
-    )
-    .await?;
+    start_agent(cx, environment, &home, &here, &deployed).await?;
     report(cx, environment, &deployed)?;
     cx.ui.status(format!(
         "model: {}\nFor the aws CLI, with --endpoint-url {}:\n  export AWS_DEFAULT_REGION={} \
@@ -146,6 +124,44 @@ async fn deploy_here(
         sample::run(cx, environment, &cloud, &deployed).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a local stack is deployed onto and with.
+struct Ready {
+    torch: Option<TorchPython>,
+    services: Services,
+    assets: Assets,
+}
+
+/// Installs what this machine lacks, starts the services and builds the code.
+async fn ready(
+    cx: &Context,
+    args: &DeployArgs,
+    environment: &Environment,
+    settings: &LocalSettings,
+    home: &Home,
+) -> Result<Ready, CommandError> {
+    let found = doctor::look(home, settings.python.as_deref()).await;
+    super::doctor::require(cx, found.checks)?;
+    let programs = torch::plan(settings.python.as_deref(), found.torch).await;
+    let programs = agreed_to_install(cx, args, programs)?;
+    // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
+    cx.ui
+        .status("Building the functions and the agent; starting the local cloud and OpenSearch");
+    let services = async {
+        let installed = local::prepare(home, environment, &programs, &cx.ui).await?;
+        let services = local::start(home, &installed, environment, settings, &cx.ui).await?;
+        Ok((installed.torch, services))
+    };
+    let (assets, (torch, services)) =
+        tokio::try_join!(assets::build(&cx.root, environment), services)?;
+    cx.ui
+        .done("Functions and agent are built; the local cloud and OpenSearch run");
+    Ok(Ready {
+        torch,
+        services,
+        assets,
+    })
 }
 
 /// Asks once for everything the machine lacks for running generated programs, and says what stays as it is.
@@ -172,213 +188,17 @@ fn agreed_to_install(
     Ok(plan.declined())
 }
 
-/// One deployment of a stack.
-struct Rollout<'a> {
-    cx: &'a Context,
-    args: &'a DeployArgs,
-    environment: &'a Environment,
-    cloud: &'a Cloud,
-    account: String,
-    assets: &'a Assets,
-}
-
-impl Rollout<'_> {
-    /// Brings the stack and the index to what is wanted; `None` when the person declines.
-    async fn stack(
-        &self,
-        template: Template,
-        mut parameters: BTreeMap<String, String>,
-    ) -> Result<Option<(Deployed, DeployPlan)>, CommandError> {
-        let bucket = assets::bucket_name(&self.account, &self.environment.region);
-        let engine = Engine::new(self.cloud, self.environment.stack_name());
-        engine.settle(&|text| self.cx.ui.status(text)).await?;
-        self.publish(&bucket).await?;
-        parameters.insert(Parameter::AssetsBucket.name(), bucket.clone());
-        parameters.extend(self.assets.parameters());
-        let before = engine.deployed().await?;
-        let wanted = Deployment {
-            template: template.to_json()?,
-            parameters,
-        };
-        let (cx, cloud) = (self.cx, self.cloud);
-        let before = before.as_ref();
-        let mut plan = compare(cx, self.environment, cloud, before, &wanted, self.assets).await?;
-        let step = cx.ui.begin("CloudFormation prepares a change set");
-        let (set, adopts) = self.prepare(&engine, &bucket, &wanted).await?;
-        drop(step);
-        if let Some(set) = &set {
-            merge_change_set(&mut plan.resources, &set.entries);
-        }
-        cx.ui.result(&plan)?;
-        if let Some(set) = &set {
-            if !self.agreed(&plan, set)? {
-                set.discard().await?;
-                cx.ui.status("Nothing was changed.");
-                return Ok(None);
-            }
-            self.execute(set).await?;
-        }
-        if adopts {
-            let source = self.source(&bucket, &wanted.template).await?;
-            if let Some(set) = engine.prepare(source, &wanted.parameters).await? {
-                self.execute(&set).await?;
-            }
-        }
-        let deployed = engine
-            .deployed()
-            .await?
-            .ok_or_else(|| CommandError::NotDeployed {
-                environment: self.environment.name.clone(),
-            })?;
-        self.index(&deployed).await?;
-        Ok(Some((deployed, plan)))
-    }
-
-    /// The next change set, if anything changes; true when it only takes up what is there already, and
-    /// another must follow.
-    async fn prepare(
-        &self,
-        engine: &Engine,
-        bucket: &str,
-        wanted: &Deployment,
-    ) -> Result<(Option<ChangeSet>, bool), CommandError> {
-        let source = self.source(bucket, &wanted.template).await?;
-        match engine.prepare(source, &wanted.parameters).await {
-            Err(CommandError::Unretained { .. }) => {}
-            Ok(Some(set)) if set.imports().next().is_some() => set.discard().await?,
-            other => return Ok((other?, false)),
-        }
-        let first = engine::adopting(&wanted.template);
-        let source = self.source(bucket, &first).await?;
-        let set = engine.prepare_adoption(source, &wanted.parameters).await?;
-        Ok((set, true))
-    }
-
-    /// Where CloudFormation reads the template: in the request, or in S3 when it is too large for one.
-    async fn source(
-        &self,
-        bucket: &str,
-        template: &serde_json::Value,
-    ) -> Result<TemplateSource, CommandError> {
-        let (cloud, region) = (self.cloud, &self.environment.region);
-        let body = template.to_string();
-        if body.len() <= Template::MAX_INLINE_BYTES {
-            return Ok(TemplateSource::Body(body));
-        }
-        let url = assets::publish_template(cloud, bucket, region, &body).await?;
-        Ok(TemplateSource::Url(url))
-    }
-
-    async fn publish(&self, bucket: &str) -> Result<(), CommandError> {
-        assets::ensure_bucket(self.cloud, bucket, &self.environment.region).await?;
-        let zips: Vec<_> = self
-            .assets
-            .functions
-            .values()
-            .chain(&self.assets.agent_bundle)
-            .collect();
-        let step = self.cx.ui.begin_counted("uploading code", zips.len());
-        let mut uploaded = 0;
-        for (number, zip) in zips.iter().enumerate() {
-            uploaded += usize::from(assets::publish(self.cloud, bucket, zip).await?);
-            step.reached(number + 1);
-        }
-        drop(step);
-        self.cx.ui.done(format!(
-            "Code is in S3: {uploaded} of {} archives were new",
-            zips.len()
-        ));
-        Ok(())
-    }
-
-    /// In AWS every change is asked about; on this machine only what could lose something.
-    fn agreed(&self, plan: &DeployPlan, set: &ChangeSet) -> Result<bool, CommandError> {
-        for import in set.imports() {
-            let id = ui::safe(&import.resource);
-            let ui = &self.cx.ui;
-            ui.status(format!("{id} is there already and becomes the stack's"));
-        }
-        let dangerous = plan.resources.iter().any(|change| change.is_dangerous());
-        if self.args.yes || (self.environment.local().is_some() && !dangerous) {
-            return Ok(true);
-        }
-        let warning = if dangerous {
-            " Some resources are replaced or destroyed."
-        } else {
-            ""
-        };
-        self.cx
-            .ui
-            .confirm(&format!("Deploy `{}`?{warning}", self.environment.name))
-    }
-
-    async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
-        let step = self.cx.ui.begin_counted("resources", set.entries.len());
-        let finished = std::sync::atomic::AtomicUsize::new(0);
-        let stack_name = self.environment.stack_name();
-        set.execute(&|event| {
-            let id = event.logical_resource_id().unwrap_or_default();
-            if id == stack_name {
-                return;
-            }
-            let status = event.resource_status().map_or("", |status| status.as_str());
-            if status.ends_with("_COMPLETE") && !status.contains("ROLLBACK") {
-                let done = finished.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                step.reached(done);
-            }
-            step.says(format!("{status} {id}"));
-            if status.ends_with("_FAILED") {
-                self.cx.ui.warn(event_line(event));
-            }
-        })
-        .await?;
-        drop(step);
-        self.cx
-            .ui
-            .done(format!("Stack {stack_name}: {} changes", set.entries.len()));
-        Ok(())
-    }
-
-    async fn index(&self, deployed: &Deployed) -> Result<(), CommandError> {
-        let endpoint = deployed.outputs.get(Output::SearchEndpoint)?;
-        let replicas = match &self.environment.search {
-            SearchSettings::Domain { instance_count, .. } if self.environment.local().is_none() => {
-                u32::from(*instance_count > 1)
-            }
-            _ => 0,
-        };
-        let step = self.cx.ui.begin("Bringing the index's mapping up to date");
-        let done = index::apply(&index::search(self.cloud, endpoint)?, replicas).await?;
-        drop(step);
-        if done != index::IndexPlan::UpToDate {
-            self.cx.ui.done(done.to_string().trim());
-        }
-        Ok(())
-    }
-}
-
-fn event_line(event: &StackEvent) -> String {
-    let id = event.logical_resource_id().unwrap_or_default();
-    let status = event.resource_status().map_or("", |status| status.as_str());
-    ui::safe(&format!(
-        "{id} {status}: {}",
-        event.resource_status_reason().unwrap_or_default()
-    ))
-}
-
-#[allow(clippy::too_many_arguments)]
 async fn start_agent(
     cx: &Context,
     environment: &Environment,
-    torch: Option<&TorchPython>,
     home: &Home,
-    services: &Services,
-    assets: &Assets,
+    here: &Ready,
     deployed: &Deployed,
 ) -> Result<(), CommandError> {
-    let Some(binary) = &assets.agent_binary else {
+    let Some(binary) = &here.assets.agent_binary else {
         return Ok(());
     };
+    let torch = here.torch.as_ref();
     let output = |output| deployed.outputs.get(output).map(str::to_owned);
     if torch.is_none() {
         cx.ui
@@ -397,7 +217,7 @@ async fn start_agent(
         },
         role_arn: output(Output::TrainiumAgentRoleArn)?,
         region: &environment.region,
-        endpoint_url: &services.endpoint_url,
+        endpoint_url: &here.services.endpoint_url,
     };
     agent::start(home, agent).await?;
     drop(step);

@@ -102,12 +102,8 @@ pub(super) async fn compare(
     let home = cx.home(environment);
     let agent = match &assets.agent_binary {
         Some(binary) => ours::outdated(&home, AGENT, binary),
-        None => {
-            let name = Parameter::AgentKey.name();
-            let key = |deployment: &Deployment| deployment.parameters.get(&name).cloned();
-            let changed = deployed.is_some() && key(before) != key(wanted);
-            changed.then_some("its bundle changed; what it runs is given back to the queue")
-        }
+        None => bundle_changes(deployed, wanted)
+            .then_some("its bundle changed; what it runs is given back to the queue"),
     };
     Ok(DeployPlan {
         environment: environment.name.clone(),
@@ -115,6 +111,13 @@ pub(super) async fn compare(
         index,
         agent,
     })
+}
+
+/// Whether a stack that is there gets another agent.
+pub(super) fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -> bool {
+    let name = Parameter::AgentKey.name();
+    let key = |deployment: &Deployment| deployment.parameters.get(&name).cloned();
+    deployed.is_some_and(|deployed| key(&deployed.deployment) != key(wanted))
 }
 
 pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, CommandError> {
