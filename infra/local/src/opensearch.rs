@@ -101,11 +101,11 @@ async fn launch(
     files.write_configuration(port, transport)?;
     let identity = Identity::choose(&files.own, [files.java, files.distribution]).await?;
     identity.give(&files.own)?;
-    let mut command = identity.wrap(files.command()).into_iter();
+    let (program, args) = identity.wrap(files.java.to_owned(), files.arguments());
     let spec = ServiceSpec {
         name: SERVICE,
-        program: command.next().map(PathBuf::from).unwrap_or_default(),
-        args: command.collect(),
+        program,
+        args,
         env: vec![
             variable("PATH", "/usr/bin:/bin"),
             variable("HOME", &files.own),
@@ -161,41 +161,39 @@ impl Files<'_> {
         )
     }
 
-    /// Java with everything the distribution's own start script would pass, for a small machine.
-    fn command(&self) -> Vec<OsString> {
+    /// Everything the distribution's own start script would pass to Java, for a small machine.
+    fn arguments(&self) -> Vec<OsString> {
         let setting = |name: &str, path: &Path| {
             let mut argument = OsString::from(name);
             argument.push("=");
             argument.push(path);
             argument
         };
-        let mut command = vec![self.java.into()];
-        command.extend(
-            [
-                "-Xms256m",
-                "-Xmx256m",
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Djava.awt.headless=true",
-                "-Dfile.encoding=UTF-8",
-                "-Djna.nosys=true",
-                "-Dlog4j.shutdownHookEnabled=false",
-                "-Dlog4j2.disable.jmx=true",
-                "-Dio.netty.noUnsafe=true",
-                "-Dio.netty.allocator.numDirectArenas=0",
-                "-javaagent:agent/opensearch-agent.jar",
-                "--add-opens=java.base/java.nio=ALL-UNNAMED",
-                "-Dopensearch.distribution.type=zip",
-                "-Dopensearch.bundled_jdk=false",
-            ]
-            .map(OsString::from),
-        );
-        command.push(setting("-Djava.io.tmpdir", &self.own.join("tmp")));
-        command.push(setting("-Dopensearch.path.home", self.distribution));
-        command.push(setting("-Dopensearch.path.conf", &self.configuration()));
-        command.push("-cp".into());
-        command.push(self.distribution.join("lib").join("*").into_os_string());
-        command.push("org.opensearch.bootstrap.OpenSearch".into());
-        command
+        let mut arguments = [
+            "-Xms256m",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Djava.awt.headless=true",
+            "-Dfile.encoding=UTF-8",
+            "-Djna.nosys=true",
+            "-Dlog4j.shutdownHookEnabled=false",
+            "-Dlog4j2.disable.jmx=true",
+            "-Dio.netty.noUnsafe=true",
+            "-Dio.netty.allocator.numDirectArenas=0",
+            "-javaagent:agent/opensearch-agent.jar",
+            "--add-opens=java.base/java.nio=ALL-UNNAMED",
+            "-Dopensearch.distribution.type=zip",
+            "-Dopensearch.bundled_jdk=false",
+        ]
+        .map(OsString::from)
+        .to_vec();
+        arguments.push(setting("-Djava.io.tmpdir", &self.own.join("tmp")));
+        arguments.push(setting("-Dopensearch.path.home", self.distribution));
+        arguments.push(setting("-Dopensearch.path.conf", &self.configuration()));
+        arguments.push("-cp".into());
+        arguments.push(self.distribution.join("lib").join("*").into_os_string());
+        arguments.push("org.opensearch.bootstrap.OpenSearch".into());
+        arguments
     }
 }

@@ -1,13 +1,14 @@
 //! Services: processes that outlive the program which starts them, found again by it later.
 //!
 //! In: a [`ServiceSpec`] with a complete environment; nothing is inherited. Out: `run/NAME.json` with the
-//! process id and its start time, `logs/NAME.log`, and a port that stays the same from start to start.
+//! process id and its start time, `logs/NAME.log`, and a port that stays the same from start to start. The
+//! program runs once `run/NAME.json` is there, so a starter that is killed leaves nothing unknown behind.
 //! Each service leads a session of its own: a terminal that closes and Ctrl-C do not reach it, and the
 //! session is what finds its children again, even when the service itself was killed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -22,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::home::{make_folder, write_whole};
 use crate::{Home, LocalError, tool};
 
+mod recorded;
 mod table;
+
+use recorded::Failure;
 
 /// A log that has grown beyond this is moved aside when its service starts.
 const LOG_LIMIT: u64 = 16 << 20;
@@ -30,6 +34,8 @@ const LOG_LIMIT: u64 = 16 << 20;
 const PORTS: (u16, u16) = (20_000, 31_999);
 /// How long SIGKILL may take.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks at a process that is to end.
+const POLL: Duration = Duration::from_millis(25);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -98,37 +104,39 @@ pub fn spawn(home: &Home, spec: &ServiceSpec) -> Result<ServiceState, LocalError
     if let Some((user, group)) = spec.user {
         command.uid(user).gid(group);
     }
-    lead_a_session(&mut command);
-    let child = command.spawn().map_err(|source| LocalError::Start {
-        what: spec.name.to_owned(),
-        program: spec.program.clone(),
-        source,
-    })?;
-    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    recorded::start(command, |pid| record(home, spec, pid)).map_err(|failure| match failure {
+        Failure::Record(error) => error,
+        Failure::Start(source) => {
+            // It may be on record and has never run; a file that stays names a process that is gone.
+            let _ = fs::remove_file(state_file(home, spec.name));
+            LocalError::Start {
+                what: spec.name.to_owned(),
+                program: spec.program.clone(),
+                source,
+            }
+        }
+    })
+}
+
+/// Writes down a process that waits for it.
+fn record(home: &Home, spec: &ServiceSpec, pid: i32) -> Result<ServiceState, LocalError> {
+    let process = format!("process {pid}");
+    let unseen = || io::Error::other("the system's process table does not have it");
     let state = ServiceState {
         name: spec.name.to_owned(),
         pid,
-        start_mark: table::start_mark(pid).unwrap_or_default(),
+        start_mark: table::start_mark(pid)
+            .ok_or_else(unseen)
+            .map_err(LocalError::file("see the start of", process))?,
         port: spec.port,
         started_at: SystemTime::UNIX_EPOCH
             .elapsed()
             .map_or(0, |since| since.as_secs()),
     };
-    let content = serde_json::to_vec(&state).unwrap_or_default();
-    write_whole(&state_file(home, spec.name), &content)
-        .inspect_err(|_| signal(pid, Signal::SIGKILL))?;
+    let file = state_file(home, spec.name);
+    let content = serde_json::to_vec(&state).map_err(io::Error::from);
+    write_whole(&file, &content.map_err(LocalError::file("write", &file))?)?;
     Ok(state)
-}
-
-/// Makes the child the leader of a session of its own.
-#[allow(unsafe_code)]
-fn lead_a_session(command: &mut Command) {
-    let setsid = || nix::unistd::setsid().map(drop).map_err(Into::into);
-    // SAFETY: between fork and exec the closure only makes one system call; it allocates nothing and
-    // takes no lock. The standard library has no stable way to ask for a session.
-    unsafe {
-        command.pre_exec(setsid);
-    }
 }
 
 fn open_log(home: &Home, name: &str) -> Result<File, LocalError> {
@@ -206,23 +214,26 @@ pub fn stop_now(home: &Home, name: &str, grace: Duration) -> Result<bool, LocalE
 /// process; a process with that number and another start time therefore means that none is left.
 fn end_session(state: &ServiceState) -> Result<bool, LocalError> {
     let is_reused = || table::start_mark(state.pid).is_some_and(|mark| mark != state.start_mark);
-    if is_reused() || table::session_members(state.pid).is_empty() {
+    let members = || match is_reused() {
+        true => Ok(Vec::new()),
+        false => {
+            table::session_members(state.pid).map_err(LocalError::file("read", "the process table"))
+        }
+    };
+    if members()?.is_empty() {
         return Ok(false);
     }
-    let is_gone = || {
+    let start = Instant::now();
+    while start.elapsed() < KILL_LIMIT {
         reap(state.pid);
-        let members = if is_reused() {
-            Vec::new()
-        } else {
-            table::session_members(state.pid)
-        };
-        for member in &members {
-            signal(*member, Signal::SIGKILL);
+        let members = members()?;
+        if members.is_empty() {
+            return Ok(true);
         }
-        members.is_empty()
-    };
-    if wait_until(KILL_LIMIT, is_gone) {
-        return Ok(true);
+        for member in members {
+            signal(member, Signal::SIGKILL);
+        }
+        std::thread::sleep(POLL);
     }
     Err(LocalError::Unstoppable {
         service: state.name.clone(),
@@ -244,7 +255,7 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
         if start.elapsed() >= limit {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(25));
+        std::thread::sleep(POLL);
     }
 }
 
@@ -295,7 +306,7 @@ fn free_port_where(is_free: impl Fn(u16) -> bool) -> Result<u16, LocalError> {
         .ok_or(LocalError::NoPort { first, last })
 }
 
-/// The end of a service's log; empty when there is none.
+/// The end of a service's log, or why it cannot be read; empty when there is none.
 pub fn log_tail(home: &Home, name: &str) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log_file(home, name))?;
@@ -305,7 +316,11 @@ pub fn log_tail(home: &Home, name: &str) -> String {
         file.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    tool::tail(&read().unwrap_or_default())
+    match read() {
+        Ok(text) => tool::tail(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => format!("(the log cannot be read: {error})"),
+    }
 }
 
 /// The log file of a service.

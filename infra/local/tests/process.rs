@@ -15,7 +15,11 @@ use annapurna_local::process::{self, ServiceSpec, ServiceState, variable};
 const NAME: &str = "service";
 
 fn shell(home: &Home, script: &str) -> ServiceState {
-    let spec = ServiceSpec {
+    process::spawn(home, &spec(script)).unwrap()
+}
+
+fn spec(script: &str) -> ServiceSpec {
+    ServiceSpec {
         name: NAME,
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
@@ -23,8 +27,7 @@ fn shell(home: &Home, script: &str) -> ServiceState {
         cwd: "/".into(),
         user: None,
         port: Some(7),
-    };
-    process::spawn(home, &spec).unwrap()
+    }
 }
 
 fn wait_for(file: &Path) -> String {
@@ -171,4 +174,86 @@ async fn a_service_that_ends_while_starting_is_reported_with_its_log() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("the port is taken"), "{error}");
+}
+
+#[test]
+fn a_service_that_cannot_be_put_on_record_never_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let ran = folder.path().join("ran");
+    fs::create_dir_all(home.run().join("service.json/in-the-way")).unwrap();
+    let error = process::spawn(&home, &spec(&format!("echo > {}", ran.display())));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("service.json"), "{error}");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error_and_stays_on_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let nothing = ServiceSpec {
+        program: folder.path().join("nothing"),
+        ..spec("")
+    };
+    let error = process::spawn(&home, &nothing).unwrap_err().to_string();
+    assert!(error.contains("cannot start service"), "{error}");
+    assert!(!home.run().join("service.json").exists());
+}
+
+/// Names the folder of the environment to the program that is killed, which is this test itself.
+#[cfg(target_os = "linux")]
+const KILLED_IN: &str = "ANNAPURNA_TEST_KILLED_IN";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_whose_starter_is_killed_before_it_is_on_record_never_runs() {
+    let script = |folder: &Path| format!("echo up > {}/ran; sleep 600", folder.display());
+    if let Some(folder) = std::env::var_os(KILLED_IN) {
+        let home = Home::new(&folder);
+        // Nobody reads this pipe, so what is written to the record's place waits forever.
+        fs::create_dir_all(home.run()).unwrap();
+        let record = format!("service.{}.partial", std::process::id());
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&home.run().join(record), mode).unwrap();
+        shell(&home, &script(Path::new(&folder)));
+        panic!("the record was written");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let name = "a_service_whose_starter_is_killed_before_it_is_on_record_never_runs";
+    let mut starter = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(KILLED_IN, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let child = loop {
+        assert_eq!(starter.try_wait().unwrap(), None, "the starter has ended");
+        if let Some(child) = common::child_of(starter.id()) {
+            break child;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(common::lives(&child), "it waits for its record");
+    starter.kill().unwrap();
+    starter.wait().unwrap();
+    for _ in 0..400 {
+        if !common::lives(&child) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    assert!(
+        !common::lives(&child),
+        "process {child} outlived its starter"
+    );
+    assert!(!folder.path().join("ran").exists(), "the service ran");
+    assert_eq!(process::running(&home, NAME), None);
+    // The next start is one like any other.
+    shell(&home, &script(folder.path()));
+    assert_eq!(wait_for(&folder.path().join("ran")), "up");
+    process::stop_now(&home, NAME, Duration::ZERO).unwrap();
 }

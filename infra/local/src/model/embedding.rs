@@ -66,8 +66,9 @@ fn add_feature(vector: &mut [f64], feature: &str, weight: f64) {
         .take(4)
         .fold(0_usize, |index, byte| (index << 8) | usize::from(*byte));
     let sign = if hash[4] & 1 == 0 { 1.0 } else { -1.0 };
-    let length = vector.len();
-    if let Some(value) = vector.get_mut(index.checked_rem(length).unwrap_or_default()) {
+    // A vector without dimensions takes no feature.
+    let place = index.checked_rem(vector.len());
+    if let Some(value) = place.and_then(|place| vector.get_mut(place)) {
         *value += sign * weight;
     }
 }

@@ -89,15 +89,15 @@ impl Identity {
         })
     }
 
-    /// The command that runs `command` so.
-    pub(super) fn wrap(self, command: Vec<OsString>) -> Vec<OsString> {
+    /// The program and the arguments that run `program` with `args` so.
+    pub(super) fn wrap(self, program: PathBuf, args: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
         if self != Self::Namespace {
-            return command;
+            return (program, args);
         }
-        let mut wrapped: Vec<OsString> = vec!["unshare".into()];
-        wrapped.extend(UNSHARE.map(OsString::from));
-        wrapped.extend(command);
-        wrapped
+        let mut wrapped = UNSHARE.map(OsString::from).to_vec();
+        wrapped.push(program.into());
+        wrapped.extend(args);
+        ("unshare".into(), wrapped)
     }
 }
 

@@ -76,8 +76,8 @@ fn number(query: &BTreeMap<String, String>, name: &str, default: usize) -> Resul
 /// other query takes every paper, as the site has one subject.
 fn matches(entry: &str, search: &str) -> bool {
     let has_words = search.split_once("all:\"").is_none_or(|(_, rest)| {
-        let words = rest.split('"').next().unwrap_or_default().to_lowercase();
-        entry.to_lowercase().contains(&words)
+        let words = rest.split_once('"').map_or(rest, |(words, _)| words);
+        entry.to_lowercase().contains(&words.to_lowercase())
     });
     has_words && is_of_time(entry, search).unwrap_or(true)
 }

@@ -2,7 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod system {
-    use std::fs;
+    use std::{fs, io};
 
     /// Fields of `/proc/PID/stat` behind the program's name, which may itself contain anything.
     fn fields(pid: i32) -> Option<Vec<String>> {
@@ -19,51 +19,48 @@ mod system {
             && threads.is_none_or(|count| count <= 1)
     }
 
+    /// `None` also without the boot's id: ticks count from the boot, so they alone may be another process's.
     pub(crate) fn start_mark(pid: i32) -> Option<String> {
         let fields = fields(pid).filter(|fields| !has_ended(fields))?;
         let ticks = fields.get(19)?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(format!("{}+{ticks}", boot.trim()))
     }
 
-    pub(crate) fn session_members(leader: i32) -> Vec<i32> {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
+    pub(crate) fn session_members(leader: i32) -> io::Result<Vec<i32>> {
         let leader = leader.to_string();
-        entries
+        let members = fs::read_dir("/proc")?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter(|pid| {
                 fields(*pid).is_some_and(|fields| {
                     !has_ended(&fields) && fields.get(3).is_some_and(|session| *session == leader)
                 })
             })
-            .collect()
+            .collect();
+        Ok(members)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod system {
+    use std::io;
     use std::process::Command;
 
-    fn ps(arguments: &[&str]) -> String {
-        Command::new("ps")
-            .args(arguments)
-            .output()
-            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-            .unwrap_or_default()
+    fn ps(arguments: &[&str]) -> io::Result<String> {
+        let output = Command::new("ps").args(arguments).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     pub(crate) fn start_mark(pid: i32) -> Option<String> {
-        let line = ps(&["-o", "state=,lstart=", "-p", &pid.to_string()]);
+        let line = ps(&["-o", "state=,lstart=", "-p", &pid.to_string()]).ok()?;
         let (state, start) = line.trim().split_once(char::is_whitespace)?;
         (!state.starts_with('Z')).then(|| start.trim().to_owned())
     }
 
     /// By process group: the leader of a session also leads a group, and `ps` tells sessions on no two
     /// systems alike.
-    pub(crate) fn session_members(leader: i32) -> Vec<i32> {
-        ps(&["-A", "-o", "pid=,pgid=,state="])
+    pub(crate) fn session_members(leader: i32) -> io::Result<Vec<i32>> {
+        let members = ps(&["-A", "-o", "pid=,pgid=,state="])?
             .lines()
             .filter_map(|line| {
                 let mut words = line.split_whitespace();
@@ -71,7 +68,8 @@ mod system {
                 let group: i32 = words.next()?.parse().ok()?;
                 (group == leader && !words.next()?.starts_with('Z')).then_some(pid)
             })
-            .collect()
+            .collect();
+        Ok(members)
     }
 }
 

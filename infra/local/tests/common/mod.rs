@@ -14,6 +14,24 @@ pub(crate) fn lives(pid: impl Display) -> bool {
     !status.is_empty() && !status.contains("State:\tZ")
 }
 
+/// The first child of a process.
+pub(crate) fn child_of(parent: u32) -> Option<String> {
+    let is_child = |pid: &String| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+        // Behind the program's name, which may hold anything: state, parent.
+        let parent_of = stat.as_deref().and_then(|stat| {
+            let (_, rest) = stat.rsplit_once(')')?;
+            rest.split_whitespace().nth(1)?.parse().ok()
+        });
+        parent_of == Some(parent)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .find(is_child)
+}
+
 /// Runs a script with `client(service, key)` defined, on the emulator's own botocore; gives back the
 /// JSON that it prints.
 pub(crate) fn script(python: &Path, endpoint_url: &str, body: &str) -> Value {
