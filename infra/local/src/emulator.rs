@@ -15,8 +15,9 @@
 //!   demanded of every caller; neither is set.
 //! - It writes its state on SIGTERM only, and objects in S3 at once. `scripts/emulate.py`, which runs it,
 //!   saves the state after each change, so that a kill undoes a second or two; and nothing is saved in the
-//!   middle of a stack's operation, so that one is undone whole. What the objects and the index know more
-//!   than the state is for `infra`'s reconciliation.
+//!   middle of a stack's operation, so that one is undone whole. An object changes together with what S3
+//!   says of it, whatever is killed when. What the objects and the index know more than the state is for
+//!   `infra`'s reconciliation.
 //! - It forgets the sessions of roles when it ends; who holds one must get another.
 //! - Function code is unpacked in `TMPDIR`, which is in the environment's folder.
 //! - Functions that wait for work are its children and outlive it when it ends. They stay in its session,

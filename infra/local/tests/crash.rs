@@ -193,6 +193,28 @@ async fn messages_in_hand_and_objects_survive_a_killed_emulator() {
     assert_eq!(found, object, "who had the message in hand is gone");
 }
 
+#[tokio::test]
+async fn an_object_is_the_old_or_the_new_one_whole_whenever_the_emulator_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulate = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scripts/emulate.py");
+    let output = std::process::Command::new(tools().await.venv.python())
+        .args(["-I", "-c", include_str!("objects.py")])
+        .args([folder.path(), emulate.as_ref()])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let found: Vec<Vec<Value>> = serde_json::from_slice(&output.stdout).unwrap();
+    let new = json!(["newer", "newer", 5]);
+    for (found, old) in found.iter().zip([Value::Null, json!(["old", "old", 3])]) {
+        // Both files are synced, then both renamed: four calls to be killed before.
+        let n_old = found.iter().take_while(|it| **it == old).count();
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert!((1..5).contains(&n_old), "{found:?}");
+        assert!(found[n_old..].iter().all(|it| *it == new), "{found:?}");
+    }
+}
+
 /// Lets the emulator write no byte to a file, as on a full disk, or any number again.
 fn limit_files(killed: &Killed, bytes: &str) {
     let pid = process::running(&killed.home, emulator::SERVICE)

@@ -1,7 +1,8 @@
 """Runs ministack, and saves its state while it runs.
 
 Arguments: the folder of the saves. ministack itself saves when it is asked to end, and only then: a kill or a
-power cut would undo everything since its start. Here a save follows each change within a second or two.
+power cut would undo everything since its start. Here a save follows each change within a second or two. Objects
+are written at once, and each is the old one or the new one whole, with what S3 says of it.
 
 A save is one file: the SHA-256 of what follows, a line end, and the state of every service as JSON. It is
 written beside its place, synced and renamed, and the one before it stays: of a save that is torn or damaged
@@ -25,11 +26,8 @@ import traceback
 import warnings
 from pathlib import Path
 
-from ministack import app as ministack
-from ministack.core import persistence
-from ministack.services import lambda_svc, s3
-
 SAVES = Path(sys.argv.pop(1))
+OBJECTS = Path(os.environ["S3_DATA_DIR"]).resolve()
 # Seconds that changes are gathered before they are saved, and between two saves without a known change.
 GATHER = 0.5
 IDLE = 5.0
@@ -44,24 +42,88 @@ log = logging.getLogger("emulate")
 # --- Files
 
 
-def write_whole(path, data, *, text=False):
-    """Writes a file so that a kill or a power cut leaves the old one or the new one, never a part of one.
-
-    The text files are what S3 keeps beside an object. They are not synced, which would double the cost of an
-    object: one that a power cut leaves empty is made from the object again, without the caller's own metadata.
-    """
-    partial = path + ".tmp"
-    mode = "w" if text else "wb"
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), mode) as file:
+def write_synced(path, data):
+    """Writes a file whose content is on the disk when this returns."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
-        if not text:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(partial, path)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-# Objects are written by S3 itself, at once; without this they would not be synced.
-s3._atomic_write = write_whole
+def write_whole(path, data):
+    """Writes a file so that a kill or a power cut leaves the old one or the new one, never a part of one."""
+    write_synced(path + ".tmp", data)
+    os.replace(path + ".tmp", path)
+
+
+# --- Objects: a file with the bytes, and one beside it with what S3 says of them
+
+BESIDE = ".meta.json"
+# What the file beside an object calls the SHA-256 of the bytes that were written with it.
+DIGEST = "annapurna_sha256"
+# The SHA-256 of bytes that wait in their partial file, by the path they are for.
+waiting = {}
+
+
+def write_object_file(path, data, *, text=False):
+    """Writes a file as S3 asks for it: an object's bytes, then the text beside them.
+
+    The bytes wait in their partial file until both are on the disk. The object changes in the moment in which
+    the text is renamed, for the text names the bytes that belong to it: a kill before that leaves the old
+    object, and after a later one `settle` puts the bytes in their place.
+    """
+    if text:
+        write_beside(path, json.loads(data))
+    elif OBJECTS / ".versions" in Path(path).parents:
+        # What an earlier version said is kept beside the newest one.
+        write_whole(path, data)
+    else:
+        waiting.pop(path, None)
+        write_synced(path + ".tmp", data)
+        waiting[path] = hashlib.sha256(data).hexdigest()
+
+
+def write_beside(path, said):
+    target = path.removesuffix(BESIDE)
+    digest = waiting.pop(target, None)
+    if digest is None:
+        write_whole(path, json.dumps(said).encode())
+        return
+    write_whole(path, json.dumps({**said, DIGEST: digest}).encode())
+    os.replace(target + ".tmp", target)
+
+
+def belongs(partial, target):
+    """Whether the file beside an object names the bytes in this partial file."""
+    try:
+        with open(target + BESIDE) as beside:
+            digest = json.load(beside).get(DIGEST)
+    except FileNotFoundError:
+        return False
+    return hashlib.sha256(Path(partial).read_bytes()).hexdigest() == digest
+
+
+def settle():
+    """Puts bytes in place that a kill left waiting, and removes what belongs to no object."""
+    for folder, _, names in os.walk(OBJECTS):
+        for name in names:
+            partial = os.path.join(folder, name)
+            target = partial.removesuffix(".tmp")
+            if target == partial:
+                continue
+            if belongs(partial, target):
+                os.replace(partial, target)
+            else:
+                os.unlink(partial)
+
+
+settle()
+# Not before: S3 reads its objects when it is imported.
+from ministack import app as ministack
+from ministack.core import persistence
+from ministack.services import lambda_svc, s3
+
+s3._atomic_write = write_object_file
 
 
 # --- Saves
