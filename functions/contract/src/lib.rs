@@ -40,5 +40,5 @@ pub use paper_id::{PaperId, normalize_title};
 pub use results::{AgentHealth, AgentRefusal, BatchResults, OutputKeys, TestResult};
 pub use source_record::{OtherEntry, RecordState, RecordedPdf, Revision, SourceRecord};
 pub use stage::Stage;
-pub use verdict::Verdict;
+pub use verdict::{Judgement, Verdict};
 pub use words::{Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question, YesOrNo};

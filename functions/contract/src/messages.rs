@@ -101,6 +101,10 @@ pub struct CodeGenerationMessage {
     pub paper_id: PaperId,
     /// For people who read the queue.
     pub title: String,
+    /// Its text is to come, so its program may wait for it ([`crate::Judged::waits_for_text`]). Another message
+    /// says when it is there or when the wait is over; with `false` nothing waits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub text_expected: bool,
 }
 
 impl QueueMessage for CodeGenerationMessage {
@@ -110,8 +114,13 @@ impl QueueMessage for CodeGenerationMessage {
         self.paper_id.as_str()
     }
 
+    /// Once the text is no longer to come the paper is told of again, also within five minutes.
     fn deduplication_id(&self, _body: &str) -> String {
-        self.paper_id.to_string()
+        if self.text_expected {
+            format!("{}-text-expected", self.paper_id)
+        } else {
+            self.paper_id.to_string()
+        }
     }
 }
 
@@ -240,6 +249,30 @@ mod tests {
         };
         let ids = [message(), revised, expecting].map(|message| ids(&message));
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
+    }
+
+    #[test]
+    fn a_text_that_has_come_is_another_message_to_the_generator() {
+        let id = PaperId::of("Adam", None);
+        let sent = |text_expected| {
+            let message = CodeGenerationMessage {
+                paper_id: id.clone(),
+                title: "Adam".to_owned(),
+                text_expected,
+            };
+            let body = serde_json::to_string(&message).unwrap();
+            assert_eq!(
+                serde_json::from_str::<CodeGenerationMessage>(&body).unwrap(),
+                message
+            );
+            (message.deduplication_id(&body), body)
+        };
+        let (there, to_come) = (sent(false), sent(true));
+        assert_eq!(there.1, format!(r#"{{"paper_id":"{id}","title":"Adam"}}"#));
+        assert_eq!(there.0, id.as_str());
+        assert_ne!(there.0, to_come.0);
+        // 128 characters at most. Source: SQS API reference, `SendMessage`.
+        assert!(to_come.0.len() <= 128);
     }
 
     #[test]

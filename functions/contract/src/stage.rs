@@ -1,8 +1,14 @@
 //! How far a paper is, in one word for people.
 
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::PaperRecord;
+use crate::{Judged, PaperRecord};
+
+/// How far two machines' clocks may be apart.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// A paper's stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,9 +74,67 @@ impl PaperRecord {
     }
 }
 
+impl Judged {
+    /// Whether the paper's program waits for its text: it is to come, and `wait` has not passed since the judge
+    /// stored the paper. Nothing waits without a time, nor with one that is unreadable or to come: nobody could
+    /// say until when.
+    pub fn waits_for_text(&self, wait: Duration, now: DateTime<Utc>) -> bool {
+        let stored = self.ingested_at.as_deref();
+        let stored = stored.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        // A wait beyond what chrono counts has no end.
+        let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        let is_in_time = stored.is_some_and(|stored| {
+            let waited = now.signed_duration_since(stored);
+            waited >= -CLOCKS_APART && waited.max(TimeDelta::zero()) < wait
+        });
+        is_in_time && self.text_expected == Some(true) && self.s3_key.is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_paper_waits_for_a_text_that_is_to_come_until_its_time_is_over() {
+        let now: DateTime<Utc> = "2026-01-02T09:00:00Z".parse().unwrap();
+        let expecting = |ingested_at: &str| Judged {
+            text_expected: Some(true),
+            ingested_at: Some(ingested_at.to_owned()),
+            ..Judged::default()
+        };
+        let hour = Duration::from_secs(3600);
+        let waits = |paper: &Judged| paper.waits_for_text(hour, now);
+        for (ingested_at, wanted) in [
+            ("2026-01-02T08:59:59Z", true),
+            ("2026-01-02T09:00:01+00:00", true),
+            ("2026-01-02T08:00:01Z", true),
+            ("2026-01-02T08:00:00Z", false),
+            ("2025-01-02T08:30:00Z", false),
+            // Nonsense waits for nothing.
+            ("2999-01-01T00:00:00Z", false),
+            ("2026-01-02", false),
+            ("soon", false),
+            ("", false),
+        ] {
+            assert_eq!(waits(&expecting(ingested_at)), wanted, "{ingested_at}");
+        }
+        let fresh = expecting("2026-01-02T08:59:59Z");
+        assert!(!fresh.waits_for_text(Duration::ZERO, now));
+        assert!(!expecting("2026-01-02T09:00:01Z").waits_for_text(Duration::ZERO, now));
+        assert!(fresh.waits_for_text(Duration::MAX, now));
+        let mut paper = fresh.clone();
+        paper.ingested_at = None;
+        assert!(!waits(&paper));
+        paper = fresh.clone();
+        paper.s3_key = Some("iclr/2015/1.pdf".to_owned());
+        assert!(!waits(&paper), "its text is there");
+        for not_expected in [None, Some(false)] {
+            paper = fresh.clone();
+            paper.text_expected = not_expected;
+            assert!(!waits(&paper), "{not_expected:?}");
+        }
+    }
 
     #[test]
     fn a_result_counts_more_than_a_run_in_progress() {

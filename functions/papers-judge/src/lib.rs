@@ -132,6 +132,7 @@ impl Judge {
         self.search.upsert(paper_id, &record).await?;
         let next = CodeGenerationMessage {
             paper_id: paper_id.clone(),
+            text_expected: message.text_expected,
             title: message.title,
         };
         let queue = &self.config.queue_url;
@@ -209,10 +210,12 @@ impl Judge {
         record.abstract_embedding = Some(embedding);
         Ok(Verdict {
             paper_id: message.paper_id.clone(),
+            revision: message.revision,
             decision: Decision::Accept,
             source: message.source,
             year: message.year,
             record,
+            judgements: Vec::new(),
         })
     }
 
@@ -360,9 +363,11 @@ fn rejected(
     record.reason = Some(reason);
     Verdict {
         paper_id: message.paper_id.clone(),
+        revision: message.revision,
         decision: Decision::Reject,
         source: message.source,
         year: message.year,
         record,
+        judgements: Vec::new(),
     }
 }

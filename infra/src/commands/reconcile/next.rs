@@ -84,6 +84,7 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
         return Some(Next::Generate(CodeGenerationMessage {
             paper_id: paper.id.clone(),
             title: document.title.clone(),
+            text_expected: false,
         }));
     };
     let result = paper.result.as_ref();
@@ -185,6 +186,7 @@ mod tests {
         let generate = Next::Generate(CodeGenerationMessage {
             paper_id: paper.id.clone(),
             title: "Adam".to_owned(),
+            text_expected: false,
         });
         let test = Next::Test(CodeEvaluationMessage {
             paper_id: paper.id.clone(),
