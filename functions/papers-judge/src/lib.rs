@@ -1,14 +1,18 @@
 //! Decides which papers are relevant and novel.
 //!
 //! In: [`ResearchMessage`]s of `researchQueue.fifo`. Out: a verdict in S3 for every paper; for an
-//! accepted one also its document in the index and a [`CodeGenerationMessage`]. A verdict is written
-//! once and everything after it is made from it alone, so a message that comes again asks no model,
-//! writes the same document and sends the same message. An error of the model, or nonsense from it, is
-//! never a verdict: the message comes again, then goes to the dead-letter queue.
+//! accepted one also its document in the index and a [`CodeGenerationMessage`]. A revision of a paper is
+//! judged once: with a verdict on it, or on a later one, no model is asked, and what follows from the
+//! verdict is done again. So "the PDF has come" and "the title was edited" are messages like the first:
+//! the document takes what they say. A later revision is judged, and its verdict replaces the former one
+//! only if that still stands as it was read; the former judgement stays in it. An error of the model, or
+//! nonsense from it, is never a verdict: the message comes again, then goes to the dead-letter queue.
 //!
 //! Novelty is asked first, because it is the cheaper question: one query, and one vector that costs
 //! about a thousandth of a call of the model and that an accepted paper needs anyway. Two near-duplicates
 //! judged at the same moment may both be accepted; the same paper judged twice has one verdict.
+
+mod document;
 
 use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
@@ -18,15 +22,16 @@ use annapurna_contract::{
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
     normalize_title,
-    paper_id::sha_abstract,
     text::{first_chars, one_line},
 };
 use annapurna_runtime::{FunctionError, Model, Search, Tool, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tracing::{info, warn};
+
+use document::{described, document, expects_text, is_outdated, pdf_of};
 
 /// Characters of the text that is judged; Titan's 8,192 tokens hold them in any script.
 const TEXT_CHARACTERS: usize = 6_000;
@@ -36,6 +41,8 @@ const PDF_LIMIT: u64 = 64 << 20;
 const VERDICT_LIMIT: u64 = 4 << 20;
 /// Neighbours looked at: the paper itself may be among them.
 const NEIGHBOURS: usize = 5;
+/// How often a verdict is written over one of an earlier revision that someone else was faster with.
+const KEEP_ATTEMPTS: usize = 4;
 
 /// Why a message has to come again.
 pub type JudgeError = FunctionError<VerdictError>;
@@ -58,6 +65,12 @@ pub enum VerdictError {
         /// The paper.
         paper_id: PaperId,
     },
+    /// Others wrote verdicts on earlier revisions each time.
+    #[error("verdict of paper `{paper_id}` changed each time it was to be replaced")]
+    Contended {
+        /// The paper.
+        paper_id: PaperId,
+    },
     /// The message to the generator has no JSON form.
     #[error("message about paper `{paper_id}` cannot be written")]
     Message {
@@ -67,6 +80,12 @@ pub enum VerdictError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// A verdict as it was read.
+struct Known {
+    verdict: Verdict,
+    etag: String,
 }
 
 /// The function with its clients.
@@ -117,22 +136,17 @@ impl Judge {
 
     /// Brings one paper to its verdict and past it.
     async fn judge(&self, message: ResearchMessage) -> Result<(), JudgeError> {
-        let verdict = match self.known_verdict(&message.paper_id).await? {
-            Some(verdict) => verdict,
-            None => self.keep(self.decide(&message).await?).await?,
-        };
+        let verdict = self.verdict(&message).await?;
         let paper_id = &verdict.paper_id;
-        info!(%paper_id, decision = ?verdict.decision, reason = verdict.record.reason, "judged");
+        let (revision, reason) = (verdict.revision, &verdict.record.reason);
+        info!(%paper_id, revision, decision = ?verdict.decision, reason, "judged");
         if verdict.decision != Decision::Accept {
             return Ok(());
         }
-        let mut record = verdict.record.clone();
-        // The PDF may have come after the verdict.
-        record.s3_key = message.s3_key.or(record.s3_key);
-        self.search.upsert(paper_id, &record).await?;
+        self.write_document(&verdict, &message).await?;
         let next = CodeGenerationMessage {
             paper_id: paper_id.clone(),
-            text_expected: message.text_expected,
+            text_expected: expects_text(&message),
             title: message.title,
         };
         let queue = &self.config.queue_url;
@@ -145,16 +159,45 @@ impl Judge {
         Ok(self.queues.send(queue, next).await?)
     }
 
-    async fn known_verdict(&self, paper_id: &PaperId) -> Result<Option<Verdict>, JudgeError> {
+    /// The verdict that stands after this message. The model is asked only for a revision that has none.
+    async fn verdict(&self, message: &ResearchMessage) -> Result<Verdict, JudgeError> {
+        let known = self.known_verdict(&message.paper_id).await?;
+        match known {
+            Some(known) if known.verdict.revision >= message.revision => Ok(known.verdict),
+            known => self.keep(self.decide(message).await?, known).await,
+        }
+    }
+
+    /// Makes the document say what verdict and message do, in whatever state it is.
+    async fn write_document(
+        &self,
+        verdict: &Verdict,
+        message: &ResearchMessage,
+    ) -> Result<(), JudgeError> {
+        let paper_id = &verdict.paper_id;
+        let mut fields = document(verdict, message);
+        // The document may know more than the verdict: what was edited since.
+        if is_outdated(verdict, message) && self.search.get(paper_id).await?.is_some() {
+            let revision = message.revision;
+            warn!(%paper_id, revision, "a later revision was judged; only its PDF is taken");
+            fields = pdf_of(message);
+        }
+        Ok(self.search.upsert(paper_id, &fields).await?)
+    }
+
+    async fn known_verdict(&self, paper_id: &PaperId) -> Result<Option<Known>, JudgeError> {
         let key = keys::verdict(paper_id);
         let bucket = &self.config.bucket_name;
-        let Some(bytes) = self.objects.get(bucket, &key, VERDICT_LIMIT).await? else {
+        let Some(found) = self.objects.read(bucket, &key, VERDICT_LIMIT).await? else {
             return Ok(None);
         };
         let verdict: Verdict =
-            serde_json::from_slice(&bytes).map_err(|source| not_json(paper_id, source))?;
+            serde_json::from_slice(&found.body).map_err(|source| not_json(paper_id, source))?;
         match &verdict.decision {
-            Decision::Accept | Decision::Reject => Ok(Some(verdict)),
+            Decision::Accept | Decision::Reject => Ok(Some(Known {
+                verdict,
+                etag: found.etag,
+            })),
             Decision::Other(word) => {
                 let reason = format!("its decision is `{}`", one_line(word, 80));
                 Err(not_json(paper_id, serde::de::Error::custom(reason)))
@@ -162,33 +205,57 @@ impl Judge {
         }
     }
 
-    /// Writes a verdict, unless someone else was faster: then theirs stands.
-    async fn keep(&self, verdict: Verdict) -> Result<Verdict, JudgeError> {
-        let paper_id = verdict.paper_id.clone();
-        let body = serde_json::to_vec_pretty(&verdict);
-        let body = body.map_err(|source| not_json(&paper_id, source))?;
-        let key = keys::verdict(&paper_id);
-        let bucket = &self.config.bucket_name;
-        let written = self
-            .objects
-            .write(
-                bucket,
-                &key,
-                Object::new(body, "application/json"),
-                Condition::Absent,
-            )
-            .await?;
-        if written == Written::Done {
-            return Ok(verdict);
+    /// Writes a verdict, in place of the one that is known of an earlier revision. Where someone else was
+    /// faster with this revision or a later one, theirs stands.
+    async fn keep(&self, judged: Verdict, mut known: Option<Known>) -> Result<Verdict, JudgeError> {
+        let paper_id = judged.paper_id.clone();
+        for _ in 0..KEEP_ATTEMPTS {
+            let (verdict, condition) = match &known {
+                None => (judged.clone(), Condition::Absent),
+                Some(known) => (
+                    known.verdict.clone().revised(judged.clone()),
+                    Condition::Unchanged(&known.etag),
+                ),
+            };
+            if self.write_verdict(&verdict, condition).await? == Written::Done {
+                if verdict.decision != judged.decision {
+                    let (revision, reason) = (judged.revision, &judged.record.reason);
+                    warn!(%paper_id, revision, reason, "revision rejected; the paper stays accepted");
+                }
+                return Ok(verdict);
+            }
+            let theirs = self.known_verdict(&paper_id).await?;
+            let Some(theirs) = theirs else {
+                return Err(JudgeError::Own(VerdictError::Gone { paper_id }));
+            };
+            if theirs.verdict.revision >= judged.revision {
+                return Ok(theirs.verdict);
+            }
+            known = Some(theirs);
         }
-        let theirs = self.known_verdict(&paper_id).await?;
-        theirs.ok_or(JudgeError::Own(VerdictError::Gone { paper_id }))
+        Err(JudgeError::Own(VerdictError::Contended { paper_id }))
+    }
+
+    async fn write_verdict(
+        &self,
+        verdict: &Verdict,
+        condition: Condition<'_>,
+    ) -> Result<Written, JudgeError> {
+        let paper_id = &verdict.paper_id;
+        let body = serde_json::to_vec_pretty(verdict);
+        let body = body.map_err(|source| not_json(paper_id, source))?;
+        let object = Object::new(body, "application/json");
+        let bucket = &self.config.bucket_name;
+        let key = keys::verdict(paper_id);
+        let written = self.objects.write(bucket, &key, object, condition);
+        Ok(written.await?)
     }
 
     /// Asks both questions, the cheaper one first.
     async fn decide(&self, message: &ResearchMessage) -> Result<Verdict, JudgeError> {
         let paper = self.paper_text(message).await?;
-        let mut record = described(message, Utc::now());
+        let mut record = described(message);
+        record.ingested_at = Some(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
         if let Some(reason) = self.same_title(message).await? {
             return Ok(rejected(message, record, Question::Novelty, reason));
         }
@@ -208,15 +275,7 @@ impl Judge {
         record.decision = Some(Decision::Accept);
         record.reason = Some(reason);
         record.abstract_embedding = Some(embedding);
-        Ok(Verdict {
-            paper_id: message.paper_id.clone(),
-            revision: message.revision,
-            decision: Decision::Accept,
-            source: message.source,
-            year: message.year,
-            record,
-            judgements: Vec::new(),
-        })
+        Ok(verdict_on(message, Decision::Accept, record))
     }
 
     /// What can be judged of the paper: its abstract, else the start of its PDF, else only its title.
@@ -318,36 +377,6 @@ fn not_json(paper_id: &PaperId, source: serde_json::Error) -> JudgeError {
     })
 }
 
-/// What the index knows of the paper whatever the verdict.
-fn described(message: &ResearchMessage, now: DateTime<Utc>) -> Judged {
-    let abstract_text = message.abstract_text.clone();
-    Judged {
-        title: Some(message.title.clone()),
-        title_normalized: Some(normalize_title(&message.title)),
-        authors: (!message.authors.is_empty()).then(|| message.authors.clone()),
-        sha_abstract: abstract_text.as_deref().map(sha_abstract),
-        abstract_text,
-        date: message.date.clone().filter(|date| is_date(date)),
-        s3_bucket: Some(message.s3_bucket.clone()),
-        s3_key: message.s3_key.clone(),
-        ingested_at: Some(now.to_rfc3339_opts(SecondsFormat::Secs, true)),
-        ..Judged::default()
-    }
-}
-
-/// Whether the index takes a date. Another one would make the whole document refused.
-fn is_date(date: &str) -> bool {
-    let is_day = chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok() && date.len() == 10;
-    let usable = is_day || DateTime::parse_from_rfc3339(date).is_ok();
-    if !usable {
-        warn!(
-            date = one_line(date, 80),
-            "publication date left out: not a date"
-        );
-    }
-    usable
-}
-
 fn rejected(
     message: &ResearchMessage,
     mut record: Judged,
@@ -361,10 +390,14 @@ fn rejected(
     record.decision = Some(Decision::Reject);
     record.rejected_by = Some(failed);
     record.reason = Some(reason);
+    verdict_on(message, Decision::Reject, record)
+}
+
+fn verdict_on(message: &ResearchMessage, decision: Decision, record: Judged) -> Verdict {
     Verdict {
         paper_id: message.paper_id.clone(),
         revision: message.revision,
-        decision: Decision::Reject,
+        decision,
         source: message.source,
         year: message.year,
         record,

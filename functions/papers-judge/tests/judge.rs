@@ -95,6 +95,15 @@ impl Setting {
     }
 }
 
+/// The same paper later: its abstract is another, as its number says.
+fn revised(paper: &ResearchMessage, revision: u32, abstract_text: &str) -> ResearchMessage {
+    ResearchMessage {
+        revision,
+        abstract_text: Some(abstract_text.to_owned()),
+        ..paper.clone()
+    }
+}
+
 fn paper(title: &str, abstract_text: Option<&str>) -> ResearchMessage {
     ResearchMessage {
         paper_id: PaperId::of(title, abstract_text),
@@ -278,4 +287,200 @@ async fn the_response_is_what_lambda_reads() {
         response,
         json!({"batchItemFailures": [{"itemIdentifier": "m0"}]})
     );
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_judged_paper_is_taken_over_and_asks_no_model() {
+    let setting = Setting::new().await;
+    let mut adam = paper("Adam", Some("Moments."));
+    adam.text_expected = true;
+    setting.will_say(true);
+    assert_eq!(setting.judge(&[&adam]).await, Vec::<String>::new());
+    let first = setting.document(&adam).await.unwrap().judged;
+    assert_eq!((first.text_expected, first.s3_key), (Some(true), None));
+    // The PDF has come, and the title was edited.
+    let edited = ResearchMessage {
+        title: "Adam: A Method".to_owned(),
+        authors: vec!["A. Author".to_owned(), "B. Author".to_owned()],
+        s3_key: Some("arxiv/2026/a.pdf".to_owned()),
+        text_expected: false,
+        ..adam.clone()
+    };
+    assert_eq!(setting.judge(&[&edited]).await, Vec::<String>::new());
+    let second = setting.document(&adam).await.unwrap().judged;
+    assert_eq!(second.title.as_deref(), Some("Adam: A Method"));
+    assert_eq!(second.title_normalized.as_deref(), Some("adam a method"));
+    assert_eq!(second.authors.as_ref().map(Vec::len), Some(2));
+    assert_eq!(second.s3_key.as_deref(), Some("arxiv/2026/a.pdf"));
+    assert_eq!(second.text_expected, Some(false));
+    assert_eq!(second.ingested_at, first.ingested_at);
+    // Both messages reach the generator, the second within five minutes of the first.
+    assert_eq!(setting.sent().await.len(), 2);
+    // The first message comes once more: the PDF stays.
+    assert_eq!(setting.judge(&[&adam]).await, Vec::<String>::new());
+    let third = setting.document(&adam).await.unwrap().judged;
+    assert_eq!(third.s3_key, second.s3_key);
+    assert_eq!(third.abstract_embedding, second.abstract_embedding);
+    assert_eq!(
+        (
+            setting.bedrock.prompts().len(),
+            setting.bedrock.n_embeddings()
+        ),
+        (1, 1)
+    );
+    let verdict = setting.verdict(&adam).await.unwrap();
+    assert_eq!((verdict.revision, verdict.judgements.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_edit_of_a_rejected_paper_asks_no_model_and_leaves_it_rejected() {
+    let setting = Setting::new().await;
+    let soup = paper("Soup", Some("We cook."));
+    setting.will_say(false);
+    setting.judge(&[&soup]).await;
+    let with_pdf = ResearchMessage {
+        s3_key: Some("arxiv/2026/s.pdf".to_owned()),
+        ..soup.clone()
+    };
+    assert_eq!(setting.judge(&[&with_pdf]).await, Vec::<String>::new());
+    assert_eq!(setting.bedrock.prompts().len(), 1);
+    assert_eq!(setting.document(&soup).await, None);
+    assert_eq!(setting.sent().await, []);
+}
+
+#[tokio::test]
+async fn a_revision_brings_a_rejected_paper_in() {
+    let setting = Setting::new().await;
+    let soup = paper("Soup", Some("We cook."));
+    setting.will_say(false);
+    setting.judge(&[&soup]).await;
+    let trained = revised(&soup, 2, "We train networks that cook.");
+    setting.will_say(true);
+    assert_eq!(setting.judge(&[&trained]).await, Vec::<String>::new());
+    let document = setting.document(&soup).await.unwrap().judged;
+    assert_eq!(document.decision, Some(Decision::Accept));
+    assert_eq!(document.abstract_text, trained.abstract_text);
+    assert_eq!(document.rejected_by, None);
+    assert_eq!(setting.sent().await.len(), 1);
+    let verdict = setting.verdict(&soup).await.unwrap();
+    assert_eq!(
+        (verdict.revision, &verdict.decision),
+        (2, &Decision::Accept)
+    );
+    let [first, second] = verdict.judgements.as_slice() else {
+        panic!("{:?}", verdict.judgements);
+    };
+    assert_eq!((first.revision, &first.decision), (1, &Decision::Reject));
+    assert_eq!(first.reason.as_deref(), Some("It cooks."));
+    assert_eq!((second.revision, &second.decision), (2, &Decision::Accept));
+    // The first revision's message comes late, out of a dead-letter queue: it brings its PDF and no more.
+    let late = ResearchMessage {
+        s3_key: Some("arxiv/2026/s.pdf".to_owned()),
+        ..soup.clone()
+    };
+    assert_eq!(setting.judge(&[&late]).await, Vec::<String>::new());
+    let document = setting.document(&soup).await.unwrap().judged;
+    assert_eq!(document.abstract_text, trained.abstract_text);
+    assert_eq!(document.s3_key.as_deref(), Some("arxiv/2026/s.pdf"));
+    assert_eq!(setting.bedrock.prompts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_revision_throws_no_accepted_paper_out() {
+    let setting = Setting::new().await;
+    let adam = paper("Adam", Some("Moments."));
+    setting.will_say(true);
+    setting.judge(&[&adam]).await;
+    let before = setting.document(&adam).await.unwrap().judged;
+    let cooks = revised(&adam, 2, "Moments of cooking.");
+    setting.will_say(false);
+    // The second time is after the verdict: no model is asked.
+    assert_eq!(setting.judge(&[&cooks]).await, Vec::<String>::new());
+    assert_eq!(setting.judge(&[&cooks]).await, Vec::<String>::new());
+    assert_eq!(setting.bedrock.prompts().len(), 2);
+    let after = setting.document(&adam).await.unwrap().judged;
+    assert_eq!(after.decision, Some(Decision::Accept));
+    assert_eq!(after.reason, before.reason);
+    assert_eq!(after.abstract_text, cooks.abstract_text);
+    assert_eq!(after.ingested_at, before.ingested_at);
+    let verdict = setting.verdict(&adam).await.unwrap();
+    assert_eq!(
+        (verdict.revision, &verdict.decision),
+        (2, &Decision::Accept)
+    );
+    let reasons = verdict.judgements.iter().map(|it| it.reason.as_deref());
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons, [Some("It trains."), Some("It cooks.")]);
+}
+
+#[tokio::test]
+async fn of_two_judges_at_once_one_verdict_stands() {
+    let setting = Setting::new().await;
+    let soup = paper("Soup", Some("We cook."));
+    setting.will_say(false);
+    setting.judge(&[&soup]).await;
+    // Both have read the verdict on the first revision when the model answers them, differently.
+    let again = revised(&soup, 2, "We train networks that cook.");
+    setting.will_say(true);
+    setting.will_say(false);
+    setting.bedrock.answer_together(2);
+    let papers = [&again];
+    let failed = tokio::join!(setting.judge(&papers), setting.judge(&papers));
+    assert_eq!(failed, (Vec::new(), Vec::new()));
+    let verdict = setting.verdict(&soup).await.unwrap();
+    assert_eq!(verdict.judgements.len(), 2, "one of each revision");
+    assert_eq!(verdict.judgements[1].decision, verdict.decision);
+    let is_in = setting.document(&soup).await.is_some();
+    assert_eq!(is_in, verdict.decision == Decision::Accept);
+    assert_eq!(setting.sent().await.len(), usize::from(is_in));
+}
+
+#[tokio::test]
+async fn of_two_revisions_judged_at_once_the_later_stands() {
+    let setting = Setting::new().await;
+    let soup = paper("Soup", Some("We cook."));
+    setting.will_say(false);
+    setting.judge(&[&soup]).await;
+    let second = revised(&soup, 2, "We cook with networks.");
+    let third = revised(&soup, 3, "We train networks that cook.");
+    setting.will_say(true);
+    setting.will_say(true);
+    setting.bedrock.answer_together(2);
+    let (second, third) = ([&second], [&third]);
+    let failed = tokio::join!(setting.judge(&second), setting.judge(&third));
+    assert_eq!(failed, (Vec::new(), Vec::new()));
+    let verdict = setting.verdict(&soup).await.unwrap();
+    assert_eq!(verdict.revision, 3);
+    assert_eq!(verdict.record.abstract_text, third[0].abstract_text);
+    let last = verdict
+        .judgements
+        .last()
+        .map(|judgement| judgement.revision);
+    assert_eq!(last, Some(3));
+}
+
+#[tokio::test]
+async fn a_judge_killed_after_a_revisions_verdict_leaves_nothing_undone() {
+    let whole = Setting::new().await;
+    let adam = paper("Adam", Some("Moments."));
+    let again = revised(&adam, 2, "Moments, and their bias corrected.");
+    whole.will_say(true);
+    whole.judge(&[&adam]).await;
+    whole.will_say(true);
+    whole.judge(&[&again]).await;
+    let wanted = whole.document(&adam).await.unwrap().judged;
+    // Another index has what was there before: the verdict on the second revision is all that is written.
+    let killed = Setting::new().await;
+    let first = ResearchMessage::clone(&adam);
+    killed.will_say(true);
+    killed.judge(&[&first]).await;
+    let verdict = whole.verdict(&adam).await.unwrap();
+    let body = serde_json::to_vec(&verdict).unwrap();
+    let key = keys::verdict(&adam.paper_id);
+    killed.stage.put(&killed.bucket, &key, body).await;
+    assert_eq!(killed.judge(&[&again]).await, Vec::<String>::new());
+    assert_eq!(killed.bedrock.prompts().len(), 1, "that of the first");
+    let found = killed.document(&adam).await.unwrap().judged;
+    assert_eq!(found.abstract_text, again.abstract_text);
+    assert_eq!(found.abstract_embedding, wanted.abstract_embedding);
 }

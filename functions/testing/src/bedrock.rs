@@ -15,12 +15,14 @@ use axum::{
     routing::post,
 };
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 #[derive(Debug, Default)]
 struct Told {
     answers: VecDeque<Value>,
     prompts: Vec<String>,
     n_embeddings: usize,
+    together: Option<Arc<Barrier>>,
 }
 
 /// The stand-in. Each question takes the next answer; without one it is throttled.
@@ -38,6 +40,15 @@ impl Bedrock {
     pub fn answer(&self, input: Value) -> &Self {
         self.told.lock().unwrap().answers.push_back(input);
         self
+    }
+
+    /// Answers no question until so many are asked at once.
+    ///
+    /// # Panics
+    ///
+    /// When a test thread died with the lock.
+    pub fn answer_together(&self, n_questions: usize) {
+        self.told.lock().unwrap().together = Some(Arc::new(Barrier::new(n_questions)));
     }
 
     /// Every prompt so far.
@@ -77,6 +88,10 @@ impl Bedrock {
 
 async fn converse(State(bedrock): State<Bedrock>, Json(request): Json<Value>) -> Response {
     let prompt = request["messages"][0]["content"][0]["text"].as_str();
+    let together = bedrock.told.lock().unwrap().together.clone();
+    if let Some(together) = together {
+        together.wait().await;
+    }
     let mut told = bedrock.told.lock().unwrap();
     told.prompts.push(prompt.unwrap_or_default().to_owned());
     let Some(input) = told.answers.pop_front() else {
