@@ -19,34 +19,29 @@ use crate::users::ProgramUsers;
 #[derive(Debug, Serialize)]
 pub struct Found {
     /// Programs can be run.
-    pub ready: bool,
-    /// The method in use, or `none`.
-    pub isolation: Isolation,
-    /// Each method: `null` where it works, else why it does not.
-    pub methods: Vec<MethodFound>,
-    /// The interpreter's path.
-    pub python: Option<PathBuf>,
-    /// Its version.
-    pub python_version: Option<String>,
-    /// Its torch's version.
-    pub torch: Option<String>,
-    /// Neuron devices.
-    pub neuron: Vec<PathBuf>,
+    ready: bool,
+    /// The method that an agent would use, or `none`.
+    isolation: Isolation,
+    methods: Vec<MethodFound>,
+    python: Option<PathBuf>,
+    python_version: Option<String>,
+    /// `torch.__version__` of that interpreter.
+    torch: Option<String>,
+    /// `/dev/neuron0` and its like; empty off Trainium.
+    neuron: Vec<PathBuf>,
     /// User ids of which each slot gets its own, when the agent is root.
-    pub run_as: Option<String>,
+    run_as: Option<String>,
     /// What is missing and what to do about it.
-    pub problems: Vec<String>,
+    problems: Vec<String>,
 }
 
-/// One method of isolation.
+/// `bubblewrap` or `landlock`, tried with a program that wants out.
 #[derive(Debug, Serialize)]
-pub struct MethodFound {
-    /// `bubblewrap` or `landlock`.
-    pub name: Isolation,
-    /// It holds here.
-    pub works: bool,
-    /// Why not.
-    pub reason: Option<String>,
+struct MethodFound {
+    name: Isolation,
+    works: bool,
+    /// Why it does not hold here; `null` where it does.
+    reason: Option<String>,
 }
 
 /// Looks at this machine. Changes nothing that a running agent uses.

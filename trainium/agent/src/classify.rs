@@ -9,15 +9,15 @@ use annapurna_contract::text::escaped;
 use crate::program::Limits;
 use crate::runner::{End, LimitHit};
 
-/// Longest message, characters.
+/// Longest `error_message`, characters; a document of the index holds it.
 const MAX_MESSAGE: usize = 500;
 
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The result's `error_type`.
+    /// The result's `error_type`, one word of a fixed list.
     pub kind: ErrorType,
-    /// What a person can act on.
+    /// The result's `error_message`: one line that a person can act on.
     pub message: String,
 }
 
@@ -114,7 +114,7 @@ fn is_missing_torch(line: &str) -> bool {
 }
 
 /// What to do about an interpreter without torch.
-pub fn no_torch_message(python: &str) -> String {
+pub(crate) fn no_torch_message(python: &str) -> String {
     format!(
         "the interpreter {python} has no torch: install it (`pip install torch` in its environment, on \
          Debian `apt-get install python3-torch`) or name another interpreter with AGENT_PYTHON"

@@ -33,16 +33,12 @@ pub struct Datasets {
 
 /// Why the data sets could not be prepared.
 #[derive(Debug, thiserror::Error)]
-pub enum DatasetsError {
-    /// S3.
+pub(crate) enum DatasetsError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The cache folder.
     #[error("cannot keep the data set `{name}`")]
     Disk {
-        /// The data set.
         name: &'static str,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -65,7 +61,11 @@ impl Datasets {
     /// # Errors
     ///
     /// [`DatasetsError`]: the program could fail for no fault of its own, so it must not start.
-    pub async fn prepare(&self, code: &str, shutdown: &Shutdown) -> Result<(), DatasetsError> {
+    pub(crate) async fn prepare(
+        &self,
+        code: &str,
+        shutdown: &Shutdown,
+    ) -> Result<(), DatasetsError> {
         for name in named_in(code) {
             let _one_at_a_time = self.fetching.lock().await;
             self.fetch(name, shutdown).await?;

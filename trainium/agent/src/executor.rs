@@ -28,27 +28,27 @@ use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
 use crate::store::{StoreError, patiently};
 
-/// Largest program, bytes.
-pub const MAX_CODE: u64 = 1024 * 1024;
+/// Largest program that is run, bytes; a larger one has the result `code`.
+pub(crate) const MAX_CODE: u64 = 1024 * 1024;
 /// Largest `result.json` that is read back, bytes.
 const MAX_RESULT: u64 = 8 * 1024 * 1024;
 
-/// What every result says of this machine.
+/// What every result and `/health` say of where the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct AgentHost {
     /// EC2 instance type, or `local`.
     pub instance_type: String,
     /// The interpreter, as a person would start it.
     pub python: String,
-    /// Its torch.
+    /// `torch.__version__` of that interpreter; `None` where it has no torch.
     pub torch: Option<String>,
-    /// Whether a Neuron device is there.
+    /// Whether a Neuron device is there: a result then says `trainium`, else `cpu`.
     pub neuron: bool,
 }
 
 /// Where a program came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The queue: the result goes to S3, and one that is already there is not made again.
     Queue,
     /// HTTP: always run; the result goes to S3 when the request names the program's key.
@@ -57,26 +57,25 @@ pub enum Origin {
 
 /// One program to run and report.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Job {
+pub(crate) struct Job {
     /// The paper; `None` only for `POST /execute` without one.
-    pub paper_id: Option<PaperId>,
-    /// The batch.
-    pub batch_id: String,
-    /// The program, when it was sent along.
-    pub code: Option<String>,
+    pub(crate) paper_id: Option<PaperId>,
+    /// The result names it, so that a batch that comes again is told from a later one; empty for `/execute`.
+    pub(crate) batch_id: String,
+    /// Python source, when it was sent along; the bucket is not asked then.
+    pub(crate) code: Option<String>,
     /// Its key in the code bucket.
-    pub s3_code_key: String,
+    pub(crate) s3_code_key: String,
     /// Its SHA-256, hexadecimal; empty when unknown.
-    pub code_sha256: String,
-    /// Wall-clock limit.
-    pub timeout: Duration,
-    /// Who asked.
-    pub origin: Origin,
+    pub(crate) code_sha256: String,
+    /// Wall-clock limit of the run; waiting for a place does not count.
+    pub(crate) timeout: Duration,
+    pub(crate) origin: Origin,
 }
 
 impl Job {
     /// A program of a batch.
-    pub fn of_batch(
+    pub(crate) fn of_batch(
         program: ProgramToTest,
         batch_id: &str,
         timeout_secs: u32,
@@ -102,44 +101,39 @@ impl Job {
 
 /// Why a program has no result.
 #[derive(Debug, thiserror::Error)]
-pub enum ExecuteError {
-    /// S3.
+pub(crate) enum ExecuteError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Its data sets.
     #[error(transparent)]
     Datasets(#[from] DatasetsError),
-    /// Its run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The result has no JSON form.
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
-    /// A thread of the runner is gone.
-    #[error("the runner stopped")]
+    #[error("the thread that runs the program ended without an answer")]
     Lost(#[from] tokio::task::JoinError),
 }
 
 /// Runs programs and reports them.
 #[derive(Debug)]
 pub struct Executor {
-    /// Buckets and queue.
+    /// Names of the buckets, and the queue's URL.
     pub config: AgentConfig<String>,
     /// Where the buckets are.
     pub store: Arc<dyn ObjectStore>,
-    /// The data sets.
+    /// The cache of what the data sets bucket has.
     pub datasets: Datasets,
-    /// The sandbox, or why there is none.
+    /// What confines every program; without it each program's result is the error `sandbox`.
     pub sandbox: Result<Sandbox, NoSandbox>,
     /// Limits but for the time, which a batch names.
     pub limits: Limits,
-    /// This machine.
-    pub machine: Machine,
-    /// Places for programs.
+    /// What results say of where they were made.
+    pub host: AgentHost,
+    /// As many programs run at a time; the others wait for their turn.
     pub slots: Slots,
-    /// Patience with S3.
+    /// How often a request to S3 is made again.
     pub retry: Retry,
-    /// The agent is stopping.
+    /// Seen between any two steps of a program, which then has no result.
     pub shutdown: Shutdown,
 }
 
@@ -158,7 +152,7 @@ impl Executor {
     /// # Errors
     ///
     /// [`ExecuteError`]: the program has no result and may be run again.
-    pub async fn execute(&self, job: &Job) -> Result<TestResult, ExecuteError> {
+    pub(crate) async fn execute(&self, job: &Job) -> Result<TestResult, ExecuteError> {
         let slot = tokio::select! {
             slot = self.slots.take() => slot.ok_or(RunError::Interrupted)?,
             () = self.shutdown.requested() => return Err(RunError::Interrupted.into()),
@@ -290,7 +284,7 @@ impl Executor {
         limits: &Limits,
     ) -> Report {
         let metrics = Metrics::parse(&run.stdout);
-        let failure = classify(&run.end, &run.stderr, limits, &self.machine.python);
+        let failure = classify(&run.end, &run.stderr, limits, &self.host.python);
         let return_code = match run.end {
             End::Exited(code) => Some(code),
             _ => None,
@@ -341,13 +335,13 @@ impl Executor {
             timeout: error_type == Some(ErrorType::Timeout),
             started_at: started.to_rfc3339_opts(SecondsFormat::Millis, true),
             finished_at: finished.to_rfc3339_opts(SecondsFormat::Millis, true),
-            executed_on: if self.machine.neuron {
+            executed_on: if self.host.neuron {
                 ExecutedOn::Trainium
             } else {
                 ExecutedOn::Cpu
             },
-            instance_type: self.machine.instance_type.clone(),
-            pytorch_version: self.machine.torch.clone(),
+            instance_type: self.host.instance_type.clone(),
+            pytorch_version: self.host.torch.clone(),
             error_type,
             error_message,
             isolation: self.isolation(),
@@ -430,7 +424,7 @@ fn metrics_file(result: &TestResult, ignored: usize) -> Result<Vec<u8>, serde_js
     }))
 }
 
-/// For logs.
+/// How log lines name a job.
 fn job_name(job: &Job) -> &str {
     job.paper_id.as_ref().map_or("none", PaperId::as_str)
 }

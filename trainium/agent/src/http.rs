@@ -27,12 +27,12 @@ use crate::executor::{ExecuteError, Executor, Job, MAX_CODE, Origin};
 use crate::runner::RunError;
 use crate::worker::{BatchError, MAX_BATCH, check_batch, check_timeout};
 
-/// Ten programs, escaped.
+/// Largest body, bytes: a full batch of the largest programs, each byte escaped by another.
 const MAX_BODY: usize = 2 * MAX_BATCH * MAX_CODE as usize;
 /// The limit of `POST /execute` without one, seconds.
 const DEFAULT_TIMEOUT: u32 = 600;
 
-/// `POST /execute`.
+/// Body of `POST /execute`; either `code` or `s3_code_key` must be there.
 #[derive(Debug, Deserialize)]
 struct ExecuteRequest {
     #[serde(default)]
@@ -135,7 +135,7 @@ async fn authorize(State(expected): State<TokenDigest>, request: Request, next: 
 }
 
 async fn health(State(executor): State<Arc<Executor>>) -> Json<AgentHealth> {
-    let machine = &executor.machine;
+    let host = &executor.host;
     let refusal = executor.sandbox.as_ref().err();
     Json(AgentHealth {
         status: match refusal {
@@ -144,9 +144,9 @@ async fn health(State(executor): State<Arc<Executor>>) -> Json<AgentHealth> {
         },
         isolation: executor.isolation(),
         reason: refusal.map(ToString::to_string),
-        python: machine.python.clone(),
-        torch: machine.torch.clone(),
-        neuron: machine.neuron,
+        python: host.python.clone(),
+        torch: host.torch.clone(),
+        neuron: host.neuron,
         busy: executor.slots.busy(),
         slots: executor.slots.total(),
     })

@@ -70,78 +70,63 @@ pub enum Launch {
 
 /// What a program must give up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confinement {
-    /// First line of standard output.
-    pub mark: String,
+pub(crate) struct Confinement {
+    /// First line of standard output, printed when everything is given up and the program is about to begin.
+    pub(crate) mark: String,
     /// The program's working folder. Entered as its user: nobody else may.
-    pub folder: PathBuf,
-    /// Processor seconds of one process.
-    pub cpu_secs: u64,
-    /// Largest file, bytes.
-    pub file_bytes: u64,
-    /// Processes and threads of the user.
-    pub processes: u64,
+    pub(crate) folder: PathBuf,
+    /// Processor seconds of one process, on all processors together.
+    pub(crate) cpu_secs: u64,
+    /// The largest that one file may become, bytes; what all of them take is measured from outside.
+    pub(crate) file_bytes: u64,
+    /// Processes and threads of the user, of whom some may be others' (see [`crate::sandbox`]).
+    pub(crate) processes: u64,
     /// User to become, and group of the same number, when started by root.
-    pub run_as: Option<u32>,
+    pub(crate) run_as: Option<u32>,
     /// Folders and files to allow, when Landlock is the sandbox.
-    pub landlock: Option<LandlockPaths>,
+    pub(crate) landlock: Option<LandlockPaths>,
 }
 
 /// What Landlock leaves open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LandlockPaths {
-    /// To read and to execute.
-    pub read: Vec<PathBuf>,
-    /// To read and to write.
-    pub write: Vec<PathBuf>,
+pub(crate) struct LandlockPaths {
+    /// To read and to execute; a path that does not exist is left out.
+    pub(crate) read: Vec<PathBuf>,
+    /// To do anything in but to make devices.
+    pub(crate) write: Vec<PathBuf>,
 }
 
 /// Why a launcher could not do its part.
 #[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// The sandbox's program could not be started.
+pub(crate) enum LaunchError {
     #[error("cannot start `{program}`")]
     Start {
-        /// The program.
         program: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A system call was refused.
     #[error("cannot {what}")]
     System {
-        /// What was tried.
         what: &'static str,
-        /// Why.
         #[source]
         source: Errno,
     },
-    /// The specification is not one of ours.
     #[error("the confinement is not readable")]
     Spec(#[from] serde_json::Error),
-    /// Landlock refused.
     #[error("cannot apply Landlock")]
     Landlock(#[from] landlock::RulesetError),
-    /// The kernel has no Landlock.
     #[error("this kernel does not enforce Landlock")]
     NoLandlock,
-    /// The system call filter was refused.
     #[error("cannot filter system calls")]
     Filter(#[from] seccompiler::Error),
-    /// The filter could not be built for this processor.
     #[error("cannot build the filter of system calls")]
     FilterBackend(#[from] seccompiler::BackendError),
-    /// The program's folder is closed to its user.
     #[error("cannot enter the program's folder {}", path.display())]
     Folder {
-        /// The folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Standard output is gone.
     #[error("cannot write the mark")]
     Mark(#[source] io::Error),
 }

@@ -4,30 +4,52 @@
 //! S3. Out: `{paper_id}/outputs/…` in the outputs bucket, the result last, because its arrival is what
 //! tells the collector that a test has finished. The agent never touches the index and keeps nothing
 //! between runs but a cache of data sets. A program sees no network, no credentials and no other
-//! program; see [`sandbox`].
+//! program; see `sandbox.rs`.
 
 mod capture;
-pub mod check;
-pub mod classify;
-pub mod datasets;
-pub mod executor;
-pub mod http;
-pub mod launch;
+mod check;
+mod classify;
+mod datasets;
+mod executor;
+mod http;
+mod launch;
 mod mark;
 mod metrics;
 mod mounts;
-pub mod options;
-pub mod plots;
-pub mod probe;
+mod options;
+mod plots;
+mod probe;
 mod processes;
-pub mod program;
-pub mod python;
-pub mod run_dir;
-pub mod runner;
-pub mod sandbox;
-pub mod service;
-pub mod shutdown;
-pub mod slots;
-pub mod store;
-pub mod users;
-pub mod worker;
+mod program;
+mod python;
+mod run_dir;
+mod runner;
+mod sandbox;
+mod service;
+mod shutdown;
+mod slots;
+mod store;
+mod users;
+mod worker;
+
+// What the binary calls.
+pub use check::look;
+pub use options::{Cli, Command, Options};
+pub use service::run;
+
+// What the tests put together, with a bucket and a queue in memory.
+pub use classify::classify;
+pub use datasets::Datasets;
+pub use executor::{AgentHost, Executor};
+pub use http::router;
+pub use plots::collect as collect_plots;
+pub use probe::{IsolationChoice, NoSandbox, find_sandbox};
+pub use program::{Limits, Request};
+pub use python::Interpreter;
+pub use runner::{End, LimitHit, Run, Runner};
+pub use sandbox::{Parts, Sandbox};
+pub use service::prepare_state;
+pub use shutdown::{Shutdown, ShutdownTrigger};
+pub use slots::Slots;
+pub use users::{ProgramUsers, UserRange};
+pub use worker::Worker;

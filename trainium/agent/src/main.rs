@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use annapurna_contract::text::chain;
 use clap::Parser;
-use trainium_agent::options::{Cli, Command, Options};
-use trainium_agent::{check, service};
+use trainium_agent::{Cli, Command, Options};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,7 +29,7 @@ fn main() -> ExitCode {
 
 async fn serve(options: &Options) -> ExitCode {
     init_logs();
-    match service::run(options).await {
+    match trainium_agent::run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = chain(&error), "the agent cannot run");
@@ -40,7 +39,7 @@ async fn serve(options: &Options) -> ExitCode {
 }
 
 async fn print_check(options: &Options) -> ExitCode {
-    let found = check::look(options).await;
+    let found = trainium_agent::look(options).await;
     let printed = serde_json::to_string_pretty(&found)
         .map_err(io::Error::other)
         .and_then(|text| writeln!(io::stdout(), "{text}"));

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 /// Random bytes of a mark.
 const BYTES: usize = 16;
 
-/// One run's mark.
+/// Hexadecimal digits that one run's launcher knows and its program cannot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark(String);
 

@@ -14,7 +14,7 @@ const MAX_LINE: usize = 64 * 1024;
 const MAX_LINES: usize = 10_000;
 /// Most names after merging.
 const MAX_NAMES: usize = 256;
-/// Longest name, bytes.
+/// Longest name of a metric, bytes; a longer one is left out.
 const MAX_NAME: usize = 256;
 /// Longest JSON after merging, bytes. The index refuses documents far larger.
 const MAX_TOTAL: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Arguments under construction.
+/// bubblewrap's arguments so far, and which folders of its root they made or bound.
 #[derive(Default)]
 pub(crate) struct Mounts {
     pub(crate) arguments: Vec<OsString>,

@@ -31,7 +31,7 @@ pub struct Cli {
     /// What to do; without one, pull batches until SIGTERM.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Settings.
+    /// The same for every command, before or after it.
     #[command(flatten)]
     pub options: Options,
 }
@@ -44,7 +44,7 @@ pub enum Command {
     /// Stand between the agent and a program; for the agent itself
     #[command(hide = true)]
     Launch {
-        /// Which part.
+        /// Which of the two processes between agent and program this one is.
         #[command(subcommand)]
         part: Launch,
     },
@@ -138,7 +138,7 @@ impl Options {
     /// # Errors
     ///
     /// [`OptionsError::TokenNeeded`] and [`OptionsError::WeakToken`].
-    pub fn checked_token(&self) -> Result<Option<&str>, OptionsError> {
+    pub(crate) fn checked_token(&self) -> Result<Option<&str>, OptionsError> {
         match self.token.as_deref() {
             None if self.listen.ip().is_loopback() => Ok(None),
             None => Err(OptionsError::TokenNeeded(self.listen)),
@@ -152,7 +152,7 @@ impl Options {
     /// # Errors
     ///
     /// [`OptionsError::NoLoader`] when it is not there.
-    pub fn loader_folder(&self) -> Result<PathBuf, OptionsError> {
+    pub(crate) fn loader_folder(&self) -> Result<PathBuf, OptionsError> {
         let folder = match &self.python_path {
             Some(folder) => folder.clone(),
             None => {
@@ -167,7 +167,7 @@ impl Options {
     }
 
     /// Limits of every program; the time is each batch's own.
-    pub fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         let mib = 1024 * 1024;
         let share = total_memory_bytes() / 10 * 7 / u64::from(self.slots);
         Limits {

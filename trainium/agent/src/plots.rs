@@ -22,14 +22,14 @@ const MAX_ENTRIES: usize = 10_000;
 /// Longest name, bytes, before a number is added.
 const MAX_NAME: usize = 80;
 
-/// An image file.
+/// An image file that becomes an object below `{paper_id}/outputs/plots/`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plot {
     /// Only `A-Z a-z 0-9 . _ -`, unique among the run's plots.
     pub name: String,
-    /// The media type of its ending.
+    /// The media type that goes with the name's ending.
     pub content_type: &'static str,
-    /// The file.
+    /// Its content as the program wrote it; nothing here looks whether it is an image.
     pub bytes: Vec<u8>,
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// The program's file name. Not `code.py`: that would hide Python's own module `code`.
-pub const PROGRAM_FILE: &str = "program.py";
+pub(crate) const PROGRAM_FILE: &str = "program.py";
 
 /// What a program may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall-clock time.
+    /// Wall-clock time from the start of its sandbox.
     pub timeout: Duration,
     /// Resident memory of all its processes, bytes.
     pub memory_bytes: u64,
@@ -23,10 +23,10 @@ pub struct Limits {
 /// One program to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Python source.
+    /// Python source; it need not be UTF-8, and Python then says so.
     pub code: &'a [u8],
-    /// The NeuronCore.
+    /// Its place, from 0: the NeuronCore it sees and the user it runs as.
     pub slot: usize,
-    /// What it may use.
+    /// What ends it when it takes more.
     pub limits: Limits,
 }

@@ -31,42 +31,28 @@ print('PROBE:' + json.dumps({'executable': sys.executable, 'version': platform.p
 pub struct Interpreter {
     /// Absolute path, as the interpreter itself gives it; in a virtual environment a link.
     pub executable: PathBuf,
-    /// `3.11.2`
-    pub version: String,
+    pub(crate) version: String,
     /// `torch.__version__`; `None` without torch.
     pub torch: Option<String>,
-    /// Why torch could not be imported.
-    pub torch_error: Option<String>,
-    /// Prefixes and module folders.
+    /// Why torch could not be imported: the exception's type and text.
+    pub(crate) torch_error: Option<String>,
+    /// The prefixes of the installation and the folders of `sys.path`.
     folders: Vec<PathBuf>,
 }
 
 /// Why there is no interpreter.
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
-    /// It could not be started.
     #[error("cannot run `{python}`: set AGENT_PYTHON to a Python 3.9 or newer")]
     Start {
-        /// As configured.
         python: String,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// It took too long.
     #[error("`{python}` did not answer within {} s", PROBE_LIMIT.as_secs())]
-    Silent {
-        /// As configured.
-        python: String,
-    },
-    /// It is not a Python we know.
+    Silent { python: String },
     #[error("`{python}` does not answer like Python 3: {answer}")]
-    Strange {
-        /// As configured.
-        python: String,
-        /// The end of what it said.
-        answer: String,
-    },
+    Strange { python: String, answer: String },
 }
 
 impl Interpreter {
@@ -101,7 +87,7 @@ impl Interpreter {
 
     /// Folders the interpreter reads and every link on the way to its binary, parents before children,
     /// without what `known` already covers.
-    pub fn paths_outside(&self, known: &[&str]) -> Vec<PathBuf> {
+    pub(crate) fn paths_outside(&self, known: &[&str]) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = self
             .folders
             .iter()

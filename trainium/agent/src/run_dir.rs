@@ -39,12 +39,11 @@ impl RunDir {
         Ok(run)
     }
 
-    /// The program's working and home folder.
+    /// The program's working and home folder: `/program` in bubblewrap, this path under Landlock.
     pub fn work(&self) -> PathBuf {
         self.root.path().join("work")
     }
 
-    /// The program's `/tmp`.
     pub(crate) fn tmp(&self) -> PathBuf {
         self.root.path().join("tmp")
     }

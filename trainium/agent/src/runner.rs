@@ -34,15 +34,15 @@ const PIPE_WAIT: Duration = Duration::from_secs(5);
 /// The limit that ended a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitHit {
-    /// Wall-clock time.
+    /// [`Limits::timeout`] passed.
     Time,
-    /// Resident memory.
+    /// Resident memory of all processes together.
     Memory,
-    /// Output on one stream.
+    /// One of the two streams; the limit is each one's.
     Output,
-    /// Files.
+    /// What the files take on the disk, or so many files that they cannot be measured.
     Disk,
-    /// Processes.
+    /// Processes, as measured; the kernel refuses a thread or fork too many without ending the program.
     Processes,
 }
 
@@ -62,21 +62,19 @@ pub enum End {
 /// A run that ended.
 #[derive(Debug)]
 pub struct Run {
-    /// How.
+    /// The first that happened: its own end or a limit.
     pub end: End,
     /// Standard output, cut at the limit.
     pub stdout: Vec<u8>,
     /// Standard error, cut at the limit.
     pub stderr: Vec<u8>,
-    /// When it was started.
-    pub started_at: DateTime<Utc>,
-    /// When it had ended.
-    pub finished_at: DateTime<Utc>,
-    /// Wall-clock time between the two.
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) finished_at: DateTime<Utc>,
+    /// From the start of its sandbox to the end of all its processes, by a clock that nobody sets.
     pub duration: Duration,
     /// Highest resident memory that was measured, bytes.
     pub peak_memory_bytes: u64,
-    /// What it wrote.
+    /// Its folder with all it wrote; removed with this value.
     pub dir: RunDir,
 }
 
@@ -107,14 +105,9 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs in this sandbox.
+    /// Every program of this runner is confined by `sandbox`.
     pub fn new(sandbox: Sandbox) -> Self {
         Self { sandbox }
-    }
-
-    /// The sandbox.
-    pub fn sandbox(&self) -> &Sandbox {
-        &self.sandbox
     }
 
     /// Runs one program. Blocks until it and everything it started is gone.

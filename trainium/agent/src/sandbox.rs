@@ -61,7 +61,7 @@ const KERNEL: [&str; 6] = [
     "/proc/sys/vm/overcommit_memory",
     "/sys/devices/system",
 ];
-/// Devices without state.
+/// Devices that keep nothing and that Python and PyTorch open.
 const DEVICES: [&str; 5] = [
     "/dev/null",
     "/dev/zero",
@@ -92,30 +92,29 @@ impl Method {
 /// What every run's sandbox is made from.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// This binary.
+    /// This binary, which is also the launcher (see [`crate::launch`]).
     pub launcher: PathBuf,
     /// The interpreter of the programs.
     pub interpreter: Interpreter,
-    /// Folder with `dataset_loader.py`.
+    /// Folder with `dataset_loader.py`, which programs import; read-only for them.
     pub python_path: PathBuf,
     /// The agent's folder; hidden from programs but for the run's own and the data sets.
     pub state_dir: PathBuf,
     /// Users to become, one a slot, when the agent is root.
     pub users: Arc<ProgramUsers>,
-    /// `/dev/neuron*`.
+    /// `/dev/neuron0` and its like, which programs open; empty off Trainium.
     pub neuron_devices: Vec<PathBuf>,
-    /// Programs at a time.
+    /// Programs at a time, among whom the processors are divided; at least 1.
     pub slots: usize,
 }
 
 impl Parts {
-    /// Data sets for the programs to read.
+    /// The folder of prepared data sets, which every program may read.
     pub fn datasets(&self) -> PathBuf {
         self.state_dir.join("datasets")
     }
 
-    /// The folders of the runs.
-    pub fn runs(&self) -> PathBuf {
+    pub(crate) fn runs(&self) -> PathBuf {
         self.state_dir.join("runs")
     }
 }
@@ -133,12 +132,12 @@ impl Sandbox {
         Self { method, parts }
     }
 
-    /// The method in use.
+    /// The method that was proven to hold here.
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// What it is made from.
+    /// What every run's sandbox is made from.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }

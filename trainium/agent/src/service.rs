@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::datasets::Datasets;
-use crate::executor::{Executor, Machine};
+use crate::executor::{AgentHost, Executor};
 use crate::http;
 use crate::options::{Options, OptionsError};
 use crate::probe::find_sandbox;
@@ -38,49 +38,34 @@ const STOP_WAIT: Duration = Duration::from_secs(25);
 /// Why the agent does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// Variables of the stack.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Settings of the machine.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// Users of the programs.
     #[error(transparent)]
     Users(#[from] UsersError),
-    /// The interpreter.
     #[error(transparent)]
     Python(#[from] PythonError),
-    /// The state folder.
     #[error("cannot use {} as the agent's folder: set AGENT_STATE_DIR to one it may write", path.display())]
     State {
-        /// The folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Another agent is there.
     #[error("another agent already works in {}", .0.display())]
     Busy(PathBuf),
-    /// The address.
     #[error("cannot listen on {address}: set AGENT_LISTEN to a free address")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Signals cannot be received.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
-    /// This binary cannot be found.
     #[error("cannot find this binary")]
     Binary(#[source] io::Error),
-    /// A thread is gone.
     #[error("looking for a sandbox failed")]
     Probe(#[from] tokio::task::JoinError),
-    /// The API stopped.
     #[error("the HTTP API stopped")]
     Api(#[source] io::Error),
 }
@@ -143,7 +128,7 @@ async fn executor(
     shutdown: Shutdown,
 ) -> Result<Executor, ServiceError> {
     let neuron_devices = neuron_devices();
-    let machine = Machine {
+    let host = AgentHost {
         instance_type: options.instance_type.clone(),
         python: interpreter.executable.to_string_lossy().into_owned(),
         torch: interpreter.torch.clone(),
@@ -173,7 +158,7 @@ async fn executor(
         datasets,
         sandbox,
         limits: options.limits(),
-        machine,
+        host,
         slots: Slots::new(options.slots.into()),
         retry: Retry::PATIENT,
         shutdown,
@@ -181,7 +166,7 @@ async fn executor(
 }
 
 fn announce(executor: &Executor, address: SocketAddr) {
-    let machine = &executor.machine;
+    let host = &executor.host;
     let users = match &executor.sandbox {
         Ok(sandbox) => Some(sandbox.parts().users.to_string()),
         Err(refusal) => {
@@ -189,16 +174,16 @@ fn announce(executor: &Executor, address: SocketAddr) {
             None
         }
     };
-    if machine.torch.is_none() {
-        tracing::warn!("{}", crate::classify::no_torch_message(&machine.python));
+    if host.torch.is_none() {
+        tracing::warn!("{}", crate::classify::no_torch_message(&host.python));
     }
     tracing::info!(
         %address,
         isolation = executor.isolation().as_str(),
         users,
-        python = machine.python,
-        torch = machine.torch,
-        neuron = machine.neuron,
+        python = host.python,
+        torch = host.torch,
+        neuron = host.neuron,
         slots = executor.slots.total(),
         queue = executor.config.testing_queue_url,
         "started"
@@ -266,7 +251,7 @@ pub fn prepare_state(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// `/dev/neuron0` and its like; empty off Trainium.
-pub fn neuron_devices() -> Vec<PathBuf> {
+pub(crate) fn neuron_devices() -> Vec<PathBuf> {
     let mut devices: Vec<PathBuf> = fs::read_dir("/dev")
         .into_iter()
         .flatten()

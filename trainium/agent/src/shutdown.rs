@@ -13,7 +13,7 @@ impl ShutdownTrigger {
     }
 }
 
-/// Sees the signal.
+/// Sees the signal; every clone sees the same one.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<bool>);
 
@@ -25,12 +25,12 @@ impl Shutdown {
     }
 
     /// Whether the agent is stopping.
-    pub fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         *self.0.borrow() || self.0.has_changed().is_err()
     }
 
     /// Waits until the agent is stopping.
-    pub async fn requested(&self) {
+    pub(crate) async fn requested(&self) {
         let mut receiver = self.0.clone();
         // An error means that the trigger is gone, which is a request as well.
         let _ = receiver.wait_for(|requested| *requested).await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The agent's places.
+/// As many numbered places as programs may run at a time; clones share them.
 #[derive(Debug, Clone)]
 pub struct Slots {
     total: usize,
@@ -14,7 +14,7 @@ pub struct Slots {
 
 /// One taken place. Dropping it frees the place.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     index: usize,
     free: Arc<Mutex<Vec<usize>>>,
     /// Given back after the index, so whoever gets it finds an index.
@@ -22,7 +22,7 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// `total` free places.
+    /// All `total` places are free; [`Slot::index`] is below `total`.
     pub fn new(total: usize) -> Self {
         Self {
             total,
@@ -32,7 +32,7 @@ impl Slots {
     }
 
     /// Waits for a free place, in the order of asking. `None` only when the agent is going down.
-    pub async fn take(&self) -> Option<Slot> {
+    pub(crate) async fn take(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let index = self
             .free
@@ -46,20 +46,19 @@ impl Slots {
         })
     }
 
-    /// Places in all.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total
     }
 
-    /// Places taken now.
-    pub fn busy(&self) -> usize {
+    /// Places taken now; `/health` tells it.
+    pub(crate) fn busy(&self) -> usize {
         self.total - self.permits.available_permits()
     }
 }
 
 impl Slot {
     /// The place's number from 0, which is its NeuronCore.
-    pub fn index(&self) -> usize {
+    pub(crate) fn index(&self) -> usize {
         self.index
     }
 }

@@ -6,7 +6,7 @@ use crate::shutdown::Shutdown;
 
 /// Why an object could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// S3 refused, could not be reached, or has a larger object than its reader allows.
     #[error(transparent)]
     Object(#[from] ObjectError),

@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::executor::{Executor, Job, Origin};
 
-/// Programs of one batch.
-pub const MAX_BATCH: usize = 10;
+/// Programs of one batch: as many as the tester's `batch-size` allows.
+pub(crate) const MAX_BATCH: usize = 10;
 /// Wall-clock seconds a program may ask for.
-pub const TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
+pub(crate) const TIMEOUT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
 /// How long one look at an empty queue takes: the longest that SQS allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// How long a message stays hidden without a heartbeat: how long a killed agent delays its batch.
@@ -32,20 +32,13 @@ const QUEUE_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::fro
 
 /// Why a batch is not one.
 #[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// The text is not a batch.
+pub(crate) enum BatchError {
     #[error("the batch is not readable")]
     Json(#[from] serde_json::Error),
-    /// Too few or too many programs.
     #[error("a batch has 1 to {MAX_BATCH} programs, this one has {0}")]
     Size(usize),
-    /// The limit is out of range.
     #[error("timeout must be {} to {} seconds, got {given}", TIMEOUT_SECS.start(), TIMEOUT_SECS.end())]
-    Timeout {
-        /// What was asked for.
-        given: u32,
-    },
-    /// Two programs would write the same outputs.
+    Timeout { given: u32 },
     #[error("the paper {0} is in the batch twice")]
     Twice(PaperId),
 }
@@ -55,7 +48,7 @@ pub enum BatchError {
 /// # Errors
 ///
 /// [`BatchError::Size`] and [`BatchError::Timeout`].
-pub fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
+pub(crate) fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
     if batch.batch.is_empty() || batch.batch.len() > MAX_BATCH {
         return Err(BatchError::Size(batch.batch.len()));
     }
@@ -67,7 +60,7 @@ pub fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
 /// # Errors
 ///
 /// [`BatchError::Timeout`].
-pub fn check_timeout(seconds: u32) -> Result<(), BatchError> {
+pub(crate) fn check_timeout(seconds: u32) -> Result<(), BatchError> {
     if TIMEOUT_SECS.contains(&seconds) {
         Ok(())
     } else {
@@ -78,9 +71,9 @@ pub fn check_timeout(seconds: u32) -> Result<(), BatchError> {
 /// Pulls batches until the agent stops.
 #[derive(Debug)]
 pub struct Worker {
-    /// Where batches come from.
+    /// Where batches come from; the queue's URL is in the executor's configuration.
     pub queues: Arc<dyn MessageQueues>,
-    /// What runs them.
+    /// Shared with the HTTP API, so that both have the same places for programs.
     pub executor: Arc<Executor>,
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use annapurna_contract::{AgentHealth, BatchResults, ErrorType, Isolation, PaperId};
 use serde_json::{Value, json};
-use trainium_agent::http::router;
-use trainium_agent::probe::NoSandbox;
+use trainium_agent::{NoSandbox, router};
 
 use crate::support::{Bench, MemoryStore, executor};
 
@@ -13,7 +12,7 @@ struct Api {
     base: String,
     client: reqwest::Client,
     store: Arc<MemoryStore>,
-    _trigger: trainium_agent::shutdown::ShutdownTrigger,
+    _trigger: trainium_agent::ShutdownTrigger,
     _bench: Option<Bench>,
 }
 

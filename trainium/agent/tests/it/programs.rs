@@ -7,10 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use annapurna_contract::{ErrorType, Isolation};
-use trainium_agent::classify::classify;
-use trainium_agent::plots;
-use trainium_agent::program::Limits;
-use trainium_agent::runner::{End, LimitHit, Run};
+use trainium_agent::{End, LimitHit, Limits, Run, classify, collect_plots};
 
 use crate::support::{
     Bench, MIB, is_running, limits, needs_root, needs_torch, python, unique_name, with_time_enough,
@@ -370,7 +367,7 @@ fn a_linked_plot_is_not_taken() {
                     os.symlink('/etc/passwd', 'passwd.png'); os.mkfifo('pipe.png')\n\
                     os.mkdir('shut'); open('shut/a.png', 'w').write('x'); os.chmod('shut', 0)\n";
         let run = bench.run(code, limits());
-        let found = plots::collect(&run.dir.work());
+        let found = collect_plots(&run.dir.work());
         assert!(found.iter().all(|plot| !plot.bytes.starts_with(b"root:")));
         assert!(found.iter().any(|plot| plot.name == "real.png"));
         drop(run);

@@ -372,7 +372,7 @@ pub(crate) fn executor(
         store,
         sandbox,
         limits: limits(),
-        machine: Machine {
+        host: AgentHost {
             instance_type: "local".to_owned(),
             python: python().to_owned(),
             torch: interpreter().torch.clone(),

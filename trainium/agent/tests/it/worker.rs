@@ -31,7 +31,7 @@ fn sha256(code: &str) -> String {
 
 /// Works until the message is settled, and gives everything that happened.
 async fn work(
-    sandbox: Result<trainium_agent::sandbox::Sandbox, NoSandbox>,
+    sandbox: Result<trainium_agent::Sandbox, NoSandbox>,
     store: Arc<MemoryStore>,
     message: String,
 ) -> Vec<String> {
