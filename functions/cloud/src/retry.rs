@@ -1,6 +1,7 @@
 //! Trying again, for what lasts longer than the SDK's own retries.
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -71,6 +72,26 @@ impl Retry {
     pub async fn run<T, E, F>(
         &self,
         is_temporary: impl Fn(&E) -> bool,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, E>
+    where
+        E: fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let never = std::future::pending();
+        self.run_until(never, is_temporary, attempt).await
+    }
+
+    /// [`Retry::run`] that waits no longer once `stop` is there. A try that is under way then is not
+    /// ended by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Retry::run`]; after `stop` the last failure whatever it is.
+    pub async fn run_until<T, E, F>(
+        &self,
+        stop: impl Future<Output = ()>,
+        is_temporary: impl Fn(&E) -> bool,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, E>
     where
@@ -80,6 +101,7 @@ impl Retry {
         let last_start = Instant::now() + self.total;
         let mut backoff = Backoff::new(self.first_wait, self.total);
         let mut remaining = self.attempts.saturating_sub(1);
+        let mut stop = pin!(stop);
         loop {
             let error = match attempt().await {
                 Err(error) if remaining > 0 && is_temporary(&error) => error,
@@ -91,7 +113,11 @@ impl Retry {
             }
             tracing::warn!(%error, wait_ms = wait.as_millis(), "trying again");
             remaining -= 1;
-            sleep(wait).await;
+            tokio::select! {
+                biased;
+                () = &mut stop => return Err(error),
+                () = sleep(wait) => {}
+            }
         }
     }
 }
@@ -154,6 +180,31 @@ mod tests {
             begin.elapsed() < Duration::from_secs(20),
             "{:?}",
             begin.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_a_wait_and_never_a_try() {
+        let patient = Retry {
+            first_wait: Duration::from_secs(3600),
+            total: Duration::from_secs(7200),
+            ..Retry::HASTY
+        };
+        let n_tries = Cell::new(0);
+        let result = patient.run_until(
+            async {},
+            |_: &&str| true,
+            || async {
+                tokio::task::yield_now().await;
+                n_tries.set(n_tries.get() + 1);
+                Err::<(), _>("temporary")
+            },
+        );
+        assert_eq!(result.await, Err("temporary"));
+        assert_eq!(
+            n_tries.get(),
+            1,
+            "the try that was under way came to its end"
         );
     }
 

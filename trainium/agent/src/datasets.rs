@@ -15,7 +15,7 @@ use annapurna_contract::model::DATASETS;
 use tokio::sync::Mutex;
 
 use crate::shutdown::Shutdown;
-use crate::store::{StoreError, patiently};
+use crate::store::{self, StoreError};
 
 /// Made by the loader itself.
 const SYNTHETIC: &str = "synthetic";
@@ -80,7 +80,7 @@ impl Datasets {
             .ok()
             .filter(|etag| file.exists() && !etag.is_empty());
         let key = format!("{name}.pt");
-        let fetched = patiently(self.retry, shutdown, || {
+        let fetched = store::read(self.retry, shutdown, || {
             self.store
                 .save(&self.bucket, &key, known.as_deref(), &partial)
         })

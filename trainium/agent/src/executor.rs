@@ -26,7 +26,7 @@ use crate::runner::{End, Run, RunError, Runner};
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
-use crate::store::{StoreError, patiently};
+use crate::store::{self, StoreError};
 
 /// Largest program that is run, bytes; a larger one has the result `code`.
 pub(crate) const MAX_CODE: u64 = 1024 * 1024;
@@ -177,7 +177,7 @@ impl Executor {
         let key = keys::result(paper);
         let bucket = &self.config.outputs_bucket;
         let read = || self.store.get(bucket, &key, MAX_RESULT);
-        let Some(bytes) = patiently(self.retry, &self.shutdown, read).await? else {
+        let Some(bytes) = store::read(self.retry, &self.shutdown, read).await? else {
             return Ok(None);
         };
         // A result that cannot be read is not a result, and is replaced.
@@ -207,7 +207,7 @@ impl Executor {
                     return refuse("neither `code` nor `s3_code_key` is given".to_owned());
                 }
                 let read = || self.store.get(bucket, key, MAX_CODE);
-                match patiently(self.retry, &self.shutdown, read).await {
+                match store::read(self.retry, &self.shutdown, read).await {
                     Ok(Some(code)) => code,
                     Ok(None) => return refuse(format!("there is no program at {at}")),
                     Err(StoreError::Object(ObjectError::TooLarge { .. })) => {
@@ -408,7 +408,7 @@ impl Executor {
         let bucket = &self.config.outputs_bucket;
         let object = Object::new(bytes, kind);
         let write = || self.store.put(bucket, key, object.clone());
-        patiently(self.retry, &self.shutdown, write).await
+        store::write(self.retry, &self.shutdown, write).await
     }
 }
 

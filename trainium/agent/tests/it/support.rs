@@ -15,17 +15,12 @@ use annapurna_contract::{AgentConfig, Isolation, PaperId, TestResult, keys};
 use annapurna_test_needs::{cannot, needs};
 use async_trait::async_trait;
 use tempfile::TempDir;
-use trainium_agent::datasets::Datasets;
-use trainium_agent::executor::{Executor, Machine};
-use trainium_agent::probe::{IsolationChoice, NoSandbox, find_sandbox};
-use trainium_agent::program::{Limits, Request};
-use trainium_agent::python::Interpreter;
-use trainium_agent::runner::{Run, Runner};
-use trainium_agent::sandbox::{Parts, Sandbox};
-use trainium_agent::service::prepare_state;
-use trainium_agent::shutdown::{Shutdown, ShutdownTrigger};
-use trainium_agent::slots::Slots;
-use trainium_agent::users::{ProgramUsers, UserRange};
+use tokio::sync::Notify;
+use trainium_agent::{
+    AgentHost, Datasets, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
+    ProgramUsers, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots, UserRange,
+    find_sandbox, prepare_state,
+};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 const SLOTS: usize = 2;
@@ -209,6 +204,8 @@ pub(crate) struct MemoryStore {
     pub(crate) events: Events,
     /// Writes of keys that end so are refused.
     pub(crate) refuse: Option<&'static str>,
+    /// Writes of keys that end so tell the first that they began, and end when the second is told.
+    pub(crate) hold: Option<(&'static str, Arc<Notify>, Arc<Notify>)>,
 }
 
 impl MemoryStore {
@@ -275,6 +272,12 @@ impl ObjectStore for MemoryStore {
                 key: key.to_owned(),
                 reason: "503".to_owned(),
             });
+        }
+        if let Some((ending, began, may_end)) = &self.hold
+            && key.ends_with(ending)
+        {
+            began.notify_one();
+            may_end.notified().await;
         }
         self.events.lock().unwrap().push(format!("put {key}"));
         let mut objects = self.objects.lock().unwrap();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use annapurna_contract::{ErrorType, ExecutedOn, Isolation, PaperId, TestResult};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use trainium_agent::probe::NoSandbox;
-use trainium_agent::worker::Worker;
+use tokio::sync::Notify;
+use trainium_agent::{NoSandbox, Worker};
 
 use crate::support::{
     Bench, MemoryQueue, MemoryStore, PATIENCE, executor, is_running, unique_name, until,
@@ -217,6 +217,40 @@ async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
     assert_eq!(*store.events.lock().unwrap(), ["hide 0"]);
     assert!(store.result(&one).is_none());
     assert!(!is_running(&name));
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_result_that_is_being_written_be_written() {
+    let one = paper("one");
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let store = MemoryStore {
+        hold: Some(("result.json", Arc::clone(&began), Arc::clone(&may_end))),
+        ..MemoryStore::default()
+    };
+    let store = Arc::new(store.with_code(&one, "print(1)"));
+    let queue = MemoryQueue {
+        waiting: Mutex::new([batch(&[program(&one, "")])].into()),
+        events: Arc::clone(&store.events),
+    };
+    let (executor, trigger) = executor(Err(NoSandbox(vec![])), Arc::clone(&store));
+    let worker = Worker {
+        queues: Arc::new(queue),
+        executor,
+    };
+    let stop = async {
+        began.notified().await;
+        trigger.fire();
+        // Time enough for the stop to be seen by whoever would cut the write.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        may_end.notify_one();
+    };
+    let both = async { tokio::join!(worker.run(), stop) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert!(store.result(&one).is_some());
+    let events = store.events.lock().unwrap();
+    assert_eq!(events.last().unwrap(), "delete", "{events:?}");
 }
 
 #[tokio::test]
