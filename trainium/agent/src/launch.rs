@@ -251,7 +251,7 @@ fn confine(spec: &str, command: &[String]) -> Result<(), LaunchError> {
     })?;
     if let Some(paths) = &spec.landlock {
         restrict_paths(paths)?;
-        seccompiler::apply_filter(&network_filter()?)?;
+        seccompiler::apply_filter(&call_filter()?)?;
     }
     say(&spec.mark)?;
     let (program, arguments) = split(command);
@@ -308,22 +308,31 @@ fn restrict_paths(paths: &LandlockPaths) -> Result<(), LaunchError> {
     }
 }
 
-/// Refuses sockets of every family but local ones: Landlock knows TCP only, and names leak by UDP. An
-/// io_uring could open sockets unseen by the filter, so there is none.
-fn network_filter() -> Result<BpfProgram, LaunchError> {
+/// Refuses what Landlock knows nothing of: sockets of every family but local ones (it knows TCP only, and
+/// names leak by UDP), an io_uring, which could open sockets unseen by this filter, and shared memory,
+/// semaphores and queues of the kernel's own, which nobody's end removes. bubblewrap has a network and an
+/// IPC namespace for that.
+fn call_filter() -> Result<BpfProgram, LaunchError> {
     let refused_family = SeccompCondition::new(
         0,
         SeccompCmpArgLen::Dword,
         SeccompCmpOp::Ne,
         u64::from(libc::AF_UNIX.unsigned_abs()),
     )?;
-    let rules = BTreeMap::from([
-        (
-            libc::SYS_socket,
-            vec![SeccompRule::new(vec![refused_family])?],
-        ),
-        (libc::SYS_io_uring_setup, vec![]),
-    ]);
+    let mut rules = BTreeMap::from(
+        [
+            libc::SYS_io_uring_setup,
+            libc::SYS_shmget,
+            libc::SYS_semget,
+            libc::SYS_msgget,
+            libc::SYS_mq_open,
+        ]
+        .map(|call| (call, vec![])),
+    );
+    rules.insert(
+        libc::SYS_socket,
+        vec![SeccompRule::new(vec![refused_family])?],
+    );
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,

@@ -7,8 +7,8 @@
 //!   sandbox is made by root and the program becomes its slot's user inside; otherwise it is made in a
 //!   user namespace.
 //! - Landlock, where bubblewrap is missing or not allowed: the same files by the kernel's own access
-//!   control, no TCP, no signals to others (as far as the kernel has them), and no sockets but local ones
-//!   by a system call filter. `/dev/shm` is closed, so data loaders with worker processes fail there.
+//!   control, no TCP, no signals to others (as far as the kernel has them), and by a system call filter no
+//!   sockets but local ones and nothing of System V or POSIX that outlives the program. `/dev/shm` is closed, so data loaders with worker processes fail there.
 //!
 //! When neither holds, programs are refused; there is no way to run one unconfined.
 

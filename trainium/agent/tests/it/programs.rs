@@ -336,6 +336,38 @@ fn the_network_cannot_be_reached() {
     }
 }
 
+/// Calls of System V and of POSIX whose objects outlive the process that made them, all named by `NUMBER`;
+/// prints those that gave something.
+const KERNEL_OBJECTS: &str = "import ctypes, os\n\
+    lib = ctypes.CDLL(None)\n\
+    flags = 0o1666 if MAKE else 0\n\
+    made = [('shm', lib.shmget(NUMBER, 4096, flags)), ('sem', lib.semget(NUMBER, 1, flags)),\n\
+    \x20       ('msg', lib.msgget(NUMBER, flags)),\n\
+    \x20       ('mq', lib.mq_open(b'/NUMBER', os.O_RDWR | (os.O_CREAT if MAKE else 0), 0o666, None))]\n\
+    print(*[name for name, found in made if found >= 0])";
+
+#[test]
+fn nothing_of_the_kernels_own_memory_is_left_behind() {
+    let code = |make: &str| {
+        let number = 0x0A77_0000 + std::process::id();
+        KERNEL_OBJECTS
+            .replace("NUMBER", &number.to_string())
+            .replace("MAKE", make)
+    };
+    for bench in Bench::all() {
+        let made = printed(&bench, &code("True"));
+        let look = Command::new(python()).args(["-c", &code("False")]).output();
+        let look = look.unwrap();
+        assert!(
+            look.status.success(),
+            "{}",
+            String::from_utf8_lossy(&look.stderr)
+        );
+        let left = String::from_utf8_lossy(&look.stdout);
+        assert_eq!(left.trim(), "", "{}: it made {made}", bench.name());
+    }
+}
+
 #[test]
 fn a_program_cannot_end_its_supervisor() {
     for bench in Bench::all() {
