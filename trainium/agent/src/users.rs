@@ -16,7 +16,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::processes;
 
-/// One locked file for each number in use. Root's own folder, so nobody else can hold a lock.
+/// One locked file for each number in use. Root's own folder, so nobody else can hold a lock; the same one
+/// for every agent of the machine, so it is no setting, and emptied by a start of the machine.
 const LOCKS: &str = "/run/annapurna-program-users";
 
 /// A user that programs of one slot run as, and the group of the same number.
@@ -88,28 +89,22 @@ impl FromStr for UserRange {
 /// Why the programs have no users of their own.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    /// The range cannot be used.
     #[error(
         "a range of user ids is FIRST-LAST without 0, 65534 and 65535, such as {usual}, got `{0}`",
         usual = UserRange::UNASSIGNED
     )]
     Range(String),
-    /// Every number is somebody's.
     #[error(
         "of the user ids {range} fewer than {wanted} are free, and every slot needs its own: set AGENT_RUN_AS to a larger range"
     )]
-    Exhausted {
-        /// Where they were looked for.
-        range: UserRange,
-        /// Slots of this agent.
-        wanted: usize,
-    },
-    /// The folder of the locks cannot be used.
-    #[error("cannot claim users for the programs in {}", path.display())]
+    Exhausted { range: UserRange, wanted: usize },
+    #[error(
+        "cannot claim user ids for the programs with {}: an agent of root needs a /run that it may write, so \
+         mount one (in a container `--tmpfs /run`), or start the agent as another user",
+        path.display()
+    )]
     Locks {
-        /// The folder or file.
         path: PathBuf,
-        /// What the kernel said.
         #[source]
         source: io::Error,
     },
@@ -253,6 +248,18 @@ mod tests {
         let mut freed = freed;
         freed.sort_unstable();
         assert_eq!(again, freed);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named_with_what_to_do() {
+        // Not even root makes a folder there.
+        let nowhere = Path::new("/proc/annapurna-program-users");
+        let error = ProgramUsers::claim_below(nowhere, range(60_000, 60_003), 1).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("/proc/annapurna-program-users") && said.contains("--tmpfs /run"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -9,7 +9,11 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{Bench, PATIENCE, is_running, python, python_path, unique_name, until};
+use annapurna_test_needs::needs;
+
+use crate::support::{
+    Bench, PATIENCE, is_running, needs_root, python, python_path, unique_name, until,
+};
 
 /// What no program may ever see.
 const SECRET: &str = "wJalrXUtnFEMIexamplekeyonly";
@@ -180,4 +184,38 @@ fn check_prints_one_json_document() {
     assert_eq!(found["methods"].as_array().unwrap().len(), 2);
     assert!(found["python_version"].is_string());
     assert_eq!(found["ready"], found["isolation"] != "none");
+}
+
+/// bubblewrap gives a process a `/run` that nobody may write, as a container with a read-only root does.
+#[test]
+fn without_a_run_to_write_an_agent_of_root_says_what_to_do() {
+    let bubblewrap = Command::new("bwrap").arg("--version").output().ok();
+    let bubblewrap = needs(bubblewrap, "bubblewrap", "install it (Debian: bubblewrap)");
+    if needs_root().is_none() || bubblewrap.is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let agent = command(state.path());
+    let mut closed = Command::new("bwrap");
+    closed
+        .args(["--dev-bind", "/", "/", "--ro-bind", "/run", "/run", "--"])
+        .arg(agent.get_program())
+        .args(agent.get_args())
+        .envs(
+            agent
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let started = closed.output().unwrap();
+    assert!(!started.status.success());
+    let said = String::from_utf8_lossy(&started.stderr);
+    assert!(
+        said.contains("mount one (in a container `--tmpfs /run`)"),
+        "{said}"
+    );
+    let found = closed.arg("check").output().unwrap();
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found["ready"], false, "{found}");
+    let problems = found["problems"].to_string();
+    assert!(problems.contains("--tmpfs /run"), "{problems}");
 }
