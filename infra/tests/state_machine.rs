@@ -28,7 +28,7 @@ const CODE: &str = "stand-in";
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// The machine of the real stack with the stand-in as its function.
-struct Machine {
+struct StateMachine {
     cloud: Cloud,
     arn: String,
     folder: tempfile::TempDir,
@@ -79,7 +79,7 @@ async fn upload(cloud: &Cloud, archive: Vec<u8>) {
     object.body(archive.into()).send().await.unwrap();
 }
 
-async fn machine() -> Machine {
+async fn machine() -> StateMachine {
     let emulator = test_emulator(&EmulatorOptions::default()).await;
     let environments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
     let environment = Environment::load(&environments, "local").unwrap();
@@ -91,7 +91,7 @@ async fn machine() -> Machine {
     let set = engine.prepare(source, &BTreeMap::new()).await;
     set.unwrap().unwrap().execute(&|_| {}).await.unwrap();
     let deployed = engine.deployed().await.unwrap().unwrap();
-    Machine {
+    StateMachine {
         arn: (deployed.outputs.get(Output::ScrapeConferenceArn).unwrap()).to_owned(),
         cloud,
         folder,
@@ -99,7 +99,7 @@ async fn machine() -> Machine {
     }
 }
 
-impl Machine {
+impl StateMachine {
     async fn run(&self, name: &str, request: Value) -> DescribeExecutionOutput {
         let started = self
             .cloud

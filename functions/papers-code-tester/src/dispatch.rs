@@ -24,7 +24,7 @@ use crate::{
     TesterError,
     agent::AgentApi,
     collect::{CollectError, Collector},
-    instance::{InstanceStatus, Machine},
+    instance::{InstanceStatus, TrainiumInstance},
     settings::{Route, Settings},
     waiting::{Waiting, WaitingQueue},
 };
@@ -74,7 +74,7 @@ pub(crate) struct Dispatcher {
     queues: Sqs,
     waiting: WaitingQueue,
     collector: Collector,
-    machine: Option<Machine>,
+    instance: Option<TrainiumInstance>,
 }
 
 impl Dispatcher {
@@ -84,7 +84,7 @@ impl Dispatcher {
         objects: S3,
         queues: Sqs,
         collector: Collector,
-        machine: Option<Machine>,
+        instance: Option<TrainiumInstance>,
     ) -> Self {
         let url = settings.evaluation_queue_url.clone();
         Self {
@@ -94,7 +94,7 @@ impl Dispatcher {
             objects,
             queues,
             collector,
-            machine,
+            instance,
         }
     }
 
@@ -355,11 +355,11 @@ impl Dispatcher {
     }
 
     async fn tend(&self, report: &Dispatched) -> InstanceStatus {
-        match &self.machine {
+        match &self.instance {
             None => InstanceStatus::None,
-            Some(machine) => {
+            Some(instance) => {
                 let work_waits = report.dispatched > 0 || self.work_waits().await;
-                machine.tend(work_waits).await
+                instance.tend(work_waits).await
             }
         }
     }

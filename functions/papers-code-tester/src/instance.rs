@@ -19,9 +19,9 @@ use tracing::{info, warn};
 /// How long an instance is up before it may be stopped: long enough to boot and to ask for a batch.
 const LEAST_UP: Duration = Duration::from_secs(600);
 
-/// A client of EC2 for one instance.
+/// The instance of `TRAINIUM_INSTANCE_ID`, as EC2 shows it.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
+pub(crate) struct TrainiumInstance {
     client: Client,
     instance_id: String,
 }
@@ -68,7 +68,7 @@ enum Step {
     Leave,
 }
 
-impl Machine {
+impl TrainiumInstance {
     pub(crate) fn new(sdk: &SdkConfig, instance_id: String) -> Self {
         Self {
             client: Client::new(sdk),

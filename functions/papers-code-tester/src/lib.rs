@@ -31,7 +31,7 @@ use tracing::{error, warn};
 
 use collect::Collector;
 use dispatch::Dispatcher;
-use instance::Machine;
+use instance::TrainiumInstance;
 use notification::Notification;
 use settings::Settings;
 
@@ -124,8 +124,8 @@ impl Tester {
         let settings = Settings::parse(config)?;
         let objects = S3::new(sdk);
         let collector = Collector::new(search.clone(), objects.clone(), &settings);
-        let machine = settings.instance_id.clone();
-        let machine = machine.map(|id| Machine::new(sdk, id));
+        let instance = settings.instance_id.clone();
+        let instance = instance.map(|id| TrainiumInstance::new(sdk, id));
         let queues = Sqs::new(sdk);
         Ok(Self {
             dispatcher: Dispatcher::new(
@@ -134,7 +134,7 @@ impl Tester {
                 objects,
                 queues,
                 collector.clone(),
-                machine,
+                instance,
             ),
             collector,
         })
