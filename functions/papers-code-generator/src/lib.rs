@@ -54,9 +54,15 @@ pub enum NoProgram {
     /// The event is neither a batch of messages nor one of the actions.
     #[error("event is neither SQS records nor an action")]
     Event(#[source] serde_json::Error),
+    /// A request for what is known of a paper names none.
+    #[error("`get_paper_info` needs `paper_id` or `title`")]
+    WhichPaper,
     /// The index has no such paper.
     #[error("paper `{0}` is not in the index")]
     NoPaper(PaperId),
+    /// The judge writes title and text at once, so this document is not its.
+    #[error("paper `{0}` has no title in the index: send it to the judge again")]
+    NoTitle(PaperId),
     /// What was asked for is not a paper's id.
     #[error(transparent)]
     NotAPaperId(#[from] NotAPaperId),
@@ -226,8 +232,9 @@ impl Generator {
                 let stored = self.search.get(&id).await?;
                 stored.map(|stored| (id, stored.record))
             }
-            (None, title) => {
-                let query = select::by_title(&title.unwrap_or_default(), 1);
+            (None, None) => return Err(GeneratorError::Own(NoProgram::WhichPaper)),
+            (None, Some(title)) => {
+                let query = select::by_title(&title, 1);
                 self.search.search(&query).await?.into_iter().next()
             }
         };
@@ -288,9 +295,13 @@ impl Generator {
         paper_id: &PaperId,
         record: &PaperRecord,
     ) -> Result<Metadata, GeneratorError> {
+        let title = record.judged.title.as_ref();
+        let title =
+            title.ok_or_else(|| GeneratorError::Own(NoProgram::NoTitle(paper_id.clone())))?;
         let body = self.body(paper_id, record).await?;
         let paper = PaperText {
-            title: record.judged.title.clone().unwrap_or_default(),
+            title: title.clone(),
+            // A paper may come without one; its title and text are then all the model has.
             abstract_text: record.judged.abstract_text.clone().unwrap_or_default(),
             body,
         };

@@ -303,6 +303,19 @@ async fn query_syntax_in_a_persons_text_is_only_text() {
 }
 
 #[tokio::test]
+async fn a_document_without_a_title_comes_again_and_costs_nothing() {
+    let setting = Setting::new().await;
+    let adam = PaperId::of("Adam", None);
+    let untitled = Judged {
+        abstract_text: Some("We train.".to_owned()),
+        ..Judged::default()
+    };
+    setting.stage.search.upsert(&adam, &untitled).await.unwrap();
+    assert_eq!(setting.records(&[&adam]).await, ["m0"]);
+    assert!(setting.bedrock.prompts().is_empty());
+}
+
+#[tokio::test]
 async fn paper_info_is_the_record_without_its_vector() {
     let setting = Setting::new().await;
     let adam = setting.paper("Adam", "Kingma").await;
@@ -317,6 +330,10 @@ async fn paper_info_is_the_record_without_its_vector() {
     }
     let missing = json!({"action": "get_paper_info", "title": "nothing like it"});
     assert_eq!(setting.ask(missing).await["found"], false);
+    let nothing = json!({"action": "get_paper_info"});
+    let refused = setting.generator.handle(nothing, Duration::from_secs(900));
+    let reason = refused.await.unwrap_err().to_string();
+    assert!(reason.contains("`paper_id` or `title`"), "{reason}");
 }
 
 #[tokio::test]

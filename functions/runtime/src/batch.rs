@@ -3,7 +3,8 @@
 //! In: the event of an event source mapping. Out: the messages that must come again. Records run in
 //! order. Once one of a message group fails, the later ones of that group are reported as failed
 //! too, so their order is kept; other groups go on. Nothing is dropped: a message that cannot be
-//! read fails like any other and ends in the dead-letter queue.
+//! read fails like any other and ends in the dead-letter queue, and a batch with a record that cannot be
+//! named comes again whole.
 
 use std::{collections::HashSet, error::Error, future::Future};
 
@@ -11,6 +12,10 @@ use annapurna_contract::text::{chain, one_line};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use serde::de::DeserializeOwned;
 use tracing::{error, warn};
+
+/// An item without a name: Lambda then takes the whole batch as failed. Source: Lambda Developer Guide,
+/// "Handling errors for an SQS event source in Lambda".
+const WHOLE_BATCH: &str = "";
 
 /// Runs `handle` on every message and answers with those that failed.
 ///
@@ -24,17 +29,22 @@ where
 {
     let mut response = SqsBatchResponse::default();
     let mut stopped_groups = HashSet::new();
-    for record in event.records {
-        // An empty id makes Lambda treat the whole batch as failed, which is right for a record that
-        // cannot be named.
-        let id = record.message_id.clone().unwrap_or_default();
+    let records: Option<Vec<(String, SqsMessage)>> = event.records.into_iter().map(named).collect();
+    let Some(records) = records else {
+        error!(
+            "a record has no message id, so the answer could not name it: the whole batch comes again"
+        );
+        response.add_failure(WHOLE_BATCH);
+        return response;
+    };
+    for (id, record) in records {
         let group = record.attributes.get("MessageGroupId").cloned();
         let held_back = group
             .as_ref()
             .is_some_and(|group| stopped_groups.contains(group));
         if held_back {
             warn!(message_id = id, group, "held back behind a failed message");
-        } else if handled(&record, &mut handle).await {
+        } else if handled(&id, &record, &mut handle).await {
             continue;
         }
         stopped_groups.extend(group);
@@ -43,16 +53,24 @@ where
     response
 }
 
+/// A record with its message id.
+fn named(mut record: SqsMessage) -> Option<(String, SqsMessage)> {
+    let id = record.message_id.take().filter(|id| !id.is_empty())?;
+    Some((id, record))
+}
+
 /// Whether the record is done.
-async fn handled<M, E, F, R>(record: &SqsMessage, handle: &mut F) -> bool
+async fn handled<M, E, F, R>(id: &str, record: &SqsMessage, handle: &mut F) -> bool
 where
     M: DeserializeOwned,
     E: Error,
     F: FnMut(M) -> R,
     R: Future<Output = Result<(), E>>,
 {
-    let id = record.message_id.as_deref().unwrap_or_default();
-    let body = record.body.as_deref().unwrap_or_default();
+    let Some(body) = record.body.as_deref() else {
+        error!(message_id = id, "message has no body");
+        return false;
+    };
     let message = match serde_json::from_str(body) {
         Ok(message) => message,
         Err(reason) => {
@@ -97,8 +115,12 @@ mod tests {
     }
 
     async fn failed(messages: &[(&str, &str, &str)]) -> (Vec<String>, Vec<i64>) {
+        failed_of(event(messages)).await
+    }
+
+    async fn failed_of(event: SqsEvent) -> (Vec<String>, Vec<i64>) {
         let mut seen = Vec::new();
-        let response = process_batch(event(messages), |number: i64| {
+        let response = process_batch(event, |number: i64| {
             seen.push(number);
             async move { if number < 0 { Err(No) } else { Ok(()) } }
         })
@@ -128,6 +150,25 @@ mod tests {
         let (failed, seen) = failed(&[("m1", "a", "{"), ("m2", "b", "2"), ("m3", "a", "3")]).await;
         assert_eq!(failed, ["m1", "m3"]);
         assert_eq!(seen, [2]);
+    }
+
+    #[tokio::test]
+    async fn a_message_without_a_body_fails_and_holds_back_its_group() {
+        let mut event = event(&[("m1", "a", "1"), ("m2", "b", "2"), ("m3", "a", "3")]);
+        event.records[0].body = None;
+        assert_eq!(
+            failed_of(event).await,
+            (vec!["m1".into(), "m3".into()], vec![2])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_record_without_an_id_brings_the_whole_batch_again_undone() {
+        for id in [None, Some(String::new())] {
+            let mut event = event(&[("m1", "a", "1"), ("m2", "b", "2")]);
+            event.records[1].message_id = id;
+            assert_eq!(failed_of(event).await, (vec![String::new()], vec![]));
+        }
     }
 
     #[tokio::test]

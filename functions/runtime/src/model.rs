@@ -252,13 +252,13 @@ fn document(value: &Value) -> Document {
                 .collect();
             Document::Object(fields)
         }
-        Value::Number(number) => Document::Number(if let Some(number) = number.as_u64() {
-            Number::PosInt(number)
-        } else if let Some(number) = number.as_i64() {
-            Number::NegInt(number)
-        } else {
-            Number::Float(number.as_f64().unwrap_or_default())
-        }),
+        Value::Number(number) => {
+            let whole = number.as_u64().map(Number::PosInt);
+            let negative = || number.as_i64().map(Number::NegInt);
+            let float = || number.as_f64().map(Number::Float);
+            let number = whole.or_else(negative).or_else(float);
+            number.map_or(Document::Null, Document::Number)
+        }
     }
 }
 

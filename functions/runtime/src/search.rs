@@ -192,10 +192,12 @@ impl Search {
         });
         let hits = self.hits(body).await?;
         // The index scores a cosine c as (1 + c) / 2. Source: OpenSearch documentation, "Spaces".
-        Ok(hits
-            .into_iter()
-            .map(|hit| (hit.id, 2.0 * hit.score.unwrap_or_default() - 1.0))
-            .collect())
+        hits.into_iter()
+            .map(|hit| match hit.score {
+                Some(score) => Ok((hit.id, 2.0 * score - 1.0)),
+                None => Err(SearchError::NoScore { id: hit.id }),
+            })
+            .collect()
     }
 
     /// Creates the index with the mapping of [`PaperRecord`]; leaves one that is there as it is.

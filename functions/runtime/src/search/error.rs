@@ -52,6 +52,12 @@ pub enum SearchError {
         /// The paper.
         id: PaperId,
     },
+    /// A near paper whose nearness is not told must not count as a far one.
+    #[error("the index answered with paper `{id}` and without its score")]
+    NoScore {
+        /// The paper that was found.
+        id: PaperId,
+    },
     /// Its answer is not what OpenSearch answers.
     #[error("index `{index}` gave an answer that cannot be read")]
     Answer {

@@ -25,17 +25,20 @@ fn an_index_name_cannot_leave_its_place_in_the_path() {
     }
 }
 
-async fn index(prefix: &str) -> Search {
-    let url = annapurna_local_testing::search_url().await;
-    let name = annapurna_local_testing::unique_index(prefix);
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+async fn anyone() -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
         .region("us-east-1")
         .credentials_provider(aws_credential_types::Credentials::new(
             "test", "test", None, None, "test",
         ))
         .load()
-        .await;
-    let search = Search::new(&config, &url, &name).unwrap();
+        .await
+}
+
+async fn index(prefix: &str) -> Search {
+    let url = annapurna_local_testing::search_url().await;
+    let name = annapurna_local_testing::unique_index(prefix);
+    let search = Search::new(&anyone().await, &url, &name).unwrap();
     search.create_index_if_absent(0).await.unwrap();
     search
 }
@@ -152,4 +155,17 @@ async fn an_index_that_cannot_be_reached_is_not_available() {
     search.endpoint = Url::parse(&format!("http://{address}/")).unwrap();
     let error = search.get(&id("Adam")).await.unwrap_err();
     assert!(matches!(error, SearchError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_near_paper_without_its_score_is_an_error_and_not_a_far_one() {
+    let found = json!({"hits": {"hits": [{"_id": id("Adam"), "_score": null}]}});
+    let router = axum::Router::new().fallback(async move || axum::Json(found));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let search = Search::new(&anyone().await, &format!("http://{address}"), "papers").unwrap();
+    let error = search.nearest(&vector(1.0, 0.0), 3).await.unwrap_err();
+    assert!(matches!(error, SearchError::NoScore { .. }), "{error}");
+    assert!(error.to_string().contains(id("Adam").as_str()), "{error}");
 }
