@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::home::remove_folder;
-use annapurna_local::machine::{self, Machine};
+use annapurna_local::installation::{self, Installation};
 use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::torch::InstallPlan;
@@ -117,9 +117,9 @@ pub async fn prepare(
     environment: &Environment,
     programs: &InstallPlan,
     progress: &dyn Progress,
-) -> Result<Machine, LocalError> {
+) -> Result<Installation, LocalError> {
     let opensearch = matches!(environment.search, SearchSettings::Domain { .. });
-    machine::prepare(home, opensearch, programs, progress).await
+    installation::prepare(home, opensearch, programs, progress).await
 }
 
 /// Starts everything but the agent, each part unless it runs already.
@@ -129,12 +129,12 @@ pub async fn prepare(
 /// [`LocalError`] with the tail of the log of the service that did not start.
 pub async fn start(
     home: &Home,
-    machine: &Machine,
+    installed: &Installation,
     environment: &Environment,
     settings: &LocalSettings,
     progress: &dyn Progress,
 ) -> Result<Services, CommandError> {
-    let search = match &machine.opensearch {
+    let search = match &installed.opensearch {
         None => None,
         Some(distribution) => {
             progress.note("starting OpenSearch");
@@ -151,7 +151,7 @@ pub async fn start(
                 region: environment.region.clone(),
                 ..EmulatorOptions::default()
             };
-            emulator::start(home, &machine.venv, &options, &Detached)
+            emulator::start(home, &installed.venv, &options, &Detached)
                 .await?
                 .endpoint_url
         }

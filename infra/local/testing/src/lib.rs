@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::home::remove_folder;
-use annapurna_local::machine::{self, Machine};
+use annapurna_local::installation::{self, Installation};
 use annapurna_local::opensearch::Distribution;
 use annapurna_local::process::{self, ServiceSpec, ServiceState, Spawn};
 use annapurna_local::python::Venv;
@@ -156,8 +156,8 @@ pub async fn tools() -> &'static Tools {
     TOOLS
         .get_or_init(async || {
             let nothing_else = InstallPlan::default();
-            match machine::prepare(&test_home(), true, &nothing_else, &Silent).await {
-                Ok(Machine {
+            match installation::prepare(&test_home(), true, &nothing_else, &Silent).await {
+                Ok(Installation {
                     venv,
                     opensearch: Some(distribution),
                     ..

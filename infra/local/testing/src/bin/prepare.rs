@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use annapurna_local::torch::{self, InstallPlan, Route};
-use annapurna_local::{Home, Silent, machine};
+use annapurna_local::{Home, Silent, installation};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         plan.torch = Some(Route::Wheels);
     }
     let home = Home::new(Path::new(folder));
-    match machine::prepare(&home, true, &plan, &Silent).await {
+    match installation::prepare(&home, true, &plan, &Silent).await {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint().unwrap_or_default());

@@ -1,6 +1,6 @@
 //! What the services of an environment run on, prepared once and handed to them as values.
 //!
-//! In: the environment's folder and what it wants. Out: a [`Machine`]. No service starts without the part
+//! In: the environment's folder and what it wants. Out: an [`Installation`]. No service starts without the part
 //! that it runs on, and only [`prepare`] makes one.
 
 use crate::opensearch::Distribution;
@@ -8,9 +8,9 @@ use crate::python::Venv;
 use crate::torch::{self, InstallPlan, TorchPython};
 use crate::{Home, LocalError, Progress};
 
-/// A machine on which the services of one environment can start.
+/// What is installed for the services of one environment, so that they can start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct Installation {
     /// The emulator, and Java.
     pub venv: Venv,
     /// The search server's files; `None` where none is wanted.
@@ -28,14 +28,14 @@ pub async fn prepare(
     opensearch: bool,
     programs: &InstallPlan,
     progress: &dyn Progress,
-) -> Result<Machine, LocalError> {
+) -> Result<Installation, LocalError> {
     let venv = Venv::ensure(home, progress).await?;
     let opensearch = match opensearch {
         true => Some(Distribution::ensure(home, &venv, progress).await?),
         false => None,
     };
     let torch = torch::install(home, &venv, programs, progress).await?;
-    Ok(Machine {
+    Ok(Installation {
         venv,
         opensearch,
         torch,
