@@ -23,24 +23,24 @@ const REGISTRY: Duration = Duration::from_secs(10);
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Its name.
+    /// First column of the table, and `part` in JSON.
     pub name: &'static str,
-    /// What it is used for.
+    /// What a person cannot do without it.
     pub used_for: &'static str,
-    /// What was found.
+    /// Decides whether a deployment begins: not with [`State::Missing`].
     pub state: State,
 }
 
-/// What a check found.
+/// What a check found; the texts go to a terminal, so each is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// It is there: version, size or place.
     Ok(String),
     /// It is needed and missing.
     Missing {
-        /// What is wrong.
+        /// What is wrong, with path or version.
         problem: String,
-        /// What to do.
+        /// What to do, as a command where there is one.
         fix: String,
     },
     /// It is missing, and everything works without it, less well.
@@ -58,6 +58,12 @@ impl State {
             problem: problem.into(),
             fix: fix.into(),
         }
+    }
+
+    fn missing_by(error: &LocalError) -> Self {
+        let hint = error.hint();
+        let fix = hint.unwrap_or_else(|| "mend what it names, and look again".to_owned());
+        Self::missing(error.to_string(), fix)
     }
 
     fn optional(problem: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -79,26 +85,51 @@ pub struct Report {
 
 /// Looks at everything. `torch_python` is the setting that names an interpreter.
 pub async fn look(home: &Home, torch_python: Option<&Path>) -> Report {
-    let check = |name, used_for, state| Check {
+    let venv = Venv::find(home);
+    let venv = venv.as_ref();
+    let python = python::find_python().await;
+    let (registry, compiler, cargo, torch, bubblewrap) = tokio::join!(
+        registry(venv, python.as_ref().ok()),
+        compiler(),
+        cargo(),
+        torch::find(torch_python, venv),
+        bubblewrap(),
+    );
+    let torch_state = torch_state(torch_python, torch.as_ref());
+    let mut checks = of_deployment(python_state(python), registry, cargo, compiler);
+    checks.extend([
+        check(
+            "disk",
+            "packages, OpenSearch, build output, papers",
+            disk(home, venv),
+        ),
+        check(
+            "ports",
+            "the emulator and OpenSearch on 127.0.0.1",
+            ports(home),
+        ),
+    ]);
+    checks.extend(of_programs(torch_state, bubblewrap));
+    checks.push(check(
+        "aws CLI",
+        "looking at the local cloud by hand",
+        aws_cli(),
+    ));
+    Report { checks, torch }
+}
+
+const fn check(name: &'static str, used_for: &'static str, state: State) -> Check {
+    Check {
         name,
         used_for,
         state,
-    };
-    let venv = Venv::find(home);
-    let python = python::find_python().await;
-    let (registry, compiler, cargo, torch, bubblewrap) = tokio::join!(
-        registry(venv.as_ref(), python.as_ref().ok()),
-        compiler(),
-        cargo(),
-        torch::find(torch_python, venv.as_ref()),
-        bubblewrap(),
-    );
-    let checks = vec![
-        check(
-            "Python",
-            "the emulator and the agent's programs",
-            python_state(python),
-        ),
+    }
+}
+
+/// What a deployment is fetched and built with.
+fn of_deployment(python: State, registry: State, cargo: State, compiler: State) -> Vec<Check> {
+    vec![
+        check("Python", "the emulator and the agent's programs", python),
         check(
             "package registry",
             "fetching the emulator and OpenSearch once",
@@ -110,30 +141,17 @@ pub async fn look(home: &Home, torch_python: Option<&Path>) -> Report {
             "linking the functions and the agent",
             compiler,
         ),
-        check(
-            "disk",
-            "packages, OpenSearch, build output, papers",
-            disk(home, venv.as_ref()),
-        ),
-        check(
-            "ports",
-            "the emulator and OpenSearch on 127.0.0.1",
-            ports(home),
-        ),
-        check(
-            "torch",
-            "running generated programs",
-            torch_state(torch_python, torch.as_ref()),
-        ),
+    ]
+}
+
+/// What generated programs run on and in.
+fn of_programs(torch: State, bubblewrap: State) -> Vec<Check> {
+    let landlock_for = "isolating generated programs without bubblewrap";
+    vec![
+        check("torch", "running generated programs", torch),
         check("bubblewrap", "isolating generated programs", bubblewrap),
-        check(
-            "Landlock",
-            "isolating generated programs without bubblewrap",
-            landlock(),
-        ),
-        check("aws CLI", "looking at the local cloud by hand", aws_cli()),
-    ];
-    Report { checks, torch }
+        check("Landlock", landlock_for, landlock()),
+    ]
 }
 
 fn python_state(python: Result<Python, LocalError>) -> State {
@@ -144,7 +162,7 @@ fn python_state(python: Result<Python, LocalError>) -> State {
             python.version.1,
             python.path.display()
         )),
-        Err(error) => State::missing(error.to_string(), error.hint().unwrap_or_default()),
+        Err(error) => State::missing_by(&error),
     }
 }
 
@@ -179,7 +197,7 @@ async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
         );
     }
     let error = download::failed(Downloader::Packages, None, &answer, None);
-    State::missing(error.to_string(), error.hint().unwrap_or_default())
+    State::missing_by(&error)
 }
 
 async fn compiler() -> State {

@@ -47,7 +47,7 @@ const INDEX_LIMIT: Duration = Duration::from_secs(4);
 /// An interpreter that has torch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TorchPython {
-    /// The interpreter.
+    /// The interpreter, which can `import torch`.
     pub path: PathBuf,
     /// `torch.__version__`.
     pub version: String,
@@ -222,13 +222,15 @@ async fn index_answers() -> Result<(), LocalError> {
 
 /// Debian or a relative of it, and this process may install packages.
 fn may_use_apt() -> bool {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    nix::unistd::geteuid().is_root()
-        && tool::find_program("apt-get").is_some()
-        && release
+    let is_debian = |release: String| {
+        release
             .lines()
             .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
             .any(|line| line.contains("debian"))
+    };
+    nix::unistd::geteuid().is_root()
+        && tool::find_program("apt-get").is_some()
+        && fs::read_to_string("/etc/os-release").is_ok_and(is_debian)
 }
 
 fn apt() -> Command {

@@ -119,7 +119,8 @@ impl Intercept for Exchange {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().unwrap_or_default();
+        let body = context.response().body().bytes();
+        let body = body.ok_or("the body of bedrock's answer is not there any more")?;
         let mut response = self.response.lock().unwrap_or_else(PoisonError::into_inner);
         *response = Bytes::copy_from_slice(body);
         Ok(())
@@ -137,7 +138,8 @@ where
             status: StatusCode::from_u16(response.status().as_u16())
                 .unwrap_or(StatusCode::BAD_GATEWAY),
             error_type: error_type.unwrap_or("InternalServerException").to_owned(),
-            body: Bytes::copy_from_slice(response.body().bytes().unwrap_or_default()),
+            // Status and type say enough where the body is not there any more.
+            body: Bytes::copy_from_slice(response.body().bytes().unwrap_or(b"{}")),
         };
     }
     let reason = chain(&error);

@@ -229,19 +229,18 @@ fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, Mode
     let choice = &response["choices"][0];
     let message = &choice["message"];
     let cut = choice["finish_reason"] == "length";
+    let at_limit = match cut {
+        true => ", it reached its token limit",
+        false => "",
+    };
     let usage = Usage {
         input_tokens: response["usage"]["prompt_tokens"].as_u64().unwrap_or(0),
         output_tokens: response["usage"]["completion_tokens"].as_u64().unwrap_or(0),
     };
-    let text = message["content"].as_str().unwrap_or_default();
+    let text = message["content"].as_str();
     let call = &message["tool_calls"][0]["function"];
     if let Some(name) = call["name"].as_str() {
         let input = arguments(&call["arguments"]).ok_or_else(|| {
-            let at_limit = if cut {
-                ", it reached its token limit"
-            } else {
-                ""
-            };
             ModelError::Model(format!(
                 "the model called `{}` without a json object{at_limit}",
                 escaped(name, EXCERPT)
@@ -250,14 +249,12 @@ fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, Mode
         return Ok(Answer::tool_use(name, &Value::Object(input), usage));
     }
     let Some(tool) = request.forced_tool() else {
+        let silent = || format!("the model answered with neither text nor a call{at_limit}");
+        let text = text.ok_or_else(|| ModelError::Model(silent()))?;
         return Ok(Answer::text(text, cut, usage));
     };
+    let text = text.unwrap_or("(no text)");
     let input = object_in_text(text, tool).ok_or_else(|| {
-        let at_limit = if cut {
-            ", its token limit was reached"
-        } else {
-            ""
-        };
         ModelError::Model(format!(
             "the model did not call the tool `{}` and its text holds no such object{at_limit}: {}",
             tool.name,

@@ -210,7 +210,9 @@ fn assemble(home: &Home, files: &[(&Artifact, PathBuf)]) -> Result<(), LocalErro
             Place::Module(name) => {
                 let module = partial.join("modules").join(name);
                 make_folder(&module)?;
-                let jar = module.join(file.file_name().unwrap_or_default());
+                let nameless =
+                    || LocalError::file("name", file)(io::ErrorKind::InvalidInput.into());
+                let jar = module.join(file.file_name().ok_or_else(nameless)?);
                 fs::copy(file, &jar).map_err(LocalError::file("copy", file))?;
             }
         }

@@ -171,6 +171,21 @@ async fn a_conversation_with_tool_results_is_translated_turn_by_turn() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_nothing_is_an_error_and_no_empty_answer() {
+    let nothing = chat(json!({"content": null}), "length");
+    let (server, _) = stand_in(200, nothing).await;
+    let url = start(openai(&server, None)).await;
+    let url = format!("{url}/model/some-model/converse");
+    let request = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]});
+    let answer = reqwest::Client::new().post(&url).json(&request).send();
+    let text = answer.await.unwrap().text().await.unwrap();
+    assert!(
+        text.contains("neither text nor a call, it reached its token limit"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn failures_of_the_server_are_errors_of_bedrock_and_never_verdicts() {
     let text = json!({"content": "I like this paper \u{1b}[31m"});
     let bad_call =
