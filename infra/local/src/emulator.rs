@@ -74,7 +74,7 @@ impl Default for EmulatorOptions {
     }
 }
 
-/// A running emulator.
+/// Where an emulator listens that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
     /// `http://127.0.0.1:PORT`.

@@ -7,94 +7,94 @@ use std::path::{Path, PathBuf};
 /// fields only, unescaped: whoever prints it to a terminal escapes it.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// No interpreter fits.
+    /// The emulator and Java come as Python packages, and no interpreter here can install them.
     #[error("no Python {oldest} to {newest} with its venv module was found; tried {tried}")]
     NoPython {
-        /// The oldest version that fits.
+        /// The oldest version that fits, such as `3.10`.
         oldest: String,
-        /// The newest version that fits.
+        /// The newest version that fits, such as `3.14`.
         newest: String,
-        /// What was tried and what each answered.
+        /// Each program that was tried, with its version or why it has none.
         tried: String,
     },
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was attempted, as a verb.
+        /// A verb that goes before the path, such as `read`.
         action: &'static str,
-        /// The file or folder.
+        /// As it was used, so absolute.
         path: PathBuf,
-        /// What the system says.
+        /// The system's own words.
         #[source]
         source: io::Error,
     },
     /// A program could not be started at all.
     #[error("cannot start {what} ({})", program.display())]
     Start {
-        /// What it is for.
+        /// A service's name, or what the program was to do.
         what: String,
-        /// Its path.
+        /// As it was started: a path, or a name to be found on `PATH`.
         program: PathBuf,
-        /// What the system says.
+        /// The system's own words; `NotFound` also when its interpreter is missing.
         #[source]
         source: io::Error,
     },
     /// A program that was run to its end failed.
     #[error("{what} failed with {status}; it said:\n{log}")]
     Failed {
-        /// What it was for.
+        /// What the program was to do.
         what: String,
-        /// Its exit status.
+        /// Such as `exit status: 1` or `signal: 9 (SIGKILL)`.
         status: String,
-        /// The end of what it printed.
+        /// The last lines of what it printed to both of its outputs.
         log: String,
     },
     /// A wait reached its limit.
     #[error("gave up waiting for {what} after {seconds} s{}", said(log))]
     Timeout {
-        /// What was awaited.
+        /// Such as `the first answer of emulator`.
         what: String,
-        /// The limit.
+        /// The limit that was reached.
         seconds: u64,
-        /// The end of the log of what was awaited; may be empty.
+        /// The last lines of the log of what was awaited; may be empty.
         log: String,
     },
     /// A service ended while it was expected to run.
     #[error("{service} ended while starting; the end of {} says:\n{log}", path.display())]
     Ended {
-        /// The service's name.
+        /// As in `run` and `logs`.
         service: String,
-        /// Its log file.
+        /// The log file, for who wants to read more.
         path: PathBuf,
-        /// The end of that file.
+        /// The last lines of that file.
         log: String,
     },
     /// A process survived even SIGKILL.
     #[error("{service} (process {pid}) does not end, not even by SIGKILL")]
     Unstoppable {
-        /// The service's name.
+        /// As in `run` and `logs`.
         service: String,
-        /// Its process id.
+        /// Process id of the leader of its session; a child of it may be the one that stays.
         pid: i32,
     },
     /// A file could not be downloaded.
     #[error("cannot download {file}: {why}")]
     Download {
-        /// Which file or package.
+        /// As the downloader calls it: a file, or a package with its version.
         file: String,
-        /// One line.
+        /// One line without the downloader's traceback.
         why: String,
-        /// The variable or setting that mends it.
+        /// The variable or setting that mends it, as the first half of a hint.
         mend: String,
-        /// All that the downloader said, when it was a program.
+        /// All that the downloader said; `None` when it was no program of its own.
         log: Option<PathBuf>,
     },
     /// A downloaded archive cannot be unpacked.
     #[error("cannot unpack {}", path.display())]
     Archive {
-        /// The archive.
+        /// A file in `downloads`, whose digest was right.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong inside.
         #[source]
         source: zip::result::ZipError,
     },
@@ -107,17 +107,17 @@ pub enum LocalError {
     /// Every port that was tried is taken.
     #[error("no free port between {first} and {last} on 127.0.0.1")]
     NoPort {
-        /// First port tried.
+        /// The range's first port; each in it was tried.
         first: u16,
-        /// Last port tried.
+        /// The range's last port.
         last: u16,
     },
     /// Something that must be installed first is not there.
     #[error("{what} is not installed at {}", path.display())]
     Absent {
-        /// What is missing.
+        /// A part of the virtual environment, such as `the Java runtime`.
         what: &'static str,
-        /// Where it was looked for.
+        /// The file of it that was looked for.
         path: PathBuf,
     },
 }

@@ -31,7 +31,7 @@ impl Home {
         }
     }
 
-    /// The folder itself.
+    /// The folder itself, absolute; [`remove_folder`] of it destroys the environment.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -46,7 +46,7 @@ impl Home {
         self.tools.join("downloads")
     }
 
-    /// Process ids and ports.
+    /// `NAME.json` and `NAME.port` of each service, `NAME.told` with what it was started with.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
@@ -56,7 +56,7 @@ impl Home {
         self.root.join("logs")
     }
 
-    /// What the services store.
+    /// What must survive a restart: the emulator's objects and state, the index, the agent's state.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }
@@ -82,7 +82,7 @@ pub trait Progress: Send + Sync {
     fn note(&self, text: &str);
 }
 
-/// Drops every note.
+/// Drops every note, for tests.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

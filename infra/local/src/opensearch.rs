@@ -34,7 +34,7 @@ const START_LIMIT: Duration = Duration::from_secs(180);
 /// How long a clean shutdown may take.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 
-/// A running server.
+/// Where a server listens that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
     /// `http://127.0.0.1:PORT`, without a slash at the end.

@@ -156,7 +156,7 @@ impl PaperSite {
         self
     }
 
-    /// The router.
+    /// Serves the site below `/`, and `GET /health`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/health", get(async || "ok"))

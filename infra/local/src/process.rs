@@ -37,18 +37,18 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at a process that is to end.
 const POLL: Duration = Duration::from_millis(25);
 
-/// What to start.
+/// A service as it is to be started; nothing of the caller's environment or files is inherited.
 #[derive(Debug, Clone)]
 pub struct ServiceSpec {
     /// Names the files in `run` and `logs`.
     pub name: &'static str,
-    /// The program.
+    /// A path, or a name that is found on the caller's `PATH`.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Visible to every user of the machine, so never a secret.
     pub args: Vec<OsString>,
-    /// Its whole environment.
+    /// Its whole environment: a variable that is not here is not set.
     pub env: Vec<(OsString, OsString)>,
-    /// Its working directory.
+    /// Must exist, and be open to `user`.
     pub cwd: PathBuf,
     /// User and group id to run as; otherwise the caller's.
     pub user: Option<(u32, u32)>,
@@ -59,13 +59,13 @@ pub struct ServiceSpec {
 /// A service as it was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceState {
-    /// The service's name.
+    /// [`ServiceSpec::name`].
     pub name: String,
     /// Process id, which is also its session's.
     pub pid: i32,
-    /// Tells this process from a later one with the same id.
+    /// Tells this process from a later one with the same id: boot and start time, in the system's own form.
     pub start_mark: String,
-    /// The port it listens on.
+    /// [`ServiceSpec::port`]; what else listens may have a `run/NAME.port` without a service.
     pub port: Option<u16>,
     /// Seconds since 1970 when it was started.
     pub started_at: u64,
@@ -323,7 +323,7 @@ pub fn log_tail(home: &Home, name: &str) -> String {
     }
 }
 
-/// The log file of a service.
+/// `logs/NAME.log`: both outputs of a service, appended from start to start; up to 16 MiB and one such older.
 pub fn log_file(home: &Home, name: &str) -> PathBuf {
     home.logs().join(format!("{name}.log"))
 }

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::ModelError;
 
-/// Body of `POST /model/{modelId}/converse`.
+/// Body of `POST /model/{modelId}/converse`. Whatever of it is not named here, such as guardrails, changes
+/// nothing for the backends.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConverseRequest {
@@ -34,7 +35,7 @@ pub(super) struct Message {
     pub content: Vec<Map<String, Value>>,
 }
 
-/// The tools and which of them the model must call.
+/// The tools, and which of them the model must call; without a choice it may answer with text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolConfig {
@@ -50,7 +51,7 @@ struct Tool {
     tool_spec: Option<ToolSpec>,
 }
 
-/// A tool.
+/// A tool as the model is told of it; `name` comes back in the answer's `toolUse`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolSpec {
@@ -60,7 +61,7 @@ pub(super) struct ToolSpec {
     pub input_schema: InputSchema,
 }
 
-/// A tool's JSON schema.
+/// Converse wraps the JSON schema in an object with the one key `json`.
 #[derive(Debug, Deserialize)]
 pub(super) struct InputSchema {
     pub json: Value,
@@ -75,7 +76,8 @@ pub(super) enum ToolChoice {
     Tool { name: String },
 }
 
-/// Limits and sampling; absent means the server's default.
+/// Limits and sampling; absent means the server's default. `max_tokens` counts the answer's tokens only,
+/// `temperature` and `top_p` are 0 to 1.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct InferenceConfig {
@@ -112,14 +114,14 @@ impl ConverseRequest {
     }
 }
 
-/// The text blocks of a content.
+/// The text blocks of a content, in order; blocks of other kinds are passed over.
 pub(super) fn texts(content: &[Map<String, Value>]) -> impl Iterator<Item = &str> {
     content
         .iter()
         .filter_map(|block| block.get("text")?.as_str())
 }
 
-/// Longest text Titan embeds. Source: Bedrock user guide, "Amazon Titan Text Embeddings models".
+/// Longest text that Titan embeds, characters. Source: Bedrock user guide, "Amazon Titan Text Embeddings models".
 const MAX_INPUT_CHARS: usize = 50_000;
 
 /// Body of `POST /model/{modelId}/invoke` for Titan Text Embeddings V2.
@@ -164,7 +166,7 @@ impl EmbeddingRequest {
         Ok(request)
     }
 
-    /// The response that carries `embedding`.
+    /// The response that carries `embedding`, which has as many numbers as were asked for.
     pub(super) fn response(&self, embedding: &[f64]) -> Bytes {
         to_bytes(&json!({
             "embedding": embedding,
@@ -188,7 +190,7 @@ pub(super) struct Answer {
     usage: Usage,
 }
 
-/// Tokens used.
+/// Tokens as the server counts them, or words where nothing counts tokens; the functions log them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     pub input_tokens: u64,
@@ -208,7 +210,7 @@ impl Answer {
         }
     }
 
-    /// Plain text; `cut` when the model reached its token limit.
+    /// Plain text. `cut`: the model reached its token limit, which the function sees as `max_tokens`.
     pub(super) fn text(text: &str, cut: bool, usage: Usage) -> Self {
         Self {
             block: json!({"text": text}),
@@ -217,7 +219,7 @@ impl Answer {
         }
     }
 
-    /// The response body.
+    /// Body of the response to Converse. `latency`: from the request to here.
     pub(super) fn response(&self, latency: Duration) -> Bytes {
         let Usage {
             input_tokens,
