@@ -20,15 +20,15 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 
-/// The agent's crate.
+/// The agent's crate, and its binary.
 const AGENT: &str = "trainium-agent";
 /// Files beside the agent's binary in its bundle, relative to `trainium/`.
 const AGENT_FOLDERS: [&str; 2] = ["python", "host"];
 
-/// A zip on this machine.
+/// A zip with code, as it is on this machine and as it is called in S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zip {
-    /// Where it is.
+    /// A file below `target/annapurna`.
     pub path: PathBuf,
     /// Its key in the bucket of assets.
     pub key: String,
@@ -37,7 +37,7 @@ pub struct Zip {
 /// Everything that a deployment carries besides its template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assets {
-    /// By crate.
+    /// By the name of the crate, which several functions may share.
     pub functions: BTreeMap<&'static str, Zip>,
     /// The agent's bundle; `None` where the agent is a process of this machine.
     pub agent_bundle: Option<Zip>,

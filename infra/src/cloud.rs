@@ -11,29 +11,29 @@ use crate::error::CommandError;
 /// Clients that share one configuration.
 #[derive(Debug, Clone)]
 pub struct Cloud {
-    /// For clients made elsewhere.
+    /// Credentials, region and endpoint, for clients that are made elsewhere.
     pub config: SdkConfig,
-    /// CloudFormation.
+    /// Stacks and their change sets.
     pub cloudformation: aws_sdk_cloudformation::Client,
-    /// EC2.
+    /// The state of the Trainium instance.
     pub ec2: aws_sdk_ec2::Client,
-    /// IAM.
+    /// Simulation of policies.
     pub iam: aws_sdk_iam::Client,
-    /// Lambda.
+    /// Calls of functions.
     pub lambda: aws_sdk_lambda::Client,
-    /// CloudWatch Logs.
+    /// The functions' logs.
     pub logs: aws_sdk_cloudwatchlogs::Client,
-    /// OpenSearch Service.
+    /// The state of the search domain; the index itself is asked through `index`.
     pub opensearch: aws_sdk_opensearch::Client,
-    /// S3.
+    /// Code, and buckets as a whole; single objects are read through `annapurna-cloud`.
     pub s3: aws_sdk_s3::Client,
-    /// Step Functions.
+    /// Executions of a scrape.
     pub sfn: aws_sdk_sfn::Client,
-    /// SQS.
+    /// Queues, their lengths and dead letters.
     pub sqs: Sqs,
-    /// Systems Manager.
+    /// Restarts the agent on its instance.
     pub ssm: aws_sdk_ssm::Client,
-    /// STS.
+    /// Whose credentials these are.
     pub sts: aws_sdk_sts::Client,
 }
 

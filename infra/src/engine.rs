@@ -32,7 +32,7 @@ pub struct Engine {
     stack: String,
 }
 
-/// A stack that exists.
+/// A stack that exists, as CloudFormation describes it.
 #[derive(Debug, Clone)]
 pub struct Deployed {
     /// Where the last operation on it ended, or that one is under way.

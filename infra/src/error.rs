@@ -15,40 +15,40 @@ use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 /// One variant per thing a person can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The environment's file.
+    /// The environment's file is missing, is no TOML or breaks a rule.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     /// The stack breaks rules of AWS.
     #[error("the stack of `{environment}` breaks {} rule(s):\n{}", violations.len(), lines(violations))]
     Violations {
-        /// The environment.
+        /// Its name, without `.toml`.
         environment: String,
-        /// All of them.
+        /// Every one that was found, not only the first.
         violations: Vec<Violation>,
     },
-    /// The settings make no stack.
+    /// Each setting is allowed, and together they make no stack.
     #[error(transparent)]
     Stack(#[from] StackError),
     /// The folder with `environments/` is not above the working directory.
     #[error("no Annapurna project in {} or above it", from.display())]
     NoProject {
-        /// Where the search began.
+        /// The folder in which the search began.
         from: PathBuf,
     },
     /// The credentials are of another account than the environment's.
     #[error("environment `{environment}` may only touch {}, but the credentials are of account {actual}", expected.as_deref().map_or_else(|| "the account in its file, which names none".to_owned(), |it| format!("account {it}")))]
     WrongAccount {
-        /// The environment.
+        /// Its name, without `.toml`.
         environment: String,
-        /// What its file says.
+        /// The account in its file, 12 digits; `None` when it names none.
         expected: Option<String>,
-        /// What STS says.
+        /// The account of the credentials, as STS says.
         actual: String,
     },
     /// An AWS call failed.
     #[error("cannot {doing}: {reason}")]
     Aws {
-        /// What was being done.
+        /// A verb with its object, such as `describe stack `annapurna-dev``.
         doing: String,
         /// Code and message of the service, or of the connection.
         reason: String,
@@ -56,25 +56,25 @@ pub enum CommandError {
     /// CloudFormation undid the deployment.
     #[error("stack `{stack}` rolled back: `{resource}` failed, {reason}")]
     RolledBack {
-        /// The stack.
+        /// Its name.
         stack: String,
-        /// Logical id of the first failure.
+        /// Logical id of the first failure that is no consequence of another.
         resource: String,
-        /// Its reason.
+        /// CloudFormation's words about that resource.
         reason: String,
     },
     /// CloudFormation refused the change set.
     #[error("the change set of stack `{stack}` failed: {reason}")]
     ChangeSet {
-        /// The stack.
+        /// Its name.
         stack: String,
-        /// Why.
+        /// CloudFormation's words.
         reason: String,
     },
     /// A new stack finds something there that its template would delete with the stack.
     #[error("the change set of stack `{stack}` failed: {reason}")]
     Unretained {
-        /// The stack.
+        /// Its name.
         stack: String,
         /// CloudFormation's words, with the resources.
         reason: String,
@@ -82,15 +82,15 @@ pub enum CommandError {
     /// A wait ended without what it waited for.
     #[error("{what} did not come to an end within {limit_secs} s")]
     TimedOut {
-        /// What was waited for.
+        /// Such as `stack `annapurna-dev``.
         what: String,
-        /// The limit.
+        /// The limit that was reached, seconds.
         limit_secs: u64,
     },
     /// The environment has no stack.
     #[error("environment `{environment}` is not deployed")]
     NotDeployed {
-        /// The environment.
+        /// Its name, which the hint puts into a command.
         environment: String,
     },
     /// The stack is deployed and lacks an output.
@@ -99,56 +99,56 @@ pub enum CommandError {
     /// A build failed; the compiler has said why.
     #[error("cannot build {what}")]
     Build {
-        /// What.
+        /// The crates, or what of them could not be packed.
         what: String,
-        /// What to do.
+        /// The whole hint.
         hint: String,
     },
-    /// A file.
+    /// A file or program of this machine.
     #[error("cannot {doing} {}", path.display())]
     File {
-        /// What was being done.
+        /// A verb that goes before the path, such as `read`.
         doing: &'static str,
-        /// With which file.
+        /// The file, or the program's name.
         path: PathBuf,
-        /// Why not.
+        /// The system's own words.
         #[source]
         source: std::io::Error,
     },
-    /// A service of the local environment.
+    /// A service of the local environment, or what it runs on.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// An object of the pipeline.
+    /// An object of the pipeline could not be read or written.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// A queue of the pipeline.
+    /// A queue of the pipeline could not be asked, or took no message.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The index.
+    /// The index did not answer, or refused.
     #[error(transparent)]
     Index(#[from] SearchError),
     /// A field of the index has another type than the record.
     #[error("index `{index}` cannot take the paper record: {}", fields.join(", "))]
     IndexConflict {
-        /// The index.
+        /// Its name, for the hint.
         index: String,
-        /// Field by field.
+        /// Each field with its type there and the type it should have.
         fields: Vec<String>,
     },
     /// The request itself is wrong.
     #[error("{problem}")]
     Usage {
-        /// What is wrong.
+        /// The whole message.
         problem: String,
-        /// What to do.
+        /// The whole hint, with a command where there is one.
         hint: String,
     },
     /// A function answered with an error.
     #[error("{function} failed: {reason}")]
     FunctionFailed {
-        /// The environment.
+        /// For the hint, whose command reads its logs.
         environment: String,
-        /// Its name.
+        /// Its name without the environment's prefix.
         function: String,
         /// Its own words.
         reason: String,
@@ -156,17 +156,17 @@ pub enum CommandError {
     /// A scrape ended without its papers.
     #[error("{execution} failed: {reason}")]
     ScrapeFailed {
-        /// The environment.
+        /// For the hint, whose command reads the function's log.
         environment: String,
-        /// The execution.
+        /// The execution's name.
         execution: String,
-        /// Its first cause.
+        /// Error and cause in plain words.
         reason: String,
     },
     /// Ctrl-C while following what runs by itself.
     #[error("no longer followed; {execution} goes on")]
     GoesOn {
-        /// The execution.
+        /// Its name.
         execution: String,
         /// The command that follows it again.
         again: String,
@@ -174,20 +174,20 @@ pub enum CommandError {
     /// Not everything of the sample arrived.
     #[error("{arrived} of {expected} sample papers have results")]
     SampleIncomplete {
-        /// How many did.
+        /// Papers with a result.
         arrived: usize,
-        /// How many should.
+        /// Papers of the sample.
         expected: usize,
-        /// Where the others are.
+        /// The titles of the others, each with its stage.
         waiting: Vec<String>,
     },
-    /// The terminal.
+    /// Standard output or error cannot be written, or standard input not be read.
     #[error("cannot write to the terminal")]
     Terminal(#[from] std::io::Error),
-    /// JSON.
+    /// A value has no JSON form.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
-    /// Ctrl-C.
+    /// Ctrl-C: what was begun is safe to go on with.
     #[error("interrupted")]
     Interrupted,
 }

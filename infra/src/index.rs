@@ -12,14 +12,14 @@ use crate::error::CommandError;
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case", tag = "action")]
 pub enum IndexPlan {
-    /// There is none yet.
+    /// The index is not there, and gets the whole mapping.
     Create,
-    /// These fields are new.
+    /// The record has fields that the mapping lacks; a mapping only grows.
     AddFields {
-        /// Their names.
+        /// Their names, as in the record.
         fields: Vec<String>,
     },
-    /// Nothing.
+    /// The mapping has every field of the record.
     UpToDate,
 }
 

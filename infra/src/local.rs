@@ -21,9 +21,9 @@ use crate::error::CommandError;
 
 pub mod agent;
 
-/// The model's service.
+/// The service that answers for Bedrock: `logs/model.log`, `run/model.json`.
 pub const MODEL: &str = "model";
-/// The paper site's service.
+/// The service that answers for every paper site.
 pub const PAPER_SITE: &str = "paper-site";
 /// Variable with which the model's process is told its backend; not an argument, since it may hold a
 /// key and arguments are visible to every user.
@@ -36,7 +36,7 @@ pub const PAPER_SITE_VARIABLE: &str = "ANNAPURNA_PAPER_SITE_URL";
 pub struct Services {
     /// The emulator, or the one the environment names.
     pub endpoint_url: String,
-    /// What answers for Bedrock.
+    /// What answers for Bedrock: `http://127.0.0.1:PORT`.
     pub model_url: String,
     /// The site with the sample papers.
     pub paper_site_url: String,

@@ -15,7 +15,7 @@ use crate::error::CommandError;
 
 pub use annapurna_contract::text::{one_line, safe, safe_lines};
 
-/// How a command speaks.
+/// The two streams that a command writes to, and the moving line on the second.
 #[derive(Debug, Clone)]
 pub struct Ui {
     bar: Arc<ProgressBar>,
@@ -29,7 +29,7 @@ impl Default for Ui {
 }
 
 impl Ui {
-    /// The process's own terminal.
+    /// The process's own terminal; lines move only where standard error is one.
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         Self {
@@ -64,7 +64,7 @@ impl Ui {
         self.result(serde_json::to_string_pretty(value)?)
     }
 
-    /// Says what is happening.
+    /// Says what is happening, on standard error.
     pub fn status(&self, text: impl Display) {
         self.line(&text.to_string());
     }
@@ -187,7 +187,7 @@ impl Step {
         self.bar.set_position(parts as u64);
     }
 
-    /// What it is doing now.
+    /// What it is doing now, in the moving line; nothing on no terminal.
     pub fn says(&self, text: impl Display) {
         self.bar.set_message(text.to_string());
     }

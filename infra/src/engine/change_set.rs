@@ -30,7 +30,7 @@ pub struct ChangeSet {
 /// Where the template of a change set is.
 #[derive(Debug, Clone)]
 pub enum TemplateSource {
-    /// In the request.
+    /// In the request, which takes 51,200 bytes. Source: CloudFormation quotas.
     Body(String),
     /// In S3, because it is larger than a request takes.
     Url(String),
@@ -57,7 +57,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`CommandError::ChangeSet`] with CloudFormation's reason.
     pub async fn prepare_adoption(
         &self,
         template: TemplateSource,
