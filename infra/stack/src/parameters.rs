@@ -3,6 +3,9 @@
 
 use annapurna_contract::Function;
 
+use crate::cloudformation::Expr;
+use crate::environment::Environment;
+
 /// A parameter of the template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Parameter {
@@ -49,6 +52,24 @@ fn code_key(package: &str) -> String {
         first.to_uppercase() + rest
     });
     words.collect::<String>() + "CodeKey"
+}
+
+/// What a deployment of this environment has to give, in any order.
+pub(crate) fn of(environment: &Environment) -> Vec<Parameter> {
+    let code = function_packages().into_iter().map(Parameter::CodeKey);
+    let mut parameters: Vec<Parameter> = code.chain([Parameter::AssetsBucket]).collect();
+    if environment.local().is_some() {
+        parameters.extend([Parameter::ModelUrl, Parameter::PaperSiteUrl]);
+    }
+    if environment.trainium.is_some() {
+        parameters.push(Parameter::AgentKey);
+    }
+    parameters
+}
+
+/// The value that a deployment gives for a parameter.
+pub(crate) fn given(parameter: Parameter) -> Expr {
+    Expr::Ref(parameter.name())
 }
 
 /// The crates whose binaries are functions, each once.

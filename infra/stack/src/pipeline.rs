@@ -1,11 +1,23 @@
 //! The stack itself: read this file to know what exists in AWS.
 //!
-//! In: an environment's settings. Out: a template, the same bytes for the same settings. What differs
-//! from one deployment to the next (keys of the code, ports of local services) are parameters, so
-//! this function knows nothing of builds and calls nobody.
+//! ```text
+//! scrapers ──▶ judge ──▶ generator ──▶ tester ──▶ agent     functions, and the machine that runs the programs
+//!    │           │           │            │         │
+//!    ▼           ▼           ▼            ▼         ▼
+//!  papers      index        code        index    outputs    where each leaves what it made
+//! ```
 //!
-//! [`stack`] adds everything in the order in which a paper meets it. Each thing is a construct: a struct that
-//! says what we want, whose `add_to` adds the resources that CloudFormation makes of it.
+//! Each arrow to the right is a queue; of what the agent left in its bucket, S3 tells the tester. CloudFormation makes
+//! all of it from a *template*, a text that names *resources* (a bucket, a queue, a function), *parameters* (what
+//! differs from one deployment to the next: keys of the code, ports of local services) and *outputs* (what a person
+//! wants to know of what was made). A template that was made is a *stack*, and another template given to it says what
+//! to change.
+//!
+//! In: an environment's settings. Out: its template, the same bytes for the same settings; nothing is built and
+//! nobody called. [`stack`] adds everything in the order in which a paper meets it. Each thing is a construct: a
+//! struct that says what we want, whose `add_to` adds the resources that CloudFormation makes of it and returns a
+//! handle, with which other constructs refer to them. What a function may do stands in `annapurna_contract`, and
+//! the construct turns it into a role. Sizes, schedules and outputs have files of their own in `pipeline/`.
 
 use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_NAME, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
@@ -14,45 +26,32 @@ use annapurna_contract::{
     Queue, ScraperConfig, Source, TesterConfig, keys,
 };
 
-use crate::cloudformation::lambda::Code;
+use self::parts::{network, roles, url_of};
+use self::sizes::{
+    EVALUATION_MAX_RECEIVES, PAPER_MAX_RECEIVES, TESTING_MAX_RECEIVES, TESTING_VISIBILITY,
+};
 use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Template, Url};
 use crate::constructs::alarm::FailedExecutions;
 use crate::constructs::bucket::{Buckets, ObjectNotification, PrivateBucket, Versions};
-use crate::constructs::function::{FunctionHandle, FunctionSize, QueueConsumer, RustFunction};
+use crate::constructs::function::FunctionHandle;
 use crate::constructs::grants::{Models, Targets};
-use crate::constructs::limits::{
-    BatchSize, FifoQueueName, FunctionTimeout, InvalidQueueName, MaxConcurrency, MaxReceives,
-    VisibilityTimeout,
-};
+use crate::constructs::limits::{FifoQueueName, InvalidQueueName};
 use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
-use crate::constructs::role::RoleHandle;
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
 use crate::constructs::trainium_instance::{
-    AgentBundle, AgentProcess, Network, TrainiumInstance, TrainiumInstanceHandle,
+    AgentBundle, AgentProcess, TrainiumInstance, TrainiumInstanceHandle,
 };
-use crate::environment::{Environment, SearchSettings, TrainiumSettings};
-use crate::outputs::Output;
-use crate::parameters::{Parameter, function_packages};
+use crate::environment::{Environment, SearchSettings};
+use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;
 
+mod outputs;
+mod parts;
 mod schedules;
+mod sizes;
 #[cfg(test)]
 mod tests;
-
-/// Failures before a paper's message goes to the dead-letter queue: enough to outlast a throttled
-/// model for some visibility timeouts.
-const PAPER_MAX_RECEIVES: MaxReceives = MaxReceives::new(5);
-/// The dispatcher looks at `code-evaluation.fifo` once a minute, and each look is a receive.
-const EVALUATION_MAX_RECEIVES: MaxReceives = MaxReceives::new(1000);
-/// The agent gives the batch back whenever it stops or cannot write, and each time counts.
-const TESTING_MAX_RECEIVES: MaxReceives = MaxReceives::new(100);
-/// For a batch that nobody extends yet; the agent sets its own, shorter, and renews it while it works.
-const TESTING_VISIBILITY: VisibilityTimeout = VisibilityTimeout::new(120);
-/// Messages of one call: small enough that a batch of model calls ends in the function's time.
-const MODEL_BATCH_SIZE: BatchSize = BatchSize::new(2);
-/// Copies of a function that ask the model at once.
-const MODEL_CONCURRENCY: MaxConcurrency = MaxConcurrency::new(5);
 
 /// Why an environment has no stack.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +105,7 @@ impl<'a> Pipeline<'a> {
             "Annapurna, environment {}: papers in, tested code out",
             environment.name
         ));
-        for parameter in parameters(environment) {
+        for parameter in parameters::of(environment) {
             let name = LogicalId::new(&parameter.name());
             stack.parameter(name, parameter.description());
         }
@@ -381,126 +380,4 @@ impl<'a> Pipeline<'a> {
             alarm.add_to(&mut self.stack);
         }
     }
-
-    /// What a person or a command wants to know of the deployed stack.
-    fn add_outputs(&mut self, index: &Url, scrape_conference: &StateMachineHandle) {
-        let has_instance = self.environment.trainium.is_some();
-        for output in Output::ALL {
-            let value: Option<Expr> = match output {
-                Output::SearchEndpoint => Some(index.clone().into()),
-                Output::QueueUrl(queue) => Some(url_of(queue)),
-                Output::BucketName(bucket) => Some(self.targets.buckets.get(bucket).name()),
-                Output::ScrapeConferenceArn => Some(scrape_conference.arn().into()),
-                Output::TrainiumInstanceId => {
-                    has_instance.then(|| TrainiumInstanceHandle::new().instance_id().into())
-                }
-                Output::TrainiumAgentRoleArn => {
-                    (!has_instance).then(|| RoleHandle::of(Principal::Agent).arn().into())
-                }
-            };
-            if let Some(value) = value {
-                self.stack
-                    .output(output.name(), output.description(), value);
-            }
-        }
-    }
-
-    fn add_function(
-        &mut self,
-        name: Function,
-        description: &str,
-        size: FunctionSize,
-        variables: Vec<(&'static str, Expr)>,
-    ) -> FunctionHandle {
-        let function = RustFunction {
-            handle: self.handle(name),
-            description: description.to_owned(),
-            size,
-            architecture: self.environment.architecture(),
-            variables,
-            code: Code {
-                s3_bucket: given(Parameter::AssetsBucket),
-                s3_key: given(Parameter::CodeKey(name.package())),
-            },
-            grants: self.targets.granted(Principal::Function(name)),
-            retention_days: self.environment.log_retention_days,
-        };
-        function.add_to(&mut self.stack)
-    }
-
-    fn add_consumer(&mut self, function: &FunctionHandle, queue: Queue) {
-        let consumer = QueueConsumer {
-            function,
-            queue: &QueueHandle::of(queue),
-            batch_size: MODEL_BATCH_SIZE,
-            concurrency: MODEL_CONCURRENCY,
-        };
-        consumer.add_to(&mut self.stack);
-    }
-
-    fn handle(&self, function: Function) -> FunctionHandle {
-        FunctionHandle::new(function, self.environment.named(function.name()))
-    }
-
-    /// What becomes, when the stack goes, of data that another run could make again.
-    fn removal(&self) -> DeletionPolicy {
-        if self.environment.retain_data {
-            DeletionPolicy::Retain
-        } else {
-            DeletionPolicy::Delete
-        }
-    }
-
-    fn model_endpoint(&self) -> Expr {
-        if self.environment.local().is_some() {
-            return given(Parameter::ModelUrl);
-        }
-        Expr::concat([
-            Expr::from("https://bedrock-runtime."),
-            Expr::region(),
-            Expr::from("."),
-            Expr::Ref("AWS::URLSuffix".to_owned()),
-        ])
-    }
 }
-
-/// What a deployment of this environment has to give.
-fn parameters(environment: &Environment) -> Vec<Parameter> {
-    let code = function_packages().into_iter().map(Parameter::CodeKey);
-    let mut parameters: Vec<Parameter> = code.chain([Parameter::AssetsBucket]).collect();
-    if environment.local().is_some() {
-        parameters.extend([Parameter::ModelUrl, Parameter::PaperSiteUrl]);
-    }
-    if environment.trainium.is_some() {
-        parameters.push(Parameter::AgentKey);
-    }
-    parameters
-}
-
-/// The value that a deployment gives for a parameter.
-fn given(parameter: Parameter) -> Expr {
-    Expr::Ref(parameter.name())
-}
-
-fn url_of(queue: Queue) -> Expr {
-    QueueHandle::of(queue).url().into()
-}
-
-/// The roles of everything that runs in the pipeline.
-fn roles() -> impl Iterator<Item = RoleHandle> {
-    let functions = Function::ALL.into_iter().map(Principal::Function);
-    functions.chain([Principal::Agent]).map(RoleHandle::of)
-}
-
-fn network(settings: &TrainiumSettings) -> Option<Network> {
-    Some(Network {
-        vpc_id: settings.vpc_id.clone()?,
-        subnet_id: settings.subnet_id.clone()?,
-    })
-}
-
-/// Every size of the stack is inside the range of the types it is made of.
-const _: () = {
-    FifoQueueName::assert("code-evaluation-dlq.fifo");
-    assert!(TESTING_VISIBILITY.get() > FunctionTimeout::new(60).get());
-};

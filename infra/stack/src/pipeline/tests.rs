@@ -4,6 +4,7 @@ use std::path::Path;
 use annapurna_contract::events::ScraperEvent;
 
 use super::*;
+use crate::outputs::Output;
 
 fn environment(name: &str) -> Environment {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
