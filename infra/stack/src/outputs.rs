@@ -11,7 +11,7 @@ use serde::Serialize;
 pub enum Output {
     /// The index: `https://…`, on this machine `http://…`.
     SearchEndpoint,
-    /// URL of a queue.
+    /// A queue's URL, which every call of SQS names.
     QueueUrl(Queue),
     /// Name of a bucket, with the environment's prefix and suffix.
     BucketName(Bucket),
@@ -25,7 +25,7 @@ pub enum Output {
 
 impl Output {
     /// Every output. Which of the last two a stack has depends on where its agent runs.
-    pub const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::SearchEndpoint,
         Self::QueueUrl(Queue::Research),
         Self::QueueUrl(Queue::CodeGeneration),
@@ -82,7 +82,7 @@ pub struct Outputs(BTreeMap<String, String>);
 /// The deployed stack lacks an output, or it is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the deployed stack gives out no `{}`", .0.name())]
-pub struct MissingOutput(pub Output);
+pub struct MissingOutput(Output);
 
 impl Outputs {
     /// The value of an output that every stack has which the caller is about.

@@ -19,7 +19,7 @@ use crate::cloudformation::facts::{self, UpdateRequires};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impact {
-    /// It and its data go.
+    /// It goes, and what it holds goes with it.
     Destroy,
     /// A new one takes its place.
     Replace,
@@ -27,14 +27,14 @@ pub enum Impact {
     MayReplace,
     /// It stays, but leaves the stack.
     Orphan,
-    /// It changes in place.
+    /// It changes in place and keeps what it holds.
     Update,
     /// It is new.
     Create,
 }
 
 impl Impact {
-    /// The verb.
+    /// What is done with the resource, as the plan and its summary say it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Destroy => "destroy",
@@ -47,7 +47,7 @@ impl Impact {
     }
 
     /// The sign in front of a line.
-    pub const fn sign(self) -> char {
+    pub(crate) const fn sign(self) -> char {
         match self {
             Self::Destroy => '-',
             Self::Replace | Self::MayReplace => '!',
@@ -58,27 +58,25 @@ impl Impact {
     }
 }
 
-/// One changed property.
+/// A property that differs, with what it was and what it will be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PropertyChange {
     /// Such as `Environment.Variables.MAX_PAPERS`.
-    pub path: String,
-    /// As deployed.
+    pub(crate) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Value>,
-    /// As synthesised.
+    pub(crate) from: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<Value>,
+    pub(crate) to: Option<Value>,
 }
 
-/// What happens to one resource.
+/// What happens to one resource, and which properties are the reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// Worst of its properties' impacts.
     pub impact: Impact,
-    /// Logical id.
+    /// Its id in the template, such as `ResearchQueue`.
     pub resource: String,
-    /// Resource type.
+    /// Such as `AWS::SQS::Queue`.
     #[serde(rename = "type")]
     pub type_name: String,
     /// The name people know, where the resource has one.
@@ -108,11 +106,11 @@ impl Change {
 /// What CloudFormation's own change set says of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeSetEntry {
-    /// Logical id.
+    /// Its id in the template, such as `ResearchQueue`.
     pub resource: String,
-    /// Resource type.
+    /// Such as `AWS::SQS::Queue`.
     pub type_name: String,
-    /// What is done with it.
+    /// What CloudFormation would do.
     pub action: ChangeSetAction,
     /// Whether a new one takes its place.
     pub replacement: Replacement,
@@ -188,9 +186,9 @@ fn sort(changes: &mut [Change]) {
 /// A template with the values of its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployment {
-    /// The template.
+    /// As CloudFormation takes it; null where nothing is deployed.
     pub template: Value,
-    /// By name.
+    /// Values by name, as a deployment gives them.
     pub parameters: BTreeMap<String, String>,
 }
 

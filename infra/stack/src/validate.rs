@@ -16,11 +16,8 @@ mod state_machine;
 /// A combination that must not be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The resource.
     pub(crate) resource: LogicalId,
-    /// What is wrong.
     pub(crate) problem: String,
-    /// What to do.
     pub(crate) fix: String,
 }
 
