@@ -194,16 +194,7 @@ impl<'de> Deserialize<'de> for SearchFile {
 impl EnvironmentFile {
     /// The settings, with a default in place of each value that is a problem.
     pub(super) fn check(self, name: &str, problems: &mut Problems) -> Environment {
-        problems.name_part("name-prefix", &self.name_prefix, 12);
-        problems.name_part("bucket-suffix", &self.bucket_suffix, 30);
-        problems.require(!self.contact.trim().is_empty(), "contact must not be empty");
-        problems.require(
-            RETENTION_DAYS.contains(&self.log_retention_days),
-            format!(
-                "log-retention-days must be one of {RETENTION_DAYS:?}, got {}",
-                self.log_retention_days
-            ),
-        );
+        self.check_own_values(problems);
         let search = check_search(self.search, problems);
         if let Some(trainium) = &self.trainium {
             check_trainium(trainium, problems);
@@ -215,24 +206,9 @@ impl EnvironmentFile {
                     self.trainium.is_none(),
                     "[trainium] does not go with [local]",
                 );
-                if let Some(url) = &local.endpoint_url {
-                    problems.address("local.endpoint-url", url);
-                }
-                Place::Local(local)
+                Place::Local(check_local(local, problems))
             }
-            None => {
-                let is_account =
-                    |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
-                problems.require(
-                    self.account.as_ref().is_none_or(is_account),
-                    "account must be the 12 digits of an AWS account",
-                );
-                Place::Aws {
-                    account: self.account,
-                    profile: self.profile,
-                    architecture: self.architecture.unwrap_or(Architecture::Arm64),
-                }
-            }
+            None => check_aws(self.account, self.profile, self.architecture, problems),
         };
         Environment {
             name: name.to_owned(),
@@ -250,6 +226,45 @@ impl EnvironmentFile {
             search,
             trainium: self.trainium,
         }
+    }
+
+    /// The keys above the first table that have rules of their own.
+    fn check_own_values(&self, problems: &mut Problems) {
+        problems.name_part("name-prefix", &self.name_prefix, 12);
+        problems.name_part("bucket-suffix", &self.bucket_suffix, 30);
+        problems.require(!self.contact.trim().is_empty(), "contact must not be empty");
+        problems.require(
+            RETENTION_DAYS.contains(&self.log_retention_days),
+            format!(
+                "log-retention-days must be one of {RETENTION_DAYS:?}, got {}",
+                self.log_retention_days
+            ),
+        );
+    }
+}
+
+fn check_local(local: LocalSettings, problems: &mut Problems) -> LocalSettings {
+    if let Some(url) = &local.endpoint_url {
+        problems.address("local.endpoint-url", url);
+    }
+    local
+}
+
+fn check_aws(
+    account: Option<String>,
+    profile: Option<String>,
+    architecture: Option<Architecture>,
+    problems: &mut Problems,
+) -> Place {
+    let is_account = |id: &String| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    problems.require(
+        account.as_ref().is_none_or(is_account),
+        "account must be the 12 digits of an AWS account",
+    );
+    Place::Aws {
+        account,
+        profile,
+        architecture: architecture.unwrap_or(Architecture::Arm64),
     }
 }
 
