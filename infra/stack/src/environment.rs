@@ -24,49 +24,46 @@ pub use settings::{
 /// The checked settings of one environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
-    /// The file's name without `.toml`.
+    /// The file's name without `.toml`, such as `prod`; the stack is called after it.
     pub name: String,
-    /// Where its resources are.
+    /// Whether it is in AWS or on this machine, with what only that place has.
     pub place: Place,
-    /// AWS region.
+    /// AWS region of every resource, such as `us-east-1`.
     pub region: String,
     /// Before every name but the buckets' suffix: empty, or such as `dev-`.
     pub(crate) name_prefix: String,
-    /// Behind every bucket name.
+    /// Behind every bucket's name, since those are global: empty, or such as `-lab`.
     pub(crate) bucket_suffix: String,
-    /// For the scrapers' User-Agent.
+    /// In the scrapers' User-Agent: where a site can complain.
     pub(crate) contact: String,
-    /// Days logs are kept.
+    /// Days, one of `RETENTION_DAYS`.
     pub(crate) log_retention_days: u32,
     /// Keep buckets and the search domain when the stack is destroyed.
     pub(crate) retain_data: bool,
-    /// The scrapers.
+    /// What the scrapers take where an event leaves it open; `scrape` reads the year.
     pub scraper: ScraperSettings,
-    /// The judge.
     pub(crate) judge: JudgeSettings,
-    /// The generator.
     pub(crate) generator: GeneratorSettings,
-    /// Testing.
     pub(crate) testing: TestingSettings,
-    /// The index.
+    /// The index: a domain of the stack, whose host `deploy` and `status` read, or an address.
     pub search: SearchSettings,
     /// The instance; `None` where the agent is a process of this machine.
     pub trainium: Option<TrainiumSettings>,
 }
 
-/// Where an environment's resources are.
+/// Where the resources of an environment are, and what reaching them takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In an AWS account.
+    /// In an AWS account, with the caller's own credentials.
     Aws {
         /// The only account this environment may touch.
         account: Option<String>,
         /// Named profile of the AWS configuration.
         profile: Option<String>,
-        /// Processor of the functions.
+        /// What the functions are built for; `arm64` where the file says nothing.
         architecture: Architecture,
     },
-    /// On this machine.
+    /// On this machine, against an emulator: no account is touched.
     Local(LocalSettings),
 }
 
@@ -113,7 +110,7 @@ impl Environment {
         }
     }
 
-    /// The stack's name.
+    /// CloudFormation's name of the stack, such as `annapurna-prod`.
     pub fn stack_name(&self) -> String {
         format!("annapurna-{}", self.name)
     }
@@ -123,7 +120,7 @@ impl Environment {
         format!("{}{name}", self.name_prefix)
     }
 
-    /// A bucket's global name.
+    /// A bucket's name among all buckets of AWS: prefix, own name, suffix.
     pub fn bucket_name(&self, bucket: annapurna_contract::Bucket) -> String {
         format!(
             "{}{}{}",
@@ -141,7 +138,7 @@ impl Environment {
         }
     }
 
-    /// Processor of the functions.
+    /// What the functions are built for: the file's word in AWS, this machine's processor in `local`.
     pub fn architecture(&self) -> Architecture {
         match &self.place {
             Place::Aws { architecture, .. } => *architecture,

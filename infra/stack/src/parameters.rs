@@ -6,7 +6,7 @@ use annapurna_contract::Function;
 use crate::cloudformation::Expr;
 use crate::environment::Environment;
 
-/// A parameter of the template.
+/// A value that each deployment gives anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Parameter {
     /// Name of the bucket with code and templates.
@@ -22,7 +22,7 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// Its name in the template.
+    /// Its name in the template, letters and digits only: what CloudFormation's calls name.
     pub fn name(self) -> String {
         match self {
             Self::AssetsBucket => "AssetsBucket".to_owned(),

@@ -162,11 +162,6 @@ fn pass(input_path: Option<&'static str>) -> State {
     })
 }
 
-/// Everything is tried again but what cannot end otherwise: what Lambda calls `Lambda.…`, a lost call
-/// (`States.Timeout`), a function that ran out of time or memory (`Sandbox.Timedout`, `Runtime.…`) and
-/// what the function itself says of a source. Naming those that end it, instead of those that do not,
-/// leaves out no name that AWS adds. Source: Step Functions developer guide, "Handling errors" and
-/// "Handle Lambda service exceptions".
 /// Errors of the function that the same call meets again.
 fn final_errors() -> impl Iterator<Item = &'static str> {
     let all = ScrapeErrorType::ALL.into_iter();
@@ -174,6 +169,11 @@ fn final_errors() -> impl Iterator<Item = &'static str> {
         .map(ScrapeErrorType::name)
 }
 
+/// Everything is tried again but what cannot end otherwise: what Lambda calls `Lambda.…`, a lost call
+/// (`States.Timeout`), a function that ran out of time or memory (`Sandbox.Timedout`, `Runtime.…`) and
+/// what the function itself says of a source. Naming those that end it, instead of those that do not,
+/// leaves out no name that AWS adds. Source: Step Functions developer guide, "Handling errors" and
+/// "Handle Lambda service exceptions".
 fn retries((max_attempts, pace): (u32, Pace)) -> Vec<Retry> {
     vec![
         Retry {

@@ -13,12 +13,12 @@ pub(crate) struct Alarm {
     /// Such as `AWS/States`.
     pub(crate) namespace: &'static str,
     pub(crate) metric_name: &'static str,
-    /// Whose metric it is.
+    /// By which the metric is told from others of its name.
     pub(crate) dimensions: Vec<Dimension>,
     pub(crate) statistic: Statistic,
     /// Seconds that a value of the statistic is about.
     pub(crate) period: u32,
-    /// Periods that are looked at.
+    /// How many periods, one after the other, are compared.
     pub(crate) evaluation_periods: u32,
     /// How a value is compared with the threshold.
     pub(crate) comparison_operator: ComparisonOperator,
@@ -44,7 +44,6 @@ pub(crate) enum MissingData {
     NotBreaching,
 }
 
-/// `Dimension`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Dimension {

@@ -8,12 +8,10 @@ use super::{Arn, Expr};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Instance {
-    /// Template and version.
     pub(crate) launch_template: LaunchTemplateReference,
     /// Subnet; the default VPC's when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subnet_id: Option<String>,
-    /// Tags of the instance.
     pub(crate) tags: Vec<Tag>,
 }
 
@@ -33,7 +31,6 @@ pub(crate) struct LaunchTemplate {
     pub(crate) launch_template_data: LaunchTemplateData,
 }
 
-/// `LaunchTemplateData`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LaunchTemplateData {
@@ -49,12 +46,11 @@ pub(crate) struct LaunchTemplateData {
     pub(crate) user_data: Base64,
 }
 
-/// `MetadataOptions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct MetadataOptions {
     pub(crate) http_tokens: HttpTokens,
-    /// 1: not from a container.
+    /// How many hosts an answer may pass, 1 to 64; 1 keeps it from containers.
     pub(crate) http_put_response_hop_limit: u32,
     pub(crate) http_endpoint: HttpEndpoint,
 }
@@ -89,7 +85,7 @@ pub(crate) struct BlockDeviceMapping {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Ebs {
-    /// GiB.
+    /// GiB, no less than the AMI's snapshot.
     pub(crate) volume_size: u32,
     pub(crate) volume_type: VolumeType,
     pub(crate) encrypted: bool,
@@ -101,7 +97,6 @@ pub(crate) enum VolumeType {
     Gp3,
 }
 
-/// `Fn::Base64`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Base64 {
     #[serde(rename = "Fn::Base64")]
@@ -117,7 +112,7 @@ pub(crate) struct SecurityGroup {
     /// VPC; the default one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vpc_id: Option<String>,
-    /// What may come in.
+    /// What may come in; nothing when empty.
     pub(crate) security_group_ingress: Vec<SecurityGroupRule>,
     /// What may go out; everything when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -128,7 +123,7 @@ pub(crate) struct SecurityGroup {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SecurityGroupRule {
     pub(crate) ip_protocol: IpProtocol,
-    /// First and last port.
+    /// First and last port, of TCP.
     pub(crate) from_port: u16,
     pub(crate) to_port: u16,
     pub(crate) cidr_ip: &'static str,
@@ -141,7 +136,6 @@ pub(crate) enum IpProtocol {
     Tcp,
 }
 
-/// A tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Tag {

@@ -40,11 +40,10 @@ impl Serialize for LogicalId {
 /// A text value, known now or by CloudFormation later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expr {
-    /// Known now.
     Literal(String),
     /// `Ref`: a resource's main identifier, a parameter's value or a pseudo parameter.
     Ref(String),
-    /// `Fn::GetAtt`.
+    /// `Fn::GetAtt`: an attribute that the resource has once it is made.
     GetAtt(LogicalId, &'static str),
     /// `Fn::Join` with nothing between the parts.
     Concat(Vec<Expr>),
@@ -56,7 +55,6 @@ impl Expr {
         Self::Ref(id.as_str().to_owned())
     }
 
-    /// A resource's attribute.
     pub(crate) fn attribute(id: &LogicalId, attribute: &'static str) -> Self {
         Self::GetAtt(id.clone(), attribute)
     }
@@ -66,12 +64,12 @@ impl Expr {
         Self::Concat(parts.into_iter().collect())
     }
 
-    /// `AWS::AccountId`.
+    /// The stack's account, 12 digits.
     pub(crate) fn account() -> Self {
         Self::Ref("AWS::AccountId".to_owned())
     }
 
-    /// `AWS::Region`.
+    /// The stack's region, such as `us-east-1`.
     pub(crate) fn region() -> Self {
         Self::Ref("AWS::Region".to_owned())
     }

@@ -22,7 +22,6 @@ struct Facts {
     types: BTreeMap<String, TypeFacts>,
 }
 
-/// Why there are no facts.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoFacts {
     #[error("facts.json cannot be read: {0}")]
@@ -48,9 +47,8 @@ pub(crate) struct TypeFacts {
     pub(crate) name_property: Option<String>,
     create_only: Vec<PropertyPath>,
     conditional_create_only: Vec<PropertyPath>,
-    /// Attributes that AWS sets.
+    /// Attributes that AWS sets: they have no place in a template.
     pub(crate) read_only: Vec<PropertyPath>,
-    /// The properties.
     pub(crate) shape: Schema,
     /// What the properties are made of, by name.
     pub(crate) definitions: BTreeMap<String, Schema>,

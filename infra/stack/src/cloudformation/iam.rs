@@ -12,23 +12,20 @@ use super::{Arn, Expr, Name};
 pub(crate) struct Role {
     /// Who may assume it.
     pub(crate) assume_role_policy_document: PolicyDocument,
-    /// What it may do.
     pub(crate) policies: Vec<Policy>,
-    /// Policies that AWS maintains.
+    /// ARNs of policies that AWS maintains.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) managed_policy_arns: Vec<Arn>,
 }
 
-/// An inline policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Policy {
-    /// Its name within the role.
+    /// Unique within the role, 1 to 128 characters.
     pub(crate) policy_name: String,
     pub(crate) policy_document: PolicyDocument,
 }
 
-/// A policy document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PolicyDocument {
@@ -37,7 +34,6 @@ pub(crate) struct PolicyDocument {
 }
 
 impl PolicyDocument {
-    /// A document of these statements.
     pub(crate) fn new(statement: Vec<Statement>) -> Self {
         Self {
             version: PolicyVersion::V2012,
@@ -53,14 +49,13 @@ enum PolicyVersion {
     V2012,
 }
 
-/// A statement.
+/// What is allowed or denied to whom, on what, and when.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Statement {
     /// Its name, letters and digits; unique within a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sid: Option<String>,
-    /// Whether it gives or takes.
     pub(crate) effect: Effect,
     /// Whom, in a policy of a resource or a trust policy.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,11 +14,10 @@ pub(crate) struct Function {
     pub(crate) function_name: String,
     pub(crate) description: String,
     pub(crate) runtime: Runtime,
-    /// `bootstrap`.
+    /// Name of the program in the zip: `bootstrap` for this runtime.
     pub(crate) handler: &'static str,
-    /// Exactly one.
+    /// Exactly one; changing it takes other code.
     pub(crate) architectures: Vec<Architecture>,
-    /// Where its zip is.
     pub(crate) code: Code,
     /// ARN of its role.
     pub(crate) role: Expr,
@@ -30,11 +29,11 @@ pub(crate) struct Function {
     pub(crate) logging_config: LoggingConfig,
 }
 
-/// Processor of the functions.
+/// The processor that functions are compiled for and run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Architecture {
-    /// Graviton.
+    /// Graviton; the default in AWS.
     #[serde(rename = "arm64")]
     Arm64,
     /// Intel and AMD.
@@ -43,7 +42,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Lambda's word for it.
+    /// Lambda's word for it, also in messages about a build.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
@@ -51,7 +50,6 @@ impl Architecture {
         }
     }
 
-    /// This machine's.
     pub(crate) const fn host() -> Self {
         if cfg!(target_arch = "aarch64") {
             Self::Arm64
@@ -68,7 +66,7 @@ pub(crate) enum Runtime {
     ProvidedAl2023,
 }
 
-/// `Code` in S3.
+/// Where the zip of the function is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Code {
     #[serde(rename = "S3Bucket")]
@@ -77,14 +75,13 @@ pub(crate) struct Code {
     pub(crate) s3_key: Expr,
 }
 
-/// `Environment`.
+/// Variables of the function, 4 KB together. Source: Lambda quotas, "Function environment variables".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Environment {
     pub(crate) variables: BTreeMap<&'static str, Expr>,
 }
 
-/// `LoggingConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LoggingConfig {
@@ -100,7 +97,7 @@ pub(crate) struct EventSourceMapping {
     pub(crate) event_source_arn: Expr,
     /// The function, by `Ref`.
     pub(crate) function_name: Expr,
-    /// Messages of one call.
+    /// Messages of one call, 1 to 10 from a FIFO queue.
     pub(crate) batch_size: u32,
     /// Seconds to wait for more; FIFO queues have none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +129,7 @@ pub(crate) struct Permission {
     /// ARN of the function.
     pub(crate) function_name: Expr,
     pub(crate) principal: ServicePrincipal,
-    /// Account of the source.
+    /// Account that the source must be of, since a bucket's ARN names none.
     pub(crate) source_account: Expr,
     pub(crate) source_arn: Expr,
 }

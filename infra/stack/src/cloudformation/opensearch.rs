@@ -13,7 +13,6 @@ pub(crate) struct Domain {
     /// Such as `OpenSearch_3.3`.
     pub(crate) engine_version: String,
     pub(crate) cluster_config: ClusterConfig,
-    /// Volumes of the nodes.
     #[serde(rename = "EBSOptions")]
     pub(crate) ebs_options: EbsOptions,
     /// Who may call it.
@@ -23,7 +22,6 @@ pub(crate) struct Domain {
     pub(crate) node_to_node_encryption_options: EncryptionOptions,
 }
 
-/// `ClusterConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ClusterConfig {
@@ -60,10 +58,9 @@ pub(crate) enum VolumeType {
     Gp3,
 }
 
-/// `EBSOptions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct EbsOptions {
-    /// Always with EBS.
+    /// Whether nodes have volumes; types without storage of their own need them.
     #[serde(rename = "EBSEnabled")]
     pub(crate) ebs_enabled: bool,
     /// GiB a node.

@@ -9,15 +9,12 @@ use super::{Expr, LogicalId};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Bucket {
-    /// Global name.
+    /// Unique among all buckets of AWS, 3 to 63 characters.
     pub(crate) bucket_name: String,
     /// Closes the bucket to the public.
     pub(crate) public_access_block_configuration: PublicAccessBlock,
-    /// Encryption at rest.
     pub(crate) bucket_encryption: BucketEncryption,
-    /// Keeps replaced versions.
     pub(crate) versioning_configuration: VersioningConfiguration,
-    /// What becomes of old data.
     pub(crate) lifecycle_configuration: LifecycleConfiguration,
     /// Whom S3 tells about new objects.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,23 +31,18 @@ pub(crate) struct PublicAccessBlock {
     pub(crate) restrict_public_buckets: bool,
 }
 
-/// `NotificationConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NotificationConfiguration {
-    /// Functions S3 invokes.
     pub(crate) lambda_configurations: Vec<LambdaConfiguration>,
 }
 
-/// `LambdaConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LambdaConfiguration {
-    /// Such as `s3:ObjectCreated:*`.
     pub(crate) event: BucketEvent,
-    /// The function's ARN.
+    /// ARN of the function that S3 invokes.
     pub(crate) function: Expr,
-    /// Which keys.
     pub(crate) filter: NotificationFilter,
 }
 
@@ -87,7 +79,7 @@ pub(crate) enum KeyPart {
 }
 
 impl NotificationFilter {
-    /// Keys that end so.
+    /// Lets through keys that end so.
     pub(crate) fn suffix(value: &'static str) -> Self {
         let name = KeyPart::Suffix;
         let rules = vec![KeyRule { name, value }];

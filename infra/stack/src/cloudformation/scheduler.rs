@@ -12,9 +12,7 @@ pub(crate) struct Schedule {
     /// `rate(1 minute)` or `cron(…)`, UTC.
     pub(crate) schedule_expression: String,
     pub(crate) state: ScheduleState,
-    /// How punctual.
     pub(crate) flexible_time_window: FlexibleTimeWindow,
-    /// Whom it invokes.
     pub(crate) target: Target,
 }
 
@@ -31,12 +29,11 @@ pub(crate) enum FlexibleTimeWindow {
     Off,
     #[serde(rename_all = "PascalCase")]
     Flexible {
-        /// 1 to 1,440.
+        /// Minutes, 1 to 1,440, within which the start may be put off.
         maximum_window_in_minutes: u32,
     },
 }
 
-/// `Target`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Target {
@@ -44,18 +41,17 @@ pub(crate) struct Target {
     pub(crate) arn: Expr,
     /// Role that Scheduler assumes.
     pub(crate) role_arn: Expr,
-    /// The event, JSON.
+    /// The event, JSON; Scheduler fills in `<aws.scheduler.…>`.
     pub(crate) input: String,
-    /// What follows a failed invocation.
     pub(crate) retry_policy: RetryPolicy,
 }
 
-/// `RetryPolicy`.
+/// What follows an invocation that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RetryPolicy {
-    /// 0 to 185.
+    /// Invocations after the first, 0 to 185.
     pub(crate) maximum_retry_attempts: u32,
-    /// 60 to 86,400 seconds.
+    /// Seconds, 60 to 86,400, after which it is given up.
     pub(crate) maximum_event_age_in_seconds: u32,
 }

@@ -25,7 +25,6 @@ pub(crate) struct StateMachine {
     pub(crate) definition: Definition,
     /// What the definition's `${…}` stand for.
     pub(crate) definition_substitutions: BTreeMap<String, Expr>,
-    /// The role it acts with.
     pub(crate) role_arn: Expr,
 }
 
@@ -47,15 +46,14 @@ fn as_text<S: Serializer>(definition: &Definition, serializer: S) -> Result<S::O
 pub(crate) struct Definition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) comment: Option<&'static str>,
-    /// `ProcessorConfig`, in a map.
+    /// In a map only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) processor_config: Option<ProcessorConfig>,
-    /// The first state.
     pub(crate) start_at: &'static str,
     pub(crate) states: BTreeMap<&'static str, State>,
 }
 
-/// `ProcessorConfig`.
+/// Where a map runs its states.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ProcessorConfig {
@@ -69,7 +67,6 @@ pub(crate) enum ProcessorMode {
     Inline,
 }
 
-/// A state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "Type")]
 pub(crate) enum State {
@@ -79,20 +76,15 @@ pub(crate) enum State {
     Map(Map),
     /// Goes one way or the other.
     Choice(Choice),
-    /// Waits.
     Wait(Wait),
-    /// Passes on what it got.
     Pass(Pass),
-    /// Ends.
+    /// Ends with success.
     Succeed,
 }
 
-/// What follows a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// This state.
     Next(&'static str),
-    /// Nothing.
     End,
 }
 
@@ -107,7 +99,6 @@ impl Serialize for After {
     }
 }
 
-/// `Task`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Task {
@@ -122,78 +113,65 @@ pub(crate) struct Task {
     /// What follows an error that no repetition healed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) catch: Vec<Catch>,
-    /// What follows.
     #[serde(flatten)]
     pub(crate) after: After,
 }
 
-/// `Map`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Map {
-    /// Where the items are.
+    /// Path of the list in the input.
     pub(crate) items_path: &'static str,
-    /// Where the results go.
+    /// Path where the list of results is put.
     pub(crate) result_path: &'static str,
-    /// Items at once.
+    /// Items at once; 0 for as many as there are.
     pub(crate) max_concurrency: u32,
-    /// What is done with each.
     pub(crate) item_processor: Definition,
-    /// What follows.
     #[serde(flatten)]
     pub(crate) after: After,
 }
 
-/// `Choice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Choice {
     /// The first that holds decides.
     pub(crate) choices: Vec<Rule>,
-    /// The state when none does.
     pub(crate) default: &'static str,
 }
 
-/// A rule of a choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Rule {
     /// Path of a truth value.
     pub(crate) variable: &'static str,
-    /// What it must be.
     pub(crate) boolean_equals: bool,
-    /// The state when it is.
     pub(crate) next: &'static str,
 }
 
-/// `Wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Wait {
     /// Path of the number of seconds.
     pub(crate) seconds_path: &'static str,
-    /// What follows.
     #[serde(flatten)]
     pub(crate) after: After,
 }
 
-/// `Pass`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Pass {
     /// The part of what it got that it passes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input_path: Option<&'static str>,
-    /// What follows.
     #[serde(flatten)]
     pub(crate) after: After,
 }
 
-/// A retrier.
+/// When and how often a task that failed runs again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Retry {
-    /// The errors it is about.
+    /// Names of errors, or [`ALL_ERRORS`] alone.
     pub(crate) error_equals: Vec<&'static str>,
     /// Repetitions; 0 for none.
     pub(crate) max_attempts: u32,
@@ -202,7 +180,7 @@ pub(crate) struct Retry {
     pub(crate) pace: Option<Pace>,
 }
 
-/// The pace of a retrier.
+/// The pauses between repetitions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Pace {
@@ -222,15 +200,14 @@ pub(crate) enum JitterStrategy {
     Full,
 }
 
-/// A catcher.
+/// What follows errors that no repetition healed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Catch {
-    /// The errors it is about.
+    /// Names of errors, or [`ALL_ERRORS`] alone.
     pub(crate) error_equals: Vec<&'static str>,
-    /// Where the error goes.
+    /// Path in the state's input where the error is put.
     pub(crate) result_path: &'static str,
-    /// What follows.
     pub(crate) next: &'static str,
 }
 

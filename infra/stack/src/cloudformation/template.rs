@@ -74,7 +74,7 @@ pub enum Holds {
     Objects,
     /// The documents of an index.
     Documents,
-    /// Log events.
+    /// What the functions wrote.
     LogEvents,
     /// A program that runs.
     Program,
@@ -85,7 +85,6 @@ pub enum Holds {
 /// What happens to the physical resource when its definition goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeletionPolicy {
-    /// It goes, too.
     Delete,
     /// It stays, outside any stack; one that a failed deployment has just made goes again.
     Retain,
@@ -109,7 +108,6 @@ impl DeletionPolicy {
     }
 }
 
-/// One resource of a template.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Resource {
@@ -121,12 +119,10 @@ pub(crate) struct Resource {
     deletion_policy: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     update_replace_policy: Option<&'static str>,
-    /// The properties as typed.
     pub(crate) properties: Properties,
 }
 
 impl Resource {
-    /// A resource with these properties.
     pub(crate) fn new(properties: impl Into<Properties>) -> Self {
         let properties = properties.into();
         Self {
@@ -190,7 +186,6 @@ pub struct Template {
     duplicates: Vec<LogicalId>,
 }
 
-/// The only version there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 enum FormatVersion {
     #[default]
@@ -203,7 +198,6 @@ impl Template {
     /// Source: CloudFormation quotas, "Template body size in a request".
     pub const MAX_INLINE_BYTES: usize = 51_200;
 
-    /// An empty template.
     pub(crate) fn new(description: impl Into<String>) -> Self {
         Self {
             description: description.into(),
@@ -234,24 +228,21 @@ impl Template {
         reference
     }
 
-    /// Adds an output.
     pub(crate) fn output(&mut self, id: &str, description: impl Into<String>, value: Expr) {
         let description = description.into();
         self.outputs
             .insert(LogicalId::new(id), Output { description, value });
     }
 
-    /// Every resource by its id.
+    /// Every resource with its id, by id.
     pub(crate) fn resources(&self) -> impl Iterator<Item = (&LogicalId, &Resource)> {
         self.resources.iter()
     }
 
-    /// One resource.
     pub(crate) fn resource(&self, id: &str) -> Option<&Resource> {
         self.resources.get(&LogicalId::new(id))
     }
 
-    /// Every parameter's id.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &LogicalId> {
         self.parameters.keys()
     }

@@ -33,7 +33,6 @@ meaning!(
 );
 
 impl Arn {
-    /// A resource's `Arn` attribute.
     pub(crate) fn of(id: &LogicalId) -> Self {
         Self(Expr::attribute(id, "Arn"))
     }

@@ -13,14 +13,13 @@ use crate::cloudformation::s3::{
 };
 use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
-/// Defines a bucket.
+/// Defines a bucket that nobody outside the account reads, encrypted and with versions.
 #[derive(Debug)]
 pub(crate) struct PrivateBucket<'a> {
     /// Which one, and its global name.
     pub(crate) handle: BucketHandle,
     /// What becomes of it when the stack goes.
     pub(crate) removal: DeletionPolicy,
-    /// What becomes of replaced versions.
     pub(crate) versions: Versions,
     /// Refuse plain HTTP; an emulator on loopback speaks nothing else.
     pub(crate) encrypted_transport: bool,
@@ -30,7 +29,7 @@ pub(crate) struct PrivateBucket<'a> {
     pub(crate) notification: Option<ObjectNotification<'a>>,
 }
 
-/// What becomes of replaced versions.
+/// How long versions stay that were replaced or deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Versions {
     /// They stay for ever: nothing in the bucket can be lost by writing over it.
@@ -44,7 +43,7 @@ pub(crate) enum Versions {
 pub(crate) struct ObjectNotification<'a> {
     /// The function that S3 invokes.
     pub(crate) function: &'a FunctionHandle,
-    /// How the keys end.
+    /// How the keys end, such as `.json`.
     pub(crate) suffix: &'static str,
 }
 
@@ -83,7 +82,6 @@ impl Buckets {
         }
     }
 
-    /// One of them.
     pub(crate) fn get(&self, bucket: Bucket) -> &BucketHandle {
         match bucket {
             Bucket::Papers => &self.papers,
@@ -95,12 +93,10 @@ impl Buckets {
 }
 
 impl BucketHandle {
-    /// Its global name.
     pub(crate) fn name(&self) -> Expr {
         Expr::from(self.name.as_str())
     }
 
-    /// Its ARN.
     pub(crate) fn arn(&self) -> Arn {
         Arn::global("s3", self.name.as_str())
     }

@@ -34,20 +34,17 @@ pub(crate) struct RustFunction {
     pub(crate) size: FunctionSize,
     pub(crate) architecture: Architecture,
     pub(crate) variables: Vec<(&'static str, Expr)>,
-    /// Where its code is.
     pub(crate) code: Code,
     /// What the contract grants it.
     pub(crate) grants: Vec<Statement>,
-    /// Days its logs are kept.
+    /// Days its logs are kept, one of `RETENTION_DAYS`.
     pub(crate) retention_days: u32,
 }
 
 /// Lets a queue's messages invoke a function, which reports the ones that failed.
 #[derive(Debug)]
 pub(crate) struct QueueConsumer<'a> {
-    /// Who is invoked.
     pub(crate) function: &'a FunctionHandle,
-    /// Whose messages.
     pub(crate) queue: &'a QueueHandle,
     /// Messages of one call, at most.
     pub(crate) batch_size: BatchSize,

@@ -11,7 +11,6 @@ use crate::cloudformation::{Arn, Expr};
 /// The resources that grants are about.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    /// The pipeline's buckets.
     pub(crate) buckets: Buckets,
     /// The index within the search domain; `None` when the environment names its own OpenSearch, which knows
     /// nothing of IAM.

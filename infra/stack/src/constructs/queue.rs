@@ -14,9 +14,7 @@ const RETENTION_SECS: u32 = 1_209_600;
 pub(crate) struct WorkQueue {
     /// Which one. Another logical id replaces both queues and drops their messages.
     pub(crate) handle: QueueHandle,
-    /// The queue's name.
     pub(crate) name: FifoQueueName,
-    /// The dead-letter queue's name.
     pub(crate) dead_letter_name: FifoQueueName,
     /// At least six times the consumer's timeout. Source: Lambda guide, "Using Lambda with Amazon SQS".
     pub(crate) visibility_timeout: VisibilityTimeout,
@@ -29,7 +27,6 @@ pub(crate) struct WorkQueue {
 pub(crate) struct QueueHandle(LogicalId);
 
 impl QueueHandle {
-    /// One of the pipeline's queues.
     pub(crate) fn of(queue: Queue) -> Self {
         Self(LogicalId::new(match queue {
             Queue::Research => "ResearchQueue",

@@ -5,7 +5,6 @@ use annapurna_contract::Principal;
 use crate::cloudformation::iam::{Policy, PolicyDocument, Role as Properties, Statement};
 use crate::cloudformation::{Arn, LogicalId, Name, Resource, Template};
 
-/// Defines a role.
 #[derive(Debug)]
 pub(crate) struct Role {
     /// Which one. Its name is CloudFormation's.
@@ -16,7 +15,7 @@ pub(crate) struct Role {
     pub(crate) policy_name: &'static str,
     /// What it may do; none makes a role without an inline policy.
     pub(crate) statements: Vec<Statement>,
-    /// Policies that AWS maintains.
+    /// ARNs of policies that AWS maintains.
     pub(crate) managed: Vec<Arn>,
 }
 
@@ -51,7 +50,6 @@ impl RoleHandle {
 }
 
 impl Role {
-    /// Adds the role.
     pub(crate) fn add_to(self, stack: &mut Template) -> RoleHandle {
         let policy = Policy {
             policy_name: self.policy_name.to_owned(),

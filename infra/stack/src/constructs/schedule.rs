@@ -18,10 +18,8 @@ pub(crate) struct SchedulesRole<'a> {
     pub(crate) state_machine: &'a StateMachineHandle,
 }
 
-/// Defines a schedule.
 #[derive(Debug)]
 pub(crate) struct Schedule<'a> {
-    /// Its logical id.
     pub(crate) id: String,
     /// What CloudFormation's and Scheduler's consoles show.
     pub(crate) description: String,
@@ -29,18 +27,16 @@ pub(crate) struct Schedule<'a> {
     pub(crate) expression: &'static str,
     /// Minutes over which Scheduler may spread the start; 0 for on time.
     pub(crate) window_minutes: u32,
-    /// Function or state machine.
+    /// ARN of a function or of a state machine.
     pub(crate) target: Arn,
     /// The event, JSON.
     pub(crate) event: String,
     /// The role that may call the target.
     pub(crate) role: &'a RoleHandle,
-    /// Whether it runs.
     pub(crate) enabled: bool,
 }
 
 impl SchedulesRole<'_> {
-    /// Adds the role.
     pub(crate) fn add_to(self, stack: &mut Template) -> RoleHandle {
         let this_account = Condition::string_equals("aws:SourceAccount", Expr::account());
         let role = Role {

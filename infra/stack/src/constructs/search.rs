@@ -7,7 +7,6 @@ use crate::cloudformation::opensearch::{
 };
 use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
 
-/// Defines a search domain.
 #[derive(Debug)]
 pub(crate) struct SearchDomain {
     /// Its name; also part of its ARN.
@@ -17,7 +16,7 @@ pub(crate) struct SearchDomain {
     /// Such as `t3.small.search`.
     pub(crate) instance_type: String,
     pub(crate) instance_count: u32,
-    /// GiB a node.
+    /// GiB of each node's volume.
     pub(crate) volume_gib: u32,
     /// What becomes of it when the stack goes.
     pub(crate) removal: DeletionPolicy,

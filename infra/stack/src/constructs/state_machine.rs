@@ -6,12 +6,9 @@ use crate::cloudformation::iam::{Condition, Principal, ServicePrincipal, Stateme
 use crate::cloudformation::step_functions::{self, Definition, StateMachineType};
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
-/// Defines a state machine.
 #[derive(Debug)]
 pub(crate) struct StateMachine<'a> {
-    /// Its logical id.
     pub(crate) id: &'static str,
-    /// Its name in this environment.
     pub(crate) name: String,
     /// What it does. Its tasks name their functions with [`FunctionHandle::substitution`].
     pub(crate) definition: Definition,

@@ -32,29 +32,23 @@ pub(crate) struct TrainiumInstance {
     pub(crate) network: Option<Network>,
     /// The agent's queue and buckets.
     pub(crate) config: AgentConfig<Expr>,
-    /// The agent itself.
     pub(crate) bundle: AgentBundle,
     /// What the contract grants the agent.
     pub(crate) grants: Vec<Statement>,
-    /// The instance's `Name` tag.
     pub(crate) name_tag: String,
     /// The instance's `Purpose` tag, by which the dispatcher may start and stop it.
     pub(crate) purpose_tag: String,
 }
 
-/// A subnet and its VPC.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// Id of the VPC.
     pub(crate) vpc_id: String,
-    /// Id of the subnet.
     pub(crate) subnet_id: String,
 }
 
 /// The agent's binary and what runs beside it, packed into one object.
 #[derive(Debug)]
 pub(crate) struct AgentBundle {
-    /// The bucket it is in.
     pub(crate) bucket: Expr,
     /// Its key, which changes with its content.
     pub(crate) key: Expr,
@@ -70,7 +64,6 @@ pub(crate) struct AgentProcess {
     pub(crate) grants: Vec<Statement>,
 }
 
-/// The instance, for other resources.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainiumInstanceHandle(LogicalId);
 
@@ -80,14 +73,13 @@ impl TrainiumInstanceHandle {
         Self(LogicalId::new("TrainiumInstance"))
     }
 
-    /// Its EC2 id.
+    /// Its EC2 id, such as `i-0abc…`.
     pub(crate) fn instance_id(&self) -> Name {
         Name::of(&self.0)
     }
 }
 
 impl AgentProcess {
-    /// Adds the role.
     pub(crate) fn add_to(self, stack: &mut Template) -> RoleHandle {
         let role = Role {
             handle: RoleHandle::of(Principal::Agent),

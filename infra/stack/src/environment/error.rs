@@ -5,31 +5,31 @@ use std::path::{Path, PathBuf};
 /// Why an environment cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// No file of that name.
+    /// The folder has no file of that name.
     #[error("no environment called `{name}`")]
     Unknown {
-        /// What was asked for.
+        /// The name as the person typed it.
         name: String,
-        /// What there is.
+        /// The names that would do, sorted.
         known: Vec<String>,
     },
     /// The file is there but cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the environment's file.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: std::io::Error,
     },
     /// Not TOML, an unknown key, or a value of the wrong kind.
     #[error("cannot use {}:{line}: {problem}", path.display())]
     Malformed {
-        /// The file.
+        /// Path of the environment's file.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line of the first thing that is wrong, from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong, in the words of the TOML reader.
         problem: String,
         /// The known key nearest to an unknown one.
         nearest: Option<String>,
@@ -37,9 +37,9 @@ pub enum EnvironmentError {
     /// Values outside their ranges, all of them.
     #[error("cannot use {}:\n  {}", path.display(), problems.join("\n  "))]
     Invalid {
-        /// The file.
+        /// Path of the environment's file.
         path: PathBuf,
-        /// One sentence each.
+        /// One sentence each: key, what it must be, what it is.
         problems: Vec<String>,
     },
 }

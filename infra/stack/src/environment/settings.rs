@@ -21,12 +21,12 @@ pub struct LocalSettings {
     pub model: ModelSettings,
 }
 
-/// What answers for Bedrock locally.
+/// What answers for Bedrock on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, tag = "backend", rename_all = "kebab-case")]
 pub enum ModelSettings {
-    /// Transparent rules; no model.
+    /// Rules that anybody can read: no model, no cost, the same answer every time.
     #[default]
     OfflineRules,
     /// An OpenAI-compatible server: Ollama, llama.cpp, vLLM.
@@ -53,10 +53,9 @@ pub enum ModelSettings {
     },
 }
 
-/// The scrapers' settings.
+/// What the scrapers take where an event leaves it open, and how politely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScraperSettings {
-    /// Size of every scraper.
     pub(crate) size: FunctionSize,
     /// Conference year when an event names none.
     pub conference_year: u32,
@@ -74,46 +73,38 @@ pub struct ScraperSettings {
     pub(crate) hosts: ScraperHosts,
 }
 
-/// The judge's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JudgeSettings {
-    /// Size.
     pub(crate) size: FunctionSize,
-    /// Model or inference profile.
+    /// Id of a Bedrock model or inference profile.
     pub(crate) model: String,
-    /// Embedding model.
+    /// Id of a Bedrock model whose vectors have 1024 dimensions.
     pub(crate) embedding_model: String,
-    /// What is relevant.
+    /// What is relevant, as the prompt says it.
     pub(crate) topic: String,
     /// Cosine similarity from which a paper counts as known.
     pub(crate) duplicate_similarity: f64,
 }
 
-/// The generator's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GeneratorSettings {
-    /// Size.
     pub(crate) size: FunctionSize,
-    /// Model or inference profile.
+    /// Id of a Bedrock model or inference profile.
     pub(crate) model: String,
 }
 
-/// Testing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TestingSettings {
-    /// Size of the tester.
     pub(crate) size: FunctionSize,
-    /// Programs of a batch.
+    /// Programs of a batch, 1 to 10.
     pub(crate) batch_size: u32,
     /// Seconds the oldest program waits for its batch to fill.
     pub(crate) max_wait_secs: u32,
-    /// Limit of one program.
+    /// Seconds that one generated program may run.
     pub(crate) program_timeout_secs: u32,
-    /// How programs reach the agent.
     pub(crate) trainium_endpoint: TrainiumEndpoint,
 }
 
-/// How programs reach the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TrainiumEndpoint {
     /// The agent takes batches from `code-testing.fifo`; no port is open.
@@ -134,23 +125,23 @@ impl TrainiumEndpoint {
     }
 }
 
-/// Where the index is.
+/// Whether the stack has a domain for the index, or the index is somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchSettings {
-    /// An OpenSearch that is already there.
+    /// Address, with its scheme, of an OpenSearch that is already there.
     Url(String),
-    /// A domain of the stack.
+    /// A domain that the stack makes.
     Domain {
-        /// Node type.
+        /// Node type, such as `r7g.large.search`.
         instance_type: String,
-        /// Data nodes.
+        /// Data nodes, 1 to 10; with more than one the index has a replica.
         instance_count: u32,
-        /// GiB a node.
+        /// Volume of each node, GiB, 10 to 1,000.
         volume_gib: u32,
     },
 }
 
-/// The instance.
+/// `[trainium]`: the instance that runs the programs in AWS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
