@@ -14,7 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use support::{Deployment, infra, kill, serve, text, twelve_papers, until};
+use annapurna_cloud::{Message, MessageQueues, Receive, Sqs};
+use annapurna_contract::{CodeGenerationMessage, PaperId, Queue};
+use annapurna_stack::outputs::Output;
+use support::{
+    Deployment, ModelRequests, infra, kill, serve, text, twelve_papers, unchanged, until,
+};
 
 const PAPERS: usize = 5;
 /// Begins the line with which a deploy says what it sent.
@@ -45,27 +50,29 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
         with_program.count() == PAPERS
     };
     until("a program for each paper", Duration::from_secs(90), written).await;
-    let before = kept(&deployment).await;
-    kill_everything(&deployment);
+    let paid = deployment.model_requests();
+    paid_twice_at_most(paid);
+    let before = deployment.kept().await;
+    deployment.kill_everything();
     replace_saves(&deployment, &BTreeMap::new());
     let sent = deploy(&deployment).unwrap();
     assert_eq!(numbers(&sent), PAPERS, "{sent}");
-    unchanged(&before, &kept(&deployment).await);
+    unchanged(&before, &deployment.kept().await);
     reached("everything was killed, and the emulator's whole state was lost");
 
     let running = async || {
-        dispatch(&deployment);
+        deployment.dispatch();
         deployment.programs_running().await > 0
     };
     until("a program that runs", Duration::from_secs(60), running).await;
-    kill_everything(&deployment);
+    deployment.kill_everything();
     deploy(&deployment);
     let tested = async || {
-        dispatch(&deployment);
+        deployment.dispatch();
         deployment.tested() == PAPERS
     };
     until("a result of each paper", Duration::from_secs(180), tested).await;
-    let after = kept(&deployment).await;
+    let after = deployment.kept().await;
     unchanged(&before, &after);
     for ending in [".pdf", "/code.py", "/outputs/result.json"] {
         let count = after.keys().filter(|key| key.ends_with(ending)).count();
@@ -74,15 +81,105 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     for paper in deployment.papers() {
         assert_eq!(paper["test_success"], true, "{paper}");
     }
+    assert_eq!(
+        deployment.model_requests(),
+        paid,
+        "a paper with a program costs nothing"
+    );
     reached("everything was killed in the middle of a batch; each paper has its result");
 
     kill(deployment.pid_of("emulator"));
     kill_a_deploy(&deployment);
     assert_eq!(deploy(&deployment), None, "every paper is finished");
-    unchanged(&after, &kept(&deployment).await);
+    unchanged(&after, &deployment.kept().await);
     let plan = deployment.infra(&["plan", "local"]);
     assert_eq!(plan, "Nothing changes in `local`.\n");
     reached("a deploy was killed, and another did its work");
+
+    deployment.kill_everything();
+    replace_saves(&deployment, &BTreeMap::new());
+    fs::remove_dir_all(deployment.home().join("data/opensearch")).unwrap();
+    let sent = deploy(&deployment).unwrap();
+    assert_eq!(sent, format!("{PAPERS} to the judge"));
+    until(
+        "each paper is in a new index",
+        Duration::from_secs(180),
+        tested,
+    )
+    .await;
+    unchanged(&after, &deployment.kept().await);
+    assert_eq!(
+        deployment.model_requests(),
+        paid,
+        "S3 has all that the index had"
+    );
+    reached("the index and the queues were lost; both are back from S3");
+
+    a_dead_letter_stays_a_persons(&deployment).await;
+    assert_eq!(deployment.model_requests(), paid);
+    reached("a dead letter was left alone, and its paper goes on without it");
+}
+
+/// One kill came while the judge and the generator worked, on all papers at most: each paper's requests may
+/// have been made twice and not three times. Alone it takes one embedding, one question of the judge or two
+/// (a near paper is compared), and one of the generator.
+fn paid_twice_at_most(paid: ModelRequests) {
+    assert!((PAPERS..=2 * PAPERS).contains(&paid.embeddings), "{paid:?}");
+    let questions = 2 * PAPERS..=2 * 3 * PAPERS;
+    assert!(questions.contains(&paid.conversations), "{paid:?}");
+}
+
+/// A paper whose document is lost and whose message is in a dead-letter queue gets no other message, and one
+/// as soon as the dead letter is gone.
+async fn a_dead_letter_stays_a_persons(deployment: &Deployment) {
+    let paper = &deployment.papers()[0];
+    let paper_id = PaperId::try_from(paper["paper_id"].as_str().unwrap().to_owned()).unwrap();
+    let queues = Sqs::new(&deployment.sdk_config());
+    let outputs = deployment.json(&["outputs", "local", "--json"]);
+    let url = outputs[Output::QueueUrl(Queue::CodeGeneration).name()].as_str();
+    let dead = queues.dead_letter_url(url.unwrap()).await.unwrap();
+    let letter = CodeGenerationMessage {
+        paper_id: paper_id.clone(),
+        title: paper["title"].as_str().unwrap().to_owned(),
+        text_expected: false,
+    };
+    queues
+        .send(&dead, Message::of(&letter).unwrap())
+        .await
+        .unwrap();
+    forget(deployment, &paper_id).await;
+    kill(deployment.pid_of("opensearch"));
+    assert_eq!(deploy(deployment), None, "its paper is a person's");
+    // The look of the deploy hides it from others for a while.
+    let wanted = Receive {
+        most: 10,
+        hide_for: Duration::ZERO,
+        wait: Duration::from_secs(1),
+    };
+    let mut letters = Vec::new();
+    let is_there = async || {
+        letters = queues.receive(&dead, wanted).await.unwrap();
+        !letters.is_empty()
+    };
+    until(
+        "the dead letter is there",
+        Duration::from_secs(60),
+        is_there,
+    )
+    .await;
+    assert_eq!(letters[0].body, serde_json::to_string(&letter).unwrap());
+    queues.delete(&dead, &letters[0].receipt).await.unwrap();
+    kill(deployment.pid_of("opensearch"));
+    let sent = deploy(deployment);
+    assert_eq!(sent.as_deref(), Some("1 to the judge"));
+}
+
+/// Takes a paper's document out of the index.
+async fn forget(deployment: &Deployment, paper: &PaperId) {
+    let port = &deployment.service("opensearch")["port"];
+    let url = format!("http://127.0.0.1:{port}/research-papers-v2/_doc/{paper}?refresh=true");
+    let deleted = reqwest::Client::new().delete(url).send().await.unwrap();
+    assert!(deleted.status().is_success(), "{deleted:?}");
 }
 
 /// Deploys and returns what was sent again, in the program's words.
@@ -99,11 +196,6 @@ fn numbers(line: &str) -> usize {
     line.split(' ')
         .filter_map(|word| word.parse::<usize>().ok())
         .sum()
-}
-
-fn dispatch(deployment: &Deployment) {
-    let event = r#"{"action":"dispatch","force":true}"#;
-    deployment.infra(&["invoke", "local", "PapersCodeTester", event]);
 }
 
 fn saves(deployment: &Deployment) -> PathBuf {
@@ -137,30 +229,6 @@ fn replace_saves(deployment: &Deployment, saved: &BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// Kills every service and all that it started, at once.
-fn kill_everything(deployment: &Deployment) {
-    let services = ["emulator", "opensearch", "model", "paper-site", "agent"];
-    let sessions = services.map(|name| deployment.pid_of(name));
-    let members: Vec<String> = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|pid| {
-            // pid (name) state parent group session …; the name may hold anything.
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let fields = stat.rsplit_once(") ").map(|(_, rest)| rest);
-            let session = fields.and_then(|fields| fields.split(' ').nth(3)?.parse().ok());
-            session.is_some_and(|session: i64| sessions.contains(&session))
-        })
-        .collect();
-    assert!(members.len() >= services.len(), "{members:?}");
-    // One that ended by itself meanwhile is no failure.
-    let killed = std::process::Command::new("kill")
-        .arg("-9")
-        .args(&members)
-        .output();
-    killed.unwrap();
-}
-
 /// Starts a deploy and kills it in the middle of its work.
 fn kill_a_deploy(deployment: &Deployment) {
     let mut deploy = infra(deployment.state.path())
@@ -174,33 +242,4 @@ fn kill_a_deploy(deployment: &Deployment) {
     assert!(deploy.try_wait().unwrap().is_none(), "it is at work");
     deploy.kill().unwrap();
     deploy.wait().unwrap();
-}
-
-/// The entity tags of what is written once for a paper: PDF, verdict, program and result. A verdict and a
-/// result say when they were made, so a second one has another tag.
-async fn kept(deployment: &Deployment) -> BTreeMap<String, String> {
-    let s3 = deployment.s3();
-    let mut kept = BTreeMap::new();
-    for bucket in [
-        "llm-research-papers",
-        "papers-code-artifacts",
-        "papers-test-outputs",
-    ] {
-        let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
-        for object in listed.contents() {
-            let key = object.key().unwrap();
-            let endings = [".pdf", "/code.py", "/metadata.json", "/outputs/result.json"];
-            if key.starts_with("verdicts/") || endings.iter().any(|it| key.ends_with(it)) {
-                kept.insert(key.to_owned(), object.e_tag().unwrap().to_owned());
-            }
-        }
-    }
-    kept
-}
-
-/// Nothing that was there is gone or was written again.
-fn unchanged(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) {
-    for (key, tag) in before {
-        assert_eq!(after.get(key), Some(tag), "{key}");
-    }
 }

@@ -12,8 +12,10 @@
 //! where the agent skips it once it has a result.
 //!
 //! Not to send a hundred messages at each deploy, [`after_start`] does this once for each start of the
-//! emulator, which is when its queues can have lost something. It does not ask first whether a queue is
-//! empty: one that kept three messages of five is not, and has lost two.
+//! emulator and of OpenSearch, which is when the queues or the index can have lost something. It does not
+//! ask first whether a queue is empty: one that kept three messages of five is not, and has lost two. An
+//! index that is lost alone within five minutes of a paper's last messages gets that paper back at the
+//! start after those only, since SQS drops them as the same.
 //!
 //! Deliberately absent: a paper in state `waiting` without a PDF is the next scrape's, and a dead letter is
 //! a person's.
@@ -25,7 +27,7 @@ use std::fmt;
 
 use annapurna_cloud::{Message, MessageQueues};
 use annapurna_contract::{Bucket, Function, PaperId, Queue, QueueMessage};
-use annapurna_local::{Home, emulator, process};
+use annapurna_local::{Home, emulator, opensearch, process};
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -76,7 +78,7 @@ impl fmt::Display for Sent {
     }
 }
 
-/// Reconciles once for each start of the local emulator, and says what was sent. An emulator that runs
+/// Reconciles once for each start of the local emulator or of OpenSearch, and says what was sent. An emulator that runs
 /// elsewhere may have been started at any time, so every deploy reconciles there.
 ///
 /// # Errors
@@ -90,9 +92,9 @@ pub(super) async fn after_start(
     deployed: &Deployed,
 ) -> Result<(), CommandError> {
     let mark = home.run().join("reconciled");
-    let emulator = process::running(home, emulator::SERVICE);
-    let this_start = serde_json::to_vec(&emulator)?;
-    if emulator.is_some() && std::fs::read(&mark).is_ok_and(|last| last == this_start) {
+    let started = [emulator::SERVICE, opensearch::SERVICE].map(|name| process::running(home, name));
+    let this_start = serde_json::to_vec(&started)?;
+    if started[0].is_some() && std::fs::read(&mark).is_ok_and(|last| last == this_start) {
         return Ok(());
     }
     let step = cx.ui.begin("Looking for papers that lost their message");

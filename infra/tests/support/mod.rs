@@ -8,7 +8,7 @@
     reason = "a failed step fails the test; each test uses its part"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -138,11 +138,92 @@ impl Deployment {
         self.service(service)["pid"].as_i64().unwrap()
     }
 
+    /// Has the tester take what waits, however little.
+    pub fn dispatch(&self) {
+        let event = r#"{"action":"dispatch","force":true}"#;
+        self.infra(&["invoke", "local", "PapersCodeTester", event]);
+    }
+
+    /// Requests that the model answered since the environment was first deployed.
+    pub fn model_requests(&self) -> ModelRequests {
+        let log = std::fs::read_to_string(self.home().join("logs/model.log")).unwrap();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut requests = ModelRequests::default();
+        for line in lines.filter(|line| line["message"] == "answered") {
+            match line["operation"].as_str() {
+                Some("invoke") => requests.embeddings += 1,
+                _ => requests.conversations += 1,
+            }
+        }
+        requests
+    }
+
+    /// Kills every service and all that it started, at once.
+    pub fn kill_everything(&self) {
+        let services = ["emulator", "opensearch", "model", "paper-site", "agent"];
+        let sessions = services.map(|name| self.pid_of(name));
+        let members: Vec<String> = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|pid| {
+                // pid (name) state parent group session …; the name may hold anything.
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                let fields = stat.rsplit_once(") ").map(|(_, rest)| rest);
+                let session = fields.and_then(|fields| fields.split(' ').nth(3)?.parse().ok());
+                session.is_some_and(|session: i64| sessions.contains(&session))
+            })
+            .collect();
+        assert!(members.len() >= services.len(), "{members:?}");
+        // One that ended by itself meanwhile is no failure.
+        let killed = Command::new("kill").arg("-9").args(&members).output();
+        killed.unwrap();
+    }
+
+    /// The entity tags of what is written once for a paper: PDF, verdict, program and result. A verdict and a
+    /// result say when they were made, so a second one has another tag.
+    pub async fn kept(&self) -> BTreeMap<String, String> {
+        let s3 = self.s3();
+        let mut kept = BTreeMap::new();
+        for bucket in [
+            "llm-research-papers",
+            "papers-code-artifacts",
+            "papers-test-outputs",
+        ] {
+            let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
+            for object in listed.contents() {
+                let key = object.key().unwrap();
+                let endings = [".pdf", "/code.py", "/metadata.json", "/outputs/result.json"];
+                if key.starts_with("verdicts/") || endings.iter().any(|it| key.ends_with(it)) {
+                    kept.insert(key.to_owned(), object.e_tag().unwrap().to_owned());
+                }
+            }
+        }
+        kept
+    }
+
     /// How many programs the agent runs now.
     pub async fn programs_running(&self) -> u64 {
         let url = format!("http://127.0.0.1:{}/health", self.service("agent")["port"]);
         let health: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         health["busy"].as_u64().unwrap()
+    }
+}
+
+/// What would be paid for if the model were one that costs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ModelRequests {
+    /// One for each time that the judge looks for papers near to one.
+    pub embeddings: usize,
+    /// Questions of the judge and of the generator.
+    pub conversations: usize,
+}
+
+/// Nothing that was there is gone or was written again.
+pub fn unchanged(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) {
+    for (key, tag) in before {
+        assert_eq!(after.get(key), Some(tag), "{key}");
     }
 }
 
