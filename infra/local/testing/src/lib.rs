@@ -129,13 +129,14 @@ pub fn test_home() -> Home {
 /// The build's folder, found from the running test program; cargo marks it with a file.
 fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
-    program
+    let marked = program
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists())
-        .map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target"),
-            Path::to_owned,
-        )
+        .find(|folder| folder.join("CACHEDIR.TAG").exists());
+    // A folder that was there before cargo, such as a restored cache, has no mark. Without `..`: the
+    // emulator's functions say their paths without it.
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3);
+    let usual = || project.unwrap_or(Path::new("")).join("target");
+    marked.map_or_else(usual, Path::to_owned)
 }
 
 /// What the emulator and OpenSearch of tests run on.
