@@ -194,7 +194,7 @@ impl Obstacle {
                 "something on the way changes or ends downloads: check {proxy}; {}",
                 mirror(downloader)
             ),
-            Self::DiskFull => "free some disk space; the local environment needs 3 GB".to_owned(),
+            Self::DiskFull => crate::error::DISK_FULL.to_owned(),
             Self::Other(_) => format!("check the network, {proxy}; {}", mirror(downloader)),
         }
     }

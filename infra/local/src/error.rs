@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What a person can do about a full disk; the same sizes are in `docs/local.md`.
+pub(crate) const DISK_FULL: &str =
+    "free some disk space: the local environment takes about 1 GB, torch another 0.8 GB";
+
 /// One variant per thing a person can act on. Text that comes from other programs is in the `log`
 /// fields only, unescaped: whoever prints it to a terminal escapes it.
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +170,7 @@ impl LocalError {
                 "it hangs in the kernel, usually on a file system: look at /proc/{pid}/stack"
             )),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("free some disk space; the local environment needs 3 GB".to_owned())
+                Some(DISK_FULL.to_owned())
             }
             Self::Archive { path, .. } => Some(format!("delete {} and run the same command again", path.display())),
             Self::Absent { .. } => Some("remove the folder `venv` above it and run the same command again, which installs it".to_owned()),

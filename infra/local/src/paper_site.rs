@@ -122,12 +122,6 @@ impl PaperSite {
         self
     }
 
-    /// Gives one paper a PDF. `id`: `2104.12255` or `astro-ph/0601001`, without a version.
-    pub fn with_arxiv_pdf(mut self, id: &str, pdf: Vec<u8>) -> Self {
-        self.arxiv_pdfs.insert(id.to_owned(), Bytes::from(pdf));
-        self
-    }
-
     /// Puts a conference's list on the site. `name`: `iclr-2025-orals-posters`.
     pub fn with_list(self, name: &str, records: Vec<Value>) -> Self {
         let count = records.len();

@@ -5,12 +5,12 @@
 //! index into the virtual environment, or the distribution's package where that index cannot be
 //! reached and this process may install packages.
 
-use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annapurna_contract::text::chain;
 use tokio::process::Command;
 
 use crate::download::{self, Downloader};
@@ -208,15 +208,7 @@ async fn index_answers() -> Result<(), LocalError> {
             "its wheel index answers {}",
             answer.status()
         ))),
-        Err(error) => {
-            let mut said = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                said = format!("{said}: {error}");
-                cause = error.source();
-            }
-            Err(failed(&said))
-        }
+        Err(error) => Err(failed(&chain(&error))),
     }
 }
 

@@ -16,6 +16,9 @@ use annapurna_local_testing::{test_home, tools};
 use common::script;
 use serde_json::{Value, json};
 
+/// A save that is not made in this time is never made.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Ends the server whatever happens to the test.
 struct Stopped(Home, &'static str);
 
@@ -142,10 +145,7 @@ impl Killed {
             newest.is_some_and(|path| fs::read_to_string(path).is_ok_and(|it| it.contains(text)))
         };
         while !knows() {
-            assert!(
-                start.elapsed() < Duration::from_secs(120),
-                "{text} is not saved"
-            );
+            assert!(start.elapsed() < PATIENCE, "{text} is not saved");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -160,9 +160,9 @@ impl Killed {
 
 const MAKE: &str = "url = client('sqs').create_queue(QueueName='q.fifo', Attributes={'FifoQueue': 'true',\n    \
         'VisibilityTimeout': '3600'})['QueueUrl']\n\
-    def send(body):\n    \
-        client('sqs').send_message(QueueUrl=url, MessageBody=body, MessageGroupId=body,\n        \
-            MessageDeduplicationId=body)\n\
+    def send(body, group=None):\n    \
+        client('sqs').send_message(QueueUrl=url, MessageBody=body, MessageGroupId=group or body,\n        \
+            MessageDeduplicationId=group or body)\n\
     def bodies():\n    \
         found = client('sqs').receive_message(QueueUrl=url, MaxNumberOfMessages=10).get('Messages', [])\n    \
         return sorted(it['Body'] for it in found)\n";
@@ -215,7 +215,7 @@ async fn an_object_is_the_old_or_the_new_one_whole_whenever_the_emulator_is_kill
     }
 }
 
-/// Lets the emulator write no byte to a file, as on a full disk, or any number again.
+/// Lets the emulator write no byte behind the first `bytes` of a file, as on a full disk, or any number again.
 fn limit_files(killed: &Killed, bytes: &str) {
     let pid = process::running(&killed.home, emulator::SERVICE)
         .unwrap()
@@ -235,16 +235,30 @@ async fn saving_goes_on_after_nothing_could_be_written() {
     let killed = Killed::new().await;
     killed.script(&format!("{MAKE}send('first')\nprint(1)"));
     killed.saved("first").await;
-    limit_files(&killed, "0");
-    killed.script(&format!("{MAKE}send('second')\nprint(1)"));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // A save with such a message in it is too long, a line of the log is not.
+    let log = killed.home.logs().join("emulator.log");
+    let room = fs::metadata(&log).unwrap().len() + 50_000;
+    limit_files(&killed, &room.to_string());
+    killed.script(&format!(
+        "{MAKE}send('long' + 'x' * 200_000, 'long')\nsend('second')\nprint(1)"
+    ));
+    let start = Instant::now();
+    while !fs::read_to_string(&log).unwrap().contains("not saved") {
+        assert!(start.elapsed() < PATIENCE, "no save was tried");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let newest = killed.saves().pop().unwrap();
     assert!(!fs::read_to_string(newest).unwrap().contains("second"));
+    // Now the log takes nothing either.
+    limit_files(&killed, "0");
+    killed.script(&format!("{MAKE}send('third')\nprint(1)"));
     limit_files(&killed, "unlimited");
-    killed.saved("second").await;
+    killed.saved("\"third\"").await;
     killed.restarted().await;
-    let found = killed.script(&format!("{MAKE}print(json.dumps(bodies()))"));
-    assert_eq!(found, json!(["first", "second"]));
+    let found = killed.script(&format!(
+        "{MAKE}print(json.dumps([body[:6] for body in bodies()]))"
+    ));
+    assert_eq!(found, json!(["first", "longxx", "second", "third"]));
 }
 
 #[tokio::test]
