@@ -48,7 +48,8 @@ const fn public_names(source: Source) -> &'static [&'static str] {
     }
 }
 
-/// Reads `papers.html`, as served or as a browser saved it, or the page of a session.
+/// Reads `papers.html` as it is served: one link for each event. The cards that a browser makes of it are
+/// never fetched.
 ///
 /// # Errors
 ///
@@ -65,10 +66,15 @@ pub fn parse_list(
         let Some((id, kind, url)) = paper_link(link, page, hosts, edition) else {
             continue;
         };
-        let event = events
-            .entry(id)
-            .or_insert_with(|| Event::new(id, kind, url));
-        event.read(link);
+        let event = events.entry(id).or_insert(Event {
+            id,
+            kind,
+            url,
+            title: None,
+        });
+        if event.title.is_none() {
+            event.title = html::text_of(link).filter(|text| !is_label(text));
+        }
     }
     let listed = merge(events, page);
     if listed.papers.is_empty() {
@@ -111,63 +117,12 @@ struct Event {
     kind: &'static str,
     url: Url,
     title: Option<String>,
-    authors: Vec<String>,
-    abstract_text: Option<String>,
-}
-
-impl Event {
-    fn new(id: u64, kind: &'static str, url: Url) -> Self {
-        Self {
-            id,
-            kind,
-            url,
-            title: None,
-            authors: Vec::new(),
-            abstract_text: None,
-        }
-    }
-
-    /// Takes what a link to it, and the card around that, add to what is known.
-    fn read(&mut self, link: ElementRef<'_>) {
-        let title = html::text_of(link).filter(|text| !is_label(text));
-        if self.title.is_none() {
-            self.title = title;
-        }
-        let Some(card) = card_around(link) else {
-            return;
-        };
-        if self.authors.is_empty() {
-            self.authors = card_authors(card);
-        }
-        if self.abstract_text.is_none() {
-            self.abstract_text = html::first(card, ".abstract").and_then(abstract_of);
-        }
-    }
 }
 
 /// Words of a link that are no title: `[Poster]` beside the talk.
 fn is_label(text: &str) -> bool {
     let text = text.trim_matches(['[', ']', ' ']).to_lowercase();
     KINDS.contains(&text.as_str()) || matches!(text.as_str(), "abstract" | "details" | "view")
-}
-
-fn card_around(link: ElementRef<'_>) -> Option<ElementRef<'_>> {
-    let is_card = |element: &ElementRef<'_>| {
-        let mut classes = element.value().classes();
-        classes.any(|class| matches!(class, "pp-card" | "track-schedule-card"))
-    };
-    link.ancestors().filter_map(ElementRef::wrap).find(is_card)
-}
-
-/// A link per author on the saved cards, a line on those of sessions.
-fn card_authors(card: ElementRef<'_>) -> Vec<String> {
-    let links = html::all(card, ".card-subtitle a");
-    let linked: Vec<String> = links.into_iter().filter_map(html::text_of).collect();
-    if !linked.is_empty() {
-        return linked;
-    }
-    let line = html::first(card, ".card-subtitle, p.text-muted");
-    line.map(names_in).unwrap_or_default()
 }
 
 /// The names of a line. Where no point is between them, commas may be.
@@ -203,7 +158,7 @@ fn merge(events: BTreeMap<u64, Event>, page: &Url) -> Listed {
             .entry(normalize_title(&title))
             .or_insert(listed.papers.len());
         match listed.papers.get_mut(place) {
-            Some(paper) => extend(paper, event),
+            Some(paper) => note_event(paper, &event),
             None => listed.papers.push(paper_of(event, title, page)),
         }
     }
@@ -215,12 +170,11 @@ fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
         source_id: event.id.to_string(),
         place: event.id,
         record: json!({
-            "list": page.as_str(), "title": title, "authors": event.authors,
-            "abstract": event.abstract_text, "events": [event.url.path()],
+            "list": page.as_str(), "title": title, "events": [event.url.path()],
         }),
         title,
-        authors: event.authors,
-        abstract_text: event.abstract_text,
+        authors: Vec::new(),
+        abstract_text: None,
         date: None,
         url: Some(event.url.to_string()),
         forum: None,
@@ -228,23 +182,15 @@ fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
         pdf_urls: Vec::new(),
         topics: BTreeSet::new(),
         keywords: Vec::new(),
-        // No list has the PDF.
+        // The list has titles only.
         details_url: Some(event.url),
     }
 }
 
-/// Adds what another event of the paper knows.
-fn extend(paper: &mut ListedPaper, event: Event) {
+/// Notes another event of the paper.
+fn note_event(paper: &mut ListedPaper, event: &Event) {
     if let Some(events) = paper.record["events"].as_array_mut() {
         events.push(json!(event.url.path()));
-    }
-    if paper.authors.is_empty() {
-        paper.authors = event.authors;
-        paper.record["authors"] = json!(paper.authors);
-    }
-    if paper.abstract_text.is_none() {
-        paper.abstract_text = event.abstract_text;
-        paper.record["abstract"] = json!(paper.abstract_text);
     }
 }
 

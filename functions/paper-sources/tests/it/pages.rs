@@ -31,7 +31,6 @@ const VOLUME: &str = include_str!("../fixtures/pmlr_volume.html");
 const BIBLIOGRAPHY: &str = include_str!("../fixtures/pmlr_bibliography.bib");
 const PMLR_PAPER: &str = include_str!("../fixtures/pmlr_paper.html");
 const PAPERS: &str = include_str!("../fixtures/virtual_papers.html");
-const CARDS: &str = include_str!("../fixtures/virtual_cards.html");
 const EVENT: &str = include_str!("../fixtures/virtual_event.html");
 const EVENT_2023: &str = include_str!("../fixtures/virtual_event_2023.html");
 

@@ -5,8 +5,7 @@ use annapurna_paper_sources::sources::listed::ListError;
 use annapurna_paper_sources::sources::virtual_pages;
 
 use super::{
-    CARDS, EVENT, EVENT_2023, Kind, PAPERS, SITE, Site, at, edition, hosts, ids, list, problem,
-    titles,
+    EVENT, EVENT_2023, Kind, PAPERS, SITE, Site, at, edition, hosts, ids, list, problem, titles,
 };
 
 #[tokio::test]
@@ -62,23 +61,18 @@ async fn a_list_that_ends_early_is_wrong() {
 }
 
 #[test]
-fn saved_cards_and_session_cards_have_authors_and_abstracts() {
-    let hosts = hosts(SITE, Source::Icml);
-    let page = at("/virtual/2025/papers.html");
-    let icml = edition(Source::Icml, 2025);
-    let listed = virtual_pages::parse_list(CARDS.as_bytes(), &page, &hosts, icml).unwrap();
-    assert_eq!(titles(&listed.papers), ["A Session's Card", "A Saved Card"]);
-    let (session, saved) = (&listed.papers[0], &listed.papers[1]);
-    assert_eq!(session.authors, ["Cy Three", "Dee \"D\" Four", "Eve Five"]);
+fn the_host_of_another_conference_is_elsewhere() {
+    let body = "<html><a href='https://iclr.cc/virtual/2025/poster/7'>Thimbles</a></html>";
+    let read = |source| {
+        let page = at("/virtual/2025/papers.html");
+        let (hosts, edition) = (hosts(SITE, source), edition(source, 2025));
+        virtual_pages::parse_list(body.as_bytes(), &page, &hosts, edition)
+    };
+    assert_eq!(titles(&read(Source::Iclr).unwrap().papers), ["Thimbles"]);
     assert_eq!(
-        session.abstract_text.as_deref(),
-        Some("When $a<b$, cards help.")
+        read(Source::Neurips).unwrap_err(),
+        "it names no paper of 2025"
     );
-    assert_eq!(saved.authors, ["Ada One", "Bo Two, Jr."]);
-    assert_eq!(saved.details_url, Some(at("/virtual/2025/poster/802")));
-    let other = edition(Source::Neurips, 2025);
-    let listed = virtual_pages::parse_list(CARDS.as_bytes(), &page, &hosts, other).unwrap();
-    assert_eq!(listed.papers.len(), 1, "icml.cc is not where NeurIPS is");
 }
 
 #[test]
