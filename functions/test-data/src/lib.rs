@@ -1,6 +1,7 @@
 //! Recorded answers and PDFs that tests of several crates read.
 //!
-//! `data/` holds what may be redistributed; `data/LICENCES.md` says whose it is. Tests that read more,
+//! `data/` holds what may be redistributed; `data/LICENCES.md` says whose it is, and `make.py` makes what is
+//! ours: equations, damaged files, titles that are hard to keep. Tests that read more,
 //! recordings without a licence and papers of their authors, are marked `#[ignore]` and run with
 //! `cargo test -- --ignored`, the variable `ANNAPURNA_DATA` naming the folder. A file that is not there
 //! fails the test: these functions panic.

@@ -1,5 +1,6 @@
-//! Thousands of real titles and abstracts, put into the shapes of the sites they are from. They
-//! may not be redistributed, so these tests run only where `ANNAPURNA_DATA` names their folder.
+//! Titles and abstracts, put into the shapes of the sites they are from: 120 of our own making that are
+//! hard to keep, and thousands of real ones, which may not be redistributed and are read where
+//! `ANNAPURNA_DATA` names their folder.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use annapurna_contract::{PaperId, PaperRecord, Source, normalize_title};
 use annapurna_paper_sources::http::Http;
 use annapurna_paper_sources::sources::listed::{Edition, Listed};
 use annapurna_paper_sources::sources::{bibtex, openreview, pmlr, proceedings, virtual_pages};
-use annapurna_test_data::outside;
+use annapurna_test_data::{file, outside};
 use axum::Router;
 use axum::http::Uri;
 use axum::response::{Html, IntoResponse};
@@ -18,6 +19,13 @@ use url::Url;
 
 fn samples(file: &str) -> Vec<Value> {
     serde_json::from_slice(&outside(&format!("papers/{file}"))).unwrap()
+}
+
+/// Papers of our own making in the shape of [`samples`], see `functions/test-data/make.py`.
+fn made() -> Vec<Value> {
+    let made: Vec<Value> = serde_json::from_slice(&file("made/papers.json")).unwrap();
+    assert_eq!(made.len(), 120);
+    made
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -49,10 +57,20 @@ async fn page(page: String) -> String {
 }
 
 #[tokio::test]
+async fn accepted_papers_are_told_by_their_decisions() {
+    check_decisions(made(), 60).await;
+}
+
+#[tokio::test]
 #[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
     let samples = samples("iclr2018_paperlists_sample.json");
     assert_eq!(samples.len(), 150);
+    check_decisions(samples, 58).await;
+}
+
+/// Lists papers as OpenReview's notes of ICLR 2018, where a reply is the decision.
+async fn check_decisions(samples: Vec<Value>, n_accepted: usize) {
     let decision = |status: &str| match status {
         "Poster" => "Accept (Poster)",
         "Oral" => "Accept (Oral)",
@@ -66,7 +84,7 @@ async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
             "content": {"title": sample["title"], "abstract": sample["abstract"], "pdf": "/pdf/x.pdf"},
             "details": {"directReplies": [reply]}})
     };
-    let notes: Vec<Value> = samples.iter().enumerate().map(note).collect();
+    let notes: Vec<Value> = (1..).zip(&samples).map(note).collect();
     let count = notes.len();
     let body = json!({"notes": notes, "count": count});
     let site = serve(Router::new().fallback(async move |_: Uri| axum::Json(body.clone()))).await;
@@ -82,35 +100,47 @@ async fn the_accepted_papers_of_iclr_2018_are_told_by_their_decisions() {
         .into_iter()
         .filter(|sample| matches!(text(sample, "status"), "Poster" | "Oral"))
         .collect();
-    assert_eq!(accepted.len(), 58);
+    assert_eq!(accepted.len(), n_accepted);
     assert_eq!(listed_titles(&listed), titles(&accepted));
+}
+
+#[tokio::test]
+async fn hard_titles_survive_the_pages_of_proceedings() {
+    check_book(&made()).await;
+    check_volume(&made()).await;
 }
 
 #[tokio::test]
 #[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 async fn real_titles_survive_the_pages_of_proceedings() {
     let nips = samples("nips2018_paperlists_sample.json");
+    let icml = samples("icml2019_paperlists_sample.json");
+    assert_eq!((nips.len(), icml.len()), (120, 120));
+    check_book(&nips).await;
+    check_volume(&icml).await;
+}
+
+/// Lists papers as the proceedings of NeurIPS 2018.
+async fn check_book(papers: &[Value]) {
     let item = |(number, sample): (usize, &Value)| {
         format!(
             "<li class='conference'><a title='paper title' href='/paper_files/paper/2018/hash/{number:032x}-Abstract.html'>{}</a> <i>A, B</i></li>",
             escaped(text(sample, "title"))
         )
     };
-    let items: String = nips.iter().enumerate().map(item).collect();
+    let items: String = papers.iter().enumerate().map(item).collect();
     let site = page(format!("<html><body><ul>{items}</ul></body></html>")).await;
-    let edition = |source, year| Edition { source, year };
+    let edition = Edition {
+        source: Source::Neurips,
+        year: 2018,
+    };
     let http = Http::new(hasty()).unwrap();
-    let listed = proceedings::list(
-        &http,
-        &hosts(&site, Source::Neurips),
-        edition(Source::Neurips, 2018),
-    )
-    .await
-    .unwrap();
-    assert_eq!(nips.len(), 120);
-    assert_eq!(listed_titles(&listed), titles(&nips));
+    let listed = proceedings::list(&http, &hosts(&site, edition.source), edition).await;
+    assert_eq!(listed_titles(&listed.unwrap()), titles(papers));
+}
 
-    let icml = samples("icml2019_paperlists_sample.json");
+/// Lists papers as PMLR's volume of ICML 2019.
+async fn check_volume(papers: &[Value]) {
     let paper = |(number, sample): (usize, &Value)| {
         format!(
             "<div class='paper'><p class='title'>{}</p><p class='details'><span class='authors'>A,&nbsp;B</span></p>\
@@ -118,17 +148,22 @@ async fn real_titles_survive_the_pages_of_proceedings() {
             escaped(text(sample, "title"))
         )
     };
-    let papers: String = icml.iter().enumerate().map(paper).collect();
-    let site = page(format!("<html><body>{papers}</body></html>")).await;
-    let listed = pmlr::list(
-        &http,
-        &hosts(&site, Source::Icml),
-        edition(Source::Icml, 2019),
-    )
-    .await
-    .unwrap();
-    assert_eq!(icml.len(), 120);
-    assert_eq!(listed_titles(&listed), titles(&icml));
+    let items: String = papers.iter().enumerate().map(paper).collect();
+    let site = page(format!("<html><body>{items}</body></html>")).await;
+    let edition = Edition {
+        source: Source::Icml,
+        year: 2019,
+    };
+    let http = Http::new(hasty()).unwrap();
+    let listed = pmlr::list(&http, &hosts(&site, edition.source), edition).await;
+    assert_eq!(listed_titles(&listed.unwrap()), titles(papers));
+}
+
+#[test]
+fn posters_are_listed_once_each() {
+    let mut posters = titles(&made());
+    posters.extend_from_within(..7);
+    check_posters(&posters);
 }
 
 #[test]
@@ -136,6 +171,11 @@ async fn real_titles_survive_the_pages_of_proceedings() {
 fn the_posters_of_neurips_2025_are_listed_once_each() {
     let sessions = samples_of_sessions();
     assert_eq!(sessions.len(), 5641);
+    check_posters(&sessions);
+}
+
+/// Lists titles as the virtual site's page of all papers, where a paper may have several posters.
+fn check_posters(sessions: &[String]) {
     let item = |(number, title): (usize, &String)| {
         let title = escaped(title);
         format!("<li><a href=\"/virtual/2025/poster/{number}\">{title}</a></li>")

@@ -252,6 +252,41 @@ fn files_of_other_programs_give_their_text() {
     );
 }
 
+/// See `functions/test-data/make.py`: what the recorded papers have, in files that may be here.
+#[test]
+fn an_equation_keeps_its_symbols_its_indices_and_the_words_around_it() {
+    let text = read(annapurna_test_data::file("made/equations.pdf")).unwrap();
+    for part in [
+        "θ",
+        "∑",
+        "i=1",
+        "f(x",
+        "≤ ∞",
+        "x ∈ ℝ",
+        "the gradient is ∇L",
+        "efficient",
+    ] {
+        assert!(text.contains(part), "`{part}` in `{text}`");
+    }
+}
+
+#[test]
+fn a_damaged_file_gives_what_can_be_found_of_it_and_ends() {
+    let read = |name: &str| {
+        read(annapurna_test_data::file(&format!(
+            "made/damaged_{name}.pdf"
+        )))
+    };
+    let text = read("table_is_misplaced").unwrap();
+    for page in 1..=3 {
+        let words = format!("Page {page} of a paper");
+        assert!(text.contains(&words), "`{words}` in `{text}`");
+    }
+    assert_eq!(read("forms_of_each_other"), Ok(String::new()));
+    // Its catalog is named behind the end.
+    assert_eq!(read("ends_in_its_last_page"), Ok(String::new()));
+}
+
 #[test]
 fn a_file_with_a_password_is_encrypted_and_a_scan_has_no_text() {
     let closed = annapurna_test_data::file("pdf/encrypted_user_password_openpassword.pdf");
