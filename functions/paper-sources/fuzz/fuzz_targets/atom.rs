@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::atom::{Answer, parse};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     if let Ok(Answer::Feed(feed)) = parse(body) {

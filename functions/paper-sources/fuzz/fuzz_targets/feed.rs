@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::virtual_feed::{merge, parse_page};
-use paper_scraper_fuzz::{check, hosts};
+use annapurna_paper_sources_fuzz::{check, hosts};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let Ok(page) = parse_page(body, true) else {

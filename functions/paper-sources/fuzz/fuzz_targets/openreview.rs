@@ -3,12 +3,12 @@
 #![no_main]
 
 use annapurna_contract::Source;
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::listed::Edition;
 use annapurna_paper_sources::sources::openreview::group::group_of;
 use annapurna_paper_sources::sources::openreview::note::{Entry, Reader};
 use annapurna_paper_sources::sources::openreview::page::parse;
-use paper_scraper_fuzz::{check, hosts};
+use annapurna_paper_sources_fuzz::{check, hosts};
+use libfuzzer_sys::fuzz_target;
 
 /// One year of each API, and one whose decisions are replies.
 const YEARS: [u16; 3] = [2019, 2023, 2025];

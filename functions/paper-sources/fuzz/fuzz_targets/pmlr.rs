@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::bibtex;
 use annapurna_paper_sources::sources::pmlr::{parse_details, parse_volume};
-use paper_scraper_fuzz::{check_address, check_list, hosts, url};
+use annapurna_paper_sources_fuzz::{check_address, check_list, hosts, url};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let hosts = hosts();

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::proceedings::{parse_book, parse_details};
-use paper_scraper_fuzz::{check, check_address, hosts, url};
+use annapurna_paper_sources_fuzz::{check, check_address, hosts, url};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let hosts = hosts();

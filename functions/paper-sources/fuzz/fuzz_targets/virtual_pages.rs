@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use annapurna_paper_sources::sources::virtual_pages::{parse_details, parse_list};
-use paper_scraper_fuzz::{EDITION, check_address, check_list, hosts, url};
+use annapurna_paper_sources_fuzz::{EDITION, check_address, check_list, hosts, url};
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let hosts = hosts();
