@@ -1,5 +1,7 @@
 //! Why a command stopped, in the words of the person who ran it.
 
+mod hint;
+
 use std::path::PathBuf;
 
 use annapurna_cloud::{ObjectError, QueueError, reason};
@@ -228,58 +230,32 @@ impl CommandError {
 
     /// The one next step worth trying, when there is one.
     pub fn hint(&self) -> Option<String> {
+        let say = |words: &str| Some(words.to_owned());
         match self {
             Self::Environment(error) => environment_hint(error),
-            Self::NoProject { .. } => Some(
-                "run it inside a clone of Annapurna, or name the folder with --project".to_owned(),
-            ),
+            Self::Local(error) => error.hint(),
+            Self::Build { hint, .. } | Self::Usage { hint, .. } => say(hint),
+            Self::NoProject { .. } => say(hint::NO_PROJECT),
+            Self::Aws { reason, .. } if reason.contains("credentials") => say(hint::SIGN_IN),
+            Self::RolledBack { .. } => say(hint::ROLLED_BACK),
+            Self::TimedOut { .. } | Self::Interrupted => say(hint::GOES_ON),
+            Self::MissingOutput(_) => say(hint::OTHER_VERSION),
             Self::WrongAccount {
                 environment,
                 expected,
                 actual,
-            } => Some(match expected {
-                Some(_) => "sign in to that account, or choose another environment".to_owned(),
-                None => format!(
-                    "if account {actual} is meant, write `account = \"{actual}\"` into environments/{environment}.toml"
-                ),
-            }),
-            Self::Aws { reason, .. } if reason.contains("credentials") => {
-                Some("sign in first: `aws sso login`, or set AWS_PROFILE".to_owned())
-            }
-            Self::RolledBack { .. } => Some(
-                "the previous state is in place; correct the cause and deploy again".to_owned(),
-            ),
-            Self::TimedOut { .. } => {
-                Some("run the same command again: it goes on from there".to_owned())
-            }
-            Self::NotDeployed { environment } => {
-                Some(format!("deploy it: cargo infra deploy {environment}"))
-            }
-            Self::MissingOutput(_) => Some(
-                "another version of this program deployed it; deploy the environment again"
-                    .to_owned(),
-            ),
-            Self::Build { hint, .. } | Self::Usage { hint, .. } => Some(hint.clone()),
-            Self::Local(error) => error.hint(),
-            Self::IndexConflict { index, .. } => Some(format!(
-                "reindex `{index}` into a new index with the new mapping, then deploy again"
-            )),
+            } => Some(hint::account(environment, expected.as_deref(), actual)),
+            Self::NotDeployed { environment } => Some(hint::deploy(environment)),
+            Self::IndexConflict { index, .. } => Some(hint::reindex(index)),
             Self::FunctionFailed {
                 environment,
                 function,
                 ..
-            } => Some(format!(
-                "read its logs: cargo infra logs {environment} {function}"
-            )),
-            Self::ScrapeFailed { environment, .. } => Some(format!(
-                "correct the cause and start it again: what is there is not loaded twice; its log: cargo infra logs {environment} PapersScraper --since 1h"
-            )),
+            } => Some(hint::logs(environment, function)),
+            Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),
             Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
             Self::SampleIncomplete { waiting, .. } => {
                 Some(format!("still on their way: {}", waiting.join(", ")))
-            }
-            Self::Interrupted => {
-                Some("run the same command again: it goes on from there".to_owned())
             }
             Self::Aws { .. }
             | Self::Violations { .. }
