@@ -171,16 +171,11 @@ mod tests {
             first_wait: Duration::from_millis(10),
             total: Duration::from_millis(200),
         };
-        let begin = Instant::now();
         let (n_tries, error) = tries(endless, "temporary", u32::MAX).await;
         assert_eq!(error, Some("temporary"));
-        assert!((2..=10).contains(&n_tries), "{n_tries}");
-        // The last wait began before; what a slow machine adds to it is not the retry's.
-        assert!(
-            begin.elapsed() < Duration::from_secs(20),
-            "{:?}",
-            begin.elapsed()
-        );
+        // Waits of at least 5, 10, 20, 40 and 80 ms leave no room for a seventh try; that it came to an end
+        // at all is the time's doing.
+        assert!((1..=6).contains(&n_tries), "{n_tries}");
     }
 
     #[tokio::test]

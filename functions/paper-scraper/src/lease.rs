@@ -65,7 +65,7 @@ enum Move {
     GiveWay(Lease),
     /// Notes that it waits.
     Note(Lease),
-    /// Waits.
+    /// Leaves it as it is and reads it again later.
     Wait,
 }
 
@@ -186,6 +186,7 @@ impl Leases for StoreLeases {
         let mut is_told = false;
         loop {
             let (known, before) = self.read(&key).await?.unzip();
+            // A host that nobody has asked yet is free.
             let known = known.unwrap_or_default();
             let wanted = known.next_move(&self.holder, period, now_ms());
             if !is_told && !matches!(wanted, Move::Take(_)) {
@@ -237,8 +238,10 @@ impl Leases for StoreLeases {
 
 /// Tells, once per wait, why a run stands still.
 fn tell(host: &str, known: &Lease, wanted: &Move) {
-    let until = chrono::DateTime::from_timestamp_millis(known.until_ms).unwrap_or_default();
-    let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let until = chrono::DateTime::from_timestamp_millis(known.until_ms).map_or_else(
+        || format!("millisecond {}", known.until_ms),
+        |until| until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    );
     match wanted {
         Move::GiveWay(_) => tracing::info!("another run waits for {host}; it has its turn first"),
         _ if known.holder.is_empty() => {

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::error::RunError;
 use crate::keep::{HeldOff, Kept, Outcome};
 use crate::lists::PageEnd;
-use crate::papers::Pace;
+use crate::papers::{Pace, Taken};
 use crate::report::{PaperName, Report, log_failed, log_summary};
 use crate::request::{Request, Target, cursor_of};
 use crate::scraper::Scraper;
@@ -191,16 +191,7 @@ impl Scraper {
         let papers = self.papers_of(&window, &places).await?;
         let source = self.source_of_papers(&window)?;
         self.http.share(window.share);
-        let share = usize::try_from(window.share).unwrap_or(1).max(1);
-        let pace = Pace {
-            deadline,
-            n_at_once: (CONNECTIONS_PER_HOST / share).max(1),
-            // The last call of a round leaves nothing for a later one.
-            held_off: match window.n_blocked < MOST_BLOCKED {
-                true => HeldOff::LeaveForLater,
-                false => HeldOff::KeepMetadata,
-            },
-        };
+        let pace = pace(&window, deadline);
         let n_settled = window.settled.found;
         let settle = |number: usize, name, outcome| {
             settle(&mut window, places[number], name, outcome);
@@ -208,16 +199,7 @@ impl Scraper {
         let taken = self
             .take_papers(source.as_ref(), papers, pace, settle)
             .await;
-        if taken.left.is_empty() {
-            window.next += u32::try_from(taken.n_ended).unwrap_or(u32::MAX);
-            window.done = taken.n_ended == remaining.len();
-        } else {
-            let left = taken.left.iter().map(|number| places[*number]);
-            window.only = left
-                .chain(remaining[taken.n_ended..].iter().copied())
-                .collect();
-            window.next = 0;
-        }
+        move_on(&mut window, &taken, &remaining);
         if taken.n_ended == 0 && !window.done {
             return Err(RunError::OutOfTime {
                 target: format!("the next paper of {}", window.list_key),
@@ -325,6 +307,34 @@ impl Scraper {
     }
 }
 
+/// How a call takes the papers of a window that shares the sites with others.
+fn pace(window: &ScrapeWindow, deadline: Instant) -> Pace {
+    let share = usize::try_from(window.share).unwrap_or(1).max(1);
+    Pace {
+        deadline,
+        n_at_once: (CONNECTIONS_PER_HOST / share).max(1),
+        // The last call of a round leaves nothing for a later one.
+        held_off: match window.n_blocked < MOST_BLOCKED {
+            true => HeldOff::LeaveForLater,
+            false => HeldOff::KeepMetadata,
+        },
+    }
+}
+
+/// Moves a window past the papers that a call took of the `remaining` ones. What it left comes first in
+/// the next call.
+fn move_on(window: &mut ScrapeWindow, taken: &Taken, remaining: &[u32]) {
+    if taken.left.is_empty() {
+        window.next += u32::try_from(taken.n_ended).unwrap_or(u32::MAX);
+        window.done = taken.n_ended == remaining.len();
+        return;
+    }
+    let left = taken.left.iter().map(|number| remaining[*number]);
+    let unbegun = remaining[taken.n_ended..].iter().copied();
+    window.only = left.chain(unbegun).collect();
+    window.next = 0;
+}
+
 /// Ends a call where a site is left alone: the next one comes when it has rested, and later each time
 /// that hardly a paper was had in between.
 fn leave_alone(window: &mut ScrapeWindow, seconds: u64, n_new: usize) {
@@ -345,7 +355,9 @@ fn settle(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outco
     }
     window.held_back.push(place);
     window.metadata_kept += u32::from(outcome.kept == Kept::MetadataOnly);
-    let failed = name.failed(outcome.problem.unwrap_or_default());
+    let problem = outcome.problem;
+    let failed =
+        name.failed(problem.unwrap_or_else(|| "nothing says why it is held back".to_owned()));
     log_failed(&failed);
     if window.evidence.len() < MOST_FAILURES_OF_WINDOW {
         window.evidence.push(failed.cut());

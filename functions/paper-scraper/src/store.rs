@@ -15,10 +15,10 @@ const OWN_LIMIT: u64 = 64 << 20;
 /// Why a paper could not be kept, or nobody told of it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The bucket.
+    /// The bucket of papers did not do what was asked of it.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// The queue.
+    /// The judge's queue did not take a message.
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// What is to be kept or said has no JSON form.
@@ -26,7 +26,7 @@ pub enum StoreError {
     Json {
         /// The key, or the paper a message is about.
         what: String,
-        /// Why.
+        /// What the serializer refused.
         #[source]
         source: serde_json::Error,
     },

@@ -12,7 +12,7 @@ use reqwest::redirect;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::error::{Evidence, Failure, HttpError};
+use super::error::{Evidence, Failure, HttpError, host_of};
 use super::hosts::{HostState, Sharing, host_key};
 use super::lease::Leases;
 use super::redirects::{REDIRECTS, next_hop, too_many};
@@ -294,7 +294,7 @@ impl Http {
         };
         let mut turn = host.turn(sharing).await.map_err(|error| {
             Failure::last(HttpError::Lease {
-                host: url.host_str().unwrap_or_default().to_owned(),
+                host: host_of(url.as_str()),
                 reason: error.to_string(),
             })
         })?;

@@ -11,7 +11,7 @@ use super::Page;
 /// What was seen of an answer, fit for a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// HTTP status.
+    /// The HTTP status of the last hop.
     pub status: u16,
     /// As the server named it, escaped.
     pub content_type: String,
@@ -49,9 +49,9 @@ pub enum HttpError {
     /// The site holds us off: 429, a captcha, a challenge page, a plain-text refusal.
     #[error("blocked at {url}: {evidence}")]
     Blocked {
-        /// The address.
+        /// The document that was asked for, before any redirect.
         url: String,
-        /// The last answer.
+        /// The answer after the last retry.
         evidence: Evidence,
     },
     /// The host has held us off before and is left alone. This address was not asked for.
@@ -60,7 +60,7 @@ pub enum HttpError {
         host_of(url)
     )]
     Resting {
-        /// The address.
+        /// The document that would have been asked for.
         url: String,
         /// The answer that held us off.
         evidence: Evidence,
@@ -70,73 +70,73 @@ pub enum HttpError {
     /// The host's robots rules close this address to programs. It was not asked for.
     #[error("the robots rules of {} forbid {url}", host_of(url))]
     Forbidden {
-        /// The address.
+        /// The document, or where a redirect leads to.
         url: String,
     },
     /// 404 or 410: the site says that it does not have this.
     #[error("nothing at {url}: {evidence}")]
     Missing {
-        /// The address.
+        /// The document that was asked for, before any redirect.
         url: String,
-        /// The answer.
+        /// What the site says of it, which may name what is missing.
         evidence: Evidence,
     },
     /// Another 4xx: this document is not for us.
     #[error("refused at {url}: {evidence}")]
     Refused {
-        /// The address.
+        /// The document that was asked for, before any redirect.
         url: String,
-        /// The answer.
+        /// What the site says of it; a 403 of OpenReview is one closed paper.
         evidence: Evidence,
     },
     /// 5xx or 408, still there after every retry.
     #[error("server fault at {url}: {evidence}")]
     Server {
-        /// The address.
+        /// The document that was asked for, before any redirect.
         url: String,
-        /// The last answer.
+        /// The answer after the last retry.
         evidence: Evidence,
     },
     /// The answer is not what it should be: truncated, of another kind, or contradicting itself.
     #[error("unusable answer at {url}: {reason}; {evidence}")]
     Unusable {
-        /// The address.
+        /// The document that was asked for, before any redirect.
         url: String,
-        /// What is wrong with it.
+        /// What was expected and what came, or what its reader says of it.
         reason: String,
-        /// The last answer.
+        /// The answer after the last retry.
         evidence: Evidence,
     },
     /// The body is over the limit.
     #[error("answer at {url} is larger than {limit} bytes")]
     TooLarge {
-        /// The address.
+        /// The document that was asked for, or the hop that sent it.
         url: String,
-        /// The limit, bytes.
+        /// Bytes that are read of a document of its kind, see [`super::Expect`].
         limit: usize,
     },
     /// A redirect that leaves the site, or one too many.
     #[error("{url} redirects away: {reason}")]
     Redirect {
-        /// The address.
+        /// The hop that leads away, or the first address when there are too many hops.
         url: String,
-        /// Where to.
+        /// The address it leads to and what is wrong with that, escaped.
         reason: String,
     },
     /// No answer: resolving, connecting, a reset, a timeout, a body cut short.
     #[error("no complete answer from {url}: {reason}")]
     Network {
-        /// The address.
+        /// The document that was asked for, or the hop that broke off.
         url: String,
-        /// The whole chain of causes.
+        /// Every cause, from what was done to what the system says.
         reason: String,
     },
     /// It could not be made sure that no other run asks this host at the same time.
     #[error("cannot agree with other runs on who asks {host}: {reason}")]
     Lease {
-        /// The host.
+        /// The name that the lease is kept under.
         host: String,
-        /// The whole chain of causes.
+        /// Why the bucket of the leases could not be read or written.
         reason: String,
     },
     /// The client itself could not be made.
@@ -144,11 +144,12 @@ pub enum HttpError {
     Client(String),
 }
 
-fn host_of(url: &str) -> String {
+/// The host of an address; the address itself where it has none.
+pub(super) fn host_of(url: &str) -> String {
     let host = Url::parse(url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned));
-    host.unwrap_or_default()
+    host.unwrap_or_else(|| url.to_owned())
 }
 
 impl HttpError {

@@ -187,7 +187,8 @@ impl HostState {
         *locked(&self.leased_until_ms) = Some(0);
         let grant = leases.hold(&rule.host, rule.lease).await?;
         *locked(&self.leased_until_ms) = Some(grant.until_ms);
-        let pause = u64::try_from(grant.next_ms.saturating_sub(now_ms())).unwrap_or_default();
+        // A moment that has passed needs no pause.
+        let pause = u64::try_from(grant.next_ms.saturating_sub(now_ms())).unwrap_or(0);
         Ok(Some(later(Duration::from_millis(pause))))
     }
 

@@ -243,6 +243,8 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
     let date = entry.published.as_deref().and_then(date_of);
     let date = date.ok_or_else(|| broken("it has no date of publication"))?;
     let year = u16::try_from(date.year()).map_err(|_| broken("its date is impossible"))?;
+    let source_record = serde_json::to_value(&entry)
+        .map_err(|error| broken(&format!("it cannot be kept as JSON: {error}")))?;
     Ok(Paper {
         source: Source::Arxiv,
         year,
@@ -267,7 +269,7 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
             .collect(),
         details: None,
         unread_list: None,
-        source_record: serde_json::to_value(&entry).unwrap_or_default(),
+        source_record,
     })
 }
 

@@ -62,7 +62,7 @@ pub struct AtomEntry {
     pub id: String,
     /// Title; `0` is one. Empty when there is none.
     pub title: String,
-    /// Abstract.
+    /// The abstract, its line breaks undone.
     pub summary: Option<String>,
     /// Time of version 1.
     pub published: Option<String>,
@@ -70,7 +70,7 @@ pub struct AtomEntry {
     pub updated: Option<String>,
     /// Authors in order.
     pub authors: Vec<AtomAuthor>,
-    /// All categories.
+    /// arXiv's own and those of other classifications, the primary one among them.
     pub categories: Vec<String>,
     /// The first category.
     pub primary_category: Option<String>,
@@ -80,7 +80,7 @@ pub struct AtomEntry {
     pub journal_ref: Option<String>,
     /// Digital object identifier.
     pub doi: Option<String>,
-    /// Every link.
+    /// To the page, the PDF and the DOI, as the feed has them.
     pub links: Vec<AtomLink>,
 }
 
@@ -96,7 +96,7 @@ pub struct AtomAuthor {
 /// A link.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AtomLink {
-    /// Its address.
+    /// The address as it is written, which is not followed as it is.
     pub href: String,
     /// `alternate`, `related`.
     pub rel: Option<String>,

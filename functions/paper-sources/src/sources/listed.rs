@@ -45,7 +45,7 @@ pub struct ListedPaper {
     pub pdf_urls: Vec<Url>,
     /// Topics, as the site writes them: `Deep Learning->Robustness`.
     pub topics: BTreeSet<String>,
-    /// Keywords.
+    /// The authors' keywords, cleaned; empty where the list has none.
     pub keywords: Vec<String>,
     /// The page that has what this list leaves out (abstract, authors, the PDF's address), on a
     /// configured host; `None` when the list says everything.

@@ -20,7 +20,7 @@ use crate::sources::hosts::Hosts;
 use crate::sources::listed::{Edition, ListError, Listed, ListedPaper};
 use group::Group;
 pub use group::group_of;
-use note::{Entry, Reader, field, note_id, pdf_hash};
+use note::{Entry, Reader, UNNUMBERED, field, note_id, pdf_hash};
 
 /// Times a list is read that changes while it is read.
 const READINGS: u32 = 3;
@@ -181,7 +181,8 @@ fn placed(mut papers: Vec<ListedPaper>, first: u64) -> Vec<ListedPaper> {
     let mut taken = HashSet::new();
     for (index, paper) in papers.iter_mut().enumerate() {
         let number = paper.place;
-        let is_usable = (1..FIRST_UNNUMBERED).contains(&number) && taken.insert(number);
+        let is_usable =
+            (UNNUMBERED + 1..FIRST_UNNUMBERED).contains(&number) && taken.insert(number);
         let place = if is_usable {
             number
         } else {

@@ -19,10 +19,13 @@ use crate::sites::join;
 use crate::sources::hosts::{Hosts, is_forum_id};
 use crate::sources::listed::{Edition, ListedPaper};
 
+/// The place of a paper whose note has no number: OpenReview counts from 1.
+pub const UNNUMBERED: u64 = 0;
+
 /// What a note is to its list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// An accepted paper. Its place is its note's number, 0 when it has none.
+    /// An accepted paper. Its place is its note's number, or [`UNNUMBERED`].
     Paper(Box<ListedPaper>),
     /// Rejected, withdrawn, or of a workshop.
     NotAccepted,
@@ -74,7 +77,7 @@ impl Reader<'_> {
         let mut page = join(&self.hosts[PaperHost::OpenReview], "forum");
         page.query_pairs_mut().append_pair("id", &forum);
         ListedPaper {
-            place: note["number"].as_u64().unwrap_or_default(),
+            place: note["number"].as_u64().unwrap_or(UNNUMBERED),
             title,
             authors: authors_of(field(content, "authors"), self.group.api),
             abstract_text: text_of(content, "abstract"),
