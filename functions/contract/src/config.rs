@@ -182,6 +182,10 @@ function_config! {
         code_bucket = "CODE_BUCKET",
         /// URL of `code-evaluation.fifo`.
         code_queue_url = "CODE_QUEUE_URL",
+        /// URL of `code-generation.fifo`, which gets a paper again whose wait for its text is over.
+        generation_queue_url = "GENERATION_QUEUE_URL",
+        /// Seconds that a paper waits for its text, from its `ingested_at` on; `0`: no paper waits.
+        wait_for_text = "WAIT_FOR_TEXT_SECONDS",
     }
 }
 

@@ -130,6 +130,8 @@ pub enum GeneratorEvent {
         #[serde(default, deserialize_with = "lenient_number")]
         days: Option<u32>,
     },
+    /// Papers whose wait for their text is over go to the generator's queue. The schedule's every minute.
+    EndWaits,
     /// What the index knows of a paper.
     GetPaperInfo {
         /// Its id.

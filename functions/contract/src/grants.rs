@@ -68,6 +68,7 @@ impl Principal {
                 Grant::ReadObjects(Bucket::Code),
                 Grant::WriteObjects(Bucket::Code),
                 Grant::ConsumeMessages(Queue::CodeGeneration),
+                Grant::SendMessages(Queue::CodeGeneration),
                 Grant::SendMessages(Queue::CodeEvaluation),
                 Grant::ReadIndex,
                 Grant::WriteIndex,

@@ -101,7 +101,7 @@ pub struct CodeGenerationMessage {
     pub paper_id: PaperId,
     /// For people who read the queue.
     pub title: String,
-    /// Its text is to come, so its program may wait for it ([`crate::Judged::waits_for_text`]). Another message
+    /// Its text is to come, so its program may wait for it ([`crate::PaperRecord::waits_for_text`]). Another message
     /// says when it is there or when the wait is over; with `false` nothing waits.
     #[serde(default, skip_serializing_if = "is_false")]
     pub text_expected: bool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::{Judged, PaperRecord};
+use crate::PaperRecord;
 
 /// How far two machines' clocks may be apart.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
@@ -72,14 +72,12 @@ impl PaperRecord {
             Stage::Judged
         }
     }
-}
 
-impl Judged {
-    /// Whether the paper's program waits for its text: it is to come, and `wait` has not passed since the judge
-    /// stored the paper. Nothing waits without a time, nor with one that is unreadable or to come: nobody could
-    /// say until when.
+    /// Whether the paper waits for its text before it gets a program: the text is to come, and `wait` has not
+    /// passed since the judge stored the paper. Nothing waits without a time, nor with one that is unreadable
+    /// or to come: nobody could say until when.
     pub fn waits_for_text(&self, wait: Duration, now: DateTime<Utc>) -> bool {
-        let stored = self.ingested_at.as_deref();
+        let stored = self.judged.ingested_at.as_deref();
         let stored = stored.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
         // A wait beyond what chrono counts has no end.
         let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
@@ -87,7 +85,10 @@ impl Judged {
             let waited = now.signed_duration_since(stored);
             waited >= -CLOCKS_APART && waited.max(TimeDelta::zero()) < wait
         });
-        is_in_time && self.text_expected == Some(true) && self.s3_key.is_none()
+        is_in_time
+            && self.judged.text_expected == Some(true)
+            && self.judged.s3_key.is_none()
+            && self.generated.code_generated != Some(true)
     }
 }
 
@@ -98,13 +99,14 @@ mod tests {
     #[test]
     fn a_paper_waits_for_a_text_that_is_to_come_until_its_time_is_over() {
         let now: DateTime<Utc> = "2026-01-02T09:00:00Z".parse().unwrap();
-        let expecting = |ingested_at: &str| Judged {
-            text_expected: Some(true),
-            ingested_at: Some(ingested_at.to_owned()),
-            ..Judged::default()
+        let expecting = |ingested_at: &str| {
+            let mut paper = PaperRecord::default();
+            paper.judged.text_expected = Some(true);
+            paper.judged.ingested_at = Some(ingested_at.to_owned());
+            paper
         };
         let hour = Duration::from_secs(3600);
-        let waits = |paper: &Judged| paper.waits_for_text(hour, now);
+        let waits = |paper: &PaperRecord| paper.waits_for_text(hour, now);
         for (ingested_at, wanted) in [
             ("2026-01-02T08:59:59Z", true),
             ("2026-01-02T09:00:01+00:00", true),
@@ -124,14 +126,17 @@ mod tests {
         assert!(!expecting("2026-01-02T09:00:01Z").waits_for_text(Duration::ZERO, now));
         assert!(fresh.waits_for_text(Duration::MAX, now));
         let mut paper = fresh.clone();
-        paper.ingested_at = None;
+        paper.judged.ingested_at = None;
         assert!(!waits(&paper));
         paper = fresh.clone();
-        paper.s3_key = Some("iclr/2015/1.pdf".to_owned());
+        paper.judged.s3_key = Some("iclr/2015/1.pdf".to_owned());
         assert!(!waits(&paper), "its text is there");
+        paper = fresh.clone();
+        paper.generated.code_generated = Some(true);
+        assert!(!waits(&paper), "it has a program");
         for not_expected in [None, Some(false)] {
             paper = fresh.clone();
-            paper.text_expected = not_expected;
+            paper.judged.text_expected = not_expected;
             assert!(!waits(&paper), "{not_expected:?}");
         }
     }

@@ -29,6 +29,8 @@ pub struct Program {
     pub title: String,
     /// Key of the program.
     pub s3_code_key: String,
+    /// Whether it was written from the paper's text, or only from its abstract, since the text was not there.
+    pub from_full_text: bool,
 }
 
 /// A paper without a program.
@@ -56,6 +58,7 @@ impl Program {
             s3_code_key: keys::code(&metadata.paper_id),
             paper_id: metadata.paper_id.into(),
             title: metadata.paper_title,
+            from_full_text: metadata.from_full_text,
         }
     }
 }

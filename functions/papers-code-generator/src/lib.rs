@@ -6,18 +6,21 @@
 //! so a paper that comes again asks no model: its fields are written and its message is sent once more.
 //! That is true of a person's request too; the answer lists such papers as `already`. A program is
 //! checked before it costs device time; one that fails is asked for once more with the findings, then the
-//! message goes back to its queue.
+//! message goes back to its queue. A paper whose text is to come waits for it a bounded time ([`waiting`]);
+//! a person's request does not.
 
 mod answer;
 mod program;
 mod prompt;
 mod select;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
     CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId, PaperRecord,
+    config::number,
     events::GeneratorEvent,
     keys,
     model::{GeneratedProgram, PaperText},
@@ -112,6 +115,7 @@ pub struct Metadata {
 #[derive(Debug, Clone)]
 pub struct Generator {
     config: GeneratorConfig<String>,
+    wait_for_text: Duration,
     search: Search,
     model: Model,
     objects: S3,
@@ -123,13 +127,15 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`GeneratorError::Search`] for a variable that cannot be used.
+    /// [`GeneratorError::Config`] and [`GeneratorError::Search`] for a variable that cannot be used.
     pub fn new(
         sdk: &SdkConfig,
         model: Model,
         config: GeneratorConfig<String>,
     ) -> Result<Self, GeneratorError> {
+        let wait_for_text: u32 = number("WAIT_FOR_TEXT_SECONDS", &config.wait_for_text)?;
         Ok(Self {
+            wait_for_text: Duration::from_secs(wait_for_text.into()),
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
             model,
             objects: S3::new(sdk),
@@ -146,16 +152,21 @@ impl Generator {
     pub async fn handle(&self, event: Value, time: Duration) -> Result<Value, GeneratorError> {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event).map_err(not_an_event)?;
-            let failures = process_batch(event, |message: CodeGenerationMessage| async move {
-                self.generate(&message.paper_id).await.map(|_| ())
-            });
+            let failures = process_batch(event, |message| self.generate_or_wait(message));
             return serde_json::to_value(failures.await).map_err(not_an_event);
         }
         let action = event.get("action").and_then(Value::as_str);
         let action = one_line(action.unwrap_or_default(), 80);
         let event: GeneratorEvent = serde_json::from_value(event).map_err(not_an_event)?;
-        if let GeneratorEvent::GetPaperInfo { paper_id, title } = event {
-            return self.paper_info(paper_id, title).await;
+        match event {
+            GeneratorEvent::GetPaperInfo { paper_id, title } => {
+                return self.paper_info(paper_id, title).await;
+            }
+            GeneratorEvent::EndWaits => {
+                let ended = self.end_waits().await?;
+                return serde_json::to_value(ended).map_err(not_an_event);
+            }
+            _ => {}
         }
         let deadline = Instant::now() + time;
         let answer = self.answer(action, event, deadline).await?;
@@ -199,9 +210,8 @@ impl Generator {
         let query = match event {
             GeneratorEvent::GenerateById { paper_id } => return Ok(vec![paper_id]),
             GeneratorEvent::GenerateByIds { paper_ids } => return Ok(paper_ids),
-            GeneratorEvent::GetPaperInfo { paper_id, .. } => {
-                return Ok(paper_id.into_iter().collect());
-            }
+            // Neither is about programs.
+            GeneratorEvent::EndWaits | GeneratorEvent::GetPaperInfo { .. } => return Ok(Vec::new()),
             GeneratorEvent::GenerateByTitle { title, max_papers } => {
                 select::by_title(&title, max_papers.unwrap_or(1))
             }
@@ -244,6 +254,14 @@ impl Generator {
         };
         record.judged.abstract_embedding = None;
         Ok(json!({"action": action, "found": true, "paper_id": paper_id, "paper": record}))
+    }
+
+    /// Does what a message asks for, unless the paper waits for its text.
+    async fn generate_or_wait(&self, message: CodeGenerationMessage) -> Result<(), GeneratorError> {
+        if self.waits(&message).await? {
+            return Ok(());
+        }
+        self.generate(&message.paper_id).await.map(drop)
     }
 
     /// Brings one paper to its program and past it. Says whether the program is new.
@@ -350,6 +368,7 @@ impl Generator {
         record: &PaperRecord,
     ) -> Result<String, GeneratorError> {
         let Some(key) = &record.judged.s3_key else {
+            info!(%paper_id, "no PDF; the program is written from the abstract");
             return Ok(String::new());
         };
         let bucket = &self.config.bucket_name;

@@ -82,11 +82,11 @@ pub fn stack(environment: &Environment) -> Result<Template, StackError> {
     let scraper = pipeline.add_scraper(Function::AnyScraper);
     let scrape_conference = pipeline.add_scrape_conference(&scraper);
     pipeline.add_judge(&index);
-    pipeline.add_generator(&index);
+    let generator = pipeline.add_generator(&index);
     let tester = pipeline.add_tester(&index);
     pipeline.add_agent();
     // What starts them, what tells of a failure, and what a person or a command reads.
-    pipeline.add_schedules(&scrape_conference, &tester)?;
+    pipeline.add_schedules(&scrape_conference, &generator, &tester)?;
     pipeline.add_alarms(&scrape_conference);
     pipeline.add_outputs(&index, &scrape_conference);
     Ok(pipeline.stack)
@@ -289,7 +289,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Writes a program for each accepted paper.
-    fn add_generator(&mut self, index: &Url) {
+    fn add_generator(&mut self, index: &Url) -> FunctionHandle {
         let settings = &self.environment.generator;
         let config = GeneratorConfig {
             opensearch_endpoint: index.clone().into(),
@@ -299,12 +299,15 @@ impl<'a> Pipeline<'a> {
             bucket_name: self.targets.buckets.papers.name(),
             code_bucket: self.targets.buckets.code.name(),
             code_queue_url: url_of(Queue::CodeEvaluation),
+            generation_queue_url: url_of(Queue::CodeGeneration),
+            wait_for_text: Expr::from(settings.wait_for_text_secs.to_string()),
         };
         let description = "Writes a PyTorch program for each accepted paper";
         let size = settings.size;
         let variables = config.into_variables();
         let generator = self.add_function(Function::Generator, description, size, variables);
         self.add_consumer(&generator, Queue::CodeGeneration);
+        generator
     }
 
     /// Hands programs to the agent in batches, and keeps what came out in the index.

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod waiting;
+
 use std::time::Duration;
 
 use annapurna_contract::{
-    CodeEvaluationMessage, Generated, GeneratorConfig, Judged, PaperId, keys,
+    CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, Judged, PaperId, keys,
 };
 use annapurna_testing::{Bedrock, Stage};
 use papers_code_generator::{Generator, GeneratorError, Metadata, NoProgram};
@@ -22,14 +24,20 @@ struct Setting {
     papers: String,
     code: String,
     queue: String,
+    generation_queue: String,
 }
 
 impl Setting {
     async fn new() -> Self {
+        Self::that_waits("0").await
+    }
+
+    /// Where papers wait so many seconds for their text.
+    async fn that_waits(wait_secs: &str) -> Self {
         let stage = Stage::new().await;
         let bedrock = Bedrock::default();
         let (papers, code) = (stage.bucket().await, stage.bucket().await);
-        let queue = stage.queue().await;
+        let (queue, generation_queue) = (stage.queue().await, stage.queue().await);
         let config = GeneratorConfig {
             opensearch_endpoint: stage.search_url.clone(),
             opensearch_index: stage.index.clone(),
@@ -38,6 +46,8 @@ impl Setting {
             bucket_name: papers.clone(),
             code_bucket: code.clone(),
             code_queue_url: queue.clone(),
+            generation_queue_url: generation_queue.clone(),
+            wait_for_text: wait_secs.to_owned(),
         };
         let generator = Generator::new(&stage.sdk, bedrock.model().await, config).unwrap();
         Self {
@@ -47,6 +57,7 @@ impl Setting {
             papers,
             code,
             queue,
+            generation_queue,
         }
     }
 
@@ -72,13 +83,30 @@ impl Setting {
     }
 
     async fn records(&self, papers: &[&PaperId]) -> Vec<String> {
-        let bodies: Vec<(&str, String)> = papers
+        let message = |id: &&PaperId| CodeGenerationMessage {
+            paper_id: PaperId::clone(id),
+            title: "t".to_owned(),
+            text_expected: false,
+        };
+        self.messages(papers.iter().map(message).collect()).await
+    }
+
+    /// The judge's message about a paper whose text is to come.
+    async fn expecting(&self, id: &PaperId) -> Vec<String> {
+        let message = CodeGenerationMessage {
+            paper_id: id.clone(),
+            title: "t".to_owned(),
+            text_expected: true,
+        };
+        self.messages(vec![message]).await
+    }
+
+    async fn messages(&self, messages: Vec<CodeGenerationMessage>) -> Vec<String> {
+        let bodies: Vec<(&str, String)> = messages
             .iter()
-            .map(|id| {
-                (
-                    id.as_str(),
-                    json!({"paper_id": id, "title": "t"}).to_string(),
-                )
+            .map(|message| {
+                let body = serde_json::to_string(message).unwrap();
+                (message.paper_id.as_str(), body)
             })
             .collect();
         let answer = self
@@ -96,6 +124,35 @@ impl Setting {
         let answer = self.generator.handle(event, HOUR).await.unwrap();
         self.stage.search.refresh().await.unwrap();
         answer
+    }
+
+    /// Writes fields of a paper as the judge would.
+    async fn tell(&self, id: &PaperId, fields: Value) {
+        self.stage.search.upsert(id, &fields).await.unwrap();
+        self.stage.search.refresh().await.unwrap();
+    }
+
+    /// A paper whose text is to come, stored so many seconds ago.
+    async fn waiting_paper(&self, title: &str, since_secs: i64) -> PaperId {
+        let id = self.paper(title, "Kingma").await;
+        let stored = chrono::Utc::now() - chrono::TimeDelta::seconds(since_secs);
+        let fields = json!({"text_expected": true, "ingested_at": stored.to_rfc3339()});
+        self.tell(&id, fields).await;
+        id
+    }
+
+    /// What the schedule's event does, and the messages in the generator's queue after it.
+    async fn end_waits(&self) -> (Value, Vec<CodeGenerationMessage>) {
+        let answer = self.ask(json!({"action": "end_waits"})).await;
+        let messages = self.stage.take(&self.generation_queue).await.into_iter();
+        let messages = messages.map(|(body, _)| serde_json::from_str(&body).unwrap());
+        (answer, messages.collect())
+    }
+
+    async fn metadata(&self, id: &PaperId) -> Option<Metadata> {
+        let key = keys::code_metadata(id);
+        let metadata = self.stage.object(&self.code, &key).await?;
+        Some(serde_json::from_slice(&metadata).unwrap())
     }
 
     async fn fields(&self, id: &PaperId) -> Generated {
@@ -129,9 +186,7 @@ async fn a_paper_gets_a_program_with_its_facts_and_a_message() {
         .await
         .unwrap();
     assert_eq!(code, CODE.as_bytes());
-    let key = keys::code_metadata(&adam);
-    let metadata = setting.stage.object(&setting.code, &key).await.unwrap();
-    let metadata: Metadata = serde_json::from_slice(&metadata).unwrap();
+    let metadata = setting.metadata(&adam).await.unwrap();
     assert_eq!(metadata.description, "its idea");
     let fields = setting.fields(&adam).await;
     assert_eq!(fields, metadata.record);
@@ -245,7 +300,7 @@ async fn peoples_requests_are_answered_paper_by_paper() {
         .await;
     assert_eq!(answer["action"], "generate_by_title");
     assert_eq!(answer["requested"], 1);
-    let program = json!({"paper_id": adam, "title": "Adam: adaptive moments", "s3_code_key": keys::code(&adam)});
+    let program = json!({"paper_id": adam, "title": "Adam: adaptive moments", "s3_code_key": keys::code(&adam), "from_full_text": false});
     assert_eq!(answer["generated"], json!([program]));
 
     setting.will_write(CODE);

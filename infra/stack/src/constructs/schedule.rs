@@ -9,11 +9,11 @@ use crate::cloudformation::scheduler::{
 };
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
-/// Defines the role of every schedule: it invokes this function, starts this state machine, and nothing else.
+/// Defines the role of every schedule: it invokes these functions, starts this state machine, and nothing else.
 #[derive(Debug)]
 pub(crate) struct SchedulesRole<'a> {
-    /// The function that schedules invoke.
-    pub(crate) function: &'a FunctionHandle,
+    /// The functions that schedules invoke.
+    pub(crate) functions: Vec<&'a FunctionHandle>,
     /// The state machine that schedules start.
     pub(crate) state_machine: &'a StateMachineHandle,
 }
@@ -48,7 +48,7 @@ impl SchedulesRole<'_> {
                 Statement::allow(
                     "InvokeScheduled",
                     &["lambda:InvokeFunction"],
-                    vec![self.function.arn()],
+                    self.functions.iter().map(|it| it.arn()).collect(),
                 ),
                 Statement::allow(
                     "StartScheduled",

@@ -125,6 +125,10 @@ struct GeneratorFile {
     timeout_secs: u32,
     /// Bedrock model or inference profile that writes the programs.
     model: String,
+    /// How long an accepted paper waits for a PDF that its site holds back, seconds, before its program is written
+    /// from the abstract; 0: not at all. A schedule looks every minute whose wait is over.
+    #[cfg_attr(test, schemars(range(min = 0, max = 604_800)))]
+    wait_for_text_secs: u32,
 }
 
 #[derive(Deserialize)]
@@ -359,6 +363,13 @@ impl GeneratorFile {
         GeneratorSettings {
             size: problems.size("generator", self.memory_mib, self.timeout_secs),
             model: self.model,
+            // At most a week: a PDF that is held back for longer may not come at all.
+            wait_for_text_secs: problems.range(
+                "generator.wait-for-text-secs",
+                self.wait_for_text_secs,
+                0,
+                604_800,
+            ),
         }
     }
 }

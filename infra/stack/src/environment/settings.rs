@@ -91,6 +91,8 @@ pub(crate) struct GeneratorSettings {
     pub(crate) size: FunctionSize,
     /// Id of a Bedrock model or inference profile.
     pub(crate) model: String,
+    /// How long a paper waits for its text before its program is written from the abstract.
+    pub(crate) wait_for_text_secs: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

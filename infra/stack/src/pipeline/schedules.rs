@@ -1,7 +1,7 @@
-//! What starts the pipeline by itself: which source is taken when, and the tick of the dispatcher.
+//! What starts the pipeline by itself: which source is taken when, and the ticks of generator and dispatcher.
 
 use annapurna_contract::Source;
-use annapurna_contract::events::TesterEvent;
+use annapurna_contract::events::{GeneratorEvent, TesterEvent};
 use serde::Serialize;
 
 use super::Pipeline;
@@ -10,28 +10,47 @@ use crate::constructs::schedule::{Schedule, SchedulesRole};
 use crate::constructs::state_machine::StateMachineHandle;
 
 impl Pipeline<'_> {
-    /// What looks for due batches every minute, and takes each source when it has new papers.
+    /// What looks every minute for due batches and for papers that have waited long enough for their text, and
+    /// takes each source when it has new papers.
     pub(super) fn add_schedules(
         &mut self,
         state_machine: &StateMachineHandle,
-        function: &FunctionHandle,
+        generator: &FunctionHandle,
+        tester: &FunctionHandle,
     ) -> Result<(), serde_json::Error> {
         let role = SchedulesRole {
-            function,
+            functions: vec![generator, tester],
             state_machine,
         };
         let role = role.add_to(&mut self.stack);
-        let dispatch = Schedule {
-            id: "DispatchEveryMinute".to_owned(),
-            description: "Looks whether a batch of programs is due".to_owned(),
-            expression: "rate(1 minute)",
-            window_minutes: 0,
-            target: function.arn(),
-            event: serde_json::to_string(&TesterEvent::Dispatch { force: false })?,
-            role: &role,
-            enabled: true,
-        };
-        dispatch.add_to(&mut self.stack);
+        let dispatch = serde_json::to_string(&TesterEvent::Dispatch { force: false })?;
+        let end_waits = serde_json::to_string(&GeneratorEvent::EndWaits)?;
+        for (id, description, function, event) in [
+            (
+                "DispatchEveryMinute",
+                "Looks whether a batch of programs is due",
+                tester,
+                dispatch,
+            ),
+            (
+                "EndWaitsEveryMinute",
+                "Looks which papers have waited long enough for their text",
+                generator,
+                end_waits,
+            ),
+        ] {
+            let look = Schedule {
+                id: id.to_owned(),
+                description: description.to_owned(),
+                expression: "rate(1 minute)",
+                window_minutes: 0,
+                target: function.arn(),
+                event,
+                role: &role,
+                enabled: true,
+            };
+            look.add_to(&mut self.stack);
+        }
         for source in Source::ALL {
             let scrape = Schedule {
                 id: format!("Scrape{}", source.name()),
