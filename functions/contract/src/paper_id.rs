@@ -1,4 +1,5 @@
-//! The identity of a paper: the same paper from two sources, or twice from one, has one id.
+//! The id of a paper: what it was given at first sight, from its title and abstract then. That edits, and
+//! other sources, lead to it is the scrapers' work.
 
 use std::fmt;
 
@@ -27,6 +28,15 @@ impl PaperId {
         hash.update([0]);
         hash.update(normalize_title(abstract_text.unwrap_or_default()));
         let mut digits = hex::encode(hash.finalize());
+        digits.truncate(DIGITS);
+        Self(digits)
+    }
+
+    /// The id of a paper whose title and abstract are those of another one: the source's name of it, as in
+    /// `ICLR 2025 7`, tells them apart.
+    pub fn of_namesake(title: &str, abstract_text: Option<&str>, name: &str) -> Self {
+        let told_apart = format!("{}\0{name}", Self::of(title, abstract_text));
+        let mut digits = hex::encode(Sha256::digest(told_apart));
         digits.truncate(DIGITS);
         Self(digits)
     }
@@ -116,6 +126,14 @@ mod tests {
     fn titles_in_any_script_or_of_symbols_only_are_kept_apart() {
         assert_ne!(PaperId::of("???", None), PaperId::of("!!!", None));
         assert_ne!(PaperId::of("深度学习", None), PaperId::of("机器学习", None));
+    }
+
+    #[test]
+    fn namesakes_have_ids_of_their_own() {
+        let namesake = |name| PaperId::of_namesake("Editorial", None, name);
+        assert_ne!(namesake("ICLR 2025 7"), PaperId::of("Editorial", None));
+        assert_ne!(namesake("ICLR 2025 7"), namesake("ICLR 2025 8"));
+        assert_eq!(namesake("ICLR 2025 7"), namesake("ICLR 2025 7"));
     }
 
     #[test]

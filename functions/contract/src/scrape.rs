@@ -23,7 +23,7 @@ pub use request::{
     ScrapeRequest, ScrapeRequestError, ScrapedPapers, SourceChoice,
 };
 pub use since::Since;
-pub use summary::{FailedPaper, ScrapeSummary};
+pub use summary::{FailedPaper, RepeatedPaper, ScrapeSummary};
 pub use window::{ScrapeWindow, StepError};
 
 /// Name of the state machine.
@@ -76,9 +76,9 @@ pub struct ScrapePlan {
     pub summary: Option<ScrapeSummary>,
 }
 
-/// Failures that a plan's summary lists.
+/// Failures that a plan's summary lists, and repeats as well.
 pub const MOST_FAILURES_OF_PLAN: usize = 20;
-/// Failures that a window lists of the papers it settled, and again of those held back.
+/// Failures that a window lists of the papers it settled, and again of those held back; and repeats.
 pub const MOST_FAILURES_OF_WINDOW: usize = 1;
 /// Windows of a plan.
 pub const MOST_WINDOWS: usize = 40;
@@ -132,7 +132,17 @@ mod tests {
         window.held_back = (0..5000).skip(1).step_by(50).collect();
         window.evidence = vec![failed(); MOST_FAILURES_OF_WINDOW];
         window.settled.failed = vec![failed(); MOST_FAILURES_OF_WINDOW];
-        window.only.truncate(100);
+        let repeat = || {
+            RepeatedPaper {
+                paper: "p".repeat(40),
+                title: "\"é".repeat(300),
+                repeats: "\"é".repeat(300),
+            }
+            .cut()
+        };
+        window.settled.repeats = vec![repeat(); MOST_FAILURES_OF_WINDOW];
+        window.later = window.only.split_off(100);
+        window.later.truncate(100);
         // The function cuts what it says to the machine.
         window.error = Some(StepError {
             error: "StoreUnavailable".to_owned(),
@@ -149,6 +159,7 @@ mod tests {
             wait_seconds: 1,
             summary: Some(ScrapeSummary {
                 failed: vec![failed(); MOST_FAILURES_OF_PLAN],
+                repeats: vec![repeat(); MOST_FAILURES_OF_PLAN],
                 ..ScrapeSummary::default()
             }),
         };

@@ -102,6 +102,8 @@ pub struct Revision {
     pub abstract_text: Option<String>,
     /// Its date then.
     pub date: Option<String>,
+    /// Its page then; arXiv's names the version.
+    pub url: Option<String>,
     /// When that was seen last for certain: RFC 3339 UTC time of the record that said so, to the second.
     pub seen_at: String,
 }

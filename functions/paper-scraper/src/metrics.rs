@@ -130,7 +130,7 @@ mod tests {
             metadata_only: 2,
             failed: vec![failed],
             failed_not_listed: 2,
-            cursor: None,
+            ..ScrapeSummary::default()
         };
         let line = of_run(&summary, 9, at());
         let values: Vec<u64> = names(&line)

@@ -9,7 +9,8 @@ const TITLE_BYTES: usize = 100;
 
 /// What a run did. Every paper found is counted once among `stored`, `already`, `metadata_only`,
 /// except one that only appears in `failed`; a paper whose PDF was held back for now is in
-/// `metadata_only` and, with the evidence, in `failed`.
+/// `metadata_only` and, with the evidence, in `failed`. What is edited at its source is `already`, and
+/// among `queued` since the judge was told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrapeSummary {
     /// The source, or `BOTH`.
@@ -29,6 +30,13 @@ pub struct ScrapeSummary {
     /// How many more went wrong; each is in the log.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed_not_listed: usize,
+    /// Entries that say again what another entry says: the same paper under another title or another name.
+    /// What the list itself says twice is not in `found`; what is known from before is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: usize,
+    /// The first of them, each with the paper that it repeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<RepeatedPaper>,
     /// Where the next run goes on; `None` when the list was read to its end.
     pub cursor: Option<String>,
 }
@@ -49,10 +57,14 @@ impl ScrapeSummary {
             self.add_failed(failed.clone(), most);
         }
         self.failed_not_listed += other.failed_not_listed;
+        let n_free = most.saturating_sub(self.repeats.len());
+        self.repeats
+            .extend(other.repeats.iter().take(n_free).cloned());
+        self.repeated += other.repeated;
     }
 
-    /// The counts of this summary that an earlier one of the same papers does not have; failures are
-    /// counted and not listed.
+    /// The counts of this summary that an earlier one of the same papers does not have; failures and
+    /// repeats are counted and not listed.
     pub fn beyond(&self, earlier: &Self) -> Self {
         Self {
             source: self.source.clone(),
@@ -63,6 +75,8 @@ impl ScrapeSummary {
             metadata_only: self.metadata_only.saturating_sub(earlier.metadata_only),
             failed: Vec::new(),
             failed_not_listed: self.n_failed().saturating_sub(earlier.n_failed()),
+            repeated: self.repeated.saturating_sub(earlier.repeated),
+            repeats: Vec::new(),
             cursor: None,
         }
     }
@@ -73,6 +87,14 @@ impl ScrapeSummary {
             self.failed.push(failed);
         } else {
             self.failed_not_listed += 1;
+        }
+    }
+
+    /// Counts a repeat, and lists it while the list has fewer than `most` entries.
+    pub fn add_repeat(&mut self, repeat: RepeatedPaper, most: usize) {
+        self.repeated += 1;
+        if self.repeats.len() < most {
+            self.repeats.push(repeat);
         }
     }
 
@@ -89,6 +111,15 @@ impl FailedPaper {
         if let Some(title) = &mut self.title {
             cut(title, TITLE_BYTES);
         }
+        self
+    }
+}
+
+impl RepeatedPaper {
+    /// The repeat with its texts cut to a window's or plan's measure.
+    pub fn cut(mut self) -> Self {
+        cut(&mut self.title, TITLE_BYTES);
+        cut(&mut self.repeats, 2 * TITLE_BYTES);
         self
     }
 }
@@ -114,6 +145,17 @@ pub struct FailedPaper {
     pub error: String,
 }
 
+/// An entry of a list that says again what another entry says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedPaper {
+    /// The source's name of the entry.
+    pub paper: String,
+    /// Its title there.
+    pub title: String,
+    /// The entry that it repeats, with its title, for a person.
+    pub repeats: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +172,24 @@ mod tests {
             summary.add_failed(failed, 2);
         }
         assert_eq!((summary.failed.len(), summary.n_failed()), (2, 5));
+    }
+
+    #[test]
+    fn repeats_beyond_the_limit_are_counted_and_an_answer_without_any_says_nothing_of_them() {
+        let mut summary = ScrapeSummary::default();
+        let bare = serde_json::to_string(&summary).unwrap();
+        assert!(!bare.contains("repeat"), "{bare}");
+        for n in 0..5 {
+            let repeat = RepeatedPaper {
+                paper: n.to_string(),
+                title: "Adam".to_owned(),
+                repeats: "ICLR 2015 `7`: Adam".to_owned(),
+            };
+            summary.add_repeat(repeat, 2);
+        }
+        let mut total = summary.clone();
+        total.absorb(&summary, 3);
+        assert_eq!((total.repeats.len(), total.repeated), (3, 10));
+        assert_eq!(total.beyond(&summary).repeated, 5);
     }
 }

@@ -25,7 +25,7 @@ pub struct ScrapeWindow {
     pub next: u32,
     /// True when no paper of this round is left.
     pub done: bool,
-    /// True when a site holds us off: the next call comes after `rest_seconds`.
+    /// True when a site holds us off and all else is done: the next call comes after `rest_seconds`.
     pub blocked: bool,
     /// How long to leave the site alone, seconds.
     pub rest_seconds: u64,
@@ -35,6 +35,9 @@ pub struct ScrapeWindow {
     /// takes them all.
     #[serde(with = "runs")]
     pub only: Vec<u32>,
+    /// Places of this round's papers that a site holds off: taken when all others are, and it has rested.
+    #[serde(with = "runs", default)]
+    pub later: Vec<u32>,
     /// Places of papers of this round that could not be had for now.
     #[serde(with = "runs")]
     pub held_back: Vec<u32>,
@@ -75,6 +78,7 @@ impl ScrapeWindow {
             rest_seconds: 0,
             n_blocked: 0,
             only: Vec::new(),
+            later: Vec::new(),
             held_back: Vec::new(),
             metadata_kept: 0,
             evidence: Vec::new(),
@@ -83,7 +87,8 @@ impl ScrapeWindow {
         }
     }
 
-    /// Places of this round that are not taken yet, in the order they are to be taken.
+    /// Places of this round that are not taken yet, in the order they are to be taken; without
+    /// [`ScrapeWindow::later`].
     pub fn remaining(&self) -> Vec<u32> {
         let n_taken = usize::try_from(self.next).unwrap_or(usize::MAX);
         if self.only.is_empty() {
@@ -111,7 +116,7 @@ impl ScrapeWindow {
 
     /// Papers of a window that was given up are accounted for: as failed.
     fn add_given_up(&self, summary: &mut ScrapeSummary, error: &StepError) {
-        let n_left = self.remaining().len();
+        let n_left = self.remaining().len() + self.later.len();
         if n_left == 0 {
             return;
         }
@@ -136,6 +141,7 @@ impl ScrapeWindow {
         } else {
             self.remaining()
         };
+        only.extend(&self.later);
         if self.error.is_some() {
             only.reverse();
         }
@@ -147,6 +153,7 @@ impl ScrapeWindow {
             blocked: false,
             rest_seconds: 0,
             n_blocked: 0,
+            later: Vec::new(),
             held_back: Vec::new(),
             metadata_kept: 0,
             evidence: Vec::new(),
@@ -256,6 +263,7 @@ mod tests {
     fn a_window_given_up_goes_on_where_it_was_and_accounts_for_its_papers() {
         let mut window = ScrapeWindow {
             next: 3,
+            later: vec![1],
             held_back: vec![0],
             metadata_kept: 1,
             error: Some(StepError {
@@ -264,11 +272,12 @@ mod tests {
             }),
             ..window(5)
         };
-        window.settled.found = 2;
+        window.settled.found = 1;
         let summary = window.summary_so_far();
-        assert_eq!((summary.found, summary.n_failed()), (5, 3));
+        assert_eq!((summary.found, summary.n_failed()), (5, 4));
         let again = window.again().unwrap();
-        assert_eq!(again.remaining(), [4, 3, 0]);
+        assert_eq!(again.remaining(), [1, 4, 3, 0]);
+        assert!(again.later.is_empty());
         assert_eq!(again.error, None);
         let whole = ScrapeWindow {
             error: window.error,
