@@ -14,6 +14,9 @@ pub struct Paper {
     pub year: u16,
     /// The source's own name of the paper, without a version.
     pub source_id: String,
+    /// The OpenReview forum, when known: another name of the paper.
+    #[serde(default)]
+    pub forum: Option<String>,
     /// Where a list goes on after this paper; grows along the list.
     pub position: u64,
     /// Title, white space collapsed. Never empty; `0` is a title.
@@ -52,6 +55,7 @@ impl Paper {
         }
         self.abstract_text = self.abstract_text.or(details.abstract_text);
         self.date = self.date.or(details.date);
+        self.forum = self.forum.or(details.forum);
         self.details = None;
         self
     }

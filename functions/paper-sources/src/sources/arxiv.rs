@@ -249,6 +249,7 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
         source: Source::Arxiv,
         year,
         source_id,
+        forum: None,
         position,
         title: entry.title.clone(),
         authors: entry

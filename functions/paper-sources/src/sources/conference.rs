@@ -210,6 +210,7 @@ impl Conference {
             source: self.edition.source,
             year: self.edition.year,
             source_id: listed.source_id,
+            forum: listed.forum,
             position: listed.place + 1,
             title: listed.title,
             authors: listed.authors,
