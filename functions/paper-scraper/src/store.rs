@@ -7,6 +7,10 @@ use annapurna_cloud::{
     QueueError, S3, Sqs, Written,
 };
 
+use annapurna_contract::SourceRecord;
+use serde::de::DeserializeOwned;
+
+use crate::record::{Home, metadata};
 use crate::settings::Settings;
 
 /// Largest own object that is read, bytes: a part of a list is the largest of them.
@@ -21,8 +25,20 @@ pub enum StoreError {
     /// The judge's queue did not take a message.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// What is to be kept or said has no JSON form.
-    #[error("`{what}` cannot be written as JSON")]
+    /// Other runs wrote it again and again while this one was about to.
+    #[error("`{key}` cannot be written: other runs write it all the time")]
+    Contended {
+        /// The key.
+        key: String,
+    },
+    /// What was there a moment ago.
+    #[error("`{key}` is gone: nothing of the pipeline deletes it")]
+    Gone {
+        /// The key.
+        key: String,
+    },
+    /// What is kept is no JSON of its kind, or what is to be kept or said has no JSON form.
+    #[error("`{what}` cannot be read or written as JSON")]
     Json {
         /// The key, or the paper a message is about.
         what: String,
@@ -118,6 +134,57 @@ impl Store {
         self.write(key, object, Condition::Unchanged(etag)).await
     }
 
+    /// What is kept, read as what it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Json`] when it is something else.
+    pub(crate) fn parsed<T: DeserializeOwned>(key: &str, body: &[u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(body).map_err(|source| not_json(key, source))
+    }
+
+    /// A paper's record, and its tag; `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::metadata`]; [`StoreError::Json`].
+    pub(crate) async fn record(
+        &self,
+        home: &Home,
+    ) -> Result<Option<(SourceRecord, String)>, StoreError> {
+        let key = home.record_key();
+        let Some(found) = self.read(&key).await? else {
+            return Ok(None);
+        };
+        Ok(Some((Self::parsed(&key, &found.body)?, found.etag)))
+    }
+
+    /// Writes a paper's record over the one with this tag, or where there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::record`].
+    pub(crate) async fn write_record(
+        &self,
+        home: &Home,
+        record: &SourceRecord,
+        etag: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let key = home.record_key();
+        let mut body =
+            serde_json::to_vec_pretty(record).map_err(|source| not_json(&key, source))?;
+        body.push(b'\n');
+        let object = Object {
+            body,
+            content_type: "application/json",
+            metadata: metadata(record),
+        };
+        match etag {
+            Some(etag) => self.replace_if(&key, object, etag).await,
+            None => self.create(&key, object).await,
+        }
+    }
+
     /// Tells the judge.
     pub(crate) async fn send(&self, message: Message) -> Result<(), StoreError> {
         Ok(self.queues.send(&self.queue_url, message).await?)
@@ -131,5 +198,12 @@ impl Store {
     ) -> Result<Written, StoreError> {
         let written = self.objects.write(&self.bucket, key, object, condition);
         Ok(written.await?)
+    }
+}
+
+fn not_json(what: &str, source: serde_json::Error) -> StoreError {
+    StoreError::Json {
+        what: what.to_owned(),
+        source,
     }
 }
