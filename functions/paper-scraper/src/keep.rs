@@ -1,36 +1,46 @@
-//! One paper: its PDF, its record, its message.
+//! One paper: its id, its record, its PDF, its message.
 //!
 //! What is kept of a paper, and in which order, so that a run may end anywhere and nothing is lost or
 //! done twice:
 //!
-//! 1. the PDF, under a key that is written once;
+//! 1. the aliases that lead to it, see [`crate::identity`];
 //! 2. the record (everything the source said) in state `waiting`;
-//! 3. the message to the judge, who can rely on both;
-//! 4. the record again, in state `queued` (with a PDF) or `queued-without-pdf`.
+//! 3. the PDF, under a key that is written once;
+//! 4. the message to the judge, who can rely on all of them;
+//! 5. the record again, in state `queued` (with a PDF) or `queued-without-pdf`.
 //!
-//! The record's state is in its S3 metadata, so a later run learns it from one `HeadObject`:
-//! `queued` is done; `queued-without-pdf` is done until the source has a PDF that can be had, which is
-//! asked for each time the paper comes by; `waiting`, or no record, is taken up from step 1, where a
-//! PDF that is already there is not loaded again. A paper whose PDF is only held back for now stays
-//! `waiting` and is not told to the judge. What a paper's own page says is kept, too: later runs need
-//! it to know the paper by its abstract, and do not ask the site again.
+//! A PDF that cannot be had now, or does not come in a paper's time, delays nothing but itself: the judge is
+//! told without it, and once more when a later run has it. Only a paper that has no abstract either stays
+//! `waiting`: there is nothing to judge it by. What its source says differently later becomes the record's
+//! description, the former one a revision in it ([`crate::record`]), and the judge is told.
+//!
+//! A later run learns from two `HeadObject` that nothing is to be done: the alias leads to the record, and
+//! the record's S3 metadata have its state and a digest of what the entry said. `queued-without-pdf` is done
+//! until the source has a PDF that can be had, which is asked for each time the paper comes by. What a
+//! paper's own page says is kept, too, and the site not asked again.
 
 use std::time::Duration;
 
 use annapurna_cloud::{Message, Metadata, Object, Written};
-use annapurna_contract::{RecordState, RecordedPdf, SourceRecord, keys};
+use annapurna_contract::{
+    RecordState, RecordedPdf, ResearchMessage, SourceRecord, keys, normalize_title,
+};
 use annapurna_paper_sources::http::{HttpError, Page};
 use annapurna_paper_sources::paper::{Details, NoPdf, Paper};
 use annapurna_paper_sources::paper_source::PaperSource;
 use annapurna_paper_sources::text::ascii_header;
-use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
+use crate::identity::{By, add_title, home_of, pause, resolve};
+use crate::record::{Glance, Home, first, is_own_entry, name_of, now, revise, said_by};
 use crate::store::{Store, StoreError};
+
+/// How often a record is read again that another run wrote meanwhile.
+const MOST_TRIES: usize = 30;
 
 /// What became of a paper.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,17 +53,11 @@ pub(crate) struct Outcome {
     pub(crate) problem: Option<String>,
     /// A later run may succeed.
     pub(crate) is_held_back: bool,
-    /// The paper was not even asked for: its site is left alone for so many seconds more.
+    /// The PDF was not even asked for: its site is left alone for so many seconds more.
     pub(crate) rest_seconds: Option<u64>,
-}
-
-/// What becomes of a paper whose site is left alone just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeldOff {
-    /// Its metadata is kept, and it counts as held back.
-    KeepMetadata,
-    /// Nothing: the caller comes back to it.
-    LeaveForLater,
+    /// The entry that the paper is known by, when that has another title or is another one of the same
+    /// list; for a person.
+    pub(crate) known_as: Option<String>,
 }
 
 /// What is in the bucket of a paper.
@@ -70,26 +74,9 @@ pub(crate) enum Kept {
     Nothing,
 }
 
-/// The name of a record's S3 metadata that hold its state.
-const STATE: &str = "state";
-
-/// How far an earlier run came with a paper; `None` when there was none.
-fn known_state(metadata: Option<&Metadata>) -> Option<RecordState> {
-    let word = metadata.and_then(|metadata| metadata.get(STATE))?;
-    Some(RecordState::of(word))
-}
-
-/// A PDF that is in the bucket.
-struct StoredPdf {
-    key: String,
-    sha256: String,
-    source_url: String,
-    is_new: bool,
-}
-
 /// Whether a paper has its PDF.
 enum Pdf {
-    Stored(StoredPdf),
+    Stored { pdf: RecordedPdf, is_new: bool },
     None(NoPdf),
 }
 
@@ -120,13 +107,14 @@ pub(crate) async fn take(
     store: &Store,
     source: &dyn PaperSource,
     paper: Paper,
-    held_off: HeldOff,
     limit: Duration,
 ) -> Outcome {
     let keeper = Keeper {
         store,
         source,
-        held_off,
+        // The rest is for the message.
+        last_of_pdf: Instant::now() + limit * 4 / 5,
+        limit,
     };
     let held_back = |problem| Outcome {
         problem: Some(problem),
@@ -136,56 +124,156 @@ pub(crate) async fn take(
     match timeout(limit, keeper.keep(paper)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => held_back(error.to_string()),
-        Err(_) => held_back(format!("it took longer than {} s", limit.as_secs())),
+        Err(_) => held_back(too_long(limit)),
     }
+}
+
+fn too_long(limit: Duration) -> String {
+    format!("it took longer than {} s", limit.as_secs())
 }
 
 struct Keeper<'a> {
     store: &'a Store,
     source: &'a dyn PaperSource,
-    held_off: HeldOff,
+    /// When a PDF has to be there.
+    last_of_pdf: Instant,
+    /// The paper's time.
+    limit: Duration,
 }
 
 impl Keeper<'_> {
     async fn keep(&self, paper: Paper) -> Result<Outcome, StoreError> {
+        let said = said_by(&paper);
+        if let Some(outcome) = self.unchanged(&paper, &said).await? {
+            return Ok(outcome);
+        }
         let paper = match self.completed(paper).await? {
             Completed::Paper(paper) => *paper,
             Completed::Closed(outcome) => return Ok(outcome),
         };
-        let record_key = keys::paper_source_record(paper.source, paper.year, &paper.id());
-        let state = known_state(self.store.metadata(&record_key).await?.as_ref());
-        if state == Some(RecordState::Queued) {
-            return Ok(Outcome {
-                kept: Kept::Already,
-                ..Outcome::default()
-            });
-        }
-        let pdf = self.pdf(&paper).await?;
-        let (goal, mut outcome) = goal_of(&pdf);
-        if outcome.rest_seconds.is_some() && self.held_off == HeldOff::LeaveForLater {
-            return Ok(outcome);
-        }
-        // Nothing new to say: a paper told without its PDF, or waiting for it, which still cannot be had.
-        let was_said = match state {
-            Some(RecordState::QueuedWithoutPdf) => goal != RecordState::Queued,
-            Some(RecordState::Waiting) => goal == RecordState::Waiting,
-            None | Some(RecordState::Queued) => false,
-        };
-        if was_said {
-            return Ok(outcome);
-        }
-        let mut record = record(paper, pdf);
-        self.write(&record_key, &record).await?;
-        if goal == RecordState::Waiting {
-            return Ok(outcome);
-        }
-        let message = Message::of(&record.message(self.store.bucket()));
-        let message = message.map_err(|source| not_json(&record, source))?;
-        self.store.send(message).await?;
-        record.state = goal;
-        self.write(&record_key, &record).await?;
-        outcome.is_queued = true;
+        let (home, by) = resolve(self.store, &paper).await?;
+        let record = self.described(&home, &paper, &said).await?;
+        let mut outcome = self.told(&home, &record, &paper).await?;
+        outcome.known_as = known_as(&record, &paper, by);
         Ok(outcome)
+    }
+
+    /// What there is to say of a paper with which nothing is to be done.
+    async fn unchanged(&self, paper: &Paper, said: &str) -> Result<Option<Outcome>, StoreError> {
+        let alias = keys::id_alias(paper.source, paper.year, &paper.source_id);
+        let alias = self.store.metadata(&alias).await?;
+        let Some(home) = alias.as_ref().and_then(home_of) else {
+            return Ok(None);
+        };
+        let Some(metadata) = self.store.metadata(&home.record_key()).await? else {
+            return Ok(None);
+        };
+        let record = Glance::of(&metadata);
+        if !record.is_settled(paper, said) {
+            return Ok(None);
+        }
+        let known_as = match record.has_title(&paper.title) {
+            true => None,
+            false => self
+                .store
+                .record(&home)
+                .await?
+                .map(|(record, _)| entry_of(&record)),
+        };
+        Ok(Some(Outcome {
+            kept: Kept::Already,
+            known_as,
+            ..Outcome::default()
+        }))
+    }
+
+    /// The paper's record with what the entry says, written before anything else is done.
+    async fn described(
+        &self,
+        home: &Home,
+        paper: &Paper,
+        said: &str,
+    ) -> Result<SourceRecord, StoreError> {
+        for _ in 0..MOST_TRIES {
+            let (record, written) = match self.store.record(home).await? {
+                None => {
+                    let record = first(home, paper, said);
+                    let written = self.store.write_record(home, &record, None).await?;
+                    (record, written)
+                }
+                Some((mut record, etag)) => {
+                    if !revise(&mut record, paper, said) {
+                        return Ok(record);
+                    }
+                    add_title(self.store, home, paper).await?;
+                    record.written_at = now();
+                    let written = self.store.write_record(home, &record, Some(&etag)).await?;
+                    (record, written)
+                }
+            };
+            if written == Written::Done {
+                return Ok(record);
+            }
+            pause().await;
+        }
+        let key = home.record_key();
+        Err(StoreError::Contended { key })
+    }
+
+    /// Sees to it that the judge knows what the record says, with the PDF if it can be had.
+    async fn told(
+        &self,
+        home: &Home,
+        record: &SourceRecord,
+        paper: &Paper,
+    ) -> Result<Outcome, StoreError> {
+        let pdf = match &record.pdf {
+            Some(pdf) => Pdf::Stored {
+                pdf: pdf.clone(),
+                is_new: false,
+            },
+            None => self.pdf(home, paper).await?,
+        };
+        let mut outcome = outcome_of(&pdf);
+        let mut told: Option<ResearchMessage> = None;
+        for _ in 0..MOST_TRIES {
+            // Another run may have written meanwhile: the judge is told what the record says now.
+            let Some((before, etag)) = self.store.record(home).await? else {
+                let key = home.record_key();
+                return Err(StoreError::Gone { key });
+            };
+            let mut after = before.clone();
+            let goal = with_pdf(&mut after, &pdf);
+            let message = after.message(self.store.bucket());
+            let is_known = before.state != RecordState::Waiting
+                && message == before.message(self.store.bucket());
+            let is_as_before = goal == RecordState::Waiting && after == before;
+            if is_known || is_as_before {
+                return Ok(outcome);
+            }
+            if goal != RecordState::Waiting && told.as_ref() != Some(&message) {
+                self.send(&message).await?;
+                outcome.is_queued = true;
+                told = Some(message);
+            }
+            after.state = goal;
+            after.written_at = now();
+            let written = self.store.write_record(home, &after, Some(&etag)).await?;
+            if written == Written::Done {
+                return Ok(outcome);
+            }
+            pause().await;
+        }
+        let key = home.record_key();
+        Err(StoreError::Contended { key })
+    }
+
+    async fn send(&self, message: &ResearchMessage) -> Result<(), StoreError> {
+        let message = Message::of(message).map_err(|source| StoreError::Json {
+            what: message.paper_id.to_string(),
+            source,
+        })?;
+        self.store.send(message).await
     }
 
     /// The paper with what its own page says, read once.
@@ -202,13 +290,10 @@ impl Keeper<'_> {
         let details = match self.source.details(&paper).await {
             Ok(details) => details,
             Err(error) if error.is_temporary() => {
-                let outcome = closed(&error);
-                if outcome.rest_seconds.is_none() || self.held_off == HeldOff::KeepMetadata {
-                    // Without its page, nobody knows yet under which id to keep it.
-                    // What an earlier run kept says the same.
-                    let _ = self.store.create(&key("list"), json_object(&paper)).await?;
-                }
-                return Ok(Completed::Closed(outcome));
+                // Without its page, nobody knows yet which paper it is.
+                // What an earlier run kept says the same.
+                let _ = self.store.create(&key("list"), json_object(&paper)).await?;
+                return Ok(Completed::Closed(closed(&error)));
             }
             // The list is all there is.
             Err(error) => {
@@ -230,15 +315,23 @@ impl Keeper<'_> {
     }
 
     /// Sees to it that the PDF is in the bucket, if it can be had.
-    async fn pdf(&self, paper: &Paper) -> Result<Pdf, StoreError> {
-        let key = keys::paper_pdf(paper.source, paper.year, &paper.id());
+    async fn pdf(&self, home: &Home, paper: &Paper) -> Result<Pdf, StoreError> {
+        let key = home.pdf_key();
         if let Some(metadata) = self.store.metadata(&key).await? {
-            return Ok(Pdf::Stored(stored_before(key, metadata)));
+            return Ok(stored_before(key, &metadata));
         }
-        let (url, page): (Url, Page) = match self.source.pdf(paper).await {
-            Ok(found) => found,
-            Err(none) => return Ok(Pdf::None(none)),
-        };
+        let (url, page): (Url, Page) =
+            match timeout_at(self.last_of_pdf, self.source.pdf(paper)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(none)) => return Ok(Pdf::None(none)),
+                Err(_) => {
+                    return Ok(Pdf::None(NoPdf {
+                        reason: format!("no PDF: {}", too_long(self.limit)),
+                        is_temporary: true,
+                        rest_seconds: None,
+                    }));
+                }
+            };
         let sha256 = hex::encode(Sha256::digest(&page.body));
         let object = Object {
             metadata: pdf_metadata(paper, &url, &sha256),
@@ -246,60 +339,92 @@ impl Keeper<'_> {
             body: page.body,
         };
         match self.store.create(&key, object).await? {
-            Written::Done => Ok(Pdf::Stored(StoredPdf {
-                key,
-                sha256,
-                source_url: url.to_string(),
+            Written::Done => Ok(Pdf::Stored {
+                pdf: RecordedPdf {
+                    s3_key: key,
+                    sha256,
+                    source_url: url.to_string(),
+                },
                 is_new: true,
-            })),
+            }),
             // Another run was faster; what it wrote is what counts.
             Written::Refused => {
                 let metadata = self.store.metadata(&key).await?.unwrap_or_default();
-                Ok(Pdf::Stored(stored_before(key, metadata)))
+                Ok(stored_before(key, &metadata))
             }
         }
     }
-
-    async fn write(&self, key: &str, record: &SourceRecord) -> Result<(), StoreError> {
-        let mut body =
-            serde_json::to_vec_pretty(record).map_err(|source| not_json(record, source))?;
-        body.push(b'\n');
-        let object = Object {
-            body,
-            content_type: "application/json",
-            metadata: Metadata::from([(STATE.to_owned(), record.state.as_str().to_owned())]),
-        };
-        self.store.replace(key, object).await
-    }
 }
 
-fn not_json(record: &SourceRecord, source: serde_json::Error) -> StoreError {
-    StoreError::Json {
-        what: record.paper_id.to_string(),
-        source,
-    }
-}
-
-/// How far a paper goes in this run, and what that makes of it.
-fn goal_of(pdf: &Pdf) -> (RecordState, Outcome) {
-    let kept = |kept| Outcome {
-        kept,
-        ..Outcome::default()
-    };
+/// What a run makes of a paper, by what became of its PDF.
+fn outcome_of(pdf: &Pdf) -> Outcome {
     match pdf {
-        Pdf::Stored(pdf) if pdf.is_new => (RecordState::Queued, kept(Kept::Stored)),
-        Pdf::Stored(_) => (RecordState::Queued, kept(Kept::Already)),
-        Pdf::None(none) if none.is_temporary => {
-            let outcome = Outcome {
-                problem: Some(none.reason.clone()),
-                is_held_back: true,
-                rest_seconds: none.rest_seconds,
-                ..kept(Kept::MetadataOnly)
-            };
-            (RecordState::Waiting, outcome)
-        }
-        Pdf::None(_) => (RecordState::QueuedWithoutPdf, kept(Kept::MetadataOnly)),
+        Pdf::Stored { is_new, .. } => Outcome {
+            kept: if *is_new { Kept::Stored } else { Kept::Already },
+            ..Outcome::default()
+        },
+        Pdf::None(none) if none.is_temporary => Outcome {
+            kept: Kept::MetadataOnly,
+            problem: Some(none.reason.clone()),
+            is_held_back: true,
+            rest_seconds: none.rest_seconds,
+            ..Outcome::default()
+        },
+        Pdf::None(_) => Outcome {
+            kept: Kept::MetadataOnly,
+            ..Outcome::default()
+        },
     }
+}
+
+/// Notes in a record what became of the PDF, and says how far the paper comes with it.
+fn with_pdf(record: &mut SourceRecord, pdf: &Pdf) -> RecordState {
+    if record.pdf.is_some() {
+        return RecordState::Queued;
+    }
+    let was_told = record.state != RecordState::Waiting;
+    match pdf {
+        Pdf::Stored { pdf, .. } => {
+            record.pdf = Some(pdf.clone());
+            record.pdf_problem = None;
+            record.text_expected = false;
+            RecordState::Queued
+        }
+        // Told as a paper without a PDF: that it is held back now promises nothing.
+        Pdf::None(none) if none.is_temporary && was_told && !record.text_expected => {
+            RecordState::QueuedWithoutPdf
+        }
+        Pdf::None(none) if none.is_temporary => {
+            record.text_expected = true;
+            record
+                .pdf_problem
+                .get_or_insert_with(|| none.reason.clone());
+            match record.abstract_text {
+                Some(_) => RecordState::QueuedWithoutPdf,
+                // Nothing to judge it by.
+                None => RecordState::Waiting,
+            }
+        }
+        Pdf::None(none) => {
+            record.text_expected = false;
+            record.pdf_problem = Some(none.reason.clone());
+            RecordState::QueuedWithoutPdf
+        }
+    }
+}
+
+/// The entry that a paper is known by, if it says so in other words than this one.
+fn known_as(record: &SourceRecord, paper: &Paper, by: By) -> Option<String> {
+    let is_another_title = normalize_title(&record.title) != normalize_title(&paper.title);
+    let is_same_list = (record.source, record.year) == (paper.source, paper.year);
+    let is_repeated = by == By::Other && is_same_list && !is_own_entry(record, paper);
+    (is_another_title || is_repeated).then(|| entry_of(record))
+}
+
+/// A record's entry for a person: `ICLR 2025 28123: Adam`.
+fn entry_of(record: &SourceRecord) -> String {
+    let name = name_of(record.source, record.year, &record.source_id);
+    format!("{name}: {}", record.title)
 }
 
 /// Room for a title in the metadata of an S3 object, which is 2 KB in all.
@@ -313,49 +438,12 @@ fn pdf_metadata(paper: &Paper, url: &Url, sha256: &str) -> Metadata {
     ])
 }
 
-fn stored_before(key: String, metadata: Metadata) -> StoredPdf {
+fn stored_before(key: String, metadata: &Metadata) -> Pdf {
     let value = |name: &str| metadata.get(name).cloned().unwrap_or_default();
-    StoredPdf {
-        key,
+    let pdf = RecordedPdf {
+        s3_key: key,
         sha256: value("sha256"),
         source_url: value("source-url"),
-        is_new: false,
-    }
-}
-
-/// Everything the source said, and what we made of it, before the judge is told.
-fn record(paper: Paper, pdf: Pdf) -> SourceRecord {
-    let paper_id = paper.id();
-    let (pdf, pdf_problem) = match pdf {
-        Pdf::Stored(pdf) => {
-            let pdf = RecordedPdf {
-                s3_key: pdf.key,
-                sha256: pdf.sha256,
-                source_url: pdf.source_url,
-            };
-            (Some(pdf), None)
-        }
-        Pdf::None(none) => (None, Some(none.reason)),
     };
-    SourceRecord {
-        paper_id,
-        revision: 1,
-        source: paper.source,
-        year: paper.year,
-        source_id: paper.source_id,
-        title: paper.title,
-        authors: paper.authors,
-        abstract_text: paper.abstract_text,
-        date: paper.date,
-        url: paper.url,
-        pdf,
-        pdf_problem,
-        text_expected: false,
-        state: RecordState::Waiting,
-        written_at: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
-        source_record: paper.source_record,
-        said: String::new(),
-        revisions: Vec::new(),
-        other_entries: Vec::new(),
-    }
+    Pdf::Stored { pdf, is_new: false }
 }

@@ -4,15 +4,18 @@
 //! request says where each goes on. A direct call takes a page's papers before the next page is read, a
 //! plan keeps them all.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_contract::{Source, normalize_title};
 use annapurna_paper_sources::paper::{BrokenEntry, Paper};
 use annapurna_paper_sources::paper_source::{Listing, PaperSource};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::RunError;
-use crate::report::Report;
+use crate::identity::are_one_paper;
+use crate::record::name_of;
+use crate::report::{PaperName, Report};
 use crate::request::{Request, RequestedList, Target};
 use crate::scraper::Scraper;
 
@@ -40,8 +43,7 @@ struct Reader<'a> {
     deadline: Instant,
     report: Report,
     summary: ScrapeSummary,
-    /// Papers by both names: lists repeat papers, and pages shift while they are read.
-    seen: HashSet<String>,
+    seen: Seen,
     n_pages: usize,
     /// Papers, and entries that are none.
     n_entries: usize,
@@ -65,7 +67,7 @@ impl Scraper {
             deadline,
             report,
             summary: ScrapeSummary::default(),
-            seen: HashSet::new(),
+            seen: Seen::default(),
             n_pages: 0,
             n_entries: 0,
         };
@@ -141,20 +143,72 @@ impl Reader<'_> {
         for problem in listing.broken.into_iter().chain(listing.problems) {
             self.report.add_broken(&mut self.summary, problem);
         }
-        let mut papers = listing.papers;
-        papers.retain(|paper| is_first_sight(&mut self.seen, paper));
+        let mut papers = Vec::new();
+        for paper in listing.papers {
+            match self.seen.note(&paper) {
+                None => papers.push(paper),
+                Some(first) => {
+                    let name = PaperName::of(&paper);
+                    self.report.add_repeat(&mut self.summary, &name, &first);
+                }
+            }
+        }
         self.n_entries += papers.len();
         papers
     }
 }
 
-/// Notes a paper under both its names. A paper whose abstract is still to come is only known by its
-/// source's name.
-fn is_first_sight(seen: &mut HashSet<String>, paper: &Paper) -> bool {
-    let source = paper.source.name();
-    let is_new_name = seen.insert(format!("{source}:{}", paper.source_id));
-    let is_new_text = paper.details.is_some() || seen.insert(format!("{source}:{}", paper.id()));
-    is_new_name && is_new_text
+/// The papers of a call's lists so far: lists repeat papers, and pages shift while they are read.
+#[derive(Default)]
+struct Seen {
+    /// Titles by the source and its name of the paper.
+    names: HashMap<(Source, String), String>,
+    /// By the source and the normalised title.
+    titles: HashMap<(Source, String), Vec<SeenPaper>>,
+}
+
+struct SeenPaper {
+    source_id: String,
+    authors: Vec<String>,
+    abstract_text: Option<String>,
+    /// Its own page may still name authors and abstract.
+    has_page: bool,
+}
+
+impl Seen {
+    /// Notes a paper, or says which entry before it was of the same one. What the paper's own page has yet to
+    /// say may tell two papers apart, which then shows when they are taken.
+    fn note(&mut self, paper: &Paper) -> Option<String> {
+        let entry =
+            |id: &str, title: &str| format!("{}: {title}", name_of(paper.source, paper.year, id));
+        let name = (paper.source, paper.source_id.clone());
+        if let Some(title) = self.names.get(&name) {
+            return Some(entry(&paper.source_id, title));
+        }
+        self.names.insert(name, paper.title.clone());
+        let title = (paper.source, normalize_title(&paper.title));
+        let namesakes = self.titles.entry(title).or_default();
+        if let Some(same) = namesakes.iter().find(|it| it.is(paper)) {
+            return Some(entry(&same.source_id, &paper.title));
+        }
+        namesakes.push(SeenPaper {
+            source_id: paper.source_id.clone(),
+            authors: paper.authors.clone(),
+            abstract_text: paper.abstract_text.clone(),
+            has_page: paper.details.is_some(),
+        });
+        None
+    }
+}
+
+impl SeenPaper {
+    fn is(&self, other: &Paper) -> bool {
+        let have_authors = !self.authors.is_empty() && !other.authors.is_empty();
+        let is_known = have_authors || !(self.has_page || other.details.is_some());
+        let own = (self.authors.as_slice(), self.abstract_text.as_deref());
+        let theirs = (other.authors.as_slice(), other.abstract_text.as_deref());
+        is_known && are_one_paper(own, theirs)
+    }
 }
 
 fn out_of_time(list: &RequestedList) -> RunError {

@@ -1,7 +1,6 @@
-//! Taking papers, several at once, until the time is over or a site holds us off.
+//! Taking papers, several at once, until the time is over.
 
 use std::future::ready;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annapurna_paper_sources::paper::Paper;
@@ -9,10 +8,19 @@ use annapurna_paper_sources::paper_source::PaperSource;
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::keep::{HeldOff, Outcome, take};
+use crate::keep::{Outcome, take};
 use crate::report::PaperName;
 use crate::request::GRACE;
 use crate::scraper::Scraper;
+
+/// What becomes of a paper whose site is left alone just now. The judge is told in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldOff {
+    /// It counts as held back.
+    HoldBack,
+    /// It is left: the caller comes back to it.
+    LeaveForLater,
+}
 
 /// How the papers of a call are taken.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +39,8 @@ pub(crate) struct Taken {
     pub(crate) n_ended: usize,
     /// Numbers of those among them that were left for later.
     pub(crate) left: Vec<usize>,
+    /// How many of those the judge was told of.
+    pub(crate) n_left_told: usize,
     /// For how long their site is left alone, seconds.
     pub(crate) rest_seconds: Option<u64>,
 }
@@ -47,13 +57,12 @@ impl Scraper {
     ) -> Taken {
         let store = &self.store;
         let limit = longest_paper(pace.deadline);
-        let is_stopped = AtomicBool::new(false);
-        let goes_on = || Instant::now() < pace.deadline && !is_stopped.load(Ordering::Relaxed);
+        let goes_on = || Instant::now() < pace.deadline;
         let mut outcomes = stream::iter(papers.into_iter().enumerate())
             .take_while(|_| ready(goes_on()))
             .map(|(number, paper)| async move {
                 let name = PaperName::of(&paper);
-                let outcome = take(store, source, paper, pace.held_off, limit).await;
+                let outcome = take(store, source, paper, limit).await;
                 (number, name, outcome)
             })
             .buffered(pace.n_at_once);
@@ -62,8 +71,7 @@ impl Scraper {
         while let Ok(Some((number, name, outcome))) = timeout_at(end, outcomes.next()).await {
             taken.n_ended += 1;
             if outcome.rest_seconds.is_some() && pace.held_off == HeldOff::LeaveForLater {
-                // What is on its way ends; nothing more is begun.
-                is_stopped.store(true, Ordering::Relaxed);
+                taken.n_left_told += usize::from(outcome.is_queued);
                 taken.rest_seconds = taken.rest_seconds.max(outcome.rest_seconds);
                 taken.left.push(number);
             } else {

@@ -1,12 +1,12 @@
 //! What a summary says of each paper, and the log besides.
 
-use annapurna_contract::scrape::{FailedPaper, ScrapeSummary};
+use annapurna_contract::scrape::{FailedPaper, RepeatedPaper, ScrapeSummary};
 use annapurna_contract::text::excerpt;
 use annapurna_paper_sources::paper::{BrokenEntry, Paper};
 
 use crate::keep::{Kept, Outcome};
 
-/// How many failures an answer lists, and whether with all of their evidence.
+/// How many failures an answer lists, and repeats, and whether with all of their evidence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report {
     /// Failures listed; the others are counted.
@@ -32,8 +32,27 @@ impl Report {
         self.add(summary, failed);
     }
 
+    /// Adds an entry that says again what another one says: `known_as`, for a person.
+    pub(crate) fn add_repeat(self, summary: &mut ScrapeSummary, name: &PaperName, known_as: &str) {
+        let repeat = RepeatedPaper {
+            paper: name.source_id.clone(),
+            title: name.title.clone(),
+            repeats: excerpt(known_as.as_bytes(), 400),
+        };
+        tracing::info!(
+            paper = repeat.paper,
+            repeats = repeat.repeats,
+            "an entry says again what another one says"
+        );
+        let repeat = if self.is_brief { repeat.cut() } else { repeat };
+        summary.add_repeat(repeat, self.most);
+    }
+
     /// Counts a paper that is settled.
     pub(crate) fn count(self, summary: &mut ScrapeSummary, name: PaperName, outcome: Outcome) {
+        if let Some(known_as) = &outcome.known_as {
+            self.add_repeat(summary, &name, known_as);
+        }
         summary.found += 1;
         summary.queued += usize::from(outcome.is_queued);
         match outcome.kept {
@@ -92,6 +111,7 @@ pub(crate) fn log_summary(summary: &ScrapeSummary) {
         queued = summary.queued,
         already = summary.already,
         metadata_only = summary.metadata_only,
+        repeated = summary.repeated,
         failed = summary.n_failed(),
         cursor = summary.cursor,
         "what became of the papers so far"

@@ -1,7 +1,7 @@
 //! A direct call: the lists of a request and their papers, in one process.
 //!
 //! In: an event. Out: a [`ScrapeSummary`], with a cursor when the time ended before the list did. Nobody
-//! calls again by himself, so what a site holds back is recorded without its PDF.
+//! calls again by himself, so what a site holds back counts as held back.
 
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::ScrapeSummary;
@@ -9,9 +9,8 @@ use annapurna_paper_sources::http::CONNECTIONS_PER_HOST;
 use tokio::time::Instant;
 
 use crate::error::RunError;
-use crate::keep::HeldOff;
 use crate::lists::PageEnd;
-use crate::papers::Pace;
+use crate::papers::{HeldOff, Pace};
 use crate::report::{Report, log_summary};
 use crate::request::{Request, cursor_of};
 use crate::scraper::Scraper;
@@ -37,7 +36,7 @@ impl Scraper {
         let pace = Pace {
             deadline,
             n_at_once: CONNECTIONS_PER_HOST,
-            held_off: HeldOff::KeepMetadata,
+            held_off: HeldOff::HoldBack,
         };
         let mut summary = ScrapeSummary::default();
         // No time at all hands everything over.

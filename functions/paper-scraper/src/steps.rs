@@ -25,9 +25,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::error::RunError;
-use crate::keep::{HeldOff, Kept, Outcome};
+use crate::keep::{Kept, Outcome};
 use crate::lists::PageEnd;
-use crate::papers::{Pace, Taken};
+use crate::papers::{HeldOff, Pace, Taken};
 use crate::report::{PaperName, Report, log_failed, log_summary};
 use crate::request::{Request, Target, cursor_of};
 use crate::scraper::Scraper;
@@ -171,7 +171,8 @@ impl Scraper {
         Ok(windows)
     }
 
-    /// Takes papers of a window until all are taken, the time is over, or a site holds us off.
+    /// Takes papers of a window until all are taken or the time is over. Those that a site holds off are
+    /// told to the judge, and taken again when it has rested.
     ///
     /// # Errors
     ///
@@ -209,14 +210,18 @@ impl Scraper {
         if n_new >= FRUITFUL_CALL {
             window.n_blocked = 0;
         }
-        if let Some(seconds) = taken.rest_seconds {
-            leave_alone(&mut window, seconds, n_new);
+        if taken.n_ended == remaining.len() && !window.done {
+            // The judge knows of every paper by now; their PDFs can wait.
+            window.only = std::mem::take(&mut window.later);
+            window.next = 0;
+            leave_alone(&mut window, taken.rest_seconds.unwrap_or_default(), n_new);
         }
         tracing::info!(
             list = window.list_key,
             next = window.next,
             done = window.done,
             blocked = window.blocked,
+            later = window.later.len(),
             held_back = window.held_back.len(),
             "a window was taken this far"
         );
@@ -316,23 +321,19 @@ fn pace(window: &ScrapeWindow, deadline: Instant) -> Pace {
         // The last call of a round leaves nothing for a later one.
         held_off: match window.n_blocked < MOST_BLOCKED {
             true => HeldOff::LeaveForLater,
-            false => HeldOff::KeepMetadata,
+            false => HeldOff::HoldBack,
         },
     }
 }
 
-/// Moves a window past the papers that a call took of the `remaining` ones. What it left comes first in
-/// the next call.
+/// Moves a window past the papers that a call took of the `remaining` ones. What it left comes when all
+/// others are taken.
 fn move_on(window: &mut ScrapeWindow, taken: &Taken, remaining: &[u32]) {
-    if taken.left.is_empty() {
-        window.next += u32::try_from(taken.n_ended).unwrap_or(u32::MAX);
-        window.done = taken.n_ended == remaining.len();
-        return;
-    }
+    window.next += u32::try_from(taken.n_ended).unwrap_or(u32::MAX);
     let left = taken.left.iter().map(|number| remaining[*number]);
-    let unbegun = remaining[taken.n_ended..].iter().copied();
-    window.only = left.chain(unbegun).collect();
-    window.next = 0;
+    window.later.extend(left);
+    window.settled.queued += taken.n_left_told;
+    window.done = taken.n_ended == remaining.len() && window.later.is_empty();
 }
 
 /// Ends a call where a site is left alone: the next one comes when it has rested, and later each time
@@ -354,6 +355,7 @@ fn settle(window: &mut ScrapeWindow, place: u32, name: PaperName, outcome: Outco
         return;
     }
     window.held_back.push(place);
+    window.settled.queued += usize::from(outcome.is_queued);
     window.metadata_kept += u32::from(outcome.kept == Kept::MetadataOnly);
     let problem = outcome.problem;
     let failed =

@@ -111,15 +111,6 @@ impl Store {
         self.write(key, object, Condition::Absent).await
     }
 
-    /// Writes whatever is there.
-    ///
-    /// # Errors
-    ///
-    /// See [`Store::metadata`].
-    pub async fn replace(&self, key: &str, object: Object) -> Result<(), StoreError> {
-        Ok(self.objects.put(&self.bucket, key, object).await?)
-    }
-
     /// Writes if what is there still has this tag.
     ///
     /// # Errors

@@ -89,6 +89,7 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
         .contents()
         .iter()
         .filter_map(|object| object.key.clone())
+        .filter(|key| !key.starts_with('_'))
         .collect();
     assert_eq!(keys.iter().filter(|key| key.ends_with(".json")).count(), 10);
     let pdfs: Vec<&String> = keys.iter().filter(|key| key.ends_with(".pdf")).collect();

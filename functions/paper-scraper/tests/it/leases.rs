@@ -256,11 +256,7 @@ async fn a_run_that_died_while_it_waited_does_not_hold_the_others_up_for_good() 
     let period = Duration::from_millis(300);
     // Its note has half a second left.
     let begin = now_ms();
-    store
-        .store()
-        .replace(&key, note(begin - 29_500))
-        .await
-        .unwrap();
+    store.put(&key, note(begin - 29_500));
     ours.hold("a.example", period).await.unwrap();
     let waited = now_ms() - begin;
     assert!((500..1000).contains(&waited), "{waited} ms");
@@ -290,7 +286,7 @@ async fn a_lease_is_renewed_by_its_holder_and_by_nobody_else() {
         metadata: Metadata::new(),
     };
     let key = keys::host_lease("a.example");
-    store.store().replace(&key, junk).await.unwrap();
+    store.put(&key, junk);
     ours.hold("a.example", period).await.unwrap();
 }
 

@@ -285,7 +285,10 @@ async fn a_closed_list_that_only_adds_holds_papers_back_and_is_reported() {
         .await
         .unwrap();
     assert_eq!((later.found, later.n_failed()), (2, 0));
-    assert_eq!(store.messages().len(), 2);
+    let messages = store.messages();
+    assert_eq!(messages.len(), 3, "one of them without its PDF first");
+    let with_pdf = messages.iter().filter(|it| it.s3_key.is_some());
+    assert_eq!(with_pdf.count(), 2);
 }
 
 #[tokio::test]

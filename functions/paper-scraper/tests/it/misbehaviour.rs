@@ -188,7 +188,8 @@ async fn a_captcha_instead_of_pdfs_keeps_the_papers_and_leaves_the_site_alone() 
             summary.metadata_only,
             summary.queued
         ),
-        (6, 0, 6, 0)
+        (6, 0, 6, 6),
+        "a PDF keeps nothing from the judge"
     );
     assert_eq!(summary.failed.len(), 6);
     assert!(
@@ -207,8 +208,11 @@ async fn a_captcha_instead_of_pdfs_keeps_the_papers_and_leaves_the_site_alone() 
     // Six papers at three tries each would be 18: those not under way when the site was given up did
     // not ask.
     assert!(counts.of("/pdf") < 18, "{}", counts.of("/pdf"));
-    assert_eq!(store.keys().len(), 6, "records only");
-    assert_eq!(store.json(&store.keys()[0])["state"], "waiting");
+    assert_eq!(store.papers().len(), 6);
+    assert!(!store.keys().iter().any(|key| key.ends_with(".pdf")));
+    let record = store.json(&store.papers()[0]);
+    assert_eq!(record["state"], "queued-without-pdf");
+    assert_eq!(record["text_expected"], true);
     // A later run, with the site open again, takes them all up.
     let (site, _) = faulty(|_, _| None).await;
     let summary = run(&scraper(&site, "ARXIV", &store), json!({}))
@@ -238,7 +242,7 @@ async fn one_papers_failure_does_not_stop_the_others() {
             summary.metadata_only,
             summary.queued
         ),
-        (6, 4, 2, 5)
+        (6, 4, 2, 6)
     );
     assert_eq!(summary.failed.len(), 1);
     assert_eq!(summary.failed[0].paper, "2511.90005");
@@ -246,16 +250,11 @@ async fn one_papers_failure_does_not_stop_the_others() {
         summary.failed[0].error.contains("ends before its %%EOF"),
         "{summary:?}"
     );
-    let told_without: Vec<_> = store
-        .messages()
-        .into_iter()
-        .filter(|m| m.s3_key.is_none())
-        .collect();
-    assert_eq!(
-        told_without.len(),
-        1,
-        "a paper that has no PDF is told as it is"
-    );
+    let mut told_without = store.messages();
+    told_without.retain(|message| message.s3_key.is_none());
+    let mut expected: Vec<bool> = told_without.iter().map(|it| it.text_expected).collect();
+    expected.sort_unstable();
+    assert_eq!(expected, [false, true], "one has none, and one may come");
     // Again: the one without a PDF is not told twice.
     let again = run(&scraper, json!({})).await.unwrap();
     assert_eq!(
@@ -329,9 +328,9 @@ async fn a_redirect_to_another_site_is_not_followed() {
         .await
         .unwrap();
     assert_eq!((summary.stored, summary.metadata_only), (0, 1));
-    assert_eq!(
-        (summary.queued, summary.n_failed()),
-        (0, 1),
+    assert_eq!((summary.queued, summary.n_failed()), (1, 1));
+    assert!(
+        store.messages()[0].text_expected,
         "a wall that sends programs away is no paper without a PDF"
     );
     assert!(

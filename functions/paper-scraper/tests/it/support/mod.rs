@@ -76,8 +76,19 @@ impl MemoryStore {
         self.0.lock().unwrap().objects[key].clone()
     }
 
+    /// Puts an object there that the scraper did not write.
+    pub fn put(&self, key: &str, object: Object) {
+        let mut contents = self.0.lock().unwrap();
+        contents.objects.insert(key.to_owned(), object);
+    }
+
     pub fn json(&self, key: &str) -> Value {
         serde_json::from_slice(&self.object(key).body).unwrap()
+    }
+
+    /// An object's JSON; null when it is none.
+    pub fn json_or_null(&self, key: &str) -> Value {
+        serde_json::from_slice(&self.object(key).body).unwrap_or_default()
     }
 
     pub fn n_writes(&self) -> usize {
