@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod emulator;
+mod held_back;
 mod leases;
 mod lists;
 mod misbehaviour;
