@@ -5,6 +5,7 @@
 
 mod emulator;
 mod held_back;
+mod identity;
 mod leases;
 mod lists;
 mod misbehaviour;
