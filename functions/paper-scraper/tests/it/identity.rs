@@ -1,7 +1,9 @@
 //! One paper, one id, for good: edits, other sources, namesakes, runs that end anywhere and runs at once.
 
 mod edits;
+mod kills;
 mod namesakes;
+mod races;
 
 use std::collections::BTreeMap;
 use std::path::Path;
