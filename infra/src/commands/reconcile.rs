@@ -5,7 +5,8 @@
 //! evidence that it was there; [`next::next`] decides from that alone, and [`evidence`] reads it.
 //!
 //! What is guaranteed: a paper with a record that was meant for the judge goes on, whatever queue lost its
-//! message, and whatever part of its document the index lost. A message that was not lost is sent a second
+//! message, and whatever part of its document the index lost; so do a revision that was not judged, a PDF and a title that
+//! the document does not have. A message that was not lost is sent a second
 //! time, which is harmless and costs no model: SQS drops it within five minutes of the first, since both
 //! ids are made from the content; after that it waits behind the first, which has the same group, and each
 //! stage recognises what it has done. Only the program of a batch under way may get into another batch,
@@ -17,8 +18,8 @@
 //! index that is lost alone within five minutes of a paper's last messages gets that paper back at the
 //! start after those only, since SQS drops them as the same.
 //!
-//! Deliberately absent: a paper in state `waiting` without a PDF is the next scrape's, and a dead letter is
-//! a person's.
+//! Deliberately absent: a paper in state `waiting` with neither abstract nor PDF is the next scrape's, and a
+//! dead letter is a person's.
 
 mod evidence;
 mod next;

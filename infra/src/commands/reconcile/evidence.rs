@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use annapurna_cloud::{MessageQueues, ObjectStore, Receive, S3};
 use annapurna_contract::{
-    Bucket, CodeTestingMessage, Decision, PaperId, PaperRecord, Queue, Source, SourceRecord,
-    Verdict, keys,
+    Bucket, CodeTestingMessage, PaperId, PaperRecord, Queue, Source, SourceRecord, Verdict, keys,
 };
 use annapurna_stack::outputs::Output;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::next::{Document, Paper};
+use super::next::{Document, Judged, Paper};
 use super::queue_url;
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
@@ -36,7 +35,7 @@ pub(super) struct Evidence {
     papers_bucket: String,
     code_bucket: String,
     outputs_bucket: String,
-    /// Keys of a paper's records: one of each source that had it.
+    /// Keys of a paper's records: one, or one of each source where they are older than the aliases.
     records: BTreeMap<PaperId, Vec<String>>,
     verdicts: BTreeSet<PaperId>,
     documents: BTreeMap<PaperId, Document>,
@@ -92,21 +91,19 @@ impl Evidence {
             program: None,
             result: None,
         };
-        if paper.document.is_some() {
-            // Only an accepted paper has a document.
-            paper.verdict = Some(Decision::Accept);
-            let (code, outputs) = (&self.code_bucket, &self.outputs_bucket);
-            paper.program = self.read(code, &keys::code_metadata(id)).await?;
-            paper.result = self.read(outputs, &keys::result(id)).await?;
-            return Ok(paper);
-        }
         if self.verdicts.contains(id) {
             let bucket = &self.papers_bucket;
             let verdict: Option<Verdict> = self.read(bucket, &keys::verdict(id)).await?;
-            paper.verdict = verdict.map(|verdict| verdict.decision);
+            paper.verdict = verdict.map(|verdict| Judged {
+                decision: verdict.decision,
+                revision: verdict.revision,
+            });
         }
-        if paper.verdict != Some(Decision::Reject) {
-            paper.record = self.record(id).await?;
+        paper.record = self.record(id).await?;
+        if paper.document.is_some() {
+            let (code, outputs) = (&self.code_bucket, &self.outputs_bucket);
+            paper.program = self.read(code, &keys::code_metadata(id)).await?;
+            paper.result = self.read(outputs, &keys::result(id)).await?;
         }
         Ok(paper)
     }
@@ -184,6 +181,7 @@ fn document(record: PaperRecord) -> Option<Document> {
     Some(Document {
         has_program: record.generated.code_generated == Some(true),
         is_tested: record.tested.tested == Some(true),
+        has_pdf: record.judged.s3_key.is_some(),
         title: record.judged.title?,
     })
 }

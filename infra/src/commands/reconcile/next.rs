@@ -12,13 +12,20 @@ pub(super) struct Paper {
     pub(super) id: PaperId,
     /// It is in a dead-letter queue, where a person decides.
     pub(super) is_dead: bool,
-    /// Read only when the judge may have to be told.
     pub(super) record: Option<SourceRecord>,
-    pub(super) verdict: Option<Decision>,
+    pub(super) verdict: Option<Judged>,
     pub(super) document: Option<Document>,
     pub(super) program: Option<Program>,
     /// SHA-256 of the program that has a result.
     pub(super) result: Option<TestedProgram>,
+}
+
+/// What the verdict says of a paper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) decision: Decision,
+    /// The last revision that was judged.
+    pub(super) revision: u32,
 }
 
 /// What the index says of a paper.
@@ -27,6 +34,7 @@ pub(super) struct Document {
     pub(super) title: String,
     pub(super) has_program: bool,
     pub(super) is_tested: bool,
+    pub(super) has_pdf: bool,
 }
 
 /// What the metadata of a program say.
@@ -67,18 +75,17 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
     if paper.is_dead {
         return None;
     }
-    let judge = || {
-        let record = paper
-            .record
-            .as_ref()
-            .filter(|record| is_for_judge(record))?;
-        Some(Next::Judge(record.message(buckets.papers)))
-    };
+    let record = paper.record.as_ref().filter(|it| is_for_judge(it));
+    let judge = || Some(Next::Judge(record?.message(buckets.papers)));
+    let is_accepted = |it: &&Judged| it.decision == Decision::Accept;
     let document = match (&paper.verdict, &paper.document) {
-        (None, _) => return judge(),
-        (Some(Decision::Accept), None) => return judge(),
-        (Some(Decision::Accept), Some(document)) => document,
-        (Some(Decision::Reject | Decision::Other(_)), _) => return None,
+        (verdict, document) if record.is_some_and(|it| is_news(it, verdict, document)) => {
+            return judge();
+        }
+        // Only an accepted paper has a document.
+        (_, Some(document)) => document,
+        (None, None) => return judge(),
+        (verdict, None) => return verdict.as_ref().filter(is_accepted).and_then(|_| judge()),
     };
     let Some(program) = paper.program.as_ref().filter(|_| document.has_program) else {
         return Some(Next::Generate(CodeGenerationMessage {
@@ -100,10 +107,18 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
     (!document.is_tested).then(|| Next::Collect(paper.id.clone()))
 }
 
-/// A record with a PDF is written just before the judge is told; one without waits, unless it says that
-/// the judge was told.
+/// The judge is told of a paper with an abstract or a PDF soon after its record is written; one with
+/// neither waits, unless it says that the judge was told.
 fn is_for_judge(record: &SourceRecord) -> bool {
-    record.pdf.is_some() || record.state != RecordState::Waiting
+    record.pdf.is_some() || record.abstract_text.is_some() || record.state != RecordState::Waiting
+}
+
+/// Whether the record has something that verdict and document have not taken over: a revision, a title, a PDF.
+fn is_news(record: &SourceRecord, verdict: &Option<Judged>, document: &Option<Document>) -> bool {
+    let is_revised = |it: &Judged| it.revision < record.revision;
+    let lacks_it =
+        |it: &Document| it.title != record.title || (record.pdf.is_some() && !it.has_pdf);
+    verdict.as_ref().is_some_and(is_revised) || document.as_ref().is_some_and(lacks_it)
 }
 
 #[cfg(test)]
@@ -155,12 +170,8 @@ mod tests {
             id: PaperId::of("Adam", None),
             is_dead: false,
             record: Some(record(RecordState::Queued)),
-            verdict: Some(Decision::Accept),
-            document: Some(Document {
-                title: "Adam".to_owned(),
-                has_program: true,
-                is_tested: true,
-            }),
+            verdict: judged(Decision::Accept),
+            document: document(true, true),
             program: Some(Program {
                 paper_title: "Adam".to_owned(),
                 code_sha256: "c0de".to_owned(),
@@ -176,7 +187,13 @@ mod tests {
             title: "Adam".to_owned(),
             has_program,
             is_tested,
+            has_pdf: true,
         })
+    }
+
+    fn judged(decision: Decision) -> Option<Judged> {
+        let revision = 1;
+        Some(Judged { decision, revision })
     }
 
     /// Papers cut off at each stage, with what they need.
@@ -251,7 +268,7 @@ mod tests {
     fn what_has_come_to_its_end_needs_nothing() {
         assert_eq!(next(&finished(), BUCKETS), None);
         let rejected = Paper {
-            verdict: Some(Decision::Reject),
+            verdict: judged(Decision::Reject),
             document: None,
             program: None,
             result: None,
@@ -271,11 +288,65 @@ mod tests {
         assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
         paper.record = Some(record(RecordState::Waiting));
         assert_eq!(next(&paper, BUCKETS), None, "the next scrape's");
+        // The scraper ended at the PDF.
+        let mut described = record(RecordState::Waiting);
+        described.abstract_text = Some("On moments.".to_owned());
+        paper.record = Some(described);
+        assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
         // The scraper ended between writing the record and sending the message.
         let mut cut = record(RecordState::Queued);
         cut.state = RecordState::Waiting;
         paper.record = Some(cut);
         assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
+    }
+
+    #[test]
+    fn what_a_lost_message_would_have_changed_is_told_again() {
+        let told = |change: &dyn Fn(&mut Paper)| {
+            let mut paper = finished();
+            change(&mut paper);
+            match next(&paper, BUCKETS) {
+                Some(Next::Judge(message)) => Some(message.revision),
+                None => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        let revise = |paper: &mut Paper| {
+            if let Some(record) = &mut paper.record {
+                record.revision = 2;
+            }
+        };
+        assert_eq!(told(&|_| {}), None);
+        assert_eq!(told(&revise), Some(2));
+        let rejected = |paper: &mut Paper| {
+            revise(paper);
+            paper.document = None;
+            paper.verdict = judged(Decision::Reject);
+        };
+        assert_eq!(told(&rejected), Some(2), "it may be accepted now");
+        let judged_since = |paper: &mut Paper| {
+            rejected(paper);
+            paper.verdict = Some(Judged {
+                decision: Decision::Reject,
+                revision: 2,
+            });
+        };
+        assert_eq!(told(&judged_since), None);
+        let without = |title: &'static str, has_pdf| {
+            move |paper: &mut Paper| {
+                if let Some(document) = &mut paper.document {
+                    title.clone_into(&mut document.title);
+                    document.has_pdf = has_pdf;
+                }
+            }
+        };
+        assert_eq!(told(&without("Adam", false)), Some(1), "its PDF");
+        assert_eq!(told(&without("Madam", true)), Some(1), "its title");
+        let no_pdf_at_all = |paper: &mut Paper| {
+            without("Adam", false)(paper);
+            paper.record = Some(record(RecordState::QueuedWithoutPdf));
+        };
+        assert_eq!(told(&no_pdf_at_all), None);
     }
 
     #[test]
