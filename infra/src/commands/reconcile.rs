@@ -18,8 +18,9 @@
 //! index that is lost alone within five minutes of a paper's last messages gets that paper back at the
 //! start after those only, since SQS drops them as the same.
 //!
-//! Deliberately absent: a paper in state `waiting` with neither abstract nor PDF is the next scrape's, and a
-//! dead letter is a person's.
+//! Deliberately absent: a paper in state `waiting` with neither abstract nor PDF is the next scrape's, a
+//! dead letter is a person's, and a paper that waits for its text has no message: the generator's schedule
+//! sends one when the time for that is over.
 
 mod evidence;
 mod next;
@@ -120,7 +121,7 @@ async fn reconcile(
         papers: deployed.outputs.get(Output::BucketName(Bucket::Papers))?,
         code: deployed.outputs.get(Output::BucketName(Bucket::Code))?,
     };
-    let evidence = Evidence::gather(cloud, deployed).await?;
+    let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
     let papers = evidence.papers();
     let steps: Vec<Option<Next>> = stream::iter(papers)
         .map(async |id| Ok::<_, CommandError>(next(&evidence.of(&id).await?, buckets)))

@@ -4,6 +4,7 @@
 //! outside its range names the key and the range. Nothing here calls AWS.
 
 use std::path::Path;
+use std::time::Duration;
 
 use self::file::EnvironmentFile;
 use self::problems::Problems;
@@ -128,6 +129,11 @@ impl Environment {
             bucket.name(),
             self.bucket_suffix
         )
+    }
+
+    /// How long a paper waits for a text that is to come before it gets its program; zero: not at all.
+    pub fn wait_for_text(&self) -> Duration {
+        Duration::from_secs(self.generator.wait_for_text_secs.into())
     }
 
     /// Its settings as a local environment; `None` in AWS.

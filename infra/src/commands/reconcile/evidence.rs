@@ -8,6 +8,7 @@ use annapurna_contract::{
     Bucket, CodeTestingMessage, PaperId, PaperRecord, Queue, Source, SourceRecord, Verdict, keys,
 };
 use annapurna_stack::outputs::Output;
+use chrono::Utc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -50,7 +51,12 @@ struct AboutPaper {
 
 impl Evidence {
     /// Lists the buckets, and asks the index and the dead-letter queues.
-    pub(super) async fn gather(cloud: &Cloud, deployed: &Deployed) -> Result<Self, CommandError> {
+    /// `wait` is how long a paper waits for its text.
+    pub(super) async fn gather(
+        cloud: &Cloud,
+        deployed: &Deployed,
+        wait: Duration,
+    ) -> Result<Self, CommandError> {
         let bucket = |bucket| deployed.outputs.get(Output::BucketName(bucket));
         let papers_bucket = bucket(Bucket::Papers)?.to_owned();
         let mut records = BTreeMap::<PaperId, Vec<String>>::new();
@@ -66,7 +72,7 @@ impl Evidence {
             objects: S3::new(&cloud.config),
             code_bucket: bucket(Bucket::Code)?.to_owned(),
             outputs_bucket: bucket(Bucket::Outputs)?.to_owned(),
-            documents: documents(cloud, deployed, &verdicts).await?,
+            documents: documents(cloud, deployed, &verdicts, wait).await?,
             dead: dead_letters(cloud, deployed).await?,
             papers_bucket,
             records,
@@ -160,6 +166,7 @@ async fn documents(
     cloud: &Cloud,
     deployed: &Deployed,
     verdicts: &BTreeSet<PaperId>,
+    wait: Duration,
 ) -> Result<BTreeMap<PaperId, Document>, CommandError> {
     let search = index::search(cloud, deployed.outputs.get(Output::SearchEndpoint)?)?;
     // A search sees what was written before this.
@@ -169,7 +176,7 @@ async fn documents(
     for some in ids.chunks(DOCUMENTS_AT_ONCE) {
         let query = json!({"size": some.len(), "query": {"ids": {"values": some}}});
         for (id, record) in search.search(&query).await? {
-            documents.extend(document(record).map(|document| (id, document)));
+            documents.extend(document(record, wait).map(|document| (id, document)));
         }
     }
     Ok(documents)
@@ -177,8 +184,9 @@ async fn documents(
 
 /// What a paper's document says. One without a title is none: the judge, who writes the title, makes it again
 /// from its verdict, where a program made for no title would stay.
-fn document(record: PaperRecord) -> Option<Document> {
+fn document(record: PaperRecord, wait: Duration) -> Option<Document> {
     Some(Document {
+        waits_for_text: record.waits_for_text(wait, Utc::now()),
         has_program: record.generated.code_generated == Some(true),
         is_tested: record.tested.tested == Some(true),
         has_pdf: record.judged.s3_key.is_some(),
@@ -230,11 +238,24 @@ mod tests {
     #[test]
     fn a_document_without_its_title_is_made_again() {
         let mut record = PaperRecord::default();
-        assert_eq!(document(record.clone()), None);
+        assert_eq!(document(record.clone(), Duration::ZERO), None);
         record.judged.title = Some("Adam".to_owned());
         record.generated.code_generated = Some(true);
-        let document = document(record).unwrap();
+        let document = document(record, Duration::ZERO).unwrap();
         assert!(document.title == "Adam" && document.has_program && !document.is_tested);
+    }
+
+    #[test]
+    fn a_document_says_that_its_paper_waits() {
+        let mut record = PaperRecord::default();
+        record.judged.title = Some("Adam".to_owned());
+        record.judged.text_expected = Some(true);
+        record.judged.ingested_at = Some(Utc::now().to_rfc3339());
+        let waits = |secs| {
+            let wait = Duration::from_secs(secs);
+            document(record.clone(), wait).unwrap().waits_for_text
+        };
+        assert!(waits(3600) && !waits(0));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Document {
     pub(super) has_program: bool,
     pub(super) is_tested: bool,
     pub(super) has_pdf: bool,
+    /// It gets its program when its text has come, or when the time for that is over.
+    pub(super) waits_for_text: bool,
 }
 
 /// What the metadata of a program say.
@@ -87,6 +89,9 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
         (None, None) => return judge(),
         (verdict, None) => return verdict.as_ref().filter(is_accepted).and_then(|_| judge()),
     };
+    if document.waits_for_text {
+        return None;
+    }
     let Some(program) = paper.program.as_ref().filter(|_| document.has_program) else {
         return Some(Next::Generate(CodeGenerationMessage {
             paper_id: paper.id.clone(),
@@ -188,6 +193,7 @@ mod tests {
             has_program,
             is_tested,
             has_pdf: true,
+            waits_for_text: false,
         })
     }
 
@@ -279,6 +285,26 @@ mod tests {
             paper.is_dead = true;
             assert_eq!(next(&paper, BUCKETS), None, "{paper:?}");
         }
+    }
+
+    #[test]
+    fn a_paper_that_waits_for_its_text_has_lost_nothing() {
+        let mut waiting = Paper {
+            document: document(false, false),
+            program: None,
+            result: None,
+            ..finished()
+        };
+        let waits = |paper: &mut Paper, waits_for_text| {
+            if let Some(document) = &mut paper.document {
+                document.waits_for_text = waits_for_text;
+            }
+        };
+        waits(&mut waiting, true);
+        assert_eq!(next(&waiting, BUCKETS), None);
+        // Its time is over: the schedule sends the same message, and the second finds the program.
+        waits(&mut waiting, false);
+        assert!(matches!(next(&waiting, BUCKETS), Some(Next::Generate(_))));
     }
 
     #[test]
