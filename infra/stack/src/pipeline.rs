@@ -31,7 +31,7 @@ use self::sizes::{
     EVALUATION_MAX_RECEIVES, PAPER_MAX_RECEIVES, TESTING_MAX_RECEIVES, TESTING_VISIBILITY,
 };
 use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Template, Url};
-use crate::constructs::alarm::FailedExecutions;
+use crate::constructs::alarm::{AlarmTopic, FailedExecutions};
 use crate::constructs::bucket::{Buckets, ObjectNotification, PrivateBucket, Versions};
 use crate::constructs::function::FunctionHandle;
 use crate::constructs::grants::{Models, Targets};
@@ -373,14 +373,20 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// What shows a failed scrape where nobody starts scrapes by hand.
+    /// What tells of a failed scrape where nobody starts scrapes by hand.
     fn add_alarms(&mut self, state_machine: &StateMachineHandle) {
-        if self.environment.scraper.scheduled {
-            let alarm = FailedExecutions {
-                name: self.environment.named("ScrapeConferenceFailed"),
-                state_machine,
-            };
-            alarm.add_to(&mut self.stack);
+        if !self.environment.scraper.scheduled {
+            return;
         }
+        let topic = AlarmTopic {
+            name: self.environment.named("PipelineAlarms"),
+        };
+        let topic = topic.add_to(&mut self.stack);
+        let alarm = FailedExecutions {
+            name: self.environment.named("ScrapeConferenceFailed"),
+            state_machine,
+            topic: &topic,
+        };
+        alarm.add_to(&mut self.stack);
     }
 }

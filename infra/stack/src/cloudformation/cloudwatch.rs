@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Expr;
+use super::{Arn, Expr};
 
 /// `AWS::CloudWatch::Alarm` of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +26,11 @@ pub(crate) struct Alarm {
     pub(crate) threshold: u32,
     /// What a period without a value means.
     pub(crate) treat_missing_data: MissingData,
+    /// Topics that are told when it goes off, five at most.
+    pub(crate) alarm_actions: Vec<Arn>,
+    /// Topics that are told when it is over, five at most.
+    #[serde(rename = "OKActions")]
+    pub(crate) ok_actions: Vec<Arn>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

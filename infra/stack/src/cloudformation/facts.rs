@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn a_type_without_facts_is_named() {
-        let error = of("AWS::SNS::Topic").unwrap_err();
+        let error = of("AWS::DynamoDB::Table").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "facts.json says nothing of AWS::SNS::Topic"
+            "facts.json says nothing of AWS::DynamoDB::Table"
         );
     }
 
@@ -140,6 +140,7 @@ mod tests {
     fn a_name_is_the_property_that_people_know() {
         let name = |type_name: &str| of(type_name).unwrap().name_property.as_deref();
         assert_eq!(name("AWS::SQS::Queue"), Some("QueueName"));
+        assert_eq!(name("AWS::SNS::Topic"), Some("TopicName"));
         assert_eq!(name("AWS::SSM::Parameter"), Some("Name"));
         assert_eq!(name("AWS::EC2::SecurityGroup"), Some("GroupName"));
         // The function's name, and not its own.

@@ -94,6 +94,8 @@ pub(crate) enum Principal {
 /// A service that acts for the account. Source: IAM user guide, "AWS service principals".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum ServicePrincipal {
+    #[serde(rename = "cloudwatch.amazonaws.com")]
+    CloudWatch,
     #[serde(rename = "ec2.amazonaws.com")]
     Ec2,
     #[serde(rename = "lambda.amazonaws.com")]

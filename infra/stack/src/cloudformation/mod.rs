@@ -14,6 +14,7 @@ pub(crate) mod opensearch;
 pub(crate) mod s3;
 pub(crate) mod scheduler;
 pub(crate) mod schema;
+pub(crate) mod sns;
 pub(crate) mod sqs;
 pub(crate) mod ssm;
 pub(crate) mod step_functions;

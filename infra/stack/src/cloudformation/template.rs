@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Expr, LogicalId, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sqs, ssm,
+    Expr, LogicalId, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sns, sqs, ssm,
     step_functions,
 };
 
@@ -54,6 +54,8 @@ resource_types! {
     InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile", holds Nothing;
     LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup", holds LogEvents;
     Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm", holds Nothing;
+    Topic(sns::Topic) = "AWS::SNS::Topic", holds Nothing;
+    TopicPolicy(sns::TopicPolicy) = "AWS::SNS::TopicPolicy", holds Nothing;
     Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule", holds Nothing;
     StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine", holds Nothing;
     Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain", holds Documents;

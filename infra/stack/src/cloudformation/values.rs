@@ -37,7 +37,7 @@ impl Arn {
         Self(Expr::attribute(id, "Arn"))
     }
 
-    /// The ARN of a resource whose `Ref` it is, such as a state machine's.
+    /// The ARN of a resource whose `Ref` it is, such as a state machine's or a topic's.
     pub(crate) fn of_reference(id: &LogicalId) -> Self {
         Self(Expr::reference(id))
     }

@@ -1,13 +1,54 @@
-//! Alarms: what a person should see who starts nothing by hand.
+//! Alarms: what a person should see who starts nothing by hand, and where they are sent.
 
 use super::state_machine::StateMachineHandle;
 use crate::cloudformation::cloudwatch::{
     Alarm, ComparisonOperator, Dimension, MissingData, Statistic,
 };
-use crate::cloudformation::{Resource, Template};
+use crate::cloudformation::iam::{
+    Condition, PolicyDocument, Principal, ServicePrincipal, Statement,
+};
+use crate::cloudformation::sns::{Topic, TopicPolicy};
+use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
 
 /// The period, in seconds, within which one failure is enough.
 const A_DAY: u32 = 86_400;
+
+/// Defines the topic that every alarm of the stack is sent to.
+#[derive(Debug)]
+pub(crate) struct AlarmTopic {
+    /// The topic's name in this environment.
+    pub(crate) name: String,
+}
+
+/// A topic that alarms are sent to.
+#[derive(Debug, Clone)]
+pub(crate) struct AlarmTopicHandle(Arn);
+
+impl AlarmTopic {
+    /// Adds the topic, and who may publish to it.
+    ///
+    /// The policy stands in place of the one that a topic is made with, which lets everybody of the account
+    /// publish: only alarms of this account do. Source: SNS developer guide, "Example cases for access control".
+    pub(crate) fn add_to(self, stack: &mut Template) -> AlarmTopicHandle {
+        let topic_name = self.name;
+        let id = stack.add(
+            LogicalId::new("Alarms"),
+            Resource::new(Topic { topic_name }),
+        );
+        let topic = Arn::of_reference(&id);
+        let own_alarms = Condition::string_equals("aws:SourceAccount", Expr::account())
+            .and_arn_equals("aws:SourceArn", Arn::in_account("cloudwatch", "alarm:*"));
+        let publish = Statement::allow("OwnAlarms", &["sns:Publish"], vec![topic.clone()])
+            .about(Principal::Service([ServicePrincipal::CloudWatch]))
+            .when(own_alarms);
+        let policy = TopicPolicy {
+            topics: [topic.clone()],
+            policy_document: PolicyDocument::new(vec![publish]),
+        };
+        stack.add(id.part("Policy"), Resource::new(policy));
+        AlarmTopicHandle(topic)
+    }
+}
 
 /// Defines the alarm of a day in which an execution of a state machine failed.
 ///
@@ -19,16 +60,18 @@ pub(crate) struct FailedExecutions<'a> {
     pub(crate) name: String,
     /// Whose executions.
     pub(crate) state_machine: &'a StateMachineHandle,
+    /// What is told that a day had a failure, and that a day had none again.
+    pub(crate) topic: &'a AlarmTopicHandle,
 }
 
 impl FailedExecutions<'_> {
-    /// Adds the alarm, which tells nobody: nothing refers to it.
     pub(crate) fn add_to(self, stack: &mut Template) {
+        let told = vec![self.topic.0.clone()];
         let alarm = Alarm {
             alarm_name: self.name,
             alarm_description:
-                "An execution of the state machine failed within a day. It tells nobody: add \
-                                an action, such as an SNS topic, to be told"
+                "An execution of the state machine failed within a day: `cargo infra logs` \
+                                of PapersScraper and the execution's history say why"
                     .to_owned(),
             namespace: "AWS/States",
             metric_name: "ExecutionsFailed",
@@ -42,6 +85,8 @@ impl FailedExecutions<'_> {
             comparison_operator: ComparisonOperator::GreaterThanThreshold,
             threshold: 0,
             treat_missing_data: MissingData::NotBreaching,
+            alarm_actions: told.clone(),
+            ok_actions: told,
         };
         stack.add(self.state_machine.id().part("Failed"), Resource::new(alarm));
     }

@@ -83,12 +83,49 @@ fn every_source_has_a_schedule_of_its_own_hour_that_starts_the_machine() {
 }
 
 #[test]
-fn a_scrape_that_failed_is_seen_where_nobody_starts_it_by_hand() {
+fn a_scrape_that_failed_is_told_where_nobody_starts_it_by_hand() {
     for (name, has_alarm) in [("local", false), ("dev", false), ("prod", true)] {
         let template = stack(&environment(name)).unwrap();
-        let alarm = template.resource("ScrapeConferenceFailed");
-        assert_eq!(alarm.is_some(), has_alarm, "{name}");
+        for part in ["ScrapeConferenceFailed", "Alarms", "AlarmsPolicy"] {
+            assert_eq!(
+                template.resource(part).is_some(),
+                has_alarm,
+                "{name} {part}"
+            );
+        }
     }
+}
+
+#[test]
+fn every_alarm_and_its_end_is_told_to_the_topic_that_only_alarms_may_use() {
+    let mut json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let resources = json["Resources"].take();
+    let resources = resources.as_object().unwrap();
+    let topic = serde_json::json!([{"Ref": "Alarms"}]);
+    let mut n_alarms = 0;
+    for alarm in resources
+        .values()
+        .filter(|it| it["Type"] == "AWS::CloudWatch::Alarm")
+    {
+        assert_eq!(alarm["Properties"]["AlarmActions"], topic);
+        assert_eq!(alarm["Properties"]["OKActions"], topic);
+        n_alarms += 1;
+    }
+    assert!(n_alarms > 0);
+    // The key that AWS manages for SNS stops CloudWatch's messages.
+    let properties = serde_json::json!({"TopicName": "PipelineAlarms"});
+    assert_eq!(resources["Alarms"]["Properties"], properties);
+    let policy = &resources["AlarmsPolicy"]["Properties"];
+    assert_eq!(policy["Topics"], topic);
+    let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    assert_eq!(statements.len(), 1);
+    let principal = serde_json::json!({"Service": ["cloudwatch.amazonaws.com"]});
+    assert_eq!(statements[0]["Principal"], principal);
+    let account = &statements[0]["Condition"]["StringEquals"]["aws:SourceAccount"];
+    assert_eq!(account["Ref"], "AWS::AccountId");
+    let subscribed =
+        |(_, it): &(&String, &serde_json::Value)| it["Type"] == "AWS::SNS::Subscription";
+    assert_eq!(resources.iter().find(subscribed), None);
 }
 
 #[test]

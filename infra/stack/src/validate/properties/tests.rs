@@ -83,7 +83,7 @@ fn an_unknown_property_and_a_missing_one_are_named_with_their_place() {
         ("AWS::IAM::Role", role),
         // What AWS sets is no property to give.
         queue(json!({"Arn": "arn:aws:sqs:us-east-1:123456789012:q"})),
-        ("AWS::SNS::Topic", json!({})),
+        ("AWS::DynamoDB::Table", json!({})),
     ]);
     insta::assert_snapshot!(text);
 }
@@ -287,6 +287,7 @@ fn each_misspelt_property_of_prod_is_refused() {
         "AWS::Lambda::Function.Environment.Variables",
         "AWS::OpenSearchService::Domain.AccessPolicies",
         "AWS::S3::BucketPolicy.PolicyDocument",
+        "AWS::SNS::TopicPolicy.PolicyDocument",
         "AWS::StepFunctions::StateMachine.DefinitionSubstitutions",
     ];
     assert_eq!(
