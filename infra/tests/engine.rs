@@ -10,6 +10,7 @@ use std::path::Path;
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
+use annapurna_stack::pipeline::stack;
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Deployment, Replacement};
 use infra::assets;
 use infra::cloud::Cloud;
@@ -17,6 +18,7 @@ use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSour
 use infra::error::CommandError;
 use serde_json::{Value, json};
 
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const STACK: &str = "annapurna-test";
 
 async fn cloud() -> (TestEmulator, Cloud) {
@@ -309,4 +311,46 @@ async fn a_deployment_ended_between_the_steps_goes_on_and_a_replacement_is_shown
         .unwrap();
     assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     assert_eq!(versioning(&cloud).await.as_deref(), Some("Enabled"));
+}
+
+/// The topic, its policy, its subscriptions and the alarm of `local` with a schedule and these subscribers.
+fn alarms(subscribers: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(format!("{PROJECT}/environments/local.toml")).unwrap();
+    let text = text.replace("scheduled = false", "scheduled = true");
+    let text = format!("{text}\n[alarms]\nsubscribers = [{subscribers}]\n");
+    std::fs::write(folder.path().join("local.toml"), text).unwrap();
+    let environment = Environment::load(folder.path(), "local").unwrap();
+    let mut template = stack(&environment).unwrap().to_json().unwrap();
+    let resources = template["Resources"].as_object_mut().unwrap();
+    resources.retain(|_, it| {
+        let kind = it["Type"].as_str().unwrap();
+        kind.starts_with("AWS::SNS::") || kind == "AWS::CloudWatch::Alarm"
+    });
+    // The machine that it watches is not among them.
+    resources["ScrapeConferenceFailed"]["Properties"]["Dimensions"] = json!([]);
+    json!({ "Resources": resources }).to_string()
+}
+
+#[tokio::test]
+async fn an_alarms_subscribers_come_and_go_without_a_word_to_the_others() {
+    let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
+    let body = |subscribers| TemplateSource::Body(alarms(subscribers));
+    deploy(&engine, body(r#""ops@example.org""#)).await.unwrap();
+    let more = body(r#""a@example.org", "ops@example.org", "https://pager.example.org/hook""#);
+    let set = engine.prepare(more, &BTreeMap::new()).await.unwrap();
+    let set = set.unwrap();
+    let actions: Vec<_> = set.entries.iter().map(|entry| entry.action).collect();
+    assert_eq!(actions, [ChangeSetAction::Add, ChangeSetAction::Add]);
+    set.execute(&|_| {}).await.unwrap();
+    deploy(&engine, body("")).await.unwrap();
+    let deployed = engine.deployed().await.unwrap().unwrap();
+    let resources = deployed.deployment.template["Resources"]
+        .as_object()
+        .unwrap()
+        .len();
+    assert_eq!(resources, 3, "topic, policy and alarm");
+    engine.delete().await.unwrap();
+    assert!(engine.deployed().await.unwrap().is_none());
 }

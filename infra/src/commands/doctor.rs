@@ -74,7 +74,7 @@ async fn aws_checks(environment: &Environment) -> Vec<Check> {
                 .unwrap_or_else(|| "see `aws sts get-caller-identity`".to_owned()),
         },
     };
-    vec![
+    let mut checks = vec![
         Check {
             name: "cargo-lambda",
             used_for: "building for Lambda and trn1",
@@ -85,7 +85,24 @@ async fn aws_checks(environment: &Environment) -> Vec<Check> {
             used_for: "every call to AWS",
             state: account,
         },
-    ]
+    ];
+    checks.extend(alarms_check(environment));
+    checks
+}
+
+/// Alarms that nobody would hear of; a topic that somebody subscribed to by hand is not seen here.
+fn alarms_check(environment: &Environment) -> Option<Check> {
+    environment.alarms_tell_nobody().then(|| Check {
+        name: "alarms",
+        used_for: "telling of a scheduled scrape that failed",
+        state: State::Optional {
+            problem: "they tell nobody".to_owned(),
+            fix: format!(
+                "name [alarms] subscribers in environments/{}.toml",
+                environment.name
+            ),
+        },
+    })
 }
 
 fn found(state: &State) -> (&'static str, String) {
@@ -135,4 +152,21 @@ pub(super) fn require(cx: &Context, checks: Vec<Check>) -> Result<(), CommandErr
         problem: format!("this machine lacks something:\n  {}", problems.join("\n  ")),
         hint: fixes.join("; "),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn alarms_that_tell_nobody_are_said_where_there_are_alarms() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        let check = |name: &str| alarms_check(&Environment::load(&folder, name).unwrap());
+        let (state, found) = found(&check("prod").unwrap().state);
+        assert_eq!(state, "without");
+        assert!(found.contains("[alarms] subscribers in environments/prod.toml"));
+        assert!(check("dev").is_none() && check("local").is_none());
+    }
 }

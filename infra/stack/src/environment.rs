@@ -9,12 +9,14 @@ use std::time::Duration;
 use self::file::EnvironmentFile;
 use self::problems::Problems;
 
+mod alarms;
 mod error;
 mod file;
 mod hosts;
 mod problems;
 mod settings;
 
+pub(crate) use self::alarms::Subscriber;
 pub use crate::cloudformation::lambda::Architecture;
 pub use error::EnvironmentError;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
@@ -46,6 +48,8 @@ pub struct Environment {
     pub(crate) judge: JudgeSettings,
     pub(crate) generator: GeneratorSettings,
     pub(crate) testing: TestingSettings,
+    /// Who is told of an alarm; only where [`Self::has_alarms`].
+    pub(crate) subscribers: Vec<Subscriber>,
     /// The index: a domain of the stack, whose host `deploy` and `status` read, or an address.
     pub search: SearchSettings,
     /// The instance; `None` where the agent is a process of this machine.
@@ -142,6 +146,16 @@ impl Environment {
             Place::Local(local) => Some(local),
             Place::Aws { .. } => None,
         }
+    }
+
+    /// Whether anything of it has an alarm: where scrapes start by themselves, nobody sees one fail.
+    pub(crate) fn has_alarms(&self) -> bool {
+        self.scraper.scheduled
+    }
+
+    /// Whether its alarms go to nobody that its file names; `doctor` says so.
+    pub fn alarms_tell_nobody(&self) -> bool {
+        self.has_alarms() && self.subscribers.is_empty()
     }
 
     /// What the functions are built for: the file's word in AWS, this machine's processor in `local`.

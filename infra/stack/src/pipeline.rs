@@ -375,11 +375,12 @@ impl<'a> Pipeline<'a> {
 
     /// What tells of a failed scrape where nobody starts scrapes by hand.
     fn add_alarms(&mut self, state_machine: &StateMachineHandle) {
-        if !self.environment.scraper.scheduled {
+        if !self.environment.has_alarms() {
             return;
         }
         let topic = AlarmTopic {
             name: self.environment.named("PipelineAlarms"),
+            subscribers: &self.environment.subscribers,
         };
         let topic = topic.add_to(&mut self.stack);
         let alarm = FailedExecutions {

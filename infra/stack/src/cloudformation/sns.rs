@@ -22,3 +22,21 @@ pub(crate) struct TopicPolicy {
     pub(crate) topics: [Arn; 1],
     pub(crate) policy_document: PolicyDocument,
 }
+
+/// `AWS::SNS::Subscription`. Changing any of these replaces it, and whoever it tells confirms anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Subscription {
+    pub(crate) topic_arn: Arn,
+    pub(crate) protocol: Protocol,
+    /// Who is told: an address as the protocol has them.
+    pub(crate) endpoint: String,
+}
+
+/// How a subscriber is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Protocol {
+    Email,
+    Https,
+}

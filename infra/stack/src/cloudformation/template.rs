@@ -56,6 +56,7 @@ resource_types! {
     Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm", holds Nothing;
     Topic(sns::Topic) = "AWS::SNS::Topic", holds Nothing;
     TopicPolicy(sns::TopicPolicy) = "AWS::SNS::TopicPolicy", holds Nothing;
+    Subscription(sns::Subscription) = "AWS::SNS::Subscription", holds Nothing;
     Schedule(scheduler::Schedule) = "AWS::Scheduler::Schedule", holds Nothing;
     StateMachine(step_functions::StateMachine) = "AWS::StepFunctions::StateMachine", holds Nothing;
     Domain(opensearch::Domain) = "AWS::OpenSearchService::Domain", holds Documents;

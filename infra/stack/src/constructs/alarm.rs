@@ -1,4 +1,6 @@
-//! Alarms: what a person should see who starts nothing by hand, and where they are sent.
+//! Alarms: what a person should see who starts nothing by hand, and who is told of them.
+
+use sha2::{Digest, Sha256};
 
 use super::state_machine::StateMachineHandle;
 use crate::cloudformation::cloudwatch::{
@@ -7,25 +9,29 @@ use crate::cloudformation::cloudwatch::{
 use crate::cloudformation::iam::{
     Condition, PolicyDocument, Principal, ServicePrincipal, Statement,
 };
-use crate::cloudformation::sns::{Topic, TopicPolicy};
+use crate::cloudformation::sns::{Protocol, Subscription, Topic, TopicPolicy};
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
+use crate::environment::Subscriber;
 
 /// The period, in seconds, within which one failure is enough.
 const A_DAY: u32 = 86_400;
 
-/// Defines the topic that every alarm of the stack is sent to.
+/// Defines the topic that every alarm of the stack is sent to, and who is told.
+///
+/// It is there with the alarms, whether or not anybody is named: one may subscribe to it by hand.
 #[derive(Debug)]
-pub(crate) struct AlarmTopic {
+pub(crate) struct AlarmTopic<'a> {
     /// The topic's name in this environment.
     pub(crate) name: String,
+    pub(crate) subscribers: &'a [Subscriber],
 }
 
 /// A topic that alarms are sent to.
 #[derive(Debug, Clone)]
 pub(crate) struct AlarmTopicHandle(Arn);
 
-impl AlarmTopic {
-    /// Adds the topic, and who may publish to it.
+impl AlarmTopic<'_> {
+    /// Adds the topic, who may publish to it, and a subscription for each subscriber.
     ///
     /// The policy stands in place of the one that a topic is made with, which lets everybody of the account
     /// publish: only alarms of this account do. Source: SNS developer guide, "Example cases for access control".
@@ -46,8 +52,28 @@ impl AlarmTopic {
             policy_document: PolicyDocument::new(vec![publish]),
         };
         stack.add(id.part("Policy"), Resource::new(policy));
+        for subscriber in self.subscribers {
+            let subscription = Subscription {
+                topic_arn: topic.clone(),
+                protocol: match subscriber {
+                    Subscriber::Email(_) => Protocol::Email,
+                    Subscriber::Https(_) => Protocol::Https,
+                },
+                endpoint: subscriber.endpoint().to_owned(),
+            };
+            stack.add(
+                subscription_id(&id, subscriber),
+                Resource::new(subscription),
+            );
+        }
         AlarmTopicHandle(topic)
     }
+}
+
+/// An id that a subscriber keeps whoever else is named, so that nobody has to confirm because of another.
+fn subscription_id(topic: &LogicalId, subscriber: &Subscriber) -> LogicalId {
+    let digest = hex::encode(Sha256::digest(subscriber.endpoint()));
+    topic.part(&format!("Subscriber{}", &digest[..8]))
 }
 
 /// Defines the alarm of a day in which an execution of a state machine failed.

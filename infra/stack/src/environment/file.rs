@@ -5,6 +5,7 @@ use annapurna_contract::scrape::{LAST_YEAR, MOST_PAPERS_OF_SCRAPE};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
+use super::alarms::AlarmsFile;
 use super::hosts::{self, ScraperHosts};
 use super::problems::Problems;
 use super::settings::{
@@ -53,6 +54,8 @@ pub(super) struct EnvironmentFile {
     generator: GeneratorFile,
     /// Batches of programs and their limits.
     testing: TestingFile,
+    /// Alarms of what starts by itself; without it they go to a topic that nobody is subscribed to.
+    alarms: Option<AlarmsFile>,
     /// The instance that runs the programs. Not with `[local]`, where the agent is a process of this machine.
     trainium: Option<TrainiumSettings>,
     /// Makes it an environment on this machine, without an AWS account.
@@ -203,6 +206,8 @@ impl EnvironmentFile {
         if let Some(trainium) = &self.trainium {
             check_trainium(trainium, problems);
         }
+        let has_alarms = self.scraper.scheduled;
+        let alarms = self.alarms.map(|it| it.check(has_alarms, problems));
         let place = match self.local {
             Some(local) => {
                 problems.require(self.account.is_none(), "account does not go with [local]");
@@ -227,6 +232,7 @@ impl EnvironmentFile {
             judge: self.judge.check(problems),
             generator: self.generator.check(problems),
             testing: self.testing.check(problems),
+            subscribers: alarms.unwrap_or_default(),
             search,
             trainium: self.trainium,
         }

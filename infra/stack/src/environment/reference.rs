@@ -143,6 +143,7 @@ fn word(kind: &Value) -> &'static str {
     match () {
         () if of("string") => "text",
         () if of("boolean") => "true or false",
+        () if of("array") => "list of texts",
         () if of("integer") || of("number") => "number",
         () => panic!("a setting of type {kind}"),
     }

@@ -1,10 +1,11 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use annapurna_contract::events::ScraperEvent;
 
 use super::*;
 use crate::outputs::Output;
+use crate::plan::{Deployment, changes};
 
 fn environment(name: &str) -> Environment {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
@@ -96,10 +97,21 @@ fn a_scrape_that_failed_is_told_where_nobody_starts_it_by_hand() {
     }
 }
 
+/// `prod` with these subscribers.
+fn told(subscribers: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments/prod.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.replace(
+        "subscribers = []",
+        &format!("subscribers = [{subscribers}]"),
+    );
+    let environment = Environment::parse("prod", Path::new("prod.toml"), &text).unwrap();
+    stack(&environment).unwrap().to_json().unwrap()
+}
+
 #[test]
 fn every_alarm_and_its_end_is_told_to_the_topic_that_only_alarms_may_use() {
-    let mut json = stack(&environment("prod")).unwrap().to_json().unwrap();
-    let resources = json["Resources"].take();
+    let resources = told("")["Resources"].take();
     let resources = resources.as_object().unwrap();
     let topic = serde_json::json!([{"Ref": "Alarms"}]);
     let mut n_alarms = 0;
@@ -126,6 +138,43 @@ fn every_alarm_and_its_end_is_told_to_the_topic_that_only_alarms_may_use() {
     let subscribed =
         |(_, it): &(&String, &serde_json::Value)| it["Type"] == "AWS::SNS::Subscription";
     assert_eq!(resources.iter().find(subscribed), None);
+}
+
+#[test]
+fn a_subscriber_who_comes_or_goes_leaves_the_others_as_they_are() {
+    let deployment = |subscribers| Deployment {
+        template: told(subscribers),
+        parameters: BTreeMap::new(),
+    };
+    let one = deployment(r#""ops@example.org""#);
+    let two = deployment(r#""a@example.org", "ops@example.org", "https://pager.example.org/x""#);
+    let lines = |before, after| -> Vec<String> {
+        let changes = changes(before, after).into_iter();
+        changes
+            .map(|change| format!("{} {}", change.impact.word(), change.type_name))
+            .collect()
+    };
+    let subscription = |word: &str| format!("{word} AWS::SNS::Subscription");
+    assert_eq!(
+        lines(&one, &two),
+        [subscription("create"), subscription("create")]
+    );
+    assert_eq!(
+        lines(&two, &one),
+        [subscription("destroy"), subscription("destroy")]
+    );
+    let resources = &two.template["Resources"];
+    let told = resources.as_object().unwrap().values().filter_map(|it| {
+        let it = &it["Properties"];
+        Some((it.get("Protocol")?.as_str()?, it["Endpoint"].as_str()?))
+    });
+    let told: BTreeSet<_> = told.collect();
+    let wanted = [
+        ("email", "a@example.org"),
+        ("email", "ops@example.org"),
+        ("https", "https://pager.example.org/x"),
+    ];
+    assert_eq!(told, BTreeSet::from(wanted));
 }
 
 #[test]
