@@ -1,16 +1,22 @@
 //! The hosts of the paper sites, a line each.
 //!
 //! A host is a key of `[scraper.hosts]` in an environment's file, a variable of the scrapers, and the
-//! public address that both stand in for. `{conference}` in an address stands for `iclr`, `icml`,
-//! `neurips` or `mlsys`.
+//! public names that both stand in for. `{conference}` in an address stands for `iclr`, `icml`,
+//! `neurips` or `mlsys`, and `{conference}.cc` for the conference's own domain. No other file has a
+//! public name of a paper site.
 
 use std::ops::{Index, IndexMut};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::Source;
+
 macro_rules! paper_hosts {
-    ($(#[doc = $doc:literal] $host:ident = $key:literal, $variable:literal, $public:literal;)*) => {
+    ($(
+        #[doc = $doc:literal]
+        $host:ident = $key:literal, $variable:literal, $public:literal $(, $source:ident $other:literal)*;
+    )*) => {
         /// A host of the paper sites.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum PaperHost { $(#[doc = $doc] $host,)* }
@@ -38,7 +44,17 @@ macro_rules! paper_hosts {
 
             /// The address where the public finds it.
             pub const fn public_address(self) -> &'static str {
+                match self { $(Self::$host => concat!("https://", $public),)* }
+            }
+
+            /// The name in [`Self::public_address`].
+            pub const fn public_name(self) -> &'static str {
                 match self { $(Self::$host => $public,)* }
+            }
+
+            /// Other names that links use for it, each with the conference whose it is.
+            const fn also_known_as(self) -> &'static [(Source, &'static str)] {
+                match self { $(Self::$host => &[$((Source::$source, $other)),*],)* }
             }
         }
     };
@@ -46,31 +62,54 @@ macro_rules! paper_hosts {
 
 paper_hosts! {
     /// arXiv's API.
-    ArxivApi = "arxiv-api", "ARXIV_API_URL", "https://export.arxiv.org";
+    ArxivApi = "arxiv-api", "ARXIV_API_URL", "export.arxiv.org";
     /// arXiv's PDFs.
-    Arxiv = "arxiv", "ARXIV_URL", "https://arxiv.org";
+    Arxiv = "arxiv", "ARXIV_URL", "arxiv.org";
     /// OpenReview's pages and PDFs.
-    OpenReview = "openreview", "OPENREVIEW_URL", "https://openreview.net";
+    OpenReview = "openreview", "OPENREVIEW_URL", "openreview.net";
     /// OpenReview's API of the older conferences.
-    OpenReviewApiV1 = "openreview-api-v1", "OPENREVIEW_API_V1_URL", "https://api.openreview.net";
+    OpenReviewApiV1 = "openreview-api-v1", "OPENREVIEW_API_V1_URL", "api.openreview.net";
     /// OpenReview's API of the newer conferences.
-    OpenReviewApiV2 = "openreview-api-v2", "OPENREVIEW_API_V2_URL", "https://api2.openreview.net";
+    OpenReviewApiV2 = "openreview-api-v2", "OPENREVIEW_API_V2_URL", "api2.openreview.net";
     /// The conferences' virtual sites.
-    VirtualSite = "virtual-site", "VIRTUAL_SITE_URL", "https://{conference}.cc";
+    VirtualSite = "virtual-site", "VIRTUAL_SITE_URL", "{conference}.cc", Neurips "nips.cc";
     /// The conferences' proceedings.
-    Proceedings = "proceedings", "PROCEEDINGS_URL", "https://proceedings.{conference}.cc";
+    Proceedings = "proceedings", "PROCEEDINGS_URL", "proceedings.{conference}.cc",
+        Neurips "papers.nips.cc", Neurips "papers.neurips.cc", Neurips "proceedings.nips.cc";
     /// NeurIPS 2021 kept its data sets' papers apart.
-    DatasetsProceedings = "datasets-proceedings", "DATASETS_PROCEEDINGS_URL", "https://datasets-benchmarks-proceedings.{conference}.cc";
+    DatasetsProceedings = "datasets-proceedings", "DATASETS_PROCEEDINGS_URL", "datasets-benchmarks-proceedings.{conference}.cc";
     /// The proceedings of ICML.
-    Pmlr = "pmlr", "PMLR_URL", "https://proceedings.mlr.press";
+    Pmlr = "pmlr", "PMLR_URL", "proceedings.mlr.press";
     /// Where PMLR keeps the PDFs of its newer volumes.
-    PmlrFiles = "pmlr-files", "PMLR_FILES_URL", "https://raw.githubusercontent.com";
+    PmlrFiles = "pmlr-files", "PMLR_FILES_URL", "raw.githubusercontent.com";
 }
 
 impl PaperHost {
     /// Whether its address may have `{conference}` in it: each conference has a host of its own.
     pub fn is_of_a_conference(self) -> bool {
-        self.public_address().contains("{conference}")
+        self.public_name().contains("{conference}")
+    }
+
+    /// An address of this host, a setting's or the public one, for a conference.
+    pub fn address_of(self, template: &str, source: Source) -> String {
+        if !self.is_of_a_conference() {
+            return template.to_owned();
+        }
+        let name = source.key_part();
+        let domain = match source {
+            Source::Mlsys => "mlsys.org".to_owned(),
+            _ => format!("{name}.cc"),
+        };
+        template
+            .replace("{conference}.cc", &domain)
+            .replace("{conference}", name)
+    }
+
+    /// Whether the public finds it under a host's name, for a conference.
+    pub fn is_called(self, name: &str, source: Source) -> bool {
+        let is_alias = |(of, alias): &(Source, &str)| *of == source && *alias == name;
+        self.address_of(self.public_name(), source) == name
+            || self.also_known_as().iter().any(is_alias)
     }
 }
 
@@ -136,6 +175,27 @@ impl<V> IndexMut<PaperHost> for PerHost<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_called_by_the_names_of_the_conference() {
+        let called = |host: PaperHost, source| {
+            let names = [
+                "nips.cc",
+                "mlsys.org",
+                "iclr.cc",
+                "proceedings.mlsys.org",
+                "arxiv.org",
+            ];
+            let is_it = |name: &&str| host.is_called(name, source);
+            names.into_iter().filter(is_it).collect::<Vec<_>>()
+        };
+        assert_eq!(called(PaperHost::VirtualSite, Source::Neurips), ["nips.cc"]);
+        assert_eq!(called(PaperHost::VirtualSite, Source::Mlsys), ["mlsys.org"]);
+        assert_eq!(called(PaperHost::VirtualSite, Source::Iclr), ["iclr.cc"]);
+        let of_proceedings = called(PaperHost::Proceedings, Source::Mlsys);
+        assert_eq!(of_proceedings, ["proceedings.mlsys.org"]);
+        assert_eq!(called(PaperHost::Arxiv, Source::Arxiv), ["arxiv.org"]);
+    }
 
     #[test]
     fn each_host_has_a_key_and_a_variable_of_its_own_and_finds_its_value() {

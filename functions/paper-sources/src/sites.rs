@@ -41,20 +41,9 @@ impl Sites {
     }
 }
 
-/// An address with its `{conference}`: `mlsys.org` for `{conference}.cc`, which no other conference has.
+/// An address with its `{conference}` filled in.
 fn address(host: PaperHost, template: &str, source: Source) -> Result<Url, ConfigError> {
-    if !host.is_of_a_conference() {
-        return base_url(host.variable(), template);
-    }
-    let name = source.key_part();
-    let site = match source {
-        Source::Mlsys => "mlsys.org".to_owned(),
-        _ => format!("{name}.cc"),
-    };
-    let address = template
-        .replace("{conference}.cc", &site)
-        .replace("{conference}", name);
-    base_url(host.variable(), &address)
+    base_url(host.variable(), &host.address_of(template, source))
 }
 
 /// Reads a base URL: http or https, with a host, without a query.

@@ -1,6 +1,7 @@
 //! What the targets share: hosts, and a page for an address to be relative to.
 
 use annapurna_contract::{PaperHost, PerHost, Source};
+use annapurna_paper_sources::sites::Sites;
 use annapurna_paper_sources::sources::hosts::Hosts;
 use annapurna_paper_sources::sources::listed::{Edition, Listed, ListedPaper};
 use url::Url;
@@ -13,10 +14,10 @@ pub fn url(address: &str) -> Url {
 /// Every host apart from the others, so that a mix-up shows.
 pub fn hosts() -> Hosts {
     let hosts = PerHost::new(|host| match host {
-        PaperHost::PmlrFiles => url("https://files.example/mirror/"),
-        host => url(&host.public_address().replace("{conference}", "iclr")),
+        PaperHost::PmlrFiles => "https://files.example/mirror/".to_owned(),
+        host => host.public_address().to_owned(),
     });
-    Hosts::from(hosts)
+    Hosts::of(EDITION.source, &Sites::new(hosts).unwrap()).unwrap()
 }
 
 /// A conference of the newer kind.

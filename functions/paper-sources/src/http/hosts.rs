@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use annapurna_contract::PaperHost;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
@@ -15,7 +16,8 @@ use super::settings::{ExclusiveHost, HttpSettings};
 pub const CONNECTIONS_PER_HOST: usize = 4;
 /// The same, as a semaphore counts.
 const CONNECTIONS: u32 = CONNECTIONS_PER_HOST as u32;
-const ARXIV_HOST: &str = "arxiv.org";
+/// All of arXiv: its own name, and those below it.
+const ARXIV_HOST: &str = PaperHost::Arxiv.public_name();
 /// Blocked documents in a row after which a host is left alone.
 const BLOCKS_BEFORE_REST: u32 = 2;
 /// A host is never left alone for longer, whatever it asks for.
@@ -27,7 +29,8 @@ const FURTHEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The name a host's rules are kept under: all of arXiv is one host.
 pub(super) fn host_key(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-    if host == ARXIV_HOST || host.ends_with(".arxiv.org") {
+    let part = host.strip_suffix(ARXIV_HOST);
+    if part.is_some_and(|part| part.is_empty() || part.ends_with('.')) {
         return ARXIV_HOST.to_owned();
     }
     format!("{host}:{}", url.port_or_known_default().unwrap_or_default())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use annapurna_contract::PaperHost;
 use annapurna_contract::text::clean;
 use url::Url;
 
@@ -51,7 +52,7 @@ impl ExclusiveHost {
     /// the machines of one user. Source: arXiv API, "Terms of Use", rate limits.
     pub(super) fn arxiv() -> Self {
         Self {
-            host: "arxiv.org".to_owned(),
+            host: PaperHost::Arxiv.public_name().to_owned(),
             interval: Duration::from_secs(3),
             lease: Duration::from_secs(90),
             longest_request: Duration::from_secs(60),

@@ -13,7 +13,7 @@ use serde_json::json;
 use url::Url;
 
 use super::bibtex::{self, Entry};
-use super::hosts::{Hosts, on_configured_host};
+use super::hosts::Hosts;
 use super::html::{self, Document};
 use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, HttpError, Page};
@@ -130,19 +130,14 @@ impl Volume {
     }
 }
 
-/// The public names of PMLR's hosts.
-fn public(hosts: &Hosts) -> [(&'static str, &Url); 2] {
-    [
-        ("proceedings.mlr.press", &hosts[PaperHost::Pmlr]),
-        ("raw.githubusercontent.com", &hosts[PaperHost::PmlrFiles]),
-    ]
-}
+/// The hosts that PMLR's pages link to.
+const HOSTS: [PaperHost; 2] = [PaperHost::Pmlr, PaperHost::PmlrFiles];
 
 /// An address of the page on a configured host. Of the newer PDFs' host only PMLR's part is PMLR.
 fn address(href: &str, page: &Url, hosts: &Hosts) -> Option<Url> {
-    let url = on_configured_host(href, page, &public(hosts))?;
+    let url = hosts.on_configured_host(href, page, &HOSTS)?;
     let public = page.join(href.trim()).ok()?;
-    let is_shared = public.host_str() == Some("raw.githubusercontent.com");
+    let is_shared = public.host_str() == Some(PaperHost::PmlrFiles.public_name());
     (!is_shared || public.path().starts_with("/mlresearch/")).then_some(url)
 }
 

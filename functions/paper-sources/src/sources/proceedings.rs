@@ -14,7 +14,7 @@ use serde_json::json;
 use url::Url;
 
 use super::editions::{ListKind, lists_of};
-use super::hosts::{Hosts, on_configured_host};
+use super::hosts::Hosts;
 use super::html::{self, Document, Tag};
 use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, Page};
@@ -116,19 +116,8 @@ fn is_of_year(url: &Url, year: &str) -> bool {
     is_year && !segments.iter().any(|it| matches!(*it, "hash" | "file"))
 }
 
-/// The public names of the hosts of proceedings.
-fn public(hosts: &Hosts) -> [(&'static str, &Url); 5] {
-    [
-        ("proceedings.neurips.cc", &hosts[PaperHost::Proceedings]),
-        ("papers.nips.cc", &hosts[PaperHost::Proceedings]),
-        ("proceedings.mlsys.org", &hosts[PaperHost::Proceedings]),
-        ("proceedings.iclr.cc", &hosts[PaperHost::Proceedings]),
-        (
-            "datasets-benchmarks-proceedings.neurips.cc",
-            &hosts[PaperHost::DatasetsProceedings],
-        ),
-    ]
-}
+/// The hosts that pages of proceedings may link to.
+pub(super) const HOSTS: [PaperHost; 2] = [PaperHost::Proceedings, PaperHost::DatasetsProceedings];
 
 /// One book's list.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -170,7 +159,7 @@ pub fn parse_book(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Book, String
     let document = Document::parse(body)?;
     let mut book = Book {
         stated: document.text(".paper-count").as_deref().and_then(count),
-        see_also: see_also(&document, page),
+        see_also: see_also(&document, page, hosts),
         ..Book::default()
     };
     let mut items = document.all("ul.paper-list > li");
@@ -196,10 +185,10 @@ fn count(text: &str) -> Option<usize> {
     number.parse().ok()
 }
 
-fn see_also(document: &Document, page: &Url) -> Vec<Url> {
+fn see_also(document: &Document, page: &Url, hosts: &Hosts) -> Vec<Url> {
     let links = document.all(".book-see-also a[href]");
     let here = |link: ElementRef<'_>| {
-        let mut url = on_configured_host(link.attr("href")?, page, &[])?;
+        let mut url = hosts.on_configured_host(link.attr("href")?, page, &[])?;
         url.set_query(None);
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
@@ -221,7 +210,7 @@ fn listed_paper(
     let links = html::all(item, "a[href]").into_iter();
     let mut papers = links.filter_map(|link| {
         let href = link.attr("href")?;
-        let url = on_configured_host(href, page, &public(hosts))?;
+        let url = hosts.on_configured_host(href, page, &HOSTS)?;
         let path = PaperPath::parse(&url)?;
         Some((link, href, url, path))
     });
@@ -378,14 +367,11 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
 fn pdf_urls(document: &Document, page: &Url, hosts: &Hosts) -> Vec<Url> {
     let mut urls = Vec::new();
     for address in document.meta("citation_pdf_url") {
-        html::push_once(
-            &mut urls,
-            on_configured_host(&address, page, &public(hosts)),
-        );
+        html::push_once(&mut urls, hosts.on_configured_host(&address, page, &HOSTS));
     }
     for link in document.all("a[href*='-Paper']") {
         let href = link.attr("href").filter(|href| href.ends_with(".pdf"));
-        let url = href.and_then(|href| on_configured_host(href, page, &public(hosts)));
+        let url = href.and_then(|href| hosts.on_configured_host(href, page, &HOSTS));
         html::push_once(&mut urls, url);
     }
     urls

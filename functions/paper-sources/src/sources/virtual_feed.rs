@@ -10,7 +10,7 @@ use annapurna_contract::{PaperHost, normalize_title};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::hosts::{Hosts, on_configured_host, slug};
+use super::hosts::Hosts;
 use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::BrokenEntry;
@@ -42,7 +42,7 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
 
 /// The address of one of the site's files: `iclr-2025-orals-posters.json`.
 pub fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
-    let name = format!("{}-{}-{kind}.json", slug(edition.source), edition.year);
+    let name = format!("{}-{}-{kind}.json", edition.source.key_part(), edition.year);
     join(
         &hosts[PaperHost::VirtualSite],
         &format!("static/virtual/data/{name}"),
@@ -233,7 +233,8 @@ pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenE
             }
         };
         let forum = forum_of(&record, hosts);
-        let proceedings = record["paper_url"].as_str().and_then(proceedings_id);
+        let proceedings = record["paper_url"].as_str();
+        let proceedings = proceedings.and_then(|address| proceedings_id(address, hosts));
         let title_key = normalize_title(&title);
         let place = known.find(
             id,
@@ -368,7 +369,8 @@ impl Entry {
                 .find_map(|record| text_of(record, field))
         };
         let site = &hosts[PaperHost::VirtualSite];
-        let page = find("virtualsite_url").and_then(|path| on_configured_host(&path, site, &[]));
+        let page =
+            find("virtualsite_url").and_then(|path| hosts.on_configured_host(&path, site, &[]));
         let date =
             find("starttime").and_then(|time| time.get(..10)?.parse::<chrono::NaiveDate>().ok());
         let words = self.records.iter().flat_map(keywords_of).collect();
@@ -400,20 +402,24 @@ impl Entry {
     }
 }
 
+/// The hosts of proceedings, whose addresses hold a paper's id.
+const PROCEEDINGS: [PaperHost; 3] = [
+    PaperHost::Proceedings,
+    PaperHost::DatasetsProceedings,
+    PaperHost::Pmlr,
+];
+
 /// The id in an address of proceedings: `v235/abe24a` of `http://proceedings.mlr.press/v235/abe24a.html`, and
 /// the 32 digits of `https://proceedings.neurips.cc//paper_files/paper/2020/hash/…-Abstract.html`. It is
 /// only compared, and leads nowhere.
-fn proceedings_id(address: &str) -> Option<String> {
+fn proceedings_id(address: &str, hosts: &Hosts) -> Option<String> {
     let address = Url::parse(address.trim()).ok()?;
-    let host = address.host_str()?;
+    let host = hosts.called(address.host_str()?, &PROCEEDINGS)?;
     let name = address.path_segments()?.next_back()?;
-    if host == "proceedings.mlr.press" {
+    if host == PaperHost::Pmlr {
         // A name is only one in its volume.
         let path = address.path().trim_matches('/');
         return Some(path.strip_suffix(".html")?.to_owned());
-    }
-    if !(host.contains("proceedings.") || host.starts_with("papers.")) {
-        return None;
     }
     let (hash, _) = name.split_at_checked(32)?;
     hash.chars()
@@ -446,25 +452,34 @@ fn authors_of(record: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use annapurna_contract::{PerHost, Source};
+
     use super::*;
 
     #[test]
     fn an_address_of_proceedings_has_an_id() {
+        let sites = PerHost::new(|host| host.public_address().to_owned());
+        let sites = crate::sites::Sites::new(sites).unwrap();
+        let of = |source| Hosts::of(source, &sites).unwrap();
+        let (at_neurips, at_icml) = (of(Source::Neurips), of(Source::Icml));
         let hash = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
         // The feed of NeurIPS 2020 has two slashes in the middle.
         let neurips = format!(
             "https://proceedings.neurips.cc//paper_files/paper/2020/hash/{hash}-Abstract.html"
         );
-        assert_eq!(proceedings_id(&neurips).as_deref(), Some(hash));
+        assert_eq!(proceedings_id(&neurips, &at_neurips).as_deref(), Some(hash));
         let icml = "http://proceedings.mlr.press/v139/one21a.html";
-        assert_eq!(proceedings_id(icml).as_deref(), Some("v139/one21a"));
+        assert_eq!(
+            proceedings_id(icml, &at_icml).as_deref(),
+            Some("v139/one21a")
+        );
         for other in [
             "https://openreview.net/forum?id=x",
             "https://proceedings.neurips.cc/paper/2020",
             "https://evil.example/v139/one21a.html",
             "no address",
         ] {
-            assert_eq!(proceedings_id(other), None, "{other}");
+            assert_eq!(proceedings_id(other, &at_neurips), None, "{other}");
         }
     }
 

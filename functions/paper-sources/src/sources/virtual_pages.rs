@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use annapurna_contract::{PaperHost, Source, normalize_title};
+use annapurna_contract::{PaperHost, normalize_title};
 use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
 
-use super::hosts::{Hosts, on_configured_host};
+use super::hosts::Hosts;
 use super::html::{self, Document};
 use super::listed::{Edition, ListError, Listed, ListedPaper};
 use crate::http::{Expect, Http, Page};
@@ -35,17 +35,6 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
     let read = |page: Page| parse_list(&page.body, &url, hosts, edition);
     let listed = http.get_with(&url, Expect::Html, read).await;
     listed.map_err(html::list_error)
-}
-
-/// The public names of a conference's virtual site.
-const fn public_names(source: Source) -> &'static [&'static str] {
-    match source {
-        Source::Iclr => &["iclr.cc"],
-        Source::Icml => &["icml.cc"],
-        Source::Neurips => &["neurips.cc", "nips.cc"],
-        Source::Mlsys => &["mlsys.org"],
-        Source::Arxiv => &[],
-    }
 }
 
 /// Reads `papers.html` as it is served: one link for each event. The cards that a browser makes of it are
@@ -90,11 +79,8 @@ fn paper_link(
     hosts: &Hosts,
     edition: Edition,
 ) -> Option<(u64, &'static str, Url)> {
-    let public: Vec<(&str, &Url)> = public_names(edition.source)
-        .iter()
-        .map(|name| (*name, &hosts[PaperHost::VirtualSite]))
-        .collect();
-    let mut url = on_configured_host(link.attr("href")?, page, &public)?;
+    let href = link.attr("href")?;
+    let mut url = hosts.on_configured_host(href, page, &[PaperHost::VirtualSite])?;
     url.set_query(None);
     let segments: Vec<&str> = url.path_segments()?.filter(|it| !it.is_empty()).collect();
     let start = segments.iter().position(|segment| *segment == "virtual")?;
@@ -229,8 +215,8 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
     let cited = || document.meta("citation_abstract").into_iter().next();
     let mut pdf_urls = Vec::new();
     for address in document.meta("citation_pdf_url") {
-        let public = [("openreview.net", &hosts[PaperHost::OpenReview])];
-        html::push_once(&mut pdf_urls, on_configured_host(&address, page, &public));
+        let url = hosts.on_configured_host(&address, page, &[PaperHost::OpenReview]);
+        html::push_once(&mut pdf_urls, url);
     }
     Ok(Details {
         authors,

@@ -7,5 +7,6 @@ mod openreview;
 mod pages;
 mod parsers;
 mod politeness;
+mod public_names;
 mod recorded_lists;
 mod support;
