@@ -35,7 +35,7 @@ pub enum RunError {
 
 impl RunError {
     /// The answer's `errorType`, also beside the metrics.
-    pub const fn kind(&self) -> ScrapeErrorType {
+    pub fn kind(&self) -> ScrapeErrorType {
         match self {
             Self::Request(_) => ScrapeErrorType::InvalidRequest,
             Self::Source(error) => error.kind(),

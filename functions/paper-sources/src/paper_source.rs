@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, NoPdf, Paper};
-use crate::sources::listed::ListError;
+use crate::sources::listed::UnusedList;
 
 /// A part of a list.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Listing {
     pub papers: Vec<Paper>,
     /// Entries that could not be read.
     pub broken: Vec<BrokenEntry>,
-    /// Other lists of the same papers that could not be had.
+    /// Other lists of the same papers that could not be had, and what else a person should know of it.
     pub problems: Vec<BrokenEntry>,
     /// Where to go on; `None` when the list ends here.
     pub next: Option<u64>,
@@ -39,14 +39,6 @@ pub enum SourceError {
         query: String,
         /// arXiv's words.
         message: String,
-    },
-    /// A configured query that matches nothing is a mistake, not an empty day.
-    #[error(
-        "arXiv has no paper for ARXIV_QUERY `{query}`: check its field prefixes and categories"
-    )]
-    EmptyQuery {
-        /// The query sent.
-        query: String,
     },
     /// No site has a list of that year.
     #[error(
@@ -74,47 +66,43 @@ pub enum SourceError {
         /// Topics that exist, or a word that there are none.
         existing: String,
     },
-    /// Nothing says what the papers are about, which is part of what they are known by.
-    #[error("the list of {conference} {year} has no abstracts, and neither has {url}")]
-    NoAbstracts {
+    /// No list of the year can be used.
+    #[error("cannot list the papers of {conference} {year}: {}", in_words(lists))]
+    NoList {
         /// The conference.
         conference: &'static str,
         /// Its year.
         year: u16,
-        /// Where the abstracts should be.
-        url: String,
-    },
-    /// A list contradicts itself or leads astray.
-    #[error("cannot list the papers of {conference} {year}: {error}")]
-    List {
-        /// The conference.
-        conference: &'static str,
-        /// Its year.
-        year: u16,
-        /// What is wrong.
-        error: Box<ListError>,
+        /// Every list of the year, and what is wrong with it.
+        lists: Vec<UnusedList>,
     },
 }
 
 impl SourceError {
     /// Whether asking again can help.
-    pub const fn kind(&self) -> ScrapeErrorType {
-        let error = match self {
-            Self::Http { error, .. } => error,
-            // A list that contradicts itself may be being written.
-            Self::List { .. } => return ScrapeErrorType::SourceUnavailable,
-            Self::QueryRefused { .. }
-            | Self::EmptyQuery { .. }
-            | Self::NoSuchYear { .. }
-            | Self::NoSuchTopic { .. }
-            | Self::NoAbstracts { .. } => return ScrapeErrorType::SourceRefused,
-        };
-        match error {
-            HttpError::Blocked { .. } | HttpError::Resting { .. } => ScrapeErrorType::SourceBlocked,
-            error if error.is_temporary() => ScrapeErrorType::SourceUnavailable,
-            _ => ScrapeErrorType::SourceRefused,
+    pub fn kind(&self) -> ScrapeErrorType {
+        match self {
+            Self::Http { error, .. } => error.scrape_error_type(),
+            Self::NoList { lists, .. } => {
+                let has = |wanted| lists.iter().any(|list| list.error_type() == wanted);
+                // One list that can be had later is enough.
+                let hopeful = [
+                    ScrapeErrorType::SourceBlocked,
+                    ScrapeErrorType::SourceUnavailable,
+                ];
+                let found = hopeful.into_iter().find(|wanted| has(*wanted));
+                found.unwrap_or(ScrapeErrorType::SourceRefused)
+            }
+            Self::QueryRefused { .. } | Self::NoSuchYear { .. } | Self::NoSuchTopic { .. } => {
+                ScrapeErrorType::SourceRefused
+            }
         }
     }
+}
+
+fn in_words(lists: &[UnusedList]) -> String {
+    let lists: Vec<String> = lists.iter().map(ToString::to_string).collect();
+    lists.join("; ")
 }
 
 /// A place that lists papers and has their pages and PDFs, for one query.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use annapurna_contract::scrape::ScrapeErrorType;
 use annapurna_contract::text;
 use url::Url;
 
@@ -169,6 +170,15 @@ impl HttpError {
             | Self::Missing { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. } => false,
+        }
+    }
+
+    /// What a scrape that fails with it says of itself.
+    pub(crate) const fn scrape_error_type(&self) -> ScrapeErrorType {
+        match self {
+            Self::Blocked { .. } | Self::Resting { .. } => ScrapeErrorType::SourceBlocked,
+            error if error.is_temporary() => ScrapeErrorType::SourceUnavailable,
+            _ => ScrapeErrorType::SourceRefused,
         }
     }
 

@@ -35,7 +35,7 @@ const EMPTY_ANSWERS: usize = 3;
 pub struct Query {
     /// The text for `search_query`.
     pub text: String,
-    /// The query came from the settings, where one that matches nothing is a mistake.
+    /// The query is the settings' own, where one that matches nothing looks like a mistake.
     pub is_configured: bool,
     /// Many papers are sure to match: no paper is a hiccup of arXiv's until it has said so thrice.
     pub is_sure: bool,
@@ -202,13 +202,17 @@ impl PaperSource for Arxiv {
             );
             feed = self.feed(start, limit).await?;
         }
-        if feed.total == 0 && self.query.is_configured {
-            return Err(SourceError::EmptyQuery {
-                query: self.query.text.clone(),
+        self.largest_total.fetch_max(feed.total, Ordering::Relaxed);
+        let is_doubtful = feed.total == 0 && self.query.is_configured;
+        let mut listing = listing_of(feed, start, limit, &self.pdf_base);
+        if is_doubtful {
+            listing.problems.push(BrokenEntry {
+                entry: format!("ARXIV_QUERY `{}`", self.query.text),
+                reason: "arXiv has no paper for it: check its field prefixes and categories"
+                    .to_owned(),
             });
         }
-        self.largest_total.fetch_max(feed.total, Ordering::Relaxed);
-        Ok(listing_of(feed, start, limit, &self.pdf_base))
+        Ok(listing)
     }
 }
 

@@ -1,8 +1,9 @@
 //! ICLR, ICML, NeurIPS and MLSys: one year's papers, put together from the lists that have them.
 //!
 //! In: a conference, a year, filters. Out: its papers in the order of the list that counts
-//! ([`super::editions`]). A position is one more than a paper's place there, so it stays right when
-//! the list changes meanwhile, wherever the site numbers its papers. Other lists only add to a paper
+//! ([`super::editions`]), or why none of its lists can be used. A position is one more than a paper's
+//! place there, so it stays right when the list changes meanwhile, wherever the site numbers its papers;
+//! it also says which list it is of, so that no list is gone on with at a place of another. Other lists only add to a paper
 //! what the first leaves out, found again by OpenReview forum, by their id in the
 //! proceedings, or by normalised title.
 
@@ -17,7 +18,7 @@ use url::Url;
 
 use super::editions::{ListKind, known_years, lists_of};
 use super::hosts::Hosts;
-use super::listed::{Edition, ListError, Listed, ListedPaper};
+use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnusedList};
 use super::{openreview, pmlr, proceedings, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};
@@ -44,6 +45,10 @@ pub struct Conference {
 
 /// The papers of a year, put together.
 struct Whole {
+    /// The list that says which papers there are.
+    base: ListKind,
+    /// Its number among the year's lists.
+    row: u64,
     papers: Vec<Merged>,
     broken: Vec<BrokenEntry>,
     problems: Vec<BrokenEntry>,
@@ -81,73 +86,104 @@ impl Conference {
         }
     }
 
-    fn error(&self, error: ListError) -> SourceError {
-        let conference = self.edition.source.name();
-        match error {
-            ListError::Http(error) => SourceError::Http {
-                source_name: conference,
-                error,
-            },
-            error => SourceError::List {
-                conference,
-                year: self.edition.year,
-                error: Box::new(error),
-            },
-        }
+    /// The lists in the order in which they are tried, each with its number in the row. Which comes first
+    /// is the list that a position is of, since no other can be gone on with.
+    fn tried(&self, from: u64) -> Vec<(u64, ListKind)> {
+        let mut lists: Vec<_> = (0..).zip(lists_of(self.edition).iter().copied()).collect();
+        lists.sort_by_key(|(row, _)| from > 0 && *row != from / PLACES);
+        lists
     }
 
-    /// The first list that exists, with those before it that cannot be read.
-    async fn base(&self) -> Result<(ListKind, Listed, Vec<BrokenEntry>), SourceError> {
-        let mut absent = Vec::new();
-        let mut unreadable = Vec::new();
-        for kind in lists_of(self.edition) {
-            match self.list_of(*kind).await {
-                Ok(listed) => return Ok((*kind, listed, unreadable)),
-                Err(ListError::Absent { url }) => absent.push(url),
-                // Pages change their shape; proceedings after them in the row have the papers, too.
-                Err(ListError::Wrong { url, problem }) if *kind == ListKind::VirtualPages => {
-                    unreadable.push(unread(*kind, &format!("the list at {url} {problem}")));
-                    absent.push(url);
+    /// The papers of the first list that can be used, with what the others add. One that is blocked,
+    /// broken or empty when the client has retried it leaves the year to the next: a paper is the same
+    /// by its title and authors, whichever list it comes from.
+    async fn whole(&self, from: u64) -> Result<Whole, SourceError> {
+        let mut unused: Vec<UnusedList> = Vec::new();
+        for (row, kind) in self.tried(from) {
+            let listed = self.list_of(kind).await.and_then(Listed::not_empty);
+            let error = match listed {
+                Ok(listed) => {
+                    let whole = self.completed(Whole::new(row, kind, listed), &unused).await;
+                    match self.problem(&whole, &unused) {
+                        None => return Ok(whole),
+                        Some(error) => error,
+                    }
                 }
-                Err(error) => return Err(self.error(error)),
-            }
+                Err(error) => error,
+            };
+            tracing::warn!(list = kind.name(), %error, "a list cannot be used");
+            unused.push(UnusedList { kind, error });
         }
-        Err(SourceError::NoSuchYear {
-            conference: self.edition.source.name(),
-            year: self.edition.year,
-            urls: if absent.is_empty() {
-                "any site".to_owned()
-            } else {
-                absent.join(", ")
+        Err(self.no_list(unused))
+    }
+
+    fn no_list(&self, lists: Vec<UnusedList>) -> SourceError {
+        let (conference, year) = (self.edition.source.name(), self.edition.year);
+        if lists.iter().any(UnusedList::is_there) {
+            return SourceError::NoList {
+                conference,
+                year,
+                lists,
+            };
+        }
+        let urls = lists.iter().filter_map(|list| match &list.error {
+            ListError::Absent { url } => Some(url.as_str()),
+            _ => None,
+        });
+        let urls: Vec<&str> = urls.collect();
+        SourceError::NoSuchYear {
+            conference,
+            year,
+            urls: match urls.is_empty() {
+                true => "any site".to_owned(),
+                false => urls.join(", "),
             },
             known: known_years(self.edition.source),
-        })
+        }
     }
 
-    /// Puts the lists together. A list that only adds and cannot be had spoils nothing: it is reported,
-    /// and a paper whose PDF nobody else names waits for it.
-    async fn whole(&self) -> Result<Whole, SourceError> {
-        let (base, listed, problems) = self.base().await?;
-        let mut whole = Whole {
-            papers: listed
-                .papers
-                .into_iter()
-                .map(|listed| Merged::new(base, listed))
-                .collect(),
-            broken: listed.broken,
-            problems,
-        };
+    /// Adds what the other lists know. One that cannot be had spoils nothing: it is reported, and a paper
+    /// whose PDF nobody else names waits for it.
+    async fn completed(&self, mut whole: Whole, unused: &[UnusedList]) -> Whole {
+        let there = unused.iter().filter(|list| list.is_there());
+        whole.problems.extend(there.map(UnusedList::problem));
         for kind in lists_of(self.edition).iter().copied() {
-            if kind == base || !whole.is_wanting(kind) {
+            if kind == whole.base || !whole.is_wanting(kind) {
+                continue;
+            }
+            if let Some(known) = unused.iter().find(|list| list.kind == kind) {
+                whole.wait_for(known);
                 continue;
             }
             match self.list_of(kind).await {
                 Ok(listed) => whole.add(kind, listed),
-                Err(ListError::Absent { .. }) => {}
-                Err(error) => whole.miss(kind, &error.to_string()),
+                Err(error) => {
+                    let list = UnusedList { kind, error };
+                    whole.wait_for(&list);
+                    whole
+                        .problems
+                        .extend(list.is_there().then(|| list.problem()));
+                }
             }
         }
-        Ok(whole)
+        whole
+    }
+
+    /// Why a list cannot be taken as it is.
+    fn problem(&self, whole: &Whole, unused: &[UnusedList]) -> Option<ListError> {
+        let papers = &whole.papers;
+        let knows_nothing = |paper: &&Merged| {
+            paper.listed.abstract_text.is_none() && paper.listed.details_url.is_none()
+        };
+        let n_without = papers.iter().filter(knows_nothing).count();
+        if n_without * 2 > papers.len() {
+            let url = virtual_feed::file_url(&self.hosts, self.edition, "abstracts");
+            return Some(ListError::NoAbstracts { url: url.into() });
+        }
+        // Where the list that has topics is broken, that is what a person must hear.
+        let stands_in = unused.iter().any(UnusedList::is_there);
+        let has_topics = papers.iter().any(|paper| !paper.listed.topics.is_empty());
+        (self.filter.topic.is_some() && stands_in && !has_topics).then_some(ListError::NoTopics)
     }
 
     /// Keeps the papers of the wanted topic.
@@ -175,23 +211,7 @@ impl Conference {
         Ok(())
     }
 
-    /// A list without abstracts must not be taken as it is: papers are known by their abstracts.
-    fn refuse_without_abstracts(&self, papers: &[Merged]) -> Result<(), SourceError> {
-        let knows_nothing = |paper: &&Merged| {
-            paper.listed.abstract_text.is_none() && paper.listed.details_url.is_none()
-        };
-        let n_without = papers.iter().filter(knows_nothing).count();
-        if n_without * 2 <= papers.len() {
-            return Ok(());
-        }
-        Err(SourceError::NoAbstracts {
-            conference: self.edition.source.name(),
-            year: self.edition.year,
-            url: virtual_feed::file_url(&self.hosts, self.edition, "abstracts").to_string(),
-        })
-    }
-
-    fn paper(&self, merged: Merged) -> Paper {
+    fn paper(&self, row: u64, merged: Merged) -> Paper {
         let Merged {
             listed,
             kind,
@@ -211,7 +231,7 @@ impl Conference {
             year: self.edition.year,
             source_id: listed.source_id,
             forum: listed.forum,
-            position: listed.place + 1,
+            position: row * PLACES + listed.place + 1,
             title: listed.title,
             authors: listed.authors,
             abstract_text: listed.abstract_text,
@@ -228,29 +248,18 @@ impl Conference {
     }
 }
 
-impl ListKind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::VirtualFeed => "virtual site",
-            Self::VirtualPages => "virtual site's pages",
-            Self::Proceedings => "proceedings",
-            Self::Pmlr => "PMLR",
-            Self::OpenReview => "OpenReview",
-        }
-    }
-
-    /// How a paper's own page in this list is read.
-    const fn details(self) -> Option<DetailsKind> {
-        match self {
-            Self::VirtualFeed | Self::VirtualPages => Some(DetailsKind::VirtualSite),
-            Self::Proceedings => Some(DetailsKind::Proceedings),
-            Self::Pmlr => Some(DetailsKind::Pmlr),
-            Self::OpenReview => None,
-        }
-    }
-}
-
 impl Whole {
+    fn new(row: u64, base: ListKind, listed: Listed) -> Self {
+        let papers = listed.papers.into_iter();
+        Self {
+            base,
+            row,
+            papers: papers.map(|listed| Merged::new(base, listed)).collect(),
+            broken: listed.broken,
+            problems: listed.problems,
+        }
+    }
+
     /// Whether a list can add something. Proceedings have the PDFs for everybody, in one page;
     /// OpenReview is thousands of notes, and often closed.
     fn is_wanting(&self, kind: ListKind) -> bool {
@@ -293,21 +302,19 @@ impl Whole {
         }
         // What is broken in a list that only adds is no paper of its own.
         self.problems.extend(listed.broken);
+        self.problems.extend(listed.problems);
     }
 
-    fn miss(&mut self, kind: ListKind, problem: &str) {
-        let reason = format!("the list of {} could not be had: {problem}", kind.name());
+    /// A paper whose PDF nobody else names waits for a list that can be had later.
+    fn wait_for(&mut self, list: &UnusedList) {
+        if !list.is_there() {
+            return;
+        }
+        let UnusedList { kind, error } = list;
+        let reason = format!("the list of {} could not be had: {error}", kind.name());
         for paper in self.papers.iter_mut().filter(|paper| paper.has_no_pdf()) {
             paper.unread_list = Some(reason.clone());
         }
-        self.problems.push(unread(kind, problem));
-    }
-}
-
-fn unread(kind: ListKind, problem: &str) -> BrokenEntry {
-    BrokenEntry {
-        entry: format!("list of {}", kind.name()),
-        reason: problem.to_owned(),
     }
 }
 
@@ -379,23 +386,30 @@ impl PaperSource for Conference {
 
     async fn list(&self, from: u64, limit: usize) -> Result<Listing, SourceError> {
         let Whole {
+            row,
             mut papers,
             broken,
             problems,
-        } = self.whole().await?;
-        self.refuse_without_abstracts(&papers)?;
+            ..
+        } = self.whole(from).await?;
         self.by_topic(&mut papers)?;
         if let Some(words) = &self.filter.words {
             papers.retain(|paper| paper.listed.has_words(words));
         }
-        papers.retain(|paper| paper.listed.place >= from);
-        let next = papers.get(limit).map(|paper| paper.listed.place);
+        // A position of a list that cannot be had now says nothing of another.
+        let first = match from / PLACES == row {
+            true => from % PLACES,
+            false => 0,
+        };
+        papers.retain(|paper| paper.listed.place >= first);
+        let next = papers.get(limit);
+        let next = next.map(|paper| row * PLACES + paper.listed.place);
         let papers = papers.into_iter().take(limit);
         Ok(Listing {
-            papers: papers.map(|merged| self.paper(merged)).collect(),
+            papers: papers.map(|merged| self.paper(row, merged)).collect(),
             // What has no place in the list is reported once, at its start.
-            broken: if from == 0 { broken } else { Vec::new() },
-            problems: if from == 0 { problems } else { Vec::new() },
+            broken: if first == 0 { broken } else { Vec::new() },
+            problems: if first == 0 { problems } else { Vec::new() },
             next,
         })
     }

@@ -1,8 +1,8 @@
 //! Which lists have the papers of which conference and year: the one table.
 //!
-//! The first list of a row that exists says which papers there are. The others only add what it leaves
-//! out (abstracts, addresses of PDFs), since titles change between a conference and its proceedings
-//! and a paper must not become two. Where each fact is from: the sites' recorded answers, and for
+//! The first list of a row that can be used says which papers there are. The others only add what it
+//! leaves out (abstracts, addresses of PDFs), since titles change between a conference and its
+//! proceedings and a paper must not become two. Where each fact is from: the sites' recorded answers, and for
 //! OpenReview's years its own module.
 
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use annapurna_contract::Source;
 
 use super::listed::Edition;
+use crate::paper::DetailsKind;
 
 /// A kind of list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,28 @@ pub enum ListKind {
     Pmlr,
     /// The accepted notes of OpenReview.
     OpenReview,
+}
+
+impl ListKind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::VirtualFeed => "virtual site",
+            Self::VirtualPages => "virtual site's pages",
+            Self::Proceedings => "proceedings",
+            Self::Pmlr => "PMLR",
+            Self::OpenReview => "OpenReview",
+        }
+    }
+
+    /// How a paper's own page in this list is read.
+    pub(super) const fn details(self) -> Option<DetailsKind> {
+        match self {
+            Self::VirtualFeed | Self::VirtualPages => Some(DetailsKind::VirtualSite),
+            Self::Proceedings => Some(DetailsKind::Proceedings),
+            Self::Pmlr => Some(DetailsKind::Pmlr),
+            Self::OpenReview => None,
+        }
+    }
 }
 
 use ListKind::{OpenReview, Pmlr, Proceedings, VirtualFeed, VirtualPages};

@@ -1,12 +1,15 @@
 //! What every kind of list yields: papers as one list has them, before lists are merged.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
+use annapurna_contract::scrape::ScrapeErrorType;
 use annapurna_contract::text::clean;
 use annapurna_contract::{Source, normalize_title};
 use serde_json::Value;
 use url::Url;
 
+use super::editions::ListKind;
 use crate::http::HttpError;
 use crate::paper::BrokenEntry;
 
@@ -82,6 +85,9 @@ fn topic_parts(topic: &str) -> Vec<String> {
         .collect()
 }
 
+/// Places of a list lie below this: a position names a list by what lies above.
+pub const PLACES: u64 = 1 << 40;
+
 /// A whole list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listed {
@@ -89,6 +95,18 @@ pub struct Listed {
     pub papers: Vec<ListedPaper>,
     /// Entries that could not be read.
     pub broken: Vec<BrokenEntry>,
+    /// Files beside the list that could not be had; the papers' own pages say the same.
+    pub problems: Vec<BrokenEntry>,
+}
+
+impl Listed {
+    /// A list without a paper is none: a site that is being made, or a page that only looks like its list.
+    pub(super) fn not_empty(self) -> Result<Self, ListError> {
+        match (self.papers.is_empty(), self.broken.len()) {
+            (false, _) => Ok(self),
+            (true, n_broken) => Err(ListError::Empty { n_broken }),
+        }
+    }
 }
 
 /// Why a list could not be had.
@@ -111,6 +129,35 @@ pub enum ListError {
         /// What is wrong, with the numbers or the escaped text.
         problem: String,
     },
+    /// A list without a paper.
+    #[error("it has no paper, and {n_broken} entries that cannot be read")]
+    Empty {
+        /// Entries that could not be read.
+        n_broken: usize,
+    },
+    /// Nothing says what the papers are about, which is part of what they are known by.
+    #[error("it has no abstracts, and neither has {url}")]
+    NoAbstracts {
+        /// Where the abstracts should be.
+        url: String,
+    },
+    /// Papers of a topic are wanted, and this list, which stands in for another, has no topics.
+    #[error("it has no topics")]
+    NoTopics,
+}
+
+impl ListError {
+    /// Whether asking again can help.
+    pub(crate) fn kind(&self) -> ScrapeErrorType {
+        match self {
+            Self::Http(error) => error.scrape_error_type(),
+            // A list that contradicts itself, or is empty, may be being written.
+            Self::Wrong { .. } | Self::Empty { .. } => ScrapeErrorType::SourceUnavailable,
+            Self::Absent { .. } | Self::NoAbstracts { .. } | Self::NoTopics => {
+                ScrapeErrorType::SourceRefused
+            }
+        }
+    }
 }
 
 impl From<HttpError> for ListError {
@@ -119,5 +166,40 @@ impl From<HttpError> for ListError {
             HttpError::Missing { url, .. } => Self::Absent { url },
             error => Self::Http(error),
         }
+    }
+}
+
+/// A list that was tried in vain.
+#[derive(Debug)]
+pub struct UnusedList {
+    /// Whose list it is.
+    pub(super) kind: ListKind,
+    /// Why it is not used.
+    pub(super) error: ListError,
+}
+
+impl UnusedList {
+    /// Whether there is a list, and something is wrong with it.
+    pub(super) const fn is_there(&self) -> bool {
+        !matches!(self.error, ListError::Absent { .. })
+    }
+
+    /// Whether asking again can help.
+    pub(crate) fn error_type(&self) -> ScrapeErrorType {
+        self.error.kind()
+    }
+
+    /// What the answer says of it.
+    pub(super) fn problem(&self) -> BrokenEntry {
+        BrokenEntry {
+            entry: format!("list of {}", self.kind.name()),
+            reason: self.error.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for UnusedList {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind.name(), self.error)
     }
 }

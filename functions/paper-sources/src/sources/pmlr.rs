@@ -60,8 +60,13 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
     let volume = http.get_with(&url, Expect::Html, read).await;
     let mut volume = volume.map_err(html::list_error)?;
     if let Some(bibliography) = &volume.bibliography {
-        let entries = bibliography_of(http, bibliography).await?;
-        volume.add(&entries);
+        match bibliography_of(http, bibliography).await {
+            Ok(entries) => volume.add(&entries),
+            Err(error) => volume.listed.problems.push(BrokenEntry {
+                entry: "bibliography of PMLR".to_owned(),
+                reason: error.to_string(),
+            }),
+        }
     }
     Ok(volume.listed)
 }
@@ -71,9 +76,9 @@ fn volume_path(page: &Url) -> Option<&str> {
     page.path_segments()?.rfind(|part| !part.is_empty())
 }
 
-/// The volume's bibliography by key; empty where it cannot be used, and then the papers' own pages have
-/// the abstracts. A host that holds us off holds us off there too.
-async fn bibliography_of(http: &Http, url: &Url) -> Result<HashMap<String, Entry>, ListError> {
+/// The volume's bibliography by key. Where it cannot be had or used, the papers' own pages have the
+/// abstracts, and the error says why.
+async fn bibliography_of(http: &Http, url: &Url) -> Result<HashMap<String, Entry>, HttpError> {
     let read = |page: Page| {
         let entries = bibtex::parse(&String::from_utf8_lossy(&page.body));
         if entries.is_empty() {
@@ -81,20 +86,7 @@ async fn bibliography_of(http: &Http, url: &Url) -> Result<HashMap<String, Entry
         }
         Ok(entries)
     };
-    let entries = match http.get_with(url, Expect::Text, read).await {
-        Ok(entries) => entries,
-        Err(
-            error @ (HttpError::Missing { .. }
-            | HttpError::Refused { .. }
-            | HttpError::TooLarge { .. }
-            | HttpError::Unusable { .. }
-            | HttpError::Redirect { .. }),
-        ) => {
-            tracing::warn!(%error, "no bibliography: each paper's page is asked for its abstract");
-            Vec::new()
-        }
-        Err(error) => return Err(ListError::Http(error)),
-    };
+    let entries = http.get_with(url, Expect::Text, read).await?;
     let by_key = entries.into_iter().map(|entry| (entry.key.clone(), entry));
     Ok(by_key.collect())
 }

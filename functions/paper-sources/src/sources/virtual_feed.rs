@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::hosts::Hosts;
-use super::listed::{Edition, ListError, Listed, ListedPaper};
+use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::BrokenEntry;
 use crate::sites::join;
@@ -29,7 +29,7 @@ const MOST_PAGES: usize = 200;
 /// See [`ListError`].
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let records = records(http, &file_url(hosts, edition, "orals-posters")).await?;
-    let abstracts = abstracts(http, hosts, edition, &records).await?;
+    let (abstracts, problems) = abstracts(http, hosts, edition, &records).await;
     let (entries, broken) = merge(records, hosts);
     let papers = entries
         .into_iter()
@@ -37,6 +37,7 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
     Ok(Listed {
         papers: papers.collect(),
         broken,
+        problems,
     })
 }
 
@@ -83,22 +84,28 @@ async fn feed_page(http: &Http, url: &Url, is_first: bool) -> Result<FeedPage, H
     http.get_with(url, Expect::Json, read).await
 }
 
-/// The abstracts' file, where there is one.
+/// The abstracts' file, where there is one; where it cannot be had, the papers' own pages have them.
 async fn abstracts(
     http: &Http,
     hosts: &Hosts,
     edition: Edition,
     records: &[Value],
-) -> Result<HashMap<String, String>, ListError> {
+) -> (HashMap<String, String>, Vec<BrokenEntry>) {
     if !lacks_abstracts(records) && edition.year < ABSTRACTS_APART_SINCE {
-        return Ok(HashMap::new());
+        return Default::default();
     }
     let read = |page: Page| parse_abstracts(&page.body);
     let url = file_url(hosts, edition, "abstracts");
     match http.get_with(&url, Expect::Json, read).await {
-        Ok(abstracts) => Ok(abstracts),
-        Err(HttpError::Missing { .. }) => Ok(HashMap::new()),
-        Err(error) => Err(ListError::Http(error)),
+        Ok(abstracts) => (abstracts, Vec::new()),
+        Err(HttpError::Missing { .. }) => Default::default(),
+        Err(error) => {
+            let problem = BrokenEntry {
+                entry: "abstracts of the virtual site".to_owned(),
+                reason: error.to_string(),
+            };
+            (HashMap::new(), vec![problem])
+        }
     }
 }
 
@@ -330,7 +337,8 @@ impl Known {
 
 fn id_of(record: &Value) -> Option<u64> {
     let id = &record["id"];
-    id.as_u64().or_else(|| id.as_str()?.trim().parse().ok())
+    let number = id.as_u64().or_else(|| id.as_str()?.trim().parse().ok());
+    number.filter(|id| *id < PLACES)
 }
 
 fn text_of(record: &Value, field: &str) -> Option<String> {

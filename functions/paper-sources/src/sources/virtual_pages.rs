@@ -13,7 +13,7 @@ use url::Url;
 
 use super::hosts::Hosts;
 use super::html::{self, Document};
-use super::listed::{Edition, ListError, Listed, ListedPaper};
+use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES};
 use crate::http::{Expect, Http, Page};
 use crate::paper::{BrokenEntry, Details};
 use crate::sites::join;
@@ -92,7 +92,7 @@ fn paper_link(
         _ => return None,
     };
     let kind = KINDS.into_iter().find(|known| known == kind)?;
-    let id = id.parse().ok()?;
+    let id = id.parse().ok().filter(|id| *id < PLACES)?;
     Some((id, kind, url))
 }
 

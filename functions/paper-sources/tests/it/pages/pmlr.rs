@@ -1,7 +1,6 @@
 //! PMLR's volumes of ICML.
 
 use annapurna_contract::Source;
-use annapurna_paper_sources::sources::listed::ListError;
 use annapurna_paper_sources::sources::pmlr;
 
 use super::{BIBLIOGRAPHY, Kind, PMLR_PAPER, SITE, Site, VOLUME, at, edition, hosts, ids, list};
@@ -91,13 +90,25 @@ async fn without_a_bibliography_the_papers_own_pages_have_the_abstracts() {
 }
 
 #[tokio::test]
-async fn a_bibliography_that_is_held_back_is_a_block() {
+async fn a_bibliography_that_is_held_back_is_a_problem_of_the_list() {
     let site = Site::of(&[
         ("/v235/", VOLUME),
         ("/v235/assets/bib/bibliography.bib", "<html>captcha</html>"),
     ]);
-    let error = list(&site, Kind::Pmlr, edition(Source::Icml, 2024)).await;
-    assert!(matches!(error, Err(ListError::Http(_))), "{error:?}");
+    let listed = list(&site, Kind::Pmlr, edition(Source::Icml, 2024))
+        .await
+        .unwrap();
+    assert!(
+        listed
+            .papers
+            .iter()
+            .all(|paper| paper.details_url.is_some())
+    );
+    assert_eq!(listed.problems.len(), 1);
+    assert!(
+        listed.problems[0].reason.starts_with("blocked at"),
+        "{listed:?}"
+    );
 }
 
 #[test]
