@@ -1,6 +1,7 @@
 //! A year put together from several lists: which counts, what the others add, and what happens where
 //! one of them is missing or closed.
 
+mod fallback;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ enum Answer {
     Pdf,
     Challenge,
     NotForGuests,
+    Status(StatusCode),
 }
 
 impl Site {
@@ -75,6 +77,7 @@ impl Site {
                     "message": "Guests may not read this file"});
                 (StatusCode::FORBIDDEN, axum::Json(error)).into_response()
             }
+            Some(Answer::Status(status)) => status.into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         }
     }
