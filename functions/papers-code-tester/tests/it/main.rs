@@ -110,7 +110,7 @@ impl Setting {
     /// The agent's result of a program.
     async fn result(&self, id: &PaperId, code_sha256: &str) -> TestResult {
         let mut result: TestResult =
-            serde_json::from_str(include_str!("events/result.json")).unwrap();
+            serde_json::from_str(include_str!("../events/result.json")).unwrap();
         result.paper_id = Some(id.clone());
         result.code_sha256 = code_sha256.to_owned();
         let body = serde_json::to_vec(&result).unwrap();
@@ -344,7 +344,7 @@ async fn an_agent_at_an_address_is_called_with_as_much_as_fits() {
         for program in message.batch {
             assert_eq!(program.code.as_deref(), Some("import torch"));
             let mut result: TestResult =
-                serde_json::from_str(include_str!("events/result.json")).unwrap();
+                serde_json::from_str(include_str!("../events/result.json")).unwrap();
             result.paper_id = Some(program.paper_id.clone());
             results.insert(program.paper_id.to_string(), json!(result));
         }
