@@ -109,13 +109,13 @@ impl Bench {
         let bubblewrap = Command::new("bwrap").arg("--version").output().ok();
         let bubblewrap = needs(bubblewrap, "bubblewrap", "install it (Debian: bubblewrap)");
         let benches: Vec<Self> = bubblewrap
-            .map(|_| IsolationChoice::Bubblewrap)
+            .map(|_| (IsolationChoice::Bubblewrap, "bubblewrap"))
             .into_iter()
-            .chain([IsolationChoice::Landlock])
-            .filter_map(|choice| match Self::new(choice) {
+            .chain([(IsolationChoice::Landlock, "landlock")])
+            .filter_map(|(choice, name)| match Self::new(choice) {
                 Ok(bench) => Some(bench),
                 Err(refusal) => {
-                    cannot(&format!("{choice:?}"), &refusal.to_string());
+                    cannot(name, &refusal.to_string());
                     None
                 }
             })
