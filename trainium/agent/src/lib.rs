@@ -51,5 +51,5 @@ pub use sandbox::{Parts, Sandbox};
 pub use service::prepare_state;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use slots::Slots;
-pub use users::{ProgramUsers, UserRange};
+pub use users::ProgramUsers;
 pub use worker::Worker;

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use annapurna_users::UserRange;
+
 use crate::launch::Launch;
 use crate::probe::IsolationChoice;
 use crate::program::Limits;
-use crate::users::UserRange;
 
 const EXAMPLES: &str = "\
 Examples:

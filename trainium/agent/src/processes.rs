@@ -55,25 +55,6 @@ pub(crate) fn kill_below(root: u32) -> usize {
     below.len()
 }
 
-/// Processes and threads of a user, as the kernel counts them against its limit: by the real user.
-pub(crate) fn tasks_of(user: u32) -> u64 {
-    pids()
-        // One that has ended meanwhile has no tasks.
-        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok())
-        .filter_map(|status| tasks_in(&status, user))
-        .sum()
-}
-
-/// A process's threads when it is the user's. Source: proc(5), `/proc/pid/status`.
-fn tasks_in(status: &str, user: u32) -> Option<u64> {
-    let first = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()
-    };
-    let is_the_users = first("Uid:")?.parse() == Ok(user);
-    first("Threads:")?.parse().ok().filter(|_| is_the_users)
-}
-
 fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for (pid, process) in processes {
@@ -92,20 +73,16 @@ fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
 }
 
 fn all() -> HashMap<u32, Process> {
-    pids()
-        .filter_map(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, parse_stat(&stat)?))
-        })
-        .collect()
-}
-
-fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            Some((pid, parse_stat(&stat)?))
+        })
+        .collect()
 }
 
 /// Fields 4 (parent) and 24 (resident pages); the name before them may hold anything. Source: proc(5).
@@ -129,14 +106,6 @@ mod tests {
         let process = parse_stat(&stat).unwrap();
         assert_eq!((process.parent, process.resident_pages), (3, 24));
         assert!(parse_stat("7 (a").is_none());
-    }
-
-    #[test]
-    fn a_processs_threads_are_its_real_users() {
-        let status = "Name:\tUid: 7\nUid:\t60706\t0\t0\t0\nGid:\t1\t1\t1\t1\nThreads:\t3\n";
-        assert_eq!(tasks_in(status, 60_706), Some(3));
-        assert_eq!(tasks_in(status, 0), None);
-        assert!(tasks_of(nix::unistd::getuid().as_raw()) > 0);
     }
 
     #[test]

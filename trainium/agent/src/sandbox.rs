@@ -23,7 +23,6 @@ use annapurna_contract::Isolation;
 use crate::launch::{Confinement, LandlockPaths};
 use crate::mark::Mark;
 use crate::mounts::Mounts;
-use crate::processes;
 use crate::program::{PROGRAM_FILE, Request};
 use crate::python::Interpreter;
 use crate::run_dir::RunDir;
@@ -254,7 +253,7 @@ impl Sandbox {
         let shared = match (user, &self.method) {
             (Some(_), _) | (None, Method::Bubblewrap(_)) => 0,
             (None, Method::Landlock) => {
-                processes::tasks_of(nix::unistd::getuid().as_raw()) + ROOM_FOR_OTHERS
+                annapurna_users::tasks_of(nix::unistd::getuid().as_raw()) + ROOM_FOR_OTHERS
             }
         };
         Confinement {

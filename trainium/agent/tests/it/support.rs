@@ -13,13 +13,14 @@ use annapurna_cloud::{
 };
 use annapurna_contract::{AgentConfig, Isolation, PaperId, TestResult, keys};
 use annapurna_test_needs::{cannot, needs};
+use annapurna_users::UserRange;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use trainium_agent::{
     AgentHost, Datasets, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
-    ProgramUsers, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots, UserRange,
-    find_sandbox, prepare_state,
+    ProgramUsers, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots, find_sandbox,
+    prepare_state,
 };
 
 pub(crate) const MIB: u64 = 1024 * 1024;
