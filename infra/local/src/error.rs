@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use annapurna_users::ClaimError;
+
 /// What a person can do about a full disk; the same sizes are in `docs/local.md`.
 pub(crate) const DISK_FULL: &str =
     "free some disk space: the local environment takes about 1 GB, torch another 0.8 GB";
@@ -108,6 +110,9 @@ pub enum LocalError {
         /// The first folder that is closed to others.
         path: PathBuf,
     },
+    /// Others have every user that OpenSearch could run as, or users cannot be claimed.
+    #[error("OpenSearch gets no user of its own")]
+    NoUser(#[source] ClaimError),
     /// Every port that was tried is taken.
     #[error("no free port between {first} and {last} on 127.0.0.1")]
     NoPort {
@@ -165,6 +170,12 @@ impl LocalError {
                  as /srv"
                     .to_owned(),
             ),
+            Self::NoUser(ClaimError::Exhausted { .. }) => Some(
+                "end servers of other environments (`cargo infra destroy local` in their folders) and test runs, or run \
+                 as an ordinary user"
+                    .to_owned(),
+            ),
+            Self::NoUser(ClaimError::Locks { .. }) => None,
             Self::Timeout { .. } => Some("run the same command again: it goes on from here".to_owned()),
             Self::Unstoppable { pid, .. } => Some(format!(
                 "it hangs in the kernel, usually on a file system: look at /proc/{pid}/stack"

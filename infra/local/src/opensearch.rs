@@ -59,8 +59,9 @@ pub async fn start(
     distribution: &Distribution,
     how: &dyn Spawn,
 ) -> Result<Search, LocalError> {
-    let search = match running(home) {
-        Some(search) => search,
+    // Who it runs as stays claimed until it answers; from then on its own process keeps others from that user.
+    let (search, _identity) = match running(home) {
+        Some(search) => (search, None),
         None => launch(home, distribution, how).await?,
     };
     // Every index that exists can then be read and written.
@@ -89,7 +90,7 @@ async fn launch(
     home: &Home,
     distribution: &Distribution,
     how: &dyn Spawn,
-) -> Result<Search, LocalError> {
+) -> Result<(Search, Option<Identity>), LocalError> {
     process::stop(home, SERVICE, Duration::ZERO).await?;
     let port = process::remembered_port(home, SERVICE)?;
     let transport = process::remembered_port(home, "opensearch-transport")?;
@@ -116,7 +117,7 @@ async fn launch(
         port: Some(port),
     };
     how.spawn(home, spec)?;
-    Ok(Search::on(port))
+    Ok((Search::on(port), Some(identity)))
 }
 
 /// Where the parts of one server are.

@@ -303,7 +303,7 @@ async fn a_server_runs_as_a_user_of_its_own_and_takes_over_its_data() {
     let owner = fs::metadata(data.join("data")).unwrap().uid();
     assert_eq!(owner, user);
     if is_root && folder_is_open(test_home().root()) {
-        let number = opensearch::USERS.contains(&user) || opensearch::FEW_USERS.contains(&user);
+        let number = opensearch::USERS.contains(user) || opensearch::FEW_USERS.contains(user);
         assert!(number, "{user}");
     } else {
         assert_eq!(user, nix::unistd::geteuid().as_raw());

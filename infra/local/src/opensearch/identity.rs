@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annapurna_users::{ClaimedUser, Claims, UserRange};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -18,19 +18,19 @@ use crate::{LocalError, tool};
 /// (from 2,147,352,576), and in no `/etc/subuid` as distributions make it. The kernel counts the
 /// processes of each user against that user's limit, so a server must share its user with nothing else;
 /// the agent's programs have ids of a range of their own.
-pub const USERS: RangeInclusive<u32> = 2_100_000_000..=2_100_999_999;
+pub const USERS: UserRange = UserRange::new(2_100_000_000, 2_100_999_999);
 /// The same for a container that has 65,536 users only: neither Debian nor systemd gives these away.
-pub const FEW_USERS: RangeInclusive<u32> = 65_520..=65_529;
+pub const FEW_USERS: UserRange = UserRange::new(65_520, 65_529);
 
 const UNSHARE: [&str; 3] = ["--user", "--map-user=65534", "--map-group=65534"];
 
-/// Who the server runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who the server runs as; held until the server runs.
+#[derive(Debug)]
 pub(super) enum Identity {
     /// The person who started it.
     Caller,
-    /// A user and a group of this number, which need no entry in the system's lists; it owns the server's data.
-    Own(u32),
+    /// A user and a group of one number, which need no entry in the system's lists; it owns the server's data.
+    Own(ClaimedUser),
     /// Root who looks like nobody, in a user namespace: for a folder that other users may not enter,
     /// like one below `/root`.
     Namespace,
@@ -45,13 +45,12 @@ impl Identity {
         let closed = std::iter::once(data)
             .chain(others)
             .find_map(closed_to_others);
-        let number = own_number(data, |number| {
-            is_mapped("/proc/self/uid_map", number) && is_mapped("/proc/self/gid_map", number)
-        });
-        let path = match (closed, number) {
-            (None, Some(number)) => return Ok(Self::Own(number)),
-            (Some(path), _) => path,
-            (None, None) => data.to_owned(),
+        let path = match closed {
+            Some(path) => path,
+            None => match own_user(&Claims::of_this_machine(), &[USERS, FEW_USERS], data)? {
+                Some(user) => return Ok(Self::Own(user)),
+                None => data.to_owned(),
+            },
         };
         let mut attempt = Command::new("unshare");
         attempt.args(UNSHARE).arg("true");
@@ -67,18 +66,18 @@ impl Identity {
     }
 
     /// User and group id that the process is started with; `None` for the caller's.
-    pub(super) fn user(self) -> Option<(u32, u32)> {
+    pub(super) fn user(&self) -> Option<(u32, u32)> {
         match self {
-            Self::Own(number) => Some((number, number)),
+            Self::Own(user) => Some((user.number(), user.number())),
             Self::Caller | Self::Namespace => None,
         }
     }
 
     /// Makes the server the owner of its folder, whoever it ran as before.
-    pub(super) fn give(self, folder: &Path) -> Result<(), LocalError> {
+    pub(super) fn give(&self, folder: &Path) -> Result<(), LocalError> {
         let owner = match self {
             Self::Caller => return Ok(()),
-            Self::Own(number) => number,
+            Self::Own(user) => user.number(),
             Self::Namespace => 0,
         };
         walk(folder, &mut |path, meta| {
@@ -90,9 +89,10 @@ impl Identity {
     }
 
     /// The program and the arguments that run `program` with `args` so.
-    pub(super) fn wrap(self, program: PathBuf, args: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
-        if self != Self::Namespace {
-            return (program, args);
+    pub(super) fn wrap(&self, program: PathBuf, args: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
+        match self {
+            Self::Caller | Self::Own(_) => return (program, args),
+            Self::Namespace => {}
         }
         let mut wrapped = UNSHARE.map(OsString::from).to_vec();
         wrapped.push(program.into());
@@ -101,35 +101,21 @@ impl Identity {
     }
 }
 
-/// The number for a server with this folder, the same each time; `None` when this process may use none of
-/// the ranges. Two folders have the same number once in a million, of the few of a
-/// small container once in ten.
-fn own_number(data: &Path, is_usable: impl Fn(u32) -> bool) -> Option<u32> {
+/// A user for the server with this folder: the same each time, unless somebody else has it now. `None` when this
+/// process's user namespace has none of the ranges.
+fn own_user(
+    claims: &Claims,
+    ranges: &[UserRange],
+    data: &Path,
+) -> Result<Option<ClaimedUser>, LocalError> {
+    let Some(range) = ranges.iter().find(|range| range.is_mapped()) else {
+        return Ok(None);
+    };
     let real = fs::canonicalize(data).unwrap_or_else(|_| data.to_owned());
     let hash = Sha256::digest(real.as_os_str().as_encoded_bytes());
-    let hash = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
-    [USERS, FEW_USERS]
-        .into_iter()
-        .map(|range| range.start() + hash % (range.end() - range.start() + 1))
-        .find(|number| is_usable(*number))
-}
-
-/// Whether a user namespace has this number. Systems without such namespaces have every number.
-fn is_mapped(map: &str, number: u32) -> bool {
-    fs::read_to_string(map).map_or(true, |map| has_number(&map, number))
-}
-
-/// A map has lines of three numbers: the first inside, the first outside, how many.
-fn has_number(map: &str, number: u32) -> bool {
-    map.lines().any(|line| {
-        let mut words = line.split_whitespace().map(str::parse::<u64>);
-        match (words.next(), words.nth(1)) {
-            (Some(Ok(first)), Some(Ok(count))) => {
-                (first..first.saturating_add(count)).contains(&u64::from(number))
-            }
-            _ => false,
-        }
-    })
+    let start = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    let claimed = claims.claim(*range, 1, start);
+    Ok(claimed.map_err(LocalError::NoUser)?.pop())
 }
 
 /// The first folder on the way to `path` that other users may not enter, or `path` itself when they may
@@ -163,22 +149,48 @@ mod tests {
         assert_eq!(found, fs::canonicalize(folder.path()).unwrap());
     }
 
+    /// Numbers for a test alone, whose claims nobody else sees.
+    const THREE: UserRange = UserRange::new(59_900, 59_902);
+
     #[test]
-    fn each_folder_has_a_number_of_its_own_and_keeps_it() {
-        let number = |path: &str| own_number(Path::new(path), |_| true).unwrap();
-        assert_eq!(number("/srv/a"), number("/srv/a"));
-        assert_ne!(number("/srv/a"), number("/srv/b"));
-        assert!(USERS.contains(&number("/srv/a")));
+    fn each_folder_has_a_user_of_its_own_and_keeps_it() {
+        let locks = tempfile::tempdir().unwrap();
+        let claims = Claims::below(locks.path());
+        let user = |path: &str| {
+            own_user(&claims, &[THREE], Path::new(path))
+                .unwrap()
+                .unwrap()
+        };
+        let first = user("/srv/a");
+        let number = first.number();
+        // Two at once, even of one folder, never meet.
+        assert_ne!(user("/srv/a").number(), number);
+        drop(first);
+        assert_eq!(user("/srv/a").number(), number);
     }
 
     #[test]
-    fn a_container_with_few_users_gives_one_of_its_own() {
-        let rootless = "         0       1000          1\n         1     100000      65536\n";
-        let number = own_number(Path::new("/srv/a"), |number| has_number(rootless, number));
-        assert!(FEW_USERS.contains(&number.unwrap()));
-        assert_eq!(own_number(Path::new("/srv/a"), |_| false), None);
-        let everyone = "         0          0 4294967295\n";
-        assert!(has_number(everyone, *USERS.end()));
-        assert!(!has_number("", 0));
+    fn a_server_for_which_no_user_is_free_is_told_so() {
+        let locks = tempfile::tempdir().unwrap();
+        let claims = Claims::below(locks.path());
+        let _all = claims.claim(THREE, 3, 0).unwrap();
+        let error = own_user(&claims, &[THREE], Path::new("/srv/a")).unwrap_err();
+        let hint = error.hint().unwrap();
+        let LocalError::NoUser(cause) = error else {
+            panic!("{error}");
+        };
+        assert!(cause.to_string().contains("59900-59902"), "{cause}");
+        assert!(hint.contains("destroy local"), "{hint}");
+    }
+
+    #[test]
+    fn a_container_without_such_numbers_has_no_user_to_give() {
+        let locks = tempfile::tempdir().unwrap();
+        let claims = Claims::below(locks.path());
+        assert!(
+            own_user(&claims, &[], Path::new("/srv/a"))
+                .unwrap()
+                .is_none()
+        );
     }
 }
