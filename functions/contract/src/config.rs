@@ -27,6 +27,14 @@
 
 use crate::paper_host::PerHost;
 
+/// `CONFERENCE` of the scraper whose event must name a source.
+pub const ANY_SOURCE: &str = "ANY";
+/// `TRAINIUM_ENDPOINT` where the agent takes batches from `code-testing.fifo` and nobody calls it.
+pub const AGENT_PULLS: &str = "queue";
+/// What a variable of the tester says that names a resource which its environment does not have: no variable
+/// may be empty.
+pub const NO_RESOURCE: &str = "none";
+
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -118,7 +126,7 @@ macro_rules! function_config {
 function_config! {
     /// The scrapers' variables.
     ScraperConfig {
-        /// The source this function scrapes; `ANY` when the event must name one.
+        /// The source this function scrapes; [`ANY_SOURCE`] when the event must name one.
         conference = "CONFERENCE",
         /// Conference year when the event names none.
         conference_year = "CONFERENCE_YEAR",
@@ -204,9 +212,12 @@ function_config! {
         evaluation_queue_url = "EVALUATION_QUEUE_URL",
         /// URL of `code-testing.fifo`.
         testing_queue_url = "TESTING_QUEUE_URL",
-        /// `queue`: the agent pulls. An `http(s)://` address: the agent is called there.
+        /// [`AGENT_PULLS`], or the `http(s)://` address at which the agent is called.
         trainium_endpoint = "TRAINIUM_ENDPOINT",
-        /// Instance to start for a batch; `none` where the agent is a process.
+        /// SSM parameter (`SecureString`) with the token of the agent at that address; [`NO_RESOURCE`] where
+        /// it demands none. The token itself is in no variable.
+        trainium_token_parameter = "TRAINIUM_TOKEN_PARAMETER",
+        /// Instance to start for a batch; [`NO_RESOURCE`] where the agent is a process.
         trainium_instance_id = "TRAINIUM_INSTANCE_ID",
         /// Programs of one batch, 1 to 10.
         batch_size = "BATCH_SIZE",

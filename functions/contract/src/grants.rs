@@ -33,6 +33,8 @@ pub enum Grant {
     InvokeEmbeddingModel,
     /// See, start and stop the instance.
     RunInstance,
+    /// Read the token of an agent that is called at an address.
+    ReadAgentToken,
 }
 
 /// Whose role gets the grants.
@@ -83,6 +85,7 @@ impl Principal {
                 Grant::ReadIndex,
                 Grant::WriteIndex,
                 Grant::RunInstance,
+                Grant::ReadAgentToken,
             ],
             Self::Agent => &[
                 Grant::ReadObjects(Bucket::Code),

@@ -5,6 +5,7 @@
 //! nobody mapped therefore do not compile or do not pass `infra synth`. There is deliberately no AWS
 //! SDK and no I/O in this crate.
 
+pub mod agent_call;
 pub mod config;
 pub mod events;
 pub mod grants;

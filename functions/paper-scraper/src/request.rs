@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use annapurna_contract::config::ANY_SOURCE;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::{
     ScrapeDefaults, ScrapeRequest, ScrapeRequestError, ScrapedPapers,
@@ -150,7 +151,7 @@ impl Request {
 fn defaults(settings: &Settings) -> ScrapeDefaults<'_> {
     let own = Some(settings.conference.as_str());
     ScrapeDefaults {
-        source: own.filter(|name| !name.trim().eq_ignore_ascii_case("ANY")),
+        source: own.filter(|name| !name.trim().eq_ignore_ascii_case(ANY_SOURCE)),
         year: settings.conference_year,
     }
 }

@@ -177,7 +177,7 @@ impl Dispatcher {
         let most = self.settings.batch_size;
         match self.settings.route {
             Route::Queue => Ok(most),
-            Route::Http(_) => {
+            Route::Http { .. } => {
                 let left = end.saturating_duration_since(Instant::now());
                 let fits = AgentApi::batch_that_fits(left, self.settings.timeout_secs)?;
                 Ok(fits.min(most))
@@ -282,7 +282,7 @@ impl Dispatcher {
                 self.queues.send(queue, message).await?;
                 self.waiting.delete(batch).await;
             }
-            Route::Http(url) => self.call(url, message, batch, end).await?,
+            Route::Http { url, .. } => self.call(url, message, batch, end).await?,
         }
         info!(
             batch_id = handed.batch_id,

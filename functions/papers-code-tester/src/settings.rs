@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use annapurna_contract::{ConfigError, TesterConfig, config::number};
+use annapurna_contract::config::{AGENT_PULLS, NO_RESOURCE, number};
+use annapurna_contract::{ConfigError, TesterConfig};
 use url::Url;
 
 /// How programs reach the agent.
@@ -10,8 +11,13 @@ use url::Url;
 pub(crate) enum Route {
     /// Through `code-testing.fifo`.
     Queue,
-    /// By calling the agent's HTTP API at this base address.
-    Http(Url),
+    /// By calling the agent's HTTP API.
+    Http {
+        /// Base address; ends with a slash.
+        url: Url,
+        /// SSM parameter of the bearer token; `None` where none is sent.
+        token_parameter: Option<String>,
+    },
 }
 
 /// The checked settings of the tester.
@@ -55,8 +61,8 @@ impl Settings {
             ));
         }
         Ok(Self {
-            route: route(&config.trainium_endpoint)?,
-            instance_id: Some(config.trainium_instance_id).filter(|id| id != "none"),
+            route: route(&config.trainium_endpoint, config.trainium_token_parameter)?,
+            instance_id: named(config.trainium_instance_id),
             batch_size,
             max_wait: Duration::from_secs(number("MAX_WAIT_SECONDS", &config.max_wait)?),
             timeout_secs,
@@ -69,13 +75,21 @@ impl Settings {
     }
 }
 
-fn route(endpoint: &str) -> Result<Route, ConfigError> {
-    if endpoint == "queue" {
+/// The resource's name, where the environment has one.
+fn named(variable: String) -> Option<String> {
+    Some(variable).filter(|name| name != NO_RESOURCE)
+}
+
+fn route(endpoint: &str, token_parameter: String) -> Result<Route, ConfigError> {
+    if endpoint == AGENT_PULLS {
         return Ok(Route::Queue);
     }
     let url = Url::parse(&format!("{}/", endpoint.trim_end_matches('/')));
     match url {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Route::Http(url)),
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Route::Http {
+            url,
+            token_parameter: named(token_parameter),
+        }),
         _ => {
             let expected = "`queue` or an http(s) address";
             Err(invalid("TRAINIUM_ENDPOINT", expected, endpoint.to_owned()))
@@ -104,8 +118,9 @@ pub(crate) mod tests {
             outputs_bucket: "outputs".to_owned(),
             evaluation_queue_url: "http://127.0.0.1:1/evaluation.fifo".to_owned(),
             testing_queue_url: "http://127.0.0.1:1/testing.fifo".to_owned(),
-            trainium_endpoint: "queue".to_owned(),
-            trainium_instance_id: "none".to_owned(),
+            trainium_endpoint: AGENT_PULLS.to_owned(),
+            trainium_token_parameter: NO_RESOURCE.to_owned(),
+            trainium_instance_id: NO_RESOURCE.to_owned(),
             batch_size: "10".to_owned(),
             max_wait: "900".to_owned(),
             trainium_timeout: "600".to_owned(),

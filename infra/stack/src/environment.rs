@@ -9,6 +9,7 @@ use std::time::Duration;
 use self::file::EnvironmentFile;
 use self::problems::Problems;
 
+mod agent;
 mod alarms;
 mod error;
 mod file;

@@ -19,6 +19,7 @@
 //! handle, with which other constructs refer to them. What a function may do stands in `annapurna_contract`, and
 //! the construct turns it into a role. Sizes, schedules and outputs have files of their own in `pipeline/`.
 
+use annapurna_contract::config::{ANY_SOURCE, NO_RESOURCE};
 use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_NAME, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
@@ -119,6 +120,11 @@ impl<'a> Pipeline<'a> {
                 generator: environment.generator.model.clone(),
             },
             instance_purpose: has_instance.then(|| environment.named(INSTANCE_PURPOSE)),
+            token_parameter: environment
+                .testing
+                .trainium_endpoint
+                .token_parameter()
+                .map(str::to_owned),
         };
         Self {
             environment,
@@ -235,7 +241,7 @@ impl<'a> Pipeline<'a> {
                 format!("Stores papers of {} in S3", source.name()),
             ),
             _ => (
-                "ANY",
+                ANY_SOURCE,
                 "Stores papers of the source that the event names".to_owned(),
             ),
         };
@@ -322,8 +328,14 @@ impl<'a> Pipeline<'a> {
             evaluation_queue_url: url_of(Queue::CodeEvaluation),
             testing_queue_url: url_of(Queue::CodeTesting),
             trainium_endpoint: Expr::from(settings.trainium_endpoint.as_str()),
+            trainium_token_parameter: Expr::from(
+                settings
+                    .trainium_endpoint
+                    .token_parameter()
+                    .unwrap_or(NO_RESOURCE),
+            ),
             trainium_instance_id: trainium.map_or_else(
-                || Expr::from("none"),
+                || Expr::from(NO_RESOURCE),
                 |_| TrainiumInstanceHandle::new().instance_id().into(),
             ),
             batch_size: Expr::from(settings.batch_size.to_string()),

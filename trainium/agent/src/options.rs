@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use annapurna_contract::agent_call;
 use annapurna_users::UserRange;
 
 use crate::launch::Launch;
@@ -80,7 +81,7 @@ pub struct Options {
     #[arg(long, env = "AGENT_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
     /// Programs at a time, one a NeuronCore
-    #[arg(long, env = "AGENT_SLOTS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
+    #[arg(long, env = "AGENT_SLOTS", default_value_t = agent_call::SLOTS, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
     pub slots: u16,
     /// Memory of a program, MiB [default: 70 % of the machine's, divided by the slots]
     #[arg(long, env = "AGENT_MEMORY_MIB", value_parser = clap::value_parser!(u64).range(64..), global = true)]
@@ -144,7 +145,8 @@ impl Options {
             None if self.listen.ip().is_loopback() => Ok(None),
             None => Err(OptionsError::TokenNeeded(self.listen)),
             Some(token) if token.trim().len() < 16 => Err(OptionsError::WeakToken),
-            Some(token) => Ok(Some(token)),
+            // A header's value has no space around it, and a file that a token was read from ends with a line.
+            Some(token) => Ok(Some(token.trim())),
         }
     }
 
@@ -216,6 +218,11 @@ mod tests {
         assert!(error.to_string().contains("set AGENT_TOKEN"));
         let with_token = [&open[..], &["--token", "0123456789abcdef"]].concat();
         assert!(options(&with_token).checked_token().is_ok());
+        let with_line_end = options(&["--token", "0123456789abcdef\n"]);
+        assert_eq!(
+            with_line_end.checked_token().unwrap(),
+            Some("0123456789abcdef")
+        );
         assert!(options(&["--token", ""]).checked_token().is_err());
         assert_eq!(options(&[]).checked_token().unwrap(), None);
     }

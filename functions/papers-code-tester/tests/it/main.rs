@@ -31,6 +31,7 @@ impl Setting {
             evaluation_queue_url: stage.queue().await,
             testing_queue_url: stage.queue().await,
             trainium_endpoint: "queue".to_owned(),
+            trainium_token_parameter: "none".to_owned(),
             trainium_instance_id: "none".to_owned(),
             batch_size: "3".to_owned(),
             max_wait: "600".to_owned(),

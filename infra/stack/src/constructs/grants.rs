@@ -19,6 +19,8 @@ pub(crate) struct Targets {
     pub(crate) models: Models,
     /// Value of the instance's `Purpose` tag; `None` where the environment has no instance.
     pub(crate) instance_purpose: Option<String>,
+    /// Name of the SSM parameter with the agent's token; `None` where nobody calls the agent with one.
+    pub(crate) token_parameter: Option<String>,
 }
 
 /// Ids of models or of inference profiles, as Bedrock has them.
@@ -86,6 +88,7 @@ impl Targets {
             Grant::InvokeEmbeddingModel => vec![invoke(grant, &self.models.embedding)],
             Grant::InvokeGeneratorModel => vec![invoke(grant, &self.models.generator)],
             Grant::RunInstance => self.run_instance(),
+            Grant::ReadAgentToken => self.read_agent_token(),
         }
     }
 
@@ -132,6 +135,18 @@ impl Targets {
             )),
             Statement::allow("SeeInstances", &["ec2:DescribeInstances"], vec![Arn::any()]),
         ]
+    }
+
+    /// The account's key `aws/ssm`, with which such a parameter is encrypted, needs no statement: its own policy
+    /// lets everybody use it through SSM who may read the parameter.
+    /// Source: Systems Manager user guide, "How AWS Systems Manager Parameter Store uses AWS KMS".
+    fn read_agent_token(&self) -> Vec<Statement> {
+        let parameter = self.token_parameter.iter();
+        let read = |name: &String| {
+            let parameter = Arn::in_account("ssm", format!("parameter{name}"));
+            Statement::allow("ReadAgentToken", &["ssm:GetParameter"], vec![parameter])
+        };
+        parameter.map(read).collect()
     }
 }
 

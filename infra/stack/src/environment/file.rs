@@ -154,8 +154,15 @@ struct TestingFile {
     #[cfg_attr(test, schemars(range(min = 1, max = 3600)))]
     program_timeout_secs: u32,
     /// How programs reach the agent: `queue`, where it takes them itself and no port is open (so it is where the key
-    /// is absent), or the address of its API, which the tester then calls without a token.
+    /// is absent), or the address of its API, which the tester then calls. The functions are in no VPC, so an address
+    /// must be reachable from the internet. The call lasts as long as a program: `timeout-secs` must be 90 s more than
+    /// `program-timeout-secs`, and batches are as small as fits into it, two programs at a time (`AGENT_SLOTS` of the agent).
     trainium_endpoint: Option<String>,
+    /// Name of the SSM parameter whose value is the agent's `AGENT_TOKEN`, which an agent demands that listens on more
+    /// than loopback: `/annapurna/dev/agent-token`. You make it, as a `SecureString` with the account's key `aws/ssm`;
+    /// the tester reads it at each call. Only with an address, and with https. Absent: no token is sent, so a proxy
+    /// must add it.
+    trainium_token_parameter: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -380,18 +387,16 @@ impl GeneratorFile {
     }
 }
 
-fn check_endpoint(endpoint: Option<String>, problems: &mut Problems) -> TrainiumEndpoint {
-    match endpoint {
-        Some(address) if address != TrainiumEndpoint::QUEUE => {
-            problems.base_url("testing.trainium-endpoint, unless `queue`,", Some(&address));
-            TrainiumEndpoint::Address(address)
-        }
-        _ => TrainiumEndpoint::Queue,
-    }
-}
-
 impl TestingFile {
     fn check(self, problems: &mut Problems) -> TestingSettings {
+        let trainium_endpoint = super::agent::check_endpoint(
+            self.trainium_endpoint,
+            self.trainium_token_parameter,
+            problems,
+        );
+        if matches!(trainium_endpoint, TrainiumEndpoint::Address { .. }) {
+            super::agent::check_time(self.timeout_secs, self.program_timeout_secs, problems);
+        }
         TestingSettings {
             size: problems.size("testing", self.memory_mib, self.timeout_secs),
             batch_size: problems.range("testing.batch-size", self.batch_size, 1, 10),
@@ -403,7 +408,7 @@ impl TestingFile {
                 1,
                 3_600,
             ),
-            trainium_endpoint: check_endpoint(self.trainium_endpoint, problems),
+            trainium_endpoint,
         }
     }
 }

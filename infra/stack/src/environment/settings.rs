@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use annapurna_contract::config::AGENT_PULLS;
 use serde::Deserialize;
 
 use super::hosts::ScraperHosts;
@@ -111,18 +112,31 @@ pub(crate) struct TestingSettings {
 pub(crate) enum TrainiumEndpoint {
     /// The agent takes batches from `code-testing.fifo`; no port is open.
     Queue,
-    /// The tester calls the agent's API at this base URL and waits for the answer.
-    Address(String),
+    /// The tester calls the agent's API and waits for the answer.
+    Address {
+        /// Base URL.
+        url: String,
+        /// Name of the SSM parameter with the bearer token; `None`: no token is sent.
+        token_parameter: Option<String>,
+    },
 }
 
 impl TrainiumEndpoint {
-    pub(super) const QUEUE: &str = "queue";
-
     /// As the tester's variable `TRAINIUM_ENDPOINT` says it.
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Queue => Self::QUEUE,
-            Self::Address(address) => address,
+            Self::Queue => AGENT_PULLS,
+            Self::Address { url, .. } => url,
+        }
+    }
+
+    /// Name of the SSM parameter with the agent's token.
+    pub(crate) fn token_parameter(&self) -> Option<&str> {
+        match self {
+            Self::Queue => None,
+            Self::Address {
+                token_parameter, ..
+            } => token_parameter.as_deref(),
         }
     }
 }

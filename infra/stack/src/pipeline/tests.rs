@@ -241,6 +241,11 @@ fn programs_go_through_the_queue_unless_the_agent_has_an_address() {
     let text = std::fs::read_to_string(path).unwrap();
     let with = |line: &str| {
         let text = text.replace("[testing]", &format!("[testing]\n{line}"));
+        // Time for a call that lasts as long as a program.
+        let text = text.replace(
+            "timeout-secs = 300\nbatch-size",
+            "timeout-secs = 690\nbatch-size",
+        );
         Environment::parse("dev", Path::new("dev.toml"), &text)
     };
     let endpoint = |line: &str| {
@@ -269,4 +274,63 @@ fn programs_go_through_the_queue_unless_the_agent_has_an_address() {
             "{bad}: {error}"
         );
     }
+}
+
+#[test]
+fn settings_as_shipped_with_an_address_alone_are_refused_with_what_to_change() {
+    for name in ["dev", "prod"] {
+        let path = format!("../../environments/{name}.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = "[testing]\ntrainium-endpoint = \"https://agent.example\"";
+        let text = text.replace("[testing]", line);
+        let error = Environment::parse(name, &path, &text).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("testing.timeout-secs must be at least 690")
+                && error.contains("got 300"),
+            "{error}"
+        );
+        let text = text.replace(
+            "timeout-secs = 300\nbatch-size",
+            "timeout-secs = 690\nbatch-size",
+        );
+        Environment::parse(name, &path, &text).unwrap();
+    }
+}
+
+#[test]
+fn only_the_tester_may_read_the_agents_token_and_no_template_has_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments/dev.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines = "[testing]\n\
+        trainium-endpoint = \"https://agent.example\"\n\
+        trainium-token-parameter = \"/annapurna/dev/agent-token\"";
+    let text = text.replace("[testing]", lines);
+    let text = text.replace(
+        "timeout-secs = 300\nbatch-size",
+        "timeout-secs = 900\nbatch-size",
+    );
+    let environment = Environment::parse("dev", &path, &text).unwrap();
+    let json = stack(&environment).unwrap().to_json().unwrap();
+    let resources = json["Resources"].as_object().unwrap();
+    let names_it = |resource: &serde_json::Value| resource.to_string().contains("agent-token");
+    let naming: Vec<&String> = resources
+        .iter()
+        .filter(|(_, resource)| names_it(resource))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(naming, ["PapersCodeTester", "PapersCodeTesterRole"]);
+    let role = json["Resources"]["PapersCodeTesterRole"].to_string();
+    let (_, statement) = role.split_once("ReadAgentToken").unwrap();
+    assert!(
+        statement.contains("ssm:GetParameter\"")
+            && statement.contains("parameter/annapurna/dev/agent-token"),
+        "{statement}"
+    );
+    let variables = &json["Resources"]["PapersCodeTester"]["Properties"]["Environment"];
+    let variable = &variables["Variables"]["TRAINIUM_TOKEN_PARAMETER"];
+    assert_eq!(variable, "/annapurna/dev/agent-token");
+    let plain = stack(&self::environment("dev")).unwrap().to_json().unwrap();
+    assert!(!plain.to_string().contains("ReadAgentToken"));
 }
