@@ -2,22 +2,22 @@
 //!
 //! The call lasts as long as the programs run, and a function ends after fifteen minutes at most. So a
 //! batch is only as large as surely fits: the agent runs two programs at a time. With the usual limit of
-//! 600 s that is two programs a call; batches of ten are what the queue is for. There is no token here:
-//! the address must be one that only this function reaches.
+//! 600 s that is two programs a call; batches of ten are what the queue is for. An agent that others can
+//! reach, too, demands a token (see [`AgentToken`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
+use annapurna_contract::agent_call::{MARGIN, programs_in};
 use annapurna_contract::{
     AgentRefusal, BatchResults, CodeTestingMessage, PaperId, ProgramToTest, TestResult,
     text::{chain, one_line},
 };
+use reqwest::StatusCode;
 use url::Url;
 
-/// Programs that the agent runs at a time, one on each NeuronCore.
-const SLOTS: usize = 2;
-/// Time of a call besides the programs' own: start, upload, and what comes after it here.
-const MARGIN: Duration = Duration::from_secs(60);
+use crate::token::AgentToken;
+
 /// Largest program that is sent, bytes.
 const CODE_LIMIT: u64 = 1 << 20;
 /// Largest answer that is read, bytes: ten results with as many metrics as the agent keeps.
@@ -32,25 +32,43 @@ pub enum AgentError {
         left.as_secs()
     )]
     NoTime {
-        /// Wall-clock limit of one program.
+        /// Wall-clock limit of one program, seconds.
         timeout_secs: u32,
-        /// Time of the function.
+        /// What the function has left of its timeout.
         left: Duration,
     },
     /// It cannot be reached, or its answer cannot be read.
     #[error("agent at `{url}`: {reason}")]
     Failed {
-        /// Where it was called.
+        /// Its base address.
         url: Url,
-        /// What went wrong.
+        /// The transport's words, or status and words of its answer.
+        reason: String,
+    },
+    /// It demands another token than the one that was sent, or any where none was.
+    #[error("agent at `{url}` refuses the call (401): {said}; {}", what_to_do(parameter.as_deref()))]
+    Unauthorized {
+        /// Its base address.
+        url: Box<Url>,
+        /// Its own words.
+        said: String,
+        /// The SSM parameter whose value was sent.
+        parameter: Option<String>,
+    },
+    /// The token cannot be had.
+    #[error("token of the agent in SSM parameter `{parameter}`: {reason}")]
+    Token {
+        /// Name of the parameter.
+        parameter: String,
+        /// Why SSM does not give it, or what is wrong with it; never the token.
         reason: String,
     },
     /// A program that should be tested is not where its message says.
     #[error("no program at `s3://{bucket}/{key}`")]
     NoProgram {
-        /// The code's bucket.
+        /// Bucket of the programs.
         bucket: String,
-        /// Its key.
+        /// Key that the message names.
         key: String,
     },
     /// S3 did not answer.
@@ -61,15 +79,22 @@ pub enum AgentError {
 /// The agent that answers at an address.
 pub(crate) struct AgentApi<'a> {
     base: &'a Url,
+    token: Option<&'a AgentToken>,
     objects: &'a S3,
     code_bucket: &'a str,
 }
 
 impl<'a> AgentApi<'a> {
     /// `base` ends with a slash.
-    pub(crate) fn new(base: &'a Url, objects: &'a S3, code_bucket: &'a str) -> Self {
+    pub(crate) fn new(
+        base: &'a Url,
+        token: Option<&'a AgentToken>,
+        objects: &'a S3,
+        code_bucket: &'a str,
+    ) -> Self {
         Self {
             base,
+            token,
             objects,
             code_bucket,
         }
@@ -77,9 +102,7 @@ impl<'a> AgentApi<'a> {
 
     /// How many programs surely finish in the time that is left.
     pub(crate) fn batch_that_fits(left: Duration, timeout_secs: u32) -> Result<usize, AgentError> {
-        let usable = left.saturating_sub(MARGIN).as_secs();
-        let rounds = usize::try_from(usable / u64::from(timeout_secs)).unwrap_or(usize::MAX);
-        match rounds.saturating_mul(SLOTS) {
+        match programs_in(left, Duration::from_secs(timeout_secs.into())) {
             0 => Err(AgentError::NoTime { timeout_secs, left }),
             programs => Ok(programs),
         }
@@ -94,10 +117,22 @@ impl<'a> AgentApi<'a> {
         for program in &mut message.batch {
             program.code = Some(self.code(program).await?);
         }
-        let answered = call(self.base, &message, left.saturating_sub(MARGIN / 2)).await;
-        answered.map_err(|reason| AgentError::Failed {
-            url: self.base.clone(),
-            reason,
+        let token = match self.token {
+            Some(token) => Some(token.read().await?),
+            None => None,
+        };
+        let time = left.saturating_sub(MARGIN / 2);
+        let answered = call(self.base, token.as_deref(), &message, time).await;
+        answered.map_err(|failure| {
+            let url = self.base.clone();
+            match failure {
+                Failure::Other(reason) => AgentError::Failed { url, reason },
+                Failure::Unauthorized(said) => AgentError::Unauthorized {
+                    url: Box::new(url),
+                    said,
+                    parameter: self.token.map(|token| token.parameter().to_owned()),
+                },
+            }
         })
     }
 
@@ -112,12 +147,38 @@ impl<'a> AgentApi<'a> {
     }
 }
 
-/// One `POST /execute_batch`. A redirect is not followed: the programs go to the configured address only.
+/// What an operator does about a 401.
+fn what_to_do(parameter: Option<&str>) -> String {
+    match parameter {
+        Some(name) => format!("make SSM parameter `{name}` and the agent's AGENT_TOKEN the same"),
+        None => "put the agent's AGENT_TOKEN into an SSM parameter (SecureString) and name it in \
+                 [testing] trainium-token-parameter"
+            .to_owned(),
+    }
+}
+
+/// Why a call has no results.
+#[derive(Debug)]
+enum Failure {
+    /// The agent's words with its 401.
+    Unauthorized(String),
+    /// Whatever else, in words.
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+/// One `POST /execute_batch`. A redirect is not followed: programs and token go to the configured address only.
 async fn call(
     base: &Url,
+    token: Option<&str>,
     message: &CodeTestingMessage,
     time: Duration,
-) -> Result<BTreeMap<PaperId, TestResult>, String> {
+) -> Result<BTreeMap<PaperId, TestResult>, Failure> {
     let words = |error: reqwest::Error| chain(&error.without_url());
     let url = base.join("execute_batch").map_err(|error| chain(&error))?;
     let http = reqwest::Client::builder()
@@ -126,18 +187,27 @@ async fn call(
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(words)?;
-    let response = http.post(url).json(message).send().await.map_err(words)?;
+    let request = http.post(url).json(message);
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    let response = request.send().await.map_err(words)?;
     let status = response.status();
     let body = limited(response).await?;
     if !status.is_success() {
         // A proxy in between answers in words of its own.
         let said = serde_json::from_slice::<AgentRefusal>(&body).map(|refusal| refusal.error);
         let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
-        return Err(format!("it answers {status}: {}", one_line(&said, 500)));
+        let said = one_line(&said, 500);
+        return Err(match status {
+            StatusCode::UNAUTHORIZED => Failure::Unauthorized(said),
+            _ => Failure::Other(format!("it answers {status}: {said}")),
+        });
     }
     serde_json::from_slice::<BatchResults>(&body)
         .map(|answer| answer.results)
-        .map_err(|error| format!("its answer is not a batch's results: {error}"))
+        .map_err(|error| format!("its answer is not a batch's results: {error}").into())
 }
 
 /// The body, of [`ANSWER_LIMIT`] bytes at most.
@@ -185,7 +255,11 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let program = json!({"paper_id": PaperId::of("Adam", None), "code": "print(1)"});
         let message = serde_json::from_value(json!({"batch": [program], "timeout": 600})).unwrap();
-        call(&base.parse().unwrap(), &message, time).await
+        let answered = call(&base.parse().unwrap(), None, &message, time).await;
+        answered.map_err(|failure| match failure {
+            Failure::Other(reason) => reason,
+            Failure::Unauthorized(said) => panic!("{said}"),
+        })
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::{
     collect::{CollectError, Collector},
     instance::{InstanceStatus, TrainiumInstance},
     settings::{Route, Settings},
+    token::AgentToken,
     waiting::{Waiting, WaitingQueue},
 };
 
@@ -75,6 +76,7 @@ pub(crate) struct Dispatcher {
     waiting: WaitingQueue,
     collector: Collector,
     instance: Option<TrainiumInstance>,
+    token: Option<AgentToken>,
 }
 
 impl Dispatcher {
@@ -85,6 +87,7 @@ impl Dispatcher {
         queues: Sqs,
         collector: Collector,
         instance: Option<TrainiumInstance>,
+        token: Option<AgentToken>,
     ) -> Self {
         let url = settings.evaluation_queue_url.clone();
         Self {
@@ -95,6 +98,7 @@ impl Dispatcher {
             queues,
             collector,
             instance,
+            token,
         }
     }
 
@@ -304,7 +308,8 @@ impl Dispatcher {
     ) -> Result<(), TesterError> {
         let left = end.saturating_duration_since(Instant::now());
         self.waiting.hold(batch, left).await;
-        let agent = AgentApi::new(url, &self.objects, &self.settings.code_bucket);
+        let token = self.token.as_ref();
+        let agent = AgentApi::new(url, token, &self.objects, &self.settings.code_bucket);
         let results = agent.run(message, left).await?;
         for program in batch {
             let paper = &program.message.paper_id;

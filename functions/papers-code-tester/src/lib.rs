@@ -13,6 +13,7 @@ mod dispatch;
 mod instance;
 mod notification;
 mod settings;
+mod token;
 mod waiting;
 
 use std::time::Duration;
@@ -33,7 +34,8 @@ use collect::Collector;
 use dispatch::Dispatcher;
 use instance::TrainiumInstance;
 use notification::Notification;
-use settings::Settings;
+use settings::{Route, Settings};
+use token::AgentToken;
 
 pub use agent::AgentError;
 pub use collect::CollectError;
@@ -126,6 +128,13 @@ impl Tester {
         let collector = Collector::new(search.clone(), objects.clone(), &settings);
         let instance = settings.instance_id.clone();
         let instance = instance.map(|id| TrainiumInstance::new(sdk, id));
+        let token = match &settings.route {
+            Route::Http {
+                token_parameter: Some(name),
+                ..
+            } => Some(AgentToken::new(sdk, name.clone())),
+            Route::Http { .. } | Route::Queue => None,
+        };
         let queues = Sqs::new(sdk);
         Ok(Self {
             dispatcher: Dispatcher::new(
@@ -135,6 +144,7 @@ impl Tester {
                 queues,
                 collector.clone(),
                 instance,
+                token,
             ),
             collector,
         })

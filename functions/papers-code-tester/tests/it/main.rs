@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
+use annapurna_contract::config::{AGENT_PULLS, NO_RESOURCE};
 use annapurna_contract::{
     CodeEvaluationMessage, CodeTestingMessage, ExecutedOn, PaperId, TestResult, Tested,
     TesterConfig, keys,
 };
 use annapurna_testing::Stage;
-use axum::{Json, Router, routing::post};
 use papers_code_tester::{Tester, TesterError};
 use serde_json::{Value, json};
+
+mod agent;
 
 const QUARTER: Duration = Duration::from_secs(895);
 
@@ -30,9 +32,9 @@ impl Setting {
             outputs_bucket: stage.bucket().await,
             evaluation_queue_url: stage.queue().await,
             testing_queue_url: stage.queue().await,
-            trainium_endpoint: "queue".to_owned(),
-            trainium_token_parameter: "none".to_owned(),
-            trainium_instance_id: "none".to_owned(),
+            trainium_endpoint: AGENT_PULLS.to_owned(),
+            trainium_token_parameter: NO_RESOURCE.to_owned(),
+            trainium_instance_id: NO_RESOURCE.to_owned(),
             batch_size: "3".to_owned(),
             max_wait: "600".to_owned(),
             trainium_timeout: "600".to_owned(),
@@ -334,47 +336,6 @@ async fn a_result_that_cannot_be_written_is_told_again() {
         .await;
     let error = setting.notify(&nothing).await.unwrap_err();
     assert!(error.to_string().contains("cannot be used"), "{error}");
-}
-
-#[tokio::test]
-async fn an_agent_at_an_address_is_called_with_as_much_as_fits() {
-    let mut setting = Setting::new().await;
-    let answer = |Json(message): Json<CodeTestingMessage>| async move {
-        assert!(message.batch.len() <= 2, "two programs of 600 s fit");
-        let mut results = serde_json::Map::new();
-        for program in message.batch {
-            assert_eq!(program.code.as_deref(), Some("import torch"));
-            let mut result: TestResult =
-                serde_json::from_str(include_str!("../events/result.json")).unwrap();
-            result.paper_id = Some(program.paper_id.clone());
-            results.insert(program.paper_id.to_string(), json!(result));
-        }
-        Json(
-            json!({"success": true, "batch_size": 2, "successful": 2, "failed": 0, "results": results}),
-        )
-    };
-    let router = Router::new().route("/execute_batch", post(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    setting.config.trainium_endpoint = format!("http://{address}");
-    let adam = setting.waiting("Adam").await;
-    setting.waiting("Lion").await;
-    setting.waiting("Sgd").await;
-    assert_eq!(setting.dispatch(false).await["dispatched"], 2);
-    assert_eq!(setting.fields(&adam).await.tested, Some(true));
-    assert_eq!(setting.still_waiting().await, 1);
-}
-
-#[tokio::test]
-async fn an_agent_that_cannot_be_reached_loses_no_program() {
-    let mut setting = Setting::new().await;
-    setting.config.trainium_endpoint = "http://127.0.0.1:1".to_owned();
-    setting.waiting("Adam").await;
-    let event = json!({"action": "dispatch", "force": true});
-    let error = setting.tester().handle(event, QUARTER).await.unwrap_err();
-    assert!(matches!(error, TesterError::Agent(_)), "{error}");
-    assert_eq!(setting.still_waiting().await, 1);
 }
 
 #[tokio::test]
