@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::RunError;
 use crate::identity::are_one_paper;
 use crate::record::name_of;
-use crate::report::{PaperName, Report};
+use crate::report::Report;
 use crate::request::{Request, RequestedList, Target};
 use crate::scraper::Scraper;
 
@@ -144,12 +144,17 @@ impl Reader<'_> {
             self.report.add_broken(&mut self.summary, problem);
         }
         let mut papers = Vec::new();
-        for paper in listing.papers {
+        for mut paper in listing.papers {
+            let entry = entry_of(&paper, &paper.source_id, &paper.title);
+            for repeat in std::mem::take(&mut paper.repeated_as) {
+                let name = (repeat.entry.as_str(), repeat.title.as_str());
+                self.report.add_repeat(&mut self.summary, name, &entry);
+            }
             match self.seen.note(&paper) {
                 None => papers.push(paper),
                 Some(first) => {
-                    let name = PaperName::of(&paper);
-                    self.report.add_repeat(&mut self.summary, &name, &first);
+                    let name = (paper.source_id.as_str(), paper.title.as_str());
+                    self.report.add_repeat(&mut self.summary, name, &first);
                 }
             }
         }
@@ -179,17 +184,15 @@ impl Seen {
     /// Notes a paper, or says which entry before it was of the same one. What the paper's own page has yet to
     /// say may tell two papers apart, which then shows when they are taken.
     fn note(&mut self, paper: &Paper) -> Option<String> {
-        let entry =
-            |id: &str, title: &str| format!("{}: {title}", name_of(paper.source, paper.year, id));
         let name = (paper.source, paper.source_id.clone());
         if let Some(title) = self.names.get(&name) {
-            return Some(entry(&paper.source_id, title));
+            return Some(entry_of(paper, &paper.source_id, title));
         }
         self.names.insert(name, paper.title.clone());
         let title = (paper.source, normalize_title(&paper.title));
         let namesakes = self.titles.entry(title).or_default();
         if let Some(same) = namesakes.iter().find(|it| it.is(paper)) {
-            return Some(entry(&same.source_id, &paper.title));
+            return Some(entry_of(paper, &same.source_id, &paper.title));
         }
         namesakes.push(SeenPaper {
             source_id: paper.source_id.clone(),
@@ -209,6 +212,11 @@ impl SeenPaper {
         let theirs = (other.authors.as_slice(), other.abstract_text.as_deref());
         is_known && are_one_paper(own, theirs)
     }
+}
+
+/// An entry of a paper's list for a person: `ICLR 2025 28123: Adam`.
+fn entry_of(paper: &Paper, id: &str, title: &str) -> String {
+    format!("{}: {title}", name_of(paper.source, paper.year, id))
 }
 
 fn out_of_time(list: &RequestedList) -> RunError {

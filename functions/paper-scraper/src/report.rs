@@ -33,10 +33,15 @@ impl Report {
     }
 
     /// Adds an entry that says again what another one says: `known_as`, for a person.
-    pub(crate) fn add_repeat(self, summary: &mut ScrapeSummary, name: &PaperName, known_as: &str) {
+    pub(crate) fn add_repeat(
+        self,
+        summary: &mut ScrapeSummary,
+        (entry, title): (&str, &str),
+        known_as: &str,
+    ) {
         let repeat = RepeatedPaper {
-            paper: name.source_id.clone(),
-            title: name.title.clone(),
+            paper: entry.to_owned(),
+            title: excerpt(title.as_bytes(), 300),
             repeats: excerpt(known_as.as_bytes(), 400),
         };
         tracing::info!(
@@ -51,7 +56,7 @@ impl Report {
     /// Counts a paper that is settled.
     pub(crate) fn count(self, summary: &mut ScrapeSummary, name: PaperName, outcome: Outcome) {
         if let Some(known_as) = &outcome.known_as {
-            self.add_repeat(summary, &name, known_as);
+            self.add_repeat(summary, (&name.source_id, &name.title), known_as);
         }
         summary.found += 1;
         summary.queued += usize::from(outcome.is_queued);

@@ -33,6 +33,9 @@ pub struct Paper {
     pub pdf_urls: Vec<Url>,
     /// The page that has what the lists leave out.
     pub details: Option<DetailsPage>,
+    /// Other entries of the list that are this paper, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeated_as: Vec<RepeatedEntry>,
     /// Why a list that might name the PDF could not be had now.
     pub unread_list: Option<String>,
     /// Everything the source said, as it said it.
@@ -117,6 +120,15 @@ pub struct NoPdf {
     pub is_temporary: bool,
     /// It was not even asked for: its site is left alone for so many seconds more.
     pub rest_seconds: Option<u64>,
+}
+
+/// An entry of a list that names a paper which another entry of it names: a talk beside the poster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedEntry {
+    /// What the source calls it.
+    pub entry: String,
+    /// Its title, cleaned.
+    pub title: String,
 }
 
 /// An entry of a list that is not a paper, and why.

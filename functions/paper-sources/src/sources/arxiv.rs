@@ -254,6 +254,7 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
         year,
         source_id,
         forum: None,
+        repeated_as: Vec::new(),
         position,
         title: entry.title.clone(),
         authors: entry

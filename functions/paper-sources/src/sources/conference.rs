@@ -231,6 +231,7 @@ impl Conference {
             year: self.edition.year,
             source_id: listed.source_id,
             forum: listed.forum,
+            repeated_as: listed.repeated_as,
             position: row * PLACES + listed.place + 1,
             title: listed.title,
             authors: listed.authors,

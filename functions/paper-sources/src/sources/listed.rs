@@ -11,7 +11,7 @@ use url::Url;
 
 use super::editions::ListKind;
 use crate::http::HttpError;
-use crate::paper::BrokenEntry;
+use crate::paper::{BrokenEntry, RepeatedEntry};
 
 /// The conference and year that a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct ListedPaper {
     pub date: Option<String>,
     /// The paper's page, for people.
     pub url: Option<String>,
+    /// Other entries of the list that are this paper, too.
+    pub repeated_as: Vec<RepeatedEntry>,
     /// The OpenReview forum, when known.
     pub forum: Option<String>,
     /// Its id in the proceedings, when known: 32 hexadecimal digits, or PMLR's `v235/abe24a`.

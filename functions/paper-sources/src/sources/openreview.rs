@@ -10,12 +10,13 @@ pub mod group;
 pub mod note;
 pub mod page;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use annapurna_contract::{PaperHost, normalize_title};
 use serde_json::Value;
 
 use crate::http::{Expect, Http, HttpError, Page};
+use crate::paper::RepeatedEntry;
 use crate::sources::hosts::Hosts;
 use crate::sources::listed::{Edition, ListError, Listed, ListedPaper};
 use group::Group;
@@ -66,7 +67,7 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
         let papers = placed(found.listed.papers, index as u64 * PLACES_OF_A_LIST);
         listed.papers.extend(papers);
     }
-    keep_each_once(&mut listed.papers);
+    listed.papers = keep_each_once(listed.papers);
     if listed.papers.is_empty() {
         let problem = format!("has {n_notes} notes and marks none as accepted");
         let url = url_of(&group, hosts);
@@ -194,15 +195,30 @@ fn placed(mut papers: Vec<ListedPaper>, first: u64) -> Vec<ListedPaper> {
     papers
 }
 
-/// Drops a paper that comes again: in another list, or as another note with the same title and file.
-fn keep_each_once(papers: &mut Vec<ListedPaper>) {
-    let mut forums = HashSet::new();
-    let mut files = HashSet::new();
-    papers.retain(|paper| {
+/// Joins to the first a paper that comes again: in another list, or as another note with the same title and
+/// file.
+fn keep_each_once(papers: Vec<ListedPaper>) -> Vec<ListedPaper> {
+    let mut kept: Vec<ListedPaper> = Vec::new();
+    let mut forums: HashMap<String, usize> = HashMap::new();
+    let mut files: HashMap<(String, String), usize> = HashMap::new();
+    for paper in papers {
         let path = field(&paper.record["content"], "pdf").as_str();
         let hash = path.and_then(pdf_hash);
-        let is_new_file =
-            hash.is_none_or(|hash| files.insert((hash.to_owned(), normalize_title(&paper.title))));
-        forums.insert(paper.source_id.clone()) && is_new_file
-    });
+        let file = hash.map(|hash| (hash.to_owned(), normalize_title(&paper.title)));
+        let by_file = || file.as_ref().and_then(|file| files.get(file));
+        let first = forums.get(&paper.source_id).or_else(by_file).copied();
+        let place = first.unwrap_or(kept.len());
+        forums.insert(paper.source_id.clone(), place);
+        if let Some(file) = file {
+            files.entry(file).or_insert(place);
+        }
+        match first.and_then(|place| kept.get_mut(place)) {
+            Some(first) => first.repeated_as.push(RepeatedEntry {
+                entry: paper.source_id,
+                title: paper.title,
+            }),
+            None => kept.push(paper),
+        }
+    }
+    kept
 }

@@ -188,6 +188,7 @@ fn listed_paper(
         .ok_or("it links neither to its page nor to its PDF")?;
     let authors = authors(element);
     Ok(ListedPaper {
+        repeated_as: Vec::new(),
         proceedings_id: volume_path(page).map(|volume| format!("{volume}/{source_id}")),
         source_id,
         place,

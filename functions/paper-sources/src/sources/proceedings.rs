@@ -228,6 +228,7 @@ fn listed_paper(
         .map(html::raw_text_of);
     let authors = html::split_names(&authors.unwrap_or_default(), &[',']);
     Ok(ListedPaper {
+        repeated_as: Vec::new(),
         source_id: path.hash.clone(),
         proceedings_id: Some(path.hash.clone()),
         place,

@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 
 use annapurna_contract::text::{clean_option, excerpt};
-use annapurna_contract::{PaperHost, normalize_title};
+use annapurna_contract::{PaperHost, normalize_title, share_an_author};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::hosts::Hosts;
 use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES};
 use crate::http::{Expect, Http, HttpError, Page};
-use crate::paper::BrokenEntry;
+use crate::paper::{BrokenEntry, RepeatedEntry};
 use crate::sites::join;
 use crate::text::decode_entities;
 
@@ -224,8 +224,9 @@ pub struct Entry {
 
 /// Merges the records of one paper and orders papers by id.
 ///
-/// One id, one OpenReview forum, or one normalised title with no two forums or places in proceedings to
-/// tell apart is one paper. `uid` is no key: ICML 2023 has one on two different papers.
+/// One id is one paper; so is one OpenReview forum, unless titles and authors are others (a link can be
+/// wrong), and one normalised title with no two forums, places in proceedings or lists of authors to tell
+/// apart. `uid` is no key: ICML 2023 has one on two different papers.
 pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenEntry>) {
     records.sort_by_key(|record| id_of(record).unwrap_or(u64::MAX));
     let mut entries: Vec<Entry> = Vec::new();
@@ -243,13 +244,14 @@ pub fn merge(mut records: Vec<Value>, hosts: &Hosts) -> (Vec<Entry>, Vec<BrokenE
         let proceedings = record["paper_url"].as_str();
         let proceedings = proceedings.and_then(|address| proceedings_id(address, hosts));
         let title_key = normalize_title(&title);
-        let place = known.find(
+        let key = Key {
             id,
-            forum.as_deref(),
-            proceedings.as_deref(),
-            &title_key,
-            &entries,
-        );
+            title: &title_key,
+            forum: forum.as_deref(),
+            proceedings: proceedings.as_deref(),
+            authors: &authors_of(&record),
+        };
+        let place = known.find(&key, &entries);
         match place {
             Some(place) => {
                 known.add(place, id, forum.as_deref(), &title_key);
@@ -286,6 +288,31 @@ fn broken_record(id: Option<u64>, place: usize) -> BrokenEntry {
     }
 }
 
+/// What tells a record's paper from others.
+struct Key<'a> {
+    id: u64,
+    /// Normalised.
+    title: &'a str,
+    forum: Option<&'a str>,
+    proceedings: Option<&'a str>,
+    authors: &'a [String],
+}
+
+impl Key<'_> {
+    /// Whether somebody wrote both, as far as is known.
+    fn may_be_authors_of(&self, entry: &Entry) -> bool {
+        let mut others = entry
+            .records
+            .iter()
+            .map(authors_of)
+            .filter(|it| !it.is_empty());
+        match others.next() {
+            Some(others) if !self.authors.is_empty() => share_an_author(self.authors, &others),
+            _ => true,
+        }
+    }
+}
+
 /// Places of entries by each key.
 #[derive(Debug, Default)]
 struct Known {
@@ -295,30 +322,26 @@ struct Known {
 }
 
 impl Known {
-    fn find(
-        &self,
-        id: u64,
-        forum: Option<&str>,
-        proceedings: Option<&str>,
-        title: &str,
-        entries: &[Entry],
-    ) -> Option<usize> {
-        let by_id = self.ids.get(&id).copied();
-        let by_forum = || forum.and_then(|forum| self.forums.get(forum).copied());
+    fn find(&self, key: &Key<'_>, entries: &[Entry]) -> Option<usize> {
+        let by_id = self.ids.get(&key.id).copied();
+        let by_forum = || {
+            let place = *self.forums.get(key.forum?)?;
+            let entry = &entries[place];
+            let is_same_title = normalize_title(&entry.title) == key.title;
+            (is_same_title || key.may_be_authors_of(entry)).then_some(place)
+        };
         let may_be = |one: Option<&str>, other: Option<&str>| {
             one.is_none() || other.is_none() || one == other
         };
         let same_or_unknown = |place: &usize| {
             let entry = &entries[*place];
-            may_be(forum, entry.forum.as_deref())
-                && may_be(proceedings, entry.proceedings.as_deref())
+            may_be(key.forum, entry.forum.as_deref())
+                && may_be(key.proceedings, entry.proceedings.as_deref())
+                && key.may_be_authors_of(entry)
         };
         let by_title = || {
-            self.titles
-                .get(title)?
-                .iter()
-                .copied()
-                .find(|place| same_or_unknown(place))
+            let places = self.titles.get(key.title)?.iter().copied();
+            places.into_iter().find(same_or_unknown)
         };
         by_id.or_else(by_forum).or_else(by_title)
     }
@@ -367,6 +390,15 @@ impl Entry {
         })
     }
 
+    /// The records after the first one, a talk beside the poster.
+    fn repeats(&self) -> Vec<RepeatedEntry> {
+        let repeat = |record: &Value| RepeatedEntry {
+            entry: id_of(record).unwrap_or(self.id).to_string(),
+            title: text_of(record, "name").unwrap_or_else(|| self.title.clone()),
+        };
+        self.records.iter().skip(1).map(repeat).collect()
+    }
+
     /// The paper as this list has it, with its page on the virtual site and its PDF at OpenReview when
     /// a forum is known.
     pub fn into_listed(self, hosts: &Hosts, abstracts: &HashMap<String, String>) -> ListedPaper {
@@ -388,6 +420,7 @@ impl Entry {
             .filter_map(|record| text_of(record, "topic"));
         ListedPaper {
             source_id: self.id.to_string(),
+            repeated_as: self.repeats(),
             proceedings_id: self.proceedings,
             place: self.id,
             authors: self

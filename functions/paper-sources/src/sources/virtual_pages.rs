@@ -15,7 +15,7 @@ use super::hosts::Hosts;
 use super::html::{self, Document};
 use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES};
 use crate::http::{Expect, Http, Page};
-use crate::paper::{BrokenEntry, Details};
+use crate::paper::{BrokenEntry, Details, RepeatedEntry};
 use crate::sites::join;
 
 /// Kinds of events that are papers.
@@ -144,7 +144,7 @@ fn merge(events: BTreeMap<u64, Event>, page: &Url) -> Listed {
             .entry(normalize_title(&title))
             .or_insert(listed.papers.len());
         match listed.papers.get_mut(place) {
-            Some(paper) => note_event(paper, &event),
+            Some(paper) => note_event(paper, &event, title),
             None => listed.papers.push(paper_of(event, title, page)),
         }
     }
@@ -153,6 +153,7 @@ fn merge(events: BTreeMap<u64, Event>, page: &Url) -> Listed {
 
 fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
     ListedPaper {
+        repeated_as: Vec::new(),
         source_id: event.id.to_string(),
         place: event.id,
         record: json!({
@@ -174,7 +175,9 @@ fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
 }
 
 /// Notes another event of the paper.
-fn note_event(paper: &mut ListedPaper, event: &Event) {
+fn note_event(paper: &mut ListedPaper, event: &Event, title: String) {
+    let entry = event.id.to_string();
+    paper.repeated_as.push(RepeatedEntry { entry, title });
     if let Some(events) = paper.record["events"].as_array_mut() {
         events.push(json!(event.url.path()));
     }

@@ -220,3 +220,34 @@ async fn a_forum_leads_to_its_paper_under_another_title_and_a_wrong_link_does_no
     let summary = scrape(conference(&[wrong]), "ICLR", &store).await;
     assert_eq!((summary.queued, records(&store).len()), (1, 2));
 }
+
+/// A talk beside the poster has an id of its own, and so may another paper with the same title.
+#[tokio::test]
+async fn a_feed_joins_a_talk_to_its_poster_and_says_so_and_joins_no_namesake() {
+    let store = MemoryStore::default();
+    let poster = listed(1, "Thimbles", &["Ada One", "Bo Two"]);
+    let bare = |id: usize, authors: &[&'static str]| Listed {
+        forum: None,
+        ..listed(id, "Thimbles", authors)
+    };
+    let talk = bare(2, &["A. One"]);
+    let namesake = Listed {
+        abstract_text: Some(about("cork")),
+        ..bare(3, &["Cy Three"])
+    };
+    // Linked to the first one's forum by mistake.
+    let mislinked = Listed {
+        forum: poster.forum.clone(),
+        ..listed(4, "Needles", &["Di Four"])
+    };
+    let site = conference(&[poster, talk, namesake, mislinked]);
+    let summary = scrape(site, "ICLR", &store).await;
+    assert_eq!((summary.found, summary.queued, summary.repeated), (3, 3, 1));
+    let repeat = &summary.repeats[0];
+    assert_eq!(
+        (repeat.paper.as_str(), repeat.title.as_str()),
+        ("2", "Thimbles")
+    );
+    assert_eq!(repeat.repeats, "ICLR 2025 1: Thimbles");
+    assert_eq!(records(&store).len(), 3);
+}

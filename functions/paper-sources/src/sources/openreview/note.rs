@@ -77,6 +77,7 @@ impl Reader<'_> {
         let mut page = join(&self.hosts[PaperHost::OpenReview], "forum");
         page.query_pairs_mut().append_pair("id", &forum);
         ListedPaper {
+            repeated_as: Vec::new(),
             place: note["number"].as_u64().unwrap_or(UNNUMBERED),
             title,
             authors: authors_of(field(content, "authors"), self.group.api),
