@@ -16,7 +16,7 @@ use crate::commands::Context;
 use crate::error::CommandError;
 use crate::ui;
 
-/// Failures that are shown one by one.
+/// Failures that are shown one by one, and repeats.
 const MOST_SHOWN: usize = 10;
 
 /// What this command says at its end, or where it stands when it does not follow: the JSON document.
@@ -84,6 +84,7 @@ pub(super) fn conclude(
     } else if progress.n_papers() > 0 || !failed {
         cx.ui.result(table(&summary))?;
         show_failures(cx, environment, &summary)?;
+        show_repeats(cx, &summary)?;
     }
     if let Some(reason) = reason {
         return Err(CommandError::ScrapeFailed {
@@ -241,8 +242,41 @@ fn show_failures(
     Ok(())
 }
 
+/// What the list says twice, or what is known under another title.
+fn show_repeats(cx: &Context, summary: &ScrapeSummary) -> Result<(), CommandError> {
+    if summary.repeated == 0 {
+        return Ok(());
+    }
+    let table = repeats(summary);
+    cx.ui.result(format!("\n{table}"))?;
+    let n_more = summary
+        .repeated
+        .saturating_sub(MOST_SHOWN.min(summary.repeats.len()));
+    if n_more > 0 {
+        cx.ui
+            .status(format!("{n_more} more entries repeat another one"));
+    }
+    Ok(())
+}
+
+fn repeats(summary: &ScrapeSummary) -> String {
+    let shown = summary.repeats.iter().take(MOST_SHOWN);
+    let rows: Vec<Vec<String>> = shown
+        .map(|repeat| {
+            vec![
+                ui::one_line(&repeat.paper, 40),
+                ui::one_line(&repeat.title, 40),
+                ui::one_line(&repeat.repeats, 100),
+            ]
+        })
+        .collect();
+    ui::table(&["PAPER", "TITLE", "REPEATS"], &rows)
+}
+
 #[cfg(test)]
 mod tests {
+    use annapurna_contract::scrape::RepeatedPaper;
+
     use super::super::request::tests::event;
     use super::*;
 
@@ -255,6 +289,23 @@ mod tests {
         assert_eq!(own_sum(Some(&whole.unwrap())).unwrap().found, 3);
         assert_eq!(own_sum(None).unwrap_err(), "Step Functions gives no output");
         assert!(own_sum(Some("")).is_err());
+    }
+
+    #[test]
+    fn an_entry_that_repeats_another_is_shown_beside_it() {
+        let mut summary = ScrapeSummary::default();
+        let repeat = RepeatedPaper {
+            paper: "30011".to_owned(),
+            title: "Adam\u{1b}[2J".to_owned(),
+            repeats: "ICLR 2015 7: Adam".to_owned(),
+        };
+        summary.add_repeat(repeat, MOST_SHOWN);
+        let shown = repeats(&summary);
+        assert!(
+            shown.contains("30011") && shown.contains("ICLR 2015 7: Adam"),
+            "{shown}"
+        );
+        assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 
     #[test]
