@@ -17,12 +17,12 @@ pub use s3::{S3, s3_client};
 /// User metadata of an object: ASCII names and values, 2 KB in all.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Something to write.
+/// An object to write: all of it, since S3 changes no part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// The bytes.
+    /// Its content, whole in memory.
     pub body: Vec<u8>,
-    /// MIME type.
+    /// MIME type, which a browser that opens it goes by: `application/json`.
     pub content_type: &'static str,
     /// Kept beside it, and told by [`ObjectStore::head`].
     pub metadata: Metadata,
@@ -42,7 +42,7 @@ impl Object {
 /// An object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The bytes.
+    /// Its content, at most as long as the reader's limit.
     pub body: Vec<u8>,
     /// Names this state of the object: it changes with the bytes.
     pub etag: String,
@@ -51,7 +51,7 @@ pub struct Found {
 /// What S3 says of an object without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// User metadata.
+    /// As it was written with the object; empty when there was none.
     pub metadata: Metadata,
     /// Names this state of the object.
     pub etag: String,
@@ -97,9 +97,9 @@ pub enum ObjectError {
     Failed {
         /// S3's name of it, such as `PutObject`.
         operation: &'static str,
-        /// The bucket.
+        /// Its name, with the environment's prefix and suffix.
         bucket: String,
-        /// The key.
+        /// As S3 has it; a stranger may have chosen parts of it.
         key: String,
         /// What S3 or the connection said, in one line.
         reason: String,
@@ -110,9 +110,9 @@ pub enum ObjectError {
         Address(bucket, key)
     )]
     TooLarge {
-        /// The bucket.
+        /// Its name, with the environment's prefix and suffix.
         bucket: String,
-        /// The key.
+        /// As S3 has it; a stranger may have chosen parts of it.
         key: String,
         /// The most its reader takes, bytes.
         limit: u64,
@@ -129,7 +129,7 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-/// Buckets.
+/// Reads and writes objects of any bucket that the caller's role may use: S3, or a test's memory.
 #[async_trait]
 pub trait ObjectStore: fmt::Debug + Send + Sync {
     /// An object of at most `limit` bytes; `None` when there is none at the key.

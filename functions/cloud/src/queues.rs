@@ -46,11 +46,11 @@ impl Message {
 pub struct Delivery {
     /// The message's id, the same at every delivery.
     pub message_id: String,
-    /// Names this delivery.
+    /// SQS's receipt handle: hides or deletes the message until it is delivered again.
     pub receipt: String,
-    /// The text.
+    /// What the sender wrote, read by nobody yet.
     pub body: String,
-    /// Its group.
+    /// Its message group, whose messages come in order; `None` in a queue that is not FIFO.
     pub group: Option<String>,
     /// When it was sent, ms since 1970.
     pub sent_ms: Option<i64>,

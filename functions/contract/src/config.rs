@@ -44,11 +44,11 @@ pub enum ConfigError {
     /// A variable whose text is not of its kind.
     #[error("{name} must be {expected}, got `{value}`")]
     Invalid {
-        /// The variable.
+        /// Its name, such as `BATCH_SIZE`.
         name: &'static str,
         /// What it holds, in words.
         expected: &'static str,
-        /// What was found.
+        /// Its text as it is set.
         value: String,
     },
 }
@@ -124,7 +124,7 @@ macro_rules! function_config {
 }
 
 function_config! {
-    /// The scrapers' variables.
+    /// Variables of the six `PaperScraper_…` and `PapersScraper`.
     ScraperConfig {
         /// The source this function scrapes; [`ANY_SOURCE`] when the event must name one.
         conference = "CONFERENCE",
@@ -134,7 +134,7 @@ function_config! {
         max_papers = "MAX_PAPERS",
         /// Bucket of the raw papers.
         bucket_name = "BUCKET_NAME",
-        /// URL of `researchQueue.fifo`.
+        /// URL of `researchQueue.fifo`, to which new papers go.
         queue_url = "QUEUE_URL",
         /// Who runs this, for the User-Agent: an e-mail address or a page.
         contact = "CONTACT",
@@ -150,15 +150,15 @@ function_config! {
 }
 
 function_config! {
-    /// The judge's variables.
+    /// Variables of `PapersJudge`.
     JudgeConfig {
         /// The index's endpoint: `https://…`, or a host that means the same.
         opensearch_endpoint = "OPENSEARCH_ENDPOINT",
-        /// The index's name.
+        /// The index's name, or its alias: `research-papers-v2`.
         opensearch_index = "OPENSEARCH_INDEX",
         /// Bucket of the raw papers, which also keeps every verdict.
         bucket_name = "BUCKET_NAME",
-        /// URL of `code-generation.fifo`.
+        /// URL of `code-generation.fifo`, to which accepted papers go.
         queue_url = "QUEUE_URL",
         /// Model or inference profile of the relevance question.
         bedrock_model_id = "BEDROCK_MODEL_ID",
@@ -174,11 +174,11 @@ function_config! {
 }
 
 function_config! {
-    /// The generator's variables.
+    /// Variables of `PapersCodeGenerator`.
     GeneratorConfig {
-        /// The index's endpoint.
+        /// The index's endpoint: `https://…`, or a host that means the same.
         opensearch_endpoint = "OPENSEARCH_ENDPOINT",
-        /// The index's name.
+        /// The index's name, or its alias: `research-papers-v2`.
         opensearch_index = "OPENSEARCH_INDEX",
         /// Model or inference profile that writes programs.
         bedrock_model_id = "BEDROCK_MODEL_ID",
@@ -188,7 +188,7 @@ function_config! {
         bucket_name = "BUCKET_NAME",
         /// Bucket of the programs.
         code_bucket = "CODE_BUCKET",
-        /// URL of `code-evaluation.fifo`.
+        /// URL of `code-evaluation.fifo`, to which programs go.
         code_queue_url = "CODE_QUEUE_URL",
         /// URL of `code-generation.fifo`, which gets a paper again whose wait for its text is over.
         generation_queue_url = "GENERATION_QUEUE_URL",
@@ -198,19 +198,19 @@ function_config! {
 }
 
 function_config! {
-    /// The tester's variables.
+    /// Variables of `PapersCodeTester`.
     TesterConfig {
-        /// The index's endpoint.
+        /// The index's endpoint: `https://…`, or a host that means the same.
         opensearch_endpoint = "OPENSEARCH_ENDPOINT",
-        /// The index's name.
+        /// The index's name, or its alias: `research-papers-v2`.
         opensearch_index = "OPENSEARCH_INDEX",
         /// Bucket of the programs.
         code_bucket = "CODE_BUCKET",
         /// Bucket of the outputs.
         outputs_bucket = "OUTPUTS_BUCKET",
-        /// URL of `code-evaluation.fifo`.
+        /// URL of `code-evaluation.fifo`, where programs wait for a batch.
         evaluation_queue_url = "EVALUATION_QUEUE_URL",
-        /// URL of `code-testing.fifo`.
+        /// URL of `code-testing.fifo`, to which batches go.
         testing_queue_url = "TESTING_QUEUE_URL",
         /// [`AGENT_PULLS`], or the `http(s)://` address at which the agent is called.
         trainium_endpoint = "TRAINIUM_ENDPOINT",
@@ -231,9 +231,9 @@ function_config! {
 }
 
 function_config! {
-    /// The agent's variables.
+    /// Variables of the agent on the instance; its options have others besides.
     AgentConfig {
-        /// URL of `code-testing.fifo`.
+        /// URL of `code-testing.fifo`, from which batches are taken.
         testing_queue_url = "TESTING_QUEUE_URL",
         /// Bucket of the programs.
         code_bucket = "CODE_BUCKET",

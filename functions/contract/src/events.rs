@@ -95,19 +95,19 @@ pub enum GeneratorEvent {
         #[serde(default, deserialize_with = "lenient_number")]
         max_papers: Option<u32>,
     },
-    /// One paper.
+    /// The paper that has an id.
     GenerateById {
-        /// Its id.
+        /// 32 hexadecimal digits; checked by the generator, not here.
         paper_id: String,
     },
-    /// Several papers.
+    /// The papers of several ids, each answered by itself.
     GenerateByIds {
-        /// Their ids.
+        /// As in `generate_by_id`.
         paper_ids: Vec<String>,
     },
     /// Papers of an author.
     GenerateByAuthor {
-        /// The author's name.
+        /// A name or a part of one; each word of it must be an author's.
         author: String,
         /// Papers at most; 5 when absent.
         #[serde(default, deserialize_with = "lenient_number")]
@@ -134,10 +134,10 @@ pub enum GeneratorEvent {
     EndWaits,
     /// What the index knows of a paper.
     GetPaperInfo {
-        /// Its id.
+        /// As in `generate_by_id`.
         #[serde(default)]
         paper_id: Option<String>,
-        /// Or its title.
+        /// Words of its title: the paper that matches best is told.
         #[serde(default)]
         title: Option<String>,
     },
@@ -147,9 +147,9 @@ pub enum GeneratorEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Keywords {
-    /// `"attention sparse"`.
+    /// Words with spaces between them: `"attention sparse"`.
     Text(String),
-    /// `["attention", "sparse"]`.
+    /// One word or phrase each: `["attention", "sparse"]`.
     List(Vec<String>),
 }
 

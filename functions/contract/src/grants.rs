@@ -11,7 +11,7 @@ use crate::{Bucket, Function, Queue};
 pub enum Grant {
     /// Read objects and learn whether one exists (`404` and not `403` needs listing).
     ReadObjects(Bucket),
-    /// Create objects.
+    /// Create objects, also over old ones; not delete them.
     WriteObjects(Bucket),
     /// Create the judge's verdicts beside the raw papers, and nothing else there.
     WriteVerdicts,

@@ -20,7 +20,7 @@ pub const EMBEDDING_DIMENSIONS: usize = 1024;
 /// What the model is shown of a paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaperText {
-    /// Title.
+    /// As the source has it, text of strangers.
     pub title: String,
     /// Abstract; the start of the PDF's text when the source has none.
     #[serde(rename = "abstract")]
@@ -53,7 +53,7 @@ impl PaperText {
     }
 }
 
-/// The judge's tool.
+/// Tool that the judge forces the model to call; its input is a [`RelevanceVerdict`].
 pub const VERDICT_TOOL: &str = "record_verdict";
 
 /// The judge's question: is this paper relevant to the configured topic?
@@ -77,7 +77,7 @@ pub fn verdict_schema() -> Value {
     })
 }
 
-/// The generator's tool.
+/// Tool that the generator forces the model to call; its input is a [`GeneratedProgram`].
 pub const PROGRAM_TOOL: &str = "record_program";
 
 /// Data sets that `dataset_loader.load_dataset` knows.
@@ -96,7 +96,7 @@ pub const DATASETS: [&str; 7] = [
 pub struct GeneratedProgram {
     /// Python source of the program.
     pub code: String,
-    /// One of [`DATASETS`].
+    /// One of [`DATASETS`]; the generator refuses another.
     pub dataset: String,
     /// What of the paper the program tests.
     pub description: String,

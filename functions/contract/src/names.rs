@@ -100,7 +100,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Every source.
+    /// Each once, in the order in which messages name them.
     pub const ALL: [Self; 5] = [
         Self::Iclr,
         Self::Icml,
@@ -139,7 +139,7 @@ impl Source {
     }
 }
 
-/// The Lambda functions.
+/// A Lambda function of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Function {
     /// The scraper of one source.

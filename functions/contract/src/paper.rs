@@ -15,7 +15,7 @@ fn text() -> Value {
     json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 512}}})
 }
 
-/// An exact value.
+/// A value that is found, sorted and counted as a whole.
 fn keyword() -> Value {
     json!({"type": "keyword", "ignore_above": 8191})
 }
@@ -76,13 +76,13 @@ field_group! {
     Judged {
         /// Title as the source gives it.
         title = "title": String => text,
-        /// [`crate::normalize_title`] of it.
+        /// [`crate::normalize_title`] of it, by which a paper is found under another spelling.
         title_normalized = "title_normalized": String => keyword,
         /// Authors in the source's order.
         authors = "authors": Vec<String> => text,
-        /// Abstract.
+        /// Abstract as the source gives it; absent when it gives none.
         abstract_text = "abstract": String => text,
-        /// Publication date.
+        /// Date of publication; of arXiv's first version.
         date = "date": String => date,
         /// Bucket of the PDF.
         s3_bucket = "s3_bucket": String => keyword,
@@ -90,7 +90,7 @@ field_group! {
         s3_key = "s3_key": String => keyword,
         /// The PDF is only held back for now; without `s3_key`, the generator waits for it a bounded time.
         text_expected = "text_expected": bool => boolean,
-        /// [`crate::paper_id::sha_abstract`].
+        /// [`crate::paper_id::sha_abstract`] of the abstract, which tells whether it was edited.
         sha_abstract = "sha_abstract": String => keyword,
         /// What became of it.
         decision = "decision": Decision => keyword,
@@ -112,11 +112,11 @@ field_group! {
 field_group! {
     /// What the generator writes.
     Generated {
-        /// A program exists.
+        /// The generator has stored a program; absent until then.
         code_generated = "code_generated": bool => boolean,
-        /// Its bucket.
+        /// Bucket of the program.
         code_s3_bucket = "code_s3_bucket": String => keyword,
-        /// Its key.
+        /// Key of the program: `{paper_id}/code.py`.
         code_s3_key = "code_s3_key": String => keyword,
         /// When it was written.
         code_generated_at = "code_generated_at": String => date,
@@ -130,7 +130,7 @@ field_group! {
         has_training_loop = "has_training_loop": bool => boolean,
         /// It evaluates without gradients.
         has_evaluation = "has_evaluation": bool => boolean,
-        /// It uses torch.distributed.
+        /// It uses torch.distributed, so one process is not how it is meant to run.
         uses_distributed_training = "uses_distributed_training": bool => boolean,
     }
 }
@@ -140,25 +140,25 @@ field_group! {
     Tested {
         /// A run has ended, however it ended.
         tested = "tested": bool => boolean,
-        /// When.
+        /// When the last run ended.
         tested_at = "tested_at": String => date,
         /// Return code 0 within every limit.
         test_success = "test_success": bool => boolean,
         /// A batch with it is with the agent.
         test_in_progress = "test_in_progress": bool => boolean,
-        /// Wall-clock seconds.
+        /// Wall-clock seconds of the program alone, without waiting for its turn.
         execution_time = "execution_time": f64 => double,
         /// The program's exit code.
         return_code = "return_code": i64 => long,
         /// The wall-clock limit ended it.
         timeout = "timeout": bool => boolean,
-        /// `trainium` or `cpu`.
+        /// `trainium` on a Neuron device, `cpu` elsewhere.
         executed_on = "executed_on": ExecutedOn => keyword,
         /// EC2 instance type, or `local`.
         instance_type = "instance_type": String => keyword,
         /// Highest resident memory, MiB.
         peak_memory_mb = "peak_memory_mb": f64 => double,
-        /// Mean utilisation, percent.
+        /// Mean utilisation of its NeuronCore, percent; absent off Trainium.
         neuron_core_utilization = "neuron_core_utilization": f64 => double,
         /// As the program reports it.
         throughput_samples_per_sec = "throughput_samples_per_sec": f64 => double,
@@ -172,11 +172,11 @@ field_group! {
         stdout_s3_key = "stdout_s3_key": String => keyword,
         /// Key of standard error.
         stderr_s3_key = "stderr_s3_key": String => keyword,
-        /// `{paper_id}/outputs/`.
+        /// Where all its outputs are: `{paper_id}/outputs/`.
         artifacts_s3_prefix = "artifacts_s3_prefix": String => keyword,
-        /// Image files.
+        /// Keys of the images that it wrote.
         plots_s3_keys = "plots_s3_keys": Vec<String> => keyword,
-        /// Key of `metrics.json`.
+        /// Key of `metrics.json`: everything it printed as `METRICS:` and what was measured.
         logs_s3_key = "logs_s3_key": String => keyword,
         /// Size of the data set, MB.
         dataset_size_mb = "dataset_size_mb": f64 => double,
@@ -184,21 +184,21 @@ field_group! {
         dataset_s3_key = "dataset_s3_key": String => keyword,
         /// Seconds to get it.
         dataset_download_time = "dataset_download_time": f64 => double,
-        /// `torch.__version__`.
+        /// `torch.__version__` of the interpreter that ran it.
         pytorch_version = "pytorch_version": String => keyword,
         /// Hours of the instance.
         trainium_hours = "trainium_hours": f64 => double,
         /// US dollars, at the configured hourly price.
         estimated_compute_cost = "estimated_compute_cost": f64 => double,
-        /// Runs so far.
+        /// Runs begun so far; one that is marked again after a crash counts once.
         test_attempts = "test_attempts": i64 => long,
         /// When the last began.
         last_test_attempt = "last_test_attempt": String => date,
-        /// The run failed.
+        /// Whether the last run failed: the opposite of `test_success`.
         has_errors = "has_errors": bool => boolean,
         /// What a person can act on.
         error_message = "error_message": String => text,
-        /// See [`crate::TestResult::error_type`].
+        /// Why the last run failed; absent when it did not.
         error_type = "error_type": ErrorType => keyword,
         /// It ran on a Neuron device.
         executed_on_trn = "executed_on_trn": bool => boolean,
@@ -206,15 +206,15 @@ field_group! {
         executed_on_trn_updated_at = "executed_on_trn_updated_at": String => date,
         /// Thread of the message about it.
         slack_thread_ts = "slack_thread_ts": String => keyword,
-        /// `s3://bucket/key` of `result.json`.
+        /// `s3://bucket/key` of `result.json`, from which these fields were made.
         results_s3_location = "results_s3_location": String => keyword,
         /// Every metric the program reported.
         execution_metrics = "execution_metrics": Map<String, Value> => flat_object,
         /// The Neuron profiler ran.
         profiler_enabled = "profiler_enabled": bool => boolean,
-        /// Where it wrote.
+        /// Folder on the instance to which the profiler wrote.
         profiler_output_dir = "profiler_output_dir": String => keyword,
-        /// What it wrote.
+        /// Names of the files that the profiler wrote there.
         profiler_files = "profiler_files": Vec<String> => keyword,
         /// Where that is in S3.
         profiler_s3_location = "profiler_s3_location": String => keyword,

@@ -22,7 +22,7 @@ macro_rules! paper_hosts {
         pub enum PaperHost { $(#[doc = $doc] $host,)* }
 
         impl PaperHost {
-            /// Every host.
+            /// Each once, in the order of `docs/settings.md`.
             pub const ALL: [Self; [$(Self::$host),*].len()] = [$(Self::$host),*];
             const KEYS: &'static [&'static str] = &[$($key),*];
 
@@ -144,7 +144,7 @@ impl<V> PerHost<V> {
     }
 
     /// Each host with its value.
-    pub fn into_pairs(self) -> impl Iterator<Item = (PaperHost, V)> {
+    pub(crate) fn into_pairs(self) -> impl Iterator<Item = (PaperHost, V)> {
         PaperHost::ALL.into_iter().zip(self.0)
     }
 }

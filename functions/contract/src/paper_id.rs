@@ -41,7 +41,7 @@ impl PaperId {
         Self(digits)
     }
 
-    /// The digits.
+    /// 32 hexadecimal digits, lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

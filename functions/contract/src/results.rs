@@ -12,7 +12,7 @@ use crate::{ErrorType, ExecutedOn, HealthStatus, Isolation, PaperId};
 pub struct OutputKeys {
     /// Bucket of every key.
     pub bucket: String,
-    /// `{paper_id}/outputs/`.
+    /// What every key begins with: `{paper_id}/outputs/`.
     pub prefix: String,
     /// Standard output, cut at the agent's limit.
     pub stdout: String,
@@ -63,7 +63,7 @@ pub struct TestResult {
     /// The merged `METRICS:` lines of the program; a later value replaces an earlier one.
     #[serde(default)]
     pub metrics: Map<String, Value>,
-    /// `None` on success.
+    /// Why it did not succeed, for machines; `None` on success.
     #[serde(default)]
     pub error_type: Option<ErrorType>,
     /// One or a few lines a person can act on; `None` on success.
@@ -84,7 +84,7 @@ pub struct BatchResults {
     pub success: bool,
     /// Programs of the batch.
     pub batch_size: usize,
-    /// Programs that succeeded.
+    /// Programs with exit code 0 within every limit.
     pub successful: usize,
     /// Programs that did not.
     pub failed: usize,
@@ -95,7 +95,7 @@ pub struct BatchResults {
 /// The agent's answer to a request that it does not carry out, with a status that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRefusal {
-    /// `false`.
+    /// Always `false`: it stands where a result has `true` or `false`.
     pub success: bool,
     /// Why, in a line.
     pub error: String,

@@ -77,7 +77,7 @@ pub struct ScrapePlan {
 }
 
 /// Failures that a plan's summary lists, and repeats as well.
-pub const MOST_FAILURES_OF_PLAN: usize = 20;
+pub(crate) const MOST_FAILURES_OF_PLAN: usize = 20;
 /// Failures that a window lists of the papers it settled, and again of those held back; and repeats.
 pub const MOST_FAILURES_OF_WINDOW: usize = 1;
 /// Windows of a plan.

@@ -10,7 +10,7 @@ use crate::PaperRecord;
 /// How far two machines' clocks may be apart.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
-/// A paper's stage.
+/// How far a paper has come, as `infra papers` and a scrape's progress show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -24,7 +24,7 @@ pub enum Stage {
     Code,
     /// Its program is with the agent.
     Testing,
-    /// Its program succeeded.
+    /// Its program ended with exit code 0 within every limit.
     Passed,
     /// Its program did not.
     Failed,

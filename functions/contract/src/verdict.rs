@@ -9,7 +9,7 @@ use crate::{Decision, Judged, PaperId, Question, Source};
 /// paper that is in no index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The paper.
+    /// Whose verdict it is; the object's key has it, too.
     pub paper_id: PaperId,
     /// The last of its revisions that was judged; one that came before there were revisions is the first.
     #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
@@ -31,7 +31,7 @@ pub struct Verdict {
 /// What was judged of one revision of a paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// Its number.
+    /// The revision's number, from 1.
     pub revision: u32,
     /// Whether it alone would go on.
     pub decision: Decision,

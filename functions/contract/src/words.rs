@@ -83,9 +83,9 @@ words! {
 words! {
     /// What a program ran on.
     ExecutedOn {
-        /// A Neuron device.
+        /// A NeuronCore of the instance.
         Trainium = "trainium",
-        /// The processor.
+        /// The machine's own processor, in `local` and without a Neuron device.
         Cpu = "cpu",
     }
 }
@@ -105,7 +105,7 @@ words! {
 words! {
     /// Whether the agent runs programs.
     HealthStatus {
-        /// It does.
+        /// It runs what it is given, in a sandbox that was tried.
         Healthy = "healthy",
         /// It does not: nothing confines programs there.
         Refusing = "refusing",
@@ -113,7 +113,7 @@ words! {
 }
 
 words! {
-    /// The judge's decision.
+    /// What the judge decided about a paper.
     Decision {
         /// The paper gets a program.
         Accept = "accept",

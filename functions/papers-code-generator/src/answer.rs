@@ -10,11 +10,11 @@ use crate::Metadata;
 pub struct Answer {
     /// The action asked for.
     pub action: String,
-    /// Papers it meant.
+    /// How many papers the action named or found.
     pub requested: usize,
     /// Papers that have a program now.
     pub generated: Vec<Program>,
-    /// Papers that had one.
+    /// Papers that had one: no model was asked.
     pub already: Vec<Program>,
     /// Papers without one, and why.
     pub failed: Vec<Failed>,
@@ -23,9 +23,9 @@ pub struct Answer {
 /// A paper with a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// The paper.
+    /// 32 hexadecimal digits.
     pub paper_id: String,
-    /// Its title.
+    /// The paper's title, text of strangers.
     pub title: String,
     /// Key of the program.
     pub s3_code_key: String,
@@ -38,7 +38,7 @@ pub struct Program {
 pub struct Failed {
     /// The paper, as it was asked for.
     pub paper_id: String,
-    /// Why.
+    /// Why, with its causes, in one line.
     pub error: String,
 }
 

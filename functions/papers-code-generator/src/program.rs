@@ -15,7 +15,7 @@ use ruff_python_ast::{
 };
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 
-/// Longest program, bytes.
+/// Longest program that is stored, bytes; a longer one is asked for again.
 pub(crate) const CODE_LIMIT: usize = 64 << 10;
 /// The oldest Python that runs programs. Source: AWS Neuron documentation, Deep Learning AMI of Ubuntu 22.
 const PYTHON: PythonVersion = PythonVersion::PY310;

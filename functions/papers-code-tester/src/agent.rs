@@ -40,7 +40,7 @@ pub enum AgentError {
     /// It cannot be reached, or its answer cannot be read.
     #[error("agent at `{url}`: {reason}")]
     Failed {
-        /// Its base address.
+        /// Base address from `TRAINIUM_ENDPOINT`.
         url: Url,
         /// The transport's words, or status and words of its answer.
         reason: String,
@@ -48,9 +48,9 @@ pub enum AgentError {
     /// It demands another token than the one that was sent, or any where none was.
     #[error("agent at `{url}` refuses the call (401): {said}; {}", what_to_do(parameter.as_deref()))]
     Unauthorized {
-        /// Its base address.
+        /// Base address from `TRAINIUM_ENDPOINT`.
         url: Box<Url>,
-        /// Its own words.
+        /// The start of its answer, in one line.
         said: String,
         /// The SSM parameter whose value was sent.
         parameter: Option<String>,

@@ -35,17 +35,17 @@ pub enum CollectError {
     /// There is no result.
     #[error("no result of paper `{paper_id}` at `s3://{bucket}/{key}`")]
     NoResult {
-        /// The paper.
+        /// Whose result it is.
         paper_id: PaperId,
-        /// The outputs' bucket.
+        /// Bucket of the outputs, as configured.
         bucket: String,
-        /// The result's key.
+        /// Where the agent would have written it.
         key: String,
     },
     /// It is not what the agent writes.
     #[error("result of paper `{paper_id}` cannot be used: {reason}")]
     Unusable {
-        /// The paper.
+        /// Whose result it is.
         paper_id: PaperId,
         /// What is wrong with it.
         reason: String,

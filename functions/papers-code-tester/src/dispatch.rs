@@ -60,13 +60,12 @@ pub(crate) struct Dispatched {
 /// A batch that was handed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Batch {
-    /// Its id.
     pub(crate) batch_id: String,
     /// The papers whose programs it has.
     pub(crate) paper_ids: Vec<PaperId>,
 }
 
-/// Hands batches over.
+/// Makes batches of what waits and hands them to the agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Dispatcher {
     settings: Settings,

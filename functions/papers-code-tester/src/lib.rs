@@ -73,9 +73,9 @@ pub enum TesterError {
     /// A batch has no JSON form.
     #[error("batch `{batch_id}` cannot be written as JSON")]
     Batch {
-        /// The batch.
+        /// `batch-` and 24 hexadecimal digits.
         batch_id: String,
-        /// Why.
+        /// What serde says of the value.
         #[source]
         source: serde_json::Error,
     },

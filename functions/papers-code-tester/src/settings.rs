@@ -9,7 +9,7 @@ use url::Url;
 /// How programs reach the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Through `code-testing.fifo`.
+    /// Through `code-testing.fifo`, from which the agent takes batches.
     Queue,
     /// By calling the agent's HTTP API.
     Http {
@@ -37,7 +37,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Checks each variable.
+    /// The settings, or the first variable that cannot be used.
     pub(crate) fn parse(config: TesterConfig<String>) -> Result<Self, ConfigError> {
         let timeout_secs: u32 = number("TRAINIUM_TIMEOUT", &config.trainium_timeout)?;
         if timeout_secs == 0 {

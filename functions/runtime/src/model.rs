@@ -33,7 +33,7 @@ pub enum ModelError {
     /// Throttled, overloaded, too slow or not reachable.
     #[error("model `{model_id}` is not available now: {reason}")]
     Unavailable {
-        /// The model.
+        /// Id of the model or inference profile that was asked.
         model_id: String,
         /// What Bedrock or the connection said.
         reason: String,
@@ -41,15 +41,15 @@ pub enum ModelError {
     /// Bedrock will not answer this account or this request: access, model id or limits.
     #[error("model `{model_id}` was refused: {reason}")]
     Refused {
-        /// The model.
+        /// Id of the model or inference profile that was asked.
         model_id: String,
-        /// What Bedrock said.
+        /// Bedrock's error and message, in one line.
         reason: String,
     },
     /// It answered, but not with what was asked for.
     #[error("model `{model_id}` gave an unusable answer: {reason}")]
     Unusable {
-        /// The model.
+        /// Id of the model or inference profile that was asked.
         model_id: String,
         /// What is wrong with it.
         reason: String,
@@ -59,13 +59,13 @@ pub enum ModelError {
 /// The tool a question forces the model to call.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    /// Its name.
+    /// As the answer names it: [`annapurna_contract::model::VERDICT_TOOL`], for instance.
     pub name: &'static str,
     /// What its input records, in a sentence.
     pub description: &'static str,
     /// JSON schema of its input.
     pub schema: Value,
-    /// Longest answer, tokens.
+    /// Longest answer, tokens; one that is cut there is [`ModelError::Unusable`].
     pub max_tokens: i32,
 }
 

@@ -43,7 +43,7 @@ const STACK: usize = 64 << 20;
 pub struct Limits {
     /// Pages, from the first.
     pub pages: usize,
-    /// Characters of text.
+    /// Characters of the whole text; what follows is cut.
     pub characters: usize,
     /// Time; what was read until then is the text.
     pub time: Duration,
@@ -75,7 +75,7 @@ pub enum PdfError {
     /// Not even its first page was read in time.
     #[error("PDF gave no text within {} s", limit.as_secs())]
     TooSlow {
-        /// The limit.
+        /// [`Limits::time`] of the call.
         limit: Duration,
     },
 }

@@ -30,7 +30,7 @@ const CHANGE_ATTEMPTS: u32 = 8;
 /// A record as read, with what a change of it must still find.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// The record.
+    /// The document's fields, as the index has them.
     pub record: PaperRecord,
     seq_no: i64,
     primary_term: i64,

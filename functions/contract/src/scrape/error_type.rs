@@ -23,7 +23,7 @@ pub enum ScrapeErrorType {
 }
 
 impl ScrapeErrorType {
-    /// Every type.
+    /// Each once: what the state machine tells apart.
     pub const ALL: [Self; 8] = [
         Self::InvalidRequest,
         Self::InvalidSettings,

@@ -28,7 +28,7 @@ const QUOTED: usize = 60;
 /// Whose papers: one source's, or those of both conferences that share a season.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceChoice {
-    /// One source.
+    /// The papers of this source alone.
     One(Source),
     /// ICLR and ICML, one after the other.
     Both,
@@ -121,7 +121,7 @@ fn known_names() -> String {
 pub struct ScrapeDefaults<'a> {
     /// A source's name or `BOTH`; `None` when the event must name one.
     pub source: Option<&'a str>,
-    /// The conference's year.
+    /// Year of a conference, not yet checked against [`FIRST_YEAR`] and [`LAST_YEAR`].
     pub year: u32,
 }
 
@@ -130,7 +130,7 @@ pub struct ScrapeDefaults<'a> {
 pub enum ScrapedPapers {
     /// A year of one conference or both.
     Conference {
-        /// [`FIRST_YEAR`] to [`LAST_YEAR`].
+        /// The conference's, [`FIRST_YEAR`] to [`LAST_YEAR`].
         year: u16,
         /// Only this topic and all below it.
         topic: Option<String>,
@@ -235,12 +235,12 @@ impl ScrapeRequest {
         })
     }
 
-    /// Whose papers.
+    /// Which source's papers are asked for, or both conferences'.
     pub fn choice(&self) -> SourceChoice {
         self.choice
     }
 
-    /// Which of them.
+    /// Which of the sources' papers: year, topic, words.
     pub fn papers(&self) -> &ScrapedPapers {
         &self.papers
     }

@@ -47,7 +47,7 @@ fn is_zero(number: &usize) -> bool {
 
 impl ScrapeSummary {
     /// Adds another summary's counts, and its failures while there are fewer than `most`.
-    pub fn absorb(&mut self, other: &Self, most: usize) {
+    pub(crate) fn absorb(&mut self, other: &Self, most: usize) {
         self.found += other.found;
         self.stored += other.stored;
         self.queued += other.queued;

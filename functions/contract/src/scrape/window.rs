@@ -10,7 +10,7 @@ use crate::Source;
 /// A part of a list, and how far it has been taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrapeWindow {
-    /// The source.
+    /// Whose list it is: one source's, also where a scrape takes both conferences.
     pub source: Source,
     /// The conference's year; for arXiv the year in which the list was read.
     pub year: u16,

@@ -11,7 +11,7 @@ pub enum SearchError {
     /// The configured endpoint is not an address.
     #[error("OPENSEARCH_ENDPOINT must be a host or an http(s) address, got `{value}`")]
     Endpoint {
-        /// What was configured.
+        /// The variable's text.
         value: String,
     },
     /// The configured index name is not one.
@@ -19,19 +19,19 @@ pub enum SearchError {
         "OPENSEARCH_INDEX must be of lower-case letters, digits, `-`, `_` and `.`, got `{value}`"
     )]
     Index {
-        /// What was configured.
+        /// The variable's text.
         value: String,
     },
     /// There is nothing to sign with.
     #[error("no AWS credentials to sign a request to the index with: {reason}")]
     Credentials {
-        /// What is missing.
+        /// What the SDK's sources of credentials said.
         reason: String,
     },
     /// It cannot be reached, or stays busy.
     #[error("index `{index}` is not available after {} attempts: {reason}", RETRY.attempts)]
     Unavailable {
-        /// The index.
+        /// Its name or alias, as configured.
         index: String,
         /// The last thing heard.
         reason: String,
@@ -39,17 +39,17 @@ pub enum SearchError {
     /// It refuses the request: a field that is not mapped, a bad query, missing permission.
     #[error("index `{index}` refused with status {status}: {reason}")]
     Refused {
-        /// The index.
+        /// Its name or alias, as configured.
         index: String,
-        /// HTTP status.
+        /// HTTP status of OpenSearch's answer.
         status: u16,
-        /// What it said.
+        /// The start of OpenSearch's answer, in one line.
         reason: String,
     },
     /// The record kept changing while it was being changed.
     #[error("paper `{id}` was changed by others {CHANGE_ATTEMPTS} times in a row")]
     Contended {
-        /// The paper.
+        /// Its document; the change was not made.
         id: PaperId,
     },
     /// A near paper whose nearness is not told must not count as a far one.
@@ -61,9 +61,9 @@ pub enum SearchError {
     /// Its answer is not what OpenSearch answers.
     #[error("index `{index}` gave an answer that cannot be read")]
     Answer {
-        /// The index.
+        /// Its name or alias, as configured.
         index: String,
-        /// Why.
+        /// Where in the answer, and what was expected there.
         #[source]
         source: serde_json::Error,
     },
