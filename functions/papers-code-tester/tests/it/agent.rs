@@ -112,16 +112,20 @@ impl RealAgent {
         }
     }
 
+    async fn put(&self, name: &str, value: &str) {
+        let ssm = aws_sdk_ssm::Client::new(&self.setting.stage.sdk);
+        let request = ssm.put_parameter().name(name).value(value);
+        let request = request.r#type(ParameterType::SecureString);
+        request.overwrite(true).send().await.unwrap();
+    }
+
     /// Has the tester send what a new parameter says.
     async fn with_parameter(mut self, value: &str) -> Self {
         let name = format!(
             "/annapurna/test/{}",
             annapurna_local_testing::unique_index("token")
         );
-        let ssm = aws_sdk_ssm::Client::new(&self.setting.stage.sdk);
-        let request = ssm.put_parameter().name(&name).value(value);
-        let request = request.r#type(ParameterType::SecureString);
-        request.send().await.unwrap();
+        self.put(&name, value).await;
         self.setting.config.trainium_token_parameter = name;
         self
     }
@@ -170,6 +174,19 @@ async fn a_wrong_token_is_told_with_the_parameter_it_came_from() {
         "{said}"
     );
     assert!(said.contains("a bearer token is needed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_new_value_counts_from_the_next_call_on() {
+    let agent = RealAgent::new().await;
+    let agent = agent.with_parameter("0123456789abcdef-other").await;
+    let tester = agent.setting.tester();
+    agent.setting.waiting("Adam").await;
+    let dispatch = || tester.handle(json!({"action": "dispatch", "force": true}), QUARTER);
+    dispatch().await.unwrap_err();
+    let name = &agent.setting.config.trainium_token_parameter;
+    agent.put(name, TOKEN).await;
+    assert_eq!(dispatch().await.unwrap()["dispatched"], 1);
 }
 
 #[tokio::test]
