@@ -283,6 +283,26 @@ pub fn kill(pid: i64) {
         .status()
         .unwrap();
     assert!(status.success(), "kill -9 {pid}");
+    // The signal is only sent: on a busy machine threads of the process may run for a moment longer.
+    let begin = Instant::now();
+    while is_there(pid) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{pid} lives on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a process, or a thread of it, has not ended yet. One that nobody has collected has ended.
+fn is_there(pid: i64) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()
+    };
+    match value("State:") {
+        None => false,
+        Some("Z" | "X") => !matches!(value("Threads:"), Some("0" | "1")),
+        Some(_) => true,
+    }
 }
 
 /// Processes of a function of this environment: they have its name and the emulator's address.
