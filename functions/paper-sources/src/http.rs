@@ -8,6 +8,7 @@
 
 mod answer;
 mod client;
+mod encoding;
 mod error;
 mod hosts;
 mod lease;
@@ -69,6 +70,6 @@ pub struct Page {
     pub status: u16,
     /// As the server named it; empty when it did not.
     pub content_type: String,
-    /// The whole body, decompressed.
+    /// The whole body, decompressed; of a document that is text, in UTF-8 without a byte order mark.
     pub body: Vec<u8>,
 }

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use url::Url;
 
+use super::encoding::to_utf8;
 use super::error::{Failure, HttpError};
 use super::hosts::LONGEST_REST;
 use super::{Expect, Page};
@@ -21,21 +22,31 @@ pub(super) async fn read(
     let content_type = response.headers().get(CONTENT_TYPE);
     let content_type =
         content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let content_type = content_type.unwrap_or_default();
     let status = response.status().as_u16();
     let is_document = response.status().is_success() || (status == 400 && expect == Expect::Atom);
     let body = if is_document {
         let body = body(url, &mut response, expect).await?;
-        gunzip(url, body, expect)?
+        let body = gunzip(url, body, expect)?;
+        to_utf8(body, &content_type, expect).map_err(|reason| unreadable(url, &reason))?
     } else {
         words(&mut response).await
     };
     let page = Page {
         status,
-        content_type: content_type.unwrap_or_default(),
+        content_type,
         body,
     };
     let asked_pause = said_in_headers.or_else(|| said_in_words(&page));
     Ok((page, asked_pause.map(|pause| pause.min(LONGEST_REST))))
+}
+
+/// What is not text in the encoding it declares may be on its way, like what is cut short.
+fn unreadable(url: &Url, reason: &str) -> Failure {
+    Failure::again(HttpError::Unreadable {
+        url: url.to_string(),
+        reason: reason.to_owned(),
+    })
 }
 
 /// Reads the body; one over the limit is refused, or cut where [`Expect`] says so.

@@ -223,6 +223,7 @@ impl Http {
             | HttpError::Forbidden { .. }
             | HttpError::Server { .. }
             | HttpError::Unusable { .. }
+            | HttpError::Unreadable { .. }
             | HttpError::Redirect { .. }
             | HttpError::Network { .. }
             | HttpError::Lease { .. }

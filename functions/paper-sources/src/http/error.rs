@@ -108,6 +108,14 @@ pub enum HttpError {
         /// The answer after the last retry.
         evidence: Evidence,
     },
+    /// The answer is not text in the encoding that it declares, so nothing of it can be taken.
+    #[error("unreadable answer at {url}: {reason}")]
+    Unreadable {
+        /// The document that was asked for, or the hop that sent it.
+        url: String,
+        /// The encoding that it is not in.
+        reason: String,
+    },
     /// The body is over the limit.
     #[error("answer at {url} is larger than {limit} bytes")]
     TooLarge {
@@ -161,6 +169,7 @@ impl HttpError {
             | Self::Resting { .. }
             | Self::Server { .. }
             | Self::Unusable { .. }
+            | Self::Unreadable { .. }
             | Self::Network { .. }
             | Self::Lease { .. }
             // Walls against programs send them to another site; a paper that has moved is not gone either.

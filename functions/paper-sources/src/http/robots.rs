@@ -119,6 +119,7 @@ fn without_rules(error: HttpError) -> Result<Robots, HttpError> {
         | HttpError::Resting { .. }
         | HttpError::Server { .. }
         | HttpError::Unusable { .. }
+        | HttpError::Unreadable { .. }
         | HttpError::Network { .. }
         | HttpError::Lease { .. }
         | HttpError::Client(_) => Err(error),

@@ -34,8 +34,8 @@ impl Document {
     ///
     /// Words for a log, when the page is cut short or no page that can be read in reasonable time.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let source = String::from_utf8_lossy(body).into_owned();
+        let source = std::str::from_utf8(body).map_err(|_| "it is not text in UTF-8")?;
+        let source = source.to_owned();
         let escaped = escape_text(&source)?;
         if !has_end(&escaped) {
             return Err("it ends before its </html>".to_owned());
