@@ -155,6 +155,9 @@ impl Keeper<'_> {
         let record = self.described(&home, &paper, &said).await?;
         let mut outcome = self.told(&home, &record, &paper).await?;
         outcome.known_as = known_as(&record, &paper, by);
+        let problems = outcome.problem.take().into_iter();
+        let problems: Vec<String> = problems.chain(paper.page_problem).collect();
+        outcome.problem = (!problems.is_empty()).then(|| problems.join("; "));
         Ok(outcome)
     }
 
@@ -303,8 +306,10 @@ impl Keeper<'_> {
                 )));
             }
         };
-        // A page that names no PDF yet is worth another look.
-        if !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty()) {
+        // A page that names no PDF yet, or is another paper's, is worth another look.
+        let is_final = details.problem.is_none()
+            && !(details.pdf_urls.is_empty() && paper.pdf_urls.is_empty());
+        if is_final {
             // Another run was faster and read the same page.
             let _ = self
                 .store

@@ -38,6 +38,9 @@ pub struct Paper {
     pub repeated_as: Vec<RepeatedEntry>,
     /// Why a list that might name the PDF could not be had now.
     pub unread_list: Option<String>,
+    /// Why nothing of the paper's own page was taken over, though there is one.
+    #[serde(default)]
+    pub page_problem: Option<String>,
     /// Everything the source said, as it said it.
     pub source_record: Value,
 }
@@ -59,6 +62,7 @@ impl Paper {
         self.abstract_text = self.abstract_text.or(details.abstract_text);
         self.date = self.date.or(details.date);
         self.forum = self.forum.or(details.forum);
+        self.page_problem = details.problem;
         self.details = None;
         self
     }
@@ -78,6 +82,12 @@ pub fn without_repeats(urls: Vec<Url>) -> Vec<Url> {
 /// What a paper's own page says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
+    /// The titles on the page, by which it is known to be the paper's; compared, and not kept.
+    #[serde(skip)]
+    pub titles: Vec<String>,
+    /// Why the page is not the paper's. Then there is nothing else here.
+    #[serde(skip)]
+    pub problem: Option<String>,
     /// In order; empty when the page names none.
     pub authors: Vec<String>,
     /// Cleaned, when the page has it.

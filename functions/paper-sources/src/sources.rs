@@ -11,5 +11,6 @@ pub mod listed;
 pub mod openreview;
 pub mod pmlr;
 pub mod proceedings;
+mod titles;
 pub mod virtual_feed;
 pub mod virtual_pages;

@@ -2,6 +2,7 @@
 //! one of them is missing or closed.
 
 mod fallback;
+mod own_pages;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ enum Answer {
     Json(Value),
     Page(String),
     Text(String),
+    /// A content type and a body.
+    Bytes(&'static str, Vec<u8>),
     Pdf,
     Challenge,
     NotForGuests,
@@ -64,6 +67,9 @@ impl Site {
             Some(Answer::Json(value)) => axum::Json(value).into_response(),
             Some(Answer::Page(page)) => Html(page).into_response(),
             Some(Answer::Text(text)) => text.into_response(),
+            Some(Answer::Bytes(kind, body)) => {
+                ([(header::CONTENT_TYPE, kind)], body).into_response()
+            }
             Some(Answer::Pdf) => {
                 let headers = [(header::CONTENT_TYPE, "application/pdf")];
                 (headers, "%PDF-1.4\n%%EOF\n").into_response()

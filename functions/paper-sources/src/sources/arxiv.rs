@@ -275,6 +275,7 @@ fn paper_of(entry: AtomEntry, position: u64, pdf_base: &Url) -> Result<Paper, Br
             .collect(),
         details: None,
         unread_list: None,
+        page_problem: None,
         source_record,
     })
 }

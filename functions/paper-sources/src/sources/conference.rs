@@ -19,7 +19,7 @@ use url::Url;
 use super::editions::{ListKind, known_years, lists_of};
 use super::hosts::Hosts;
 use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnusedList};
-use super::{openreview, pmlr, proceedings, virtual_feed, virtual_pages};
+use super::{openreview, pmlr, proceedings, titles, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};
 use crate::paper_source::{Listing, PaperSource, SourceError};
@@ -239,6 +239,7 @@ impl Conference {
             date: listed.date,
             url: listed.url.filter(|url| is_web_address(url)),
             unread_list: unread_list.filter(|_| pdf_urls.is_empty()),
+            page_problem: None,
             pdf_urls: without_repeats(pdf_urls),
             details: listed.details_url.and_then(|url| {
                 let kind = kind.details()?;
@@ -316,6 +317,21 @@ impl Whole {
         for paper in self.papers.iter_mut().filter(|paper| paper.has_no_pdf()) {
             paper.unread_list = Some(reason.clone());
         }
+    }
+}
+
+/// What a page says if it is the paper's own. Another paper's page gives it nothing.
+fn own_details(paper: &Paper, url: &Url, page: Details) -> Details {
+    let known = (paper.title.as_str(), paper.authors.as_slice());
+    let is_own = |title: &String| titles::are_one(known, (title, &page.authors));
+    if page.titles.iter().any(is_own) {
+        return page;
+    }
+    let title = page.titles.first().map_or("", String::as_str);
+    let title = excerpt(title.as_bytes(), 200);
+    Details {
+        problem: Some(format!("the page at {url} is another paper's, `{title}`")),
+        ..Details::default()
     }
 }
 
@@ -425,7 +441,15 @@ impl PaperSource for Conference {
             DetailsKind::Pmlr => pmlr::parse_details(&page.body, url, hosts),
             DetailsKind::VirtualSite => virtual_pages::parse_details(&page.body, url, hosts),
         };
-        let mut details = self.http.get_with(url, Expect::Html, read).await?;
+        let mut details = match self.http.get_with(url, Expect::Html, read).await {
+            Ok(page) => own_details(paper, url, page),
+            // Of a page that nobody can read, a later run would have no more.
+            Err(error @ HttpError::Unreadable { .. }) => Details {
+                problem: Some(error.to_string()),
+                ..Details::default()
+            },
+            Err(error) => return Err(error),
+        };
         let forum = details.forum.as_deref();
         details
             .pdf_urls

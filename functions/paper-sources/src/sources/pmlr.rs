@@ -80,7 +80,8 @@ fn volume_path(page: &Url) -> Option<&str> {
 /// abstracts, and the error says why.
 async fn bibliography_of(http: &Http, url: &Url) -> Result<HashMap<String, Entry>, HttpError> {
     let read = |page: Page| {
-        let entries = bibtex::parse(&String::from_utf8_lossy(&page.body));
+        let text = std::str::from_utf8(&page.body).map_err(|_| "it is not text in UTF-8")?;
+        let entries = bibtex::parse(text);
         if entries.is_empty() {
             return Err("it is no bibliography");
         }
@@ -265,7 +266,8 @@ fn authors(paper: ElementRef<'_>) -> Vec<String> {
 /// Words for a log, when the page is cut short or is not the page of a paper.
 pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, String> {
     let document = Document::parse(body)?;
-    if document.meta("citation_title").is_empty() {
+    let titles = document.meta("citation_title");
+    if titles.is_empty() {
         return Err("it is not the page of a paper: it has no `citation_title`".to_owned());
     }
     let mut pdf_urls = Vec::new();
@@ -282,6 +284,8 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
     let authors = document.cited_authors();
     let authors = authors.iter().filter_map(|name| bibtex::person_name(name));
     Ok(Details {
+        titles,
+        problem: None,
         authors: authors.collect(),
         abstract_text: document
             .text("#abstract, .abstract")

@@ -344,8 +344,9 @@ const NO_ABSTRACT: &str = "abstract missing";
 /// Words for a log, when the page is cut short or is not the page of a paper.
 pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, String> {
     let document = Document::parse(body)?;
-    let cited = document.meta("citation_title");
-    if cited.is_empty() && document.text("h1.paper-title").is_none() {
+    let mut titles = document.meta("citation_title");
+    titles.extend(document.text("h1.paper-title"));
+    if titles.is_empty() {
         return Err("it is not the page of a paper: it has no title of one".to_owned());
     }
     let mut authors = document.cited_authors();
@@ -356,6 +357,8 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
     }
     let abstract_text = abstract_source(document.source()).and_then(html::plain_text);
     Ok(Details {
+        titles,
+        problem: None,
         authors,
         abstract_text: abstract_text.filter(|text| !text.eq_ignore_ascii_case(NO_ABSTRACT)),
         date: document.cited_date(),

@@ -203,7 +203,9 @@ const ABSTRACTS: [&str; 5] = [
 /// Words for a log, when the page is cut short or is not the page of a paper.
 pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, String> {
     let document = Document::parse(body)?;
-    if document.text(TITLES).is_none() && document.meta("citation_title").is_empty() {
+    let mut titles = document.meta("citation_title");
+    titles.extend(document.text(TITLES));
+    if titles.is_empty() {
         return Err("it is not the page of a paper: it has no title of one".to_owned());
     }
     let line = document.all(AUTHORS).into_iter().next();
@@ -222,6 +224,8 @@ pub fn parse_details(body: &[u8], page: &Url, hosts: &Hosts) -> Result<Details, 
         html::push_once(&mut pdf_urls, url);
     }
     Ok(Details {
+        titles,
+        problem: None,
         authors,
         abstract_text: found.or_else(cited),
         date: document.cited_date(),

@@ -13,18 +13,18 @@ use crate::support::{MemoryStore, run, scraper};
 
 const FEED: &str = "/static/virtual/data/mlsys-2022-orals-posters.json";
 const PAGES: &str = "/virtual/2022/papers.html";
-const BOOK: &str = "/paper_files/paper/2022";
+pub(super) const BOOK: &str = "/paper_files/paper/2022";
 
-fn html(body: &str) -> Answer {
+pub(super) fn html(body: &str) -> Answer {
     Answer::Page(format!("<!DOCTYPE html><html><body>{body}</body></html>"))
 }
 
-fn hash(number: usize) -> String {
+pub(super) fn hash(number: usize) -> String {
     format!("a{number:031}")
 }
 
 /// Proceedings of MLSys 2022 with their papers' pages and PDFs.
-fn with_proceedings(mut site: Site, titles: &[&str]) -> Site {
+pub(super) fn with_proceedings(mut site: Site, titles: &[&str]) -> Site {
     let mut list = String::new();
     for (number, title) in titles.iter().enumerate() {
         let hash = hash(number);
