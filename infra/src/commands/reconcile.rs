@@ -5,9 +5,8 @@
 //! evidence that it was there; [`next::next`] decides from that alone, and [`evidence`] reads it.
 //!
 //! What is guaranteed: a paper with a record that was meant for the judge goes on, whatever queue lost its
-//! message, and whatever part of its document the index lost; so do a revision that was not judged, a PDF and a title that
-//! the document does not have. A message that was not lost is sent a second
-//! time, which is harmless and costs no model: SQS drops it within five minutes of the first, since both
+//! message, and whatever part of its document the index lost; so do a revision that was not judged, a PDF
+//! and a title that the document does not have. A message that was not lost is sent a second time, which is harmless and costs no model: SQS drops it within five minutes of the first, since both
 //! ids are made from the content; after that it waits behind the first, which has the same group, and each
 //! stage recognises what it has done. Only the program of a batch under way may get into another batch,
 //! where the agent skips it once it has a result.
@@ -21,6 +20,10 @@
 //! Deliberately absent: a paper in state `waiting` with neither abstract nor PDF is the next scrape's, a
 //! dead letter is a person's, and a paper that waits for its text has no message: the generator's schedule
 //! sends one when the time for that is over.
+//!
+//! A record or verdict that is there and cannot be read is a person's too, since nothing makes it again, and so
+//! is an accepted paper that neither the index nor a record knows of: each is warned of, at every deploy until
+//! it is mended.
 
 mod evidence;
 mod next;
@@ -42,10 +45,12 @@ use crate::engine::Deployed;
 use crate::error::CommandError;
 use crate::ui;
 use evidence::Evidence;
-use next::{Buckets, Next, next};
+use next::{Buckets, Next, Paper, next};
 
 /// Results that one call of the tester brings into the index, well within its time.
 const COLLECTED_AT_ONCE: usize = 50;
+/// Why an accepted paper is stuck that the index does not know.
+const NO_RECORD: &str = "it was accepted, and has neither a document nor a record; a scrape of its source makes the record again";
 /// Requests at a time.
 const AT_ONCE: usize = 16;
 
@@ -62,6 +67,29 @@ impl Sent {
     fn is_nothing(self) -> bool {
         self == Self::default()
     }
+}
+
+/// What a look at all papers came to.
+#[derive(Debug, Default)]
+struct Reconciled {
+    sent: Sent,
+    /// Papers that wait for a person, each with why.
+    stuck: Vec<(PaperId, String)>,
+}
+
+/// Papers that are named in a warning; of more, how many there are.
+const NAMED: usize = 10;
+
+/// The warnings about papers that wait for a person.
+fn warnings(stuck: &[(PaperId, String)]) -> Vec<String> {
+    let named = stuck.iter().take(NAMED);
+    let mut lines: Vec<String> = named
+        .map(|(paper, why)| format!("paper {paper} waits for a person: {why}"))
+        .collect();
+    if stuck.len() > NAMED {
+        lines.push(format!("{} things in all wait for a person", stuck.len()));
+    }
+    lines
 }
 
 impl fmt::Display for Sent {
@@ -100,13 +128,18 @@ pub(super) async fn after_start(
         return Ok(());
     }
     let step = cx.ui.begin("Looking for papers that lost their message");
-    let sent = reconcile(cx, environment, cloud, deployed).await?;
+    let Reconciled { sent, stuck } = reconcile(cx, environment, cloud, deployed).await?;
     drop(step);
-    std::fs::write(&mark, this_start).map_err(CommandError::file("write", &mark))?;
+    if stuck.is_empty() {
+        std::fs::write(&mark, this_start).map_err(CommandError::file("write", &mark))?;
+    }
     if !sent.is_nothing() {
         cx.ui.done(format!(
             "Papers that lost their message, sent again: {sent}"
         ));
+    }
+    for warning in warnings(&stuck) {
+        cx.ui.warn(warning);
     }
     Ok(())
 }
@@ -116,41 +149,48 @@ async fn reconcile(
     environment: &Environment,
     cloud: &Cloud,
     deployed: &Deployed,
-) -> Result<Sent, CommandError> {
+) -> Result<Reconciled, CommandError> {
     let buckets = Buckets {
         papers: deployed.outputs.get(Output::BucketName(Bucket::Papers))?,
         code: deployed.outputs.get(Output::BucketName(Bucket::Code))?,
     };
     let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
-    let papers = evidence.papers();
-    let steps: Vec<Option<Next>> = stream::iter(papers)
-        .map(async |id| Ok::<_, CommandError>(next(&evidence.of(&id).await?, buckets)))
+    let papers: Vec<Paper> = stream::iter(evidence.papers())
+        .map(async |id| evidence.of(&id).await)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    let mut sent = Sent::default();
+    let mut done = Reconciled::default();
     let mut results = Vec::new();
-    for step in steps.into_iter().flatten() {
+    for paper in papers {
+        let step = next(&paper, buckets);
+        let Paper { id, unreadable, .. } = paper;
+        let mut why = unreadable;
         match step {
-            Next::Judge(message) => {
+            None => {}
+            Some(Next::Judge(message)) => {
                 send(cloud, deployed, &message).await?;
-                sent.papers += 1;
+                done.sent.papers += 1;
             }
-            Next::Generate(message) => {
+            Some(Next::Generate(message)) => {
                 send(cloud, deployed, &message).await?;
-                sent.accepted += 1;
+                done.sent.accepted += 1;
             }
-            Next::Test(message) => {
+            Some(Next::Test(message)) => {
                 send(cloud, deployed, &message).await?;
-                sent.programs += 1;
+                done.sent.programs += 1;
             }
-            Next::Collect(paper) => results.push(paper),
+            Some(Next::Collect(paper)) => results.push(paper),
+            Some(Next::Lost) => why.push(NO_RECORD.to_owned()),
         }
+        done.stuck
+            .extend(why.into_iter().map(|why| (id.clone(), why)));
     }
+    done.stuck.sort();
     for papers in results.chunks(COLLECTED_AT_ONCE) {
-        sent.results += collect(cx, environment, cloud, papers).await?;
+        done.sent.results += collect(cx, environment, cloud, papers).await?;
     }
-    Ok(sent)
+    Ok(done)
 }
 
 async fn send<M: QueueMessage>(
@@ -182,4 +222,28 @@ async fn collect(
             .warn(format!("a result is not in the index: {failed}"));
     }
     Ok(answer["collected"].as_array().map_or(0, Vec::len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stuck_paper_is_named_with_its_reason_and_many_are_counted() {
+        let stuck = |count: usize| {
+            let paper = |number: usize| PaperId::of(&format!("Paper {number}"), None);
+            let why = |number: usize| format!("s3://papers/iclr/2025/{number}.json: EOF");
+            let stuck = (0..count).map(|number| (paper(number), why(number)));
+            warnings(&stuck.collect::<Vec<_>>())
+        };
+        assert_eq!(stuck(0), [""; 0]);
+        let one = stuck(1);
+        assert!(
+            one.len() == 1 && one[0].ends_with("iclr/2025/0.json: EOF"),
+            "{one:?}"
+        );
+        let many = stuck(11);
+        assert_eq!(many.len(), NAMED + 1);
+        assert_eq!(many[NAMED], "11 things in all wait for a person");
+    }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use annapurna_cloud::{MessageQueues, ObjectStore, Receive, S3};
+use annapurna_cloud::{Delivery, MessageQueues, ObjectError, ObjectStore, QueueError, Receive, S3};
+use annapurna_contract::text::one_line;
 use annapurna_contract::{
-    Bucket, CodeTestingMessage, PaperId, PaperRecord, Queue, Source, SourceRecord, Verdict, keys,
+    Bucket, CodeTestingMessage, Decision, PaperId, PaperRecord, Queue, Source, SourceRecord,
+    Verdict, keys,
 };
 use annapurna_stack::outputs::Output;
 use chrono::Utc;
@@ -24,8 +26,10 @@ use crate::index;
 const OBJECT_LIMIT: u64 = 4 << 20;
 /// Documents of one question; OpenSearch answers with 10,000 at most.
 const DOCUMENTS_AT_ONCE: usize = 500;
-/// How long a dead letter that was looked at stays hidden, so that the next look shows others.
+/// How long a dead letter that was looked at stays hidden, so that the next look shows others: at least so
+/// long, and so much longer for each one that there is.
 const LOOKED_AT: Duration = Duration::from_secs(30);
+const LOOKED_AT_PER_LETTER: Duration = Duration::from_millis(50);
 /// SQS gives so many messages at a time.
 const MESSAGES_AT_ONCE: usize = 10;
 
@@ -93,49 +97,102 @@ impl Evidence {
             is_dead: self.dead.contains(id),
             record: None,
             verdict: None,
+            is_verdict_unreadable: false,
             document: self.documents.get(id).cloned(),
             program: None,
             result: None,
+            unreadable: Vec::new(),
         };
-        if self.verdicts.contains(id) {
-            let bucket = &self.papers_bucket;
-            let verdict: Option<Verdict> = self.read(bucket, &keys::verdict(id)).await?;
-            paper.verdict = verdict.map(|verdict| Judged {
-                decision: verdict.decision,
-                revision: verdict.revision,
-            });
+        if paper.is_dead {
+            return Ok(paper);
         }
-        paper.record = self.record(id).await?;
+        if self.verdicts.contains(id) {
+            let verdict = self.read(&self.papers_bucket, &keys::verdict(id)).await?;
+            match judged(verdict) {
+                Ok(verdict) => paper.verdict = verdict,
+                Err(why) => {
+                    paper.is_verdict_unreadable = true;
+                    paper.unreadable.push(why);
+                }
+            }
+        }
+        paper.record = self.record(id, &mut paper.unreadable).await?;
         if paper.document.is_some() {
-            let (code, outputs) = (&self.code_bucket, &self.outputs_bucket);
-            paper.program = self.read(code, &keys::code_metadata(id)).await?;
-            paper.result = self.read(outputs, &keys::result(id)).await?;
+            // The generator writes a program again whose metadata it cannot read, and the agent a result.
+            let key = keys::code_metadata(id);
+            let program = self.read(&self.code_bucket, &key).await?;
+            paper.program = program.and_then(Result::ok);
+            let result = self.read(&self.outputs_bucket, &keys::result(id)).await?;
+            paper.result = result.and_then(Result::ok);
         }
         Ok(paper)
     }
 
-    /// The paper's record; of several, one with a PDF.
-    async fn record(&self, id: &PaperId) -> Result<Option<SourceRecord>, CommandError> {
+    /// The paper's record; of several the one of the latest revision, and of those one with a PDF.
+    async fn record(
+        &self,
+        id: &PaperId,
+        unreadable: &mut Vec<String>,
+    ) -> Result<Option<SourceRecord>, CommandError> {
+        let rank = |record: &SourceRecord| (record.revision, record.pdf.is_some());
         let mut best: Option<SourceRecord> = None;
         for key in self.records.get(id).into_iter().flatten() {
-            let record: Option<SourceRecord> = self.read(&self.papers_bucket, key).await?;
-            if best.as_ref().is_none_or(|best| best.pdf.is_none()) {
-                best = record.or(best);
+            match self.read(&self.papers_bucket, key).await? {
+                None => {}
+                Some(Err(why)) => unreadable.push(why),
+                Some(Ok(record)) => match &best {
+                    Some(best) if rank(best) >= rank(&record) => {}
+                    _ => best = Some(record),
+                },
             }
         }
         Ok(best)
     }
 
-    /// An object of the pipeline's own. One that cannot be read counts as missing: what made it makes it
-    /// again.
     async fn read<T: DeserializeOwned>(
         &self,
         bucket: &str,
         key: &str,
-    ) -> Result<Option<T>, CommandError> {
-        let bytes = self.objects.get(bucket, key, OBJECT_LIMIT).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    ) -> Result<Option<Result<T, String>>, CommandError> {
+        let bytes = self.objects.get(bucket, key, OBJECT_LIMIT).await;
+        parsed(bucket, key, bytes)
     }
+}
+
+/// An object of the pipeline's own, or its address and why it cannot be read. Nothing makes a record or a
+/// verdict again that is there and cannot be read: the scraper asks only for the record's state, and the
+/// judge answers such a verdict with an error.
+fn parsed<T: DeserializeOwned>(
+    bucket: &str,
+    key: &str,
+    bytes: Result<Option<Vec<u8>>, ObjectError>,
+) -> Result<Option<Result<T, String>>, CommandError> {
+    let why = match bytes {
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
+            Ok(object) => return Ok(Some(Ok(object))),
+            Err(error) => format!("cannot read s3://{bucket}/{key}: {error}"),
+        },
+        Err(error @ ObjectError::TooLarge { .. }) => error.to_string(),
+        Err(error @ ObjectError::Failed { .. }) => return Err(error.into()),
+    };
+    Ok(Some(Err(one_line(&why, 400))))
+}
+
+/// What a verdict says, or why nothing. A word that the judge does not know is none that it can read.
+fn judged(verdict: Option<Result<Verdict, String>>) -> Result<Option<Judged>, String> {
+    let Some(verdict) = verdict.transpose()? else {
+        return Ok(None);
+    };
+    if let Decision::Other(word) = &verdict.decision {
+        let key = keys::verdict(&verdict.paper_id);
+        let word = one_line(word, 80);
+        return Err(format!("cannot read {key}: its decision is `{word}`"));
+    }
+    Ok(Some(Judged {
+        decision: verdict.decision,
+        revision: verdict.revision,
+    }))
 }
 
 /// The JSON objects below a prefix whose names are papers' ids, with their keys.
@@ -200,25 +257,38 @@ async fn dead_letters(
     deployed: &Deployed,
 ) -> Result<BTreeSet<PaperId>, CommandError> {
     let queues = &cloud.sqs;
-    let wanted = Receive {
-        most: MESSAGES_AT_ONCE,
-        hide_for: LOOKED_AT,
-        wait: Duration::ZERO,
-    };
     let mut papers = BTreeSet::new();
     for queue in Queue::ALL {
         let url = queues.dead_letter_url(queue_url(deployed, queue)?).await?;
-        loop {
-            let letters = queues.receive(&url, wanted).await?;
-            if letters.is_empty() {
-                break;
-            }
-            for letter in letters {
+        let count = u32::try_from(queues.counts(&url).await?.waiting).unwrap_or(u32::MAX);
+        let wanted = Receive {
+            most: MESSAGES_AT_ONCE,
+            hide_for: LOOKED_AT + LOOKED_AT_PER_LETTER.saturating_mul(count),
+            wait: Duration::ZERO,
+        };
+        papers.extend(papers_of_all(async || queues.receive(&url, wanted).await).await?);
+    }
+    Ok(papers)
+}
+
+/// The papers of every letter that `receive` gives until it gives no new one. A letter that was looked at
+/// comes again when it is no longer hidden, so a queue that takes longer than that never runs empty.
+async fn papers_of_all(
+    mut receive: impl AsyncFnMut() -> Result<Vec<Delivery>, QueueError>,
+) -> Result<BTreeSet<PaperId>, QueueError> {
+    let mut seen = BTreeSet::new();
+    let mut papers = BTreeSet::new();
+    loop {
+        let n_seen = seen.len();
+        for letter in receive().await? {
+            if seen.insert(letter.message_id) {
                 papers.extend(papers_of(&letter.body));
             }
         }
+        if seen.len() == n_seen {
+            return Ok(papers);
+        }
     }
-    Ok(papers)
 }
 
 /// The papers that a message is about; none when it is no message of the pipeline.
@@ -256,6 +326,96 @@ mod tests {
             document(record.clone(), wait).unwrap().waits_for_text
         };
         assert!(waits(3600) && !waits(0));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_told_with_its_key_and_its_reason() {
+        let read = |body: &str| {
+            let body = Ok(Some(body.as_bytes().to_vec()));
+            parsed::<SourceRecord>("papers", "iclr/2025/a.json", body).unwrap()
+        };
+        let why = read("{\"paper_id\": \"\u{202e}\"").unwrap().unwrap_err();
+        assert!(
+            why.starts_with("cannot read s3://papers/iclr/2025/a.json: "),
+            "{why}"
+        );
+        assert!(!why.contains('\u{202e}'), "{why}");
+        let large = ObjectError::TooLarge {
+            bucket: "papers".to_owned(),
+            key: "iclr/2025/a.json".to_owned(),
+            limit: OBJECT_LIMIT,
+        };
+        let why = parsed::<SourceRecord>("papers", "a", Err(large)).unwrap();
+        let why = why.unwrap().unwrap_err();
+        assert!(
+            why.contains("iclr/2025/a.json") && why.contains("4194304"),
+            "{why}"
+        );
+        let missing = parsed::<SourceRecord>("papers", "a", Ok(None)).unwrap();
+        assert!(missing.is_none());
+        let failed = ObjectError::Failed {
+            operation: "GetObject",
+            bucket: "papers".to_owned(),
+            key: "a".to_owned(),
+            reason: "timeout".to_owned(),
+        };
+        parsed::<SourceRecord>("papers", "a", Err(failed)).unwrap_err();
+    }
+
+    #[test]
+    fn a_verdict_with_a_word_that_the_judge_does_not_know_is_unreadable() {
+        let adam = PaperId::of("Adam", None);
+        let verdict = |decision: &str| {
+            let verdict = json!({
+                "paper_id": adam, "revision": 2, "decision": decision, "source": "ICLR", "year": 2025,
+                "record": {},
+            });
+            judged(Some(
+                serde_json::from_value(verdict).map_err(|it| it.to_string()),
+            ))
+        };
+        for (word, decision) in [("accept", Decision::Accept), ("reject", Decision::Reject)] {
+            let revision = 2;
+            assert_eq!(verdict(word), Ok(Some(Judged { decision, revision })));
+        }
+        let why = verdict("perhaps").unwrap_err();
+        assert!(
+            why.contains(adam.as_str()) && why.contains("perhaps"),
+            "{why}"
+        );
+        assert_eq!(judged(Some(Err("torn".to_owned()))), Err("torn".to_owned()));
+        assert_eq!(judged(None), Ok(None));
+    }
+
+    /// Letters about papers of their own, with the ids `first` and on.
+    fn letters(first: usize, count: usize) -> Vec<Delivery> {
+        let letter = |number: usize| Delivery {
+            message_id: format!("id-{number}"),
+            receipt: String::new(),
+            body: json!({"paper_id": PaperId::of(&format!("Paper {number}"), None)}).to_string(),
+            group: None,
+            sent_ms: None,
+        };
+        (first..first + count).map(letter).collect()
+    }
+
+    #[tokio::test]
+    async fn every_dead_letter_is_looked_at_once_and_one_that_comes_again_ends_the_look() {
+        let mut n_asked = 0;
+        let papers = papers_of_all(async || {
+            n_asked += 1;
+            // The first ones are visible again before the last are seen, and for good after that.
+            Ok(match n_asked {
+                1 => letters(0, 10),
+                2 => [letters(0, 4), letters(10, 6)].concat(),
+                3 => letters(16, 4),
+                _ => letters(0, 10),
+            })
+        });
+        assert_eq!(papers.await.unwrap().len(), 20);
+        assert_eq!(n_asked, 4);
+        let none = papers_of_all(async || Ok(Vec::new())).await.unwrap();
+        assert!(none.is_empty());
     }
 
     #[test]

@@ -14,10 +14,14 @@ pub(super) struct Paper {
     pub(super) is_dead: bool,
     pub(super) record: Option<SourceRecord>,
     pub(super) verdict: Option<Judged>,
+    /// It is there, and the judge cannot read it either.
+    pub(super) is_verdict_unreadable: bool,
     pub(super) document: Option<Document>,
     pub(super) program: Option<Program>,
     /// SHA-256 of the program that has a result.
     pub(super) result: Option<TestedProgram>,
+    /// Records and verdict that are there and cannot be read: address and reason of each, in one line.
+    pub(super) unreadable: Vec<String>,
 }
 
 /// What the verdict says of a paper.
@@ -70,6 +74,8 @@ pub(super) enum Next {
     Test(CodeEvaluationMessage),
     /// Its result in the index.
     Collect(PaperId),
+    /// A person: it was accepted, and neither the index nor a record knows of it.
+    Lost,
 }
 
 /// The message of the first stage whose traces are not all there; every later stage follows from it.
@@ -77,7 +83,10 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
     if paper.is_dead {
         return None;
     }
-    let record = paper.record.as_ref().filter(|it| is_for_judge(it));
+    // The judge would answer with an error until its message is a dead letter.
+    let can_be_judged = !paper.is_verdict_unreadable;
+    let record = paper.record.as_ref();
+    let record = record.filter(|it| can_be_judged && is_for_judge(it));
     let judge = || Some(Next::Judge(record?.message(buckets.papers)));
     let is_accepted = |it: &&Judged| it.decision == Decision::Accept;
     let document = match (&paper.verdict, &paper.document) {
@@ -87,6 +96,7 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
         // Only an accepted paper has a document.
         (_, Some(document)) => document,
         (None, None) => return judge(),
+        (Some(verdict), None) if is_lost(paper, verdict) => return Some(Next::Lost),
         (verdict, None) => return verdict.as_ref().filter(is_accepted).and_then(|_| judge()),
     };
     if document.waits_for_text {
@@ -116,6 +126,13 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
 /// neither waits, unless it says that the judge was told.
 fn is_for_judge(record: &SourceRecord) -> bool {
     record.pdf.is_some() || record.abstract_text.is_some() || record.state != RecordState::Waiting
+}
+
+/// Whether nothing is left to make an accepted paper's document of. A record that cannot be read is told of
+/// otherwise.
+fn is_lost(paper: &Paper, verdict: &Judged) -> bool {
+    let is_accepted = verdict.decision == Decision::Accept;
+    is_accepted && paper.record.is_none() && paper.unreadable.is_empty()
 }
 
 /// Whether the record has something that verdict and document have not taken over: a revision, a title, a PDF.
@@ -176,6 +193,7 @@ mod tests {
             is_dead: false,
             record: Some(record(RecordState::Queued)),
             verdict: judged(Decision::Accept),
+            is_verdict_unreadable: false,
             document: document(true, true),
             program: Some(Program {
                 paper_title: "Adam".to_owned(),
@@ -184,6 +202,7 @@ mod tests {
             result: Some(TestedProgram {
                 code_sha256: "c0de".to_owned(),
             }),
+            unreadable: Vec::new(),
         }
     }
 
@@ -376,12 +395,37 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_stops_a_paper_only_where_it_is_needed() {
+        let mut paper = finished();
+        (paper.verdict, paper.is_verdict_unreadable) = (None, true);
+        paper.unreadable = vec!["cannot read verdicts/a.json: EOF".to_owned()];
+        paper.record.as_mut().unwrap().revision = 2;
+        assert_eq!(next(&paper, BUCKETS), None, "it is finished");
+        paper.result = None;
+        assert!(matches!(next(&paper, BUCKETS), Some(Next::Test(_))));
+        paper.document = None;
+        assert_eq!(next(&paper, BUCKETS), None, "the judge cannot read it");
+    }
+
+    #[test]
+    fn an_accepted_paper_without_document_and_record_is_lost() {
+        let mut paper = finished();
+        (paper.document, paper.record) = (None, None);
+        assert_eq!(next(&paper, BUCKETS), Some(Next::Lost));
+        paper.unreadable = vec!["cannot read iclr/2025/a.json: EOF".to_owned()];
+        assert_eq!(next(&paper, BUCKETS), None, "its record is told of");
+        paper.unreadable.clear();
+        paper.verdict = judged(Decision::Reject);
+        assert_eq!(next(&paper, BUCKETS), None, "it came to its end");
+    }
+
+    #[test]
     fn the_same_evidence_twice_is_the_same_message() {
         let sent = |step: Option<Next>| match step.unwrap() {
             Next::Judge(message) => Message::of(&message).ok(),
             Next::Generate(message) => Message::of(&message).ok(),
             Next::Test(message) => Message::of(&message).ok(),
-            Next::Collect(_) => None,
+            Next::Collect(_) | Next::Lost => None,
         };
         for (paper, _) in cuts() {
             assert_eq!(sent(next(&paper, BUCKETS)), sent(next(&paper, BUCKETS)));
