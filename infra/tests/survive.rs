@@ -11,15 +11,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{Message, MessageQueues, Receive, Sqs};
-use annapurna_contract::{CodeGenerationMessage, PaperId, Queue};
+use annapurna_contract::{CodeGenerationMessage, PaperId, Queue, keys};
 use annapurna_stack::outputs::Output;
-use support::{
-    Deployment, ModelRequests, infra, kill, serve, text, twelve_papers, unchanged, until,
-};
+use support::{Deployment, ModelRequests, kill, serve, text, twelve_papers, unchanged, until};
 
 const PAPERS: usize = 5;
 /// Begins the line with which a deploy says what it sent.
@@ -118,6 +117,10 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     a_dead_letter_stays_a_persons(&deployment).await;
     assert_eq!(deployment.model_requests(), paid);
     reached("a dead letter was left alone, and its paper goes on without it");
+
+    a_verdict_that_cannot_be_read_is_told_of(&deployment).await;
+    assert_eq!(deployment.model_requests(), paid);
+    reached("a verdict that cannot be read was told of, and its paper goes on once it can be");
 }
 
 /// One kill came while the judge and the generator worked, on all papers at most: each paper's requests may
@@ -174,6 +177,42 @@ async fn a_dead_letter_stays_a_persons(deployment: &Deployment) {
     assert_eq!(sent.as_deref(), Some("1 to the judge"));
 }
 
+/// A paper whose document is lost and whose verdict is torn is named at each deploy and gets no message that
+/// would end as a dead letter; it goes on with the deploy after the verdict is whole, without a restart.
+async fn a_verdict_that_cannot_be_read_is_told_of(deployment: &Deployment) {
+    let paper = deployment.papers()[0]["paper_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let paper = PaperId::try_from(paper).unwrap();
+    let (s3, bucket, key) = (
+        deployment.s3(),
+        "llm-research-papers",
+        keys::verdict(&paper),
+    );
+    let whole = s3.get_object().bucket(bucket).key(&key).send().await;
+    let whole = whole.unwrap().body.collect().await.unwrap().into_bytes();
+    let put = async |body: Vec<u8>| {
+        let written = s3.put_object().bucket(bucket).key(&key).body(body.into());
+        written.send().await.unwrap();
+    };
+    forget(deployment, &paper).await;
+    put(whole[..whole.len() / 2].to_vec()).await;
+    kill(deployment.pid_of("opensearch"));
+    for _ in 0..2 {
+        let said = deploy_saying(deployment);
+        let warning = said.lines().find(|line| line.contains(&key));
+        let warning = warning.unwrap_or_else(|| panic!("{said}"));
+        assert!(
+            warning.contains("warning") && warning.contains("EOF"),
+            "{warning}"
+        );
+        assert!(!said.contains(SENT), "{said}");
+    }
+    put(whole.to_vec()).await;
+    assert_eq!(deploy(deployment).as_deref(), Some("1 to the judge"));
+}
+
 /// Takes a paper's document out of the index.
 async fn forget(deployment: &Deployment, paper: &PaperId) {
     let port = &deployment.service("opensearch")["port"];
@@ -184,11 +223,17 @@ async fn forget(deployment: &Deployment, paper: &PaperId) {
 
 /// Deploys and returns what was sent again, in the program's words.
 fn deploy(deployment: &Deployment) -> Option<String> {
+    let said = deploy_saying(deployment);
+    let line = said.lines().find_map(|line| line.split_once(SENT));
+    line.map(|(_, sent)| sent.to_owned())
+}
+
+/// Deploys and returns all that it said.
+fn deploy_saying(deployment: &Deployment) -> String {
     let output = deployment.run(&["deploy", "local", "--yes", "--no-sample"]);
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
-    let line = said.lines().find_map(|line| line.split_once(SENT));
-    line.map(|(_, sent)| sent.to_owned())
+    said
 }
 
 /// The sum of the numbers in a line.
@@ -229,17 +274,14 @@ fn replace_saves(deployment: &Deployment, saved: &BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// Starts a deploy and kills it in the middle of its work.
+/// Starts a deploy and kills it in the middle of its work: the services run, the stack and the rest are to
+/// come.
 fn kill_a_deploy(deployment: &Deployment) {
-    let mut deploy = infra(deployment.state.path())
-        .env("ANNAPURNA_PAPER_SITE_URL", &deployment.paper_site)
-        .args(["deploy", "local", "--yes", "--no-sample"])
-        .stderr(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(deploy.try_wait().unwrap().is_none(), "it is at work");
+    let mut deploy = deployment.start_deploy();
+    let said = BufReader::new(deploy.stderr.take().unwrap());
+    let mut lines = said.lines().map(Result::unwrap);
+    let has_begun = lines.any(|line| line.contains("the local cloud and OpenSearch run"));
     deploy.kill().unwrap();
     deploy.wait().unwrap();
+    assert!(has_begun, "it says when the services run");
 }

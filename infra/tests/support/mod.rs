@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use annapurna_contract::Queue;
@@ -48,11 +48,23 @@ impl Deployment {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = infra(self.state.path());
         if !self.paper_site.is_empty() {
             command.env("ANNAPURNA_PAPER_SITE_URL", &self.paper_site);
         }
-        command.args(args).output().unwrap()
+        command.args(args);
+        command
+    }
+
+    /// Starts a deploy that is to be cut off, with its standard error to read.
+    pub fn start_deploy(&self) -> Child {
+        let mut deploy = self.command(&["deploy", "local", "--yes", "--no-sample"]);
+        let deploy = deploy.stdout(Stdio::null()).stderr(Stdio::piped());
+        deploy.spawn().unwrap()
     }
 
     /// Runs a command that must succeed and returns its standard output.
