@@ -13,14 +13,16 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus};
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 
-mod adoption;
 mod change_set;
 mod events;
 mod rollout;
+mod words;
 
-pub use adoption::adopting;
 pub use change_set::{ChangeSet, TemplateSource};
 pub use rollout::{Operator, Outcome};
+pub use words::{Event, Progress};
+
+use words::StackState;
 
 /// How long a stack may take: a search domain takes up to half an hour.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(3_600);
@@ -62,12 +64,9 @@ impl Engine {
             return Ok(None);
         };
         let status = status_of(&description)?;
-        if matches!(
-            status,
-            StackStatus::ReviewInProgress
-                | StackStatus::RollbackComplete
-                | StackStatus::DeleteComplete
-        ) {
+        if let StackState::Review | StackState::Undone | StackState::Deleted =
+            StackState::of(&status)
+        {
             return Ok(None);
         }
         let template = self
@@ -120,43 +119,26 @@ impl Engine {
             return Ok(());
         };
         let status = status_of(&description)?;
-        let in_progress = status.as_str().ends_with("_IN_PROGRESS");
-        if in_progress && status != StackStatus::ReviewInProgress {
-            say(format!(
-                "stack `{}` is {}; waiting for its end",
-                self.stack,
-                status.as_str()
-            ));
-            self.wait_for_rest().await?;
-            return Box::pin(self.settle(say)).await;
+        let stack = &self.stack;
+        match StackState::of(&status) {
+            StackState::Review | StackState::Whole | StackState::Deleted => Ok(()),
+            StackState::UnderWay => {
+                let word = status.as_str();
+                say(format!("stack `{stack}` is {word}; waiting for its end"));
+                self.wait_for_rest().await?;
+                Box::pin(self.settle(say)).await
+            }
+            StackState::Undone | StackState::Remnant => {
+                say(format!(
+                    "removing what a failed deployment left of `{stack}`"
+                ));
+                self.delete().await
+            }
+            StackState::Stuck => Err(CommandError::Usage {
+                problem: format!("stack `{stack}` could not be rolled back and takes no update"),
+                hint: format!("aws cloudformation continue-update-rollback --stack-name {stack}"),
+            }),
         }
-        if status == StackStatus::UpdateRollbackFailed {
-            return Err(CommandError::Usage {
-                problem: format!(
-                    "stack `{}` could not be rolled back and takes no update",
-                    self.stack
-                ),
-                hint: format!(
-                    "aws cloudformation continue-update-rollback --stack-name {}",
-                    self.stack
-                ),
-            });
-        }
-        let is_remnant = matches!(
-            status,
-            StackStatus::RollbackComplete
-                | StackStatus::RollbackFailed
-                | StackStatus::CreateFailed
-                | StackStatus::DeleteFailed
-        );
-        if is_remnant {
-            say(format!(
-                "removing what a failed deployment left of `{}`",
-                self.stack
-            ));
-            self.delete().await?;
-        }
-        Ok(())
     }
 
     async fn wait_for_rest(&self) -> Result<Option<Stack>, CommandError> {
@@ -165,7 +147,7 @@ impl Engine {
         loop {
             let description = self.describe().await?;
             match &description {
-                Some(it) if status_of(it)?.as_str().ends_with("_IN_PROGRESS") => {}
+                Some(it) if !StackState::of(&status_of(it)?).is_at_rest() => {}
                 _ => return Ok(description),
             }
             if start.elapsed() > EXECUTION_LIMIT {
@@ -192,7 +174,7 @@ impl Engine {
             .map_err(CommandError::aws(format!("delete stack `{}`", self.stack)))?;
         match self.wait_for_rest().await? {
             None => Ok(()),
-            Some(it) if status_of(&it)? == StackStatus::DeleteComplete => Ok(()),
+            Some(it) if StackState::of(&status_of(&it)?) == StackState::Deleted => Ok(()),
             Some(_) => Err(self.first_failure().await?),
         }
     }

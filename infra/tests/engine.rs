@@ -9,12 +9,13 @@ use std::path::Path;
 
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
+use annapurna_stack::adoption::adopting;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::pipeline::stack;
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Deployment, Replacement};
 use infra::assets;
 use infra::cloud::Cloud;
-use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSource, adopting};
+use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSource};
 use infra::error::CommandError;
 use serde_json::{Value, json};
 

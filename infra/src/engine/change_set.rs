@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Replacement};
 use aws_sdk_cloudformation::types::{
     self, Capability, ChangeAction, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter,
-    StackEvent, StackStatus, Tag,
+    StackStatus, Tag,
 };
 
-use super::{Engine, status_of};
+use super::words::StackState;
+use super::{Engine, Event, status_of};
 use crate::error::CommandError;
 
 /// How long CloudFormation may think about a change set.
@@ -42,7 +43,7 @@ impl Engine {
     /// # Errors
     ///
     /// [`CommandError::Unretained`] when a new stack finds something there that it would not retain,
-    /// which [`adopting`](super::adopting) is for; else [`CommandError::ChangeSet`] with CloudFormation's
+    /// which [`adopting`](annapurna_stack::adoption::adopting) is for; else [`CommandError::ChangeSet`] with CloudFormation's
     /// reason.
     pub async fn prepare(
         &self,
@@ -52,7 +53,7 @@ impl Engine {
         self.create(template, parameters, false).await
     }
 
-    /// [`Self::prepare`] of a template of [`adopting`](super::adopting). The validation before the first
+    /// [`Self::prepare`] of a template of [`adopting`](annapurna_stack::adoption::adopting). The validation before the first
     /// change is left out: it would hold the names of what is taken up against the new stack.
     ///
     /// # Errors
@@ -183,7 +184,7 @@ impl ChangeSet {
             .map_err(CommandError::aws("delete the change set"))?;
         let review = self.engine.describe().await?;
         let review = review.as_ref().map(status_of).transpose()?;
-        if review == Some(StackStatus::ReviewInProgress) {
+        if review.as_ref().map(StackState::of) == Some(StackState::Review) {
             self.engine.delete().await?;
         }
         Ok(())
@@ -194,7 +195,7 @@ impl ChangeSet {
     /// # Errors
     ///
     /// [`CommandError::RolledBack`] with the first cause; the previous state is then in place.
-    pub async fn execute(&self, event: &(dyn Fn(&StackEvent) + Sync)) -> Result<(), CommandError> {
+    pub async fn execute(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<(), CommandError> {
         let seen = self.engine.newest_event().await?;
         let request = self
             .engine

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_cloudformation::types::{EventFilter, ResourceStatus, StackEvent};
+use aws_sdk_cloudformation::types::EventFilter;
 
-use super::{EXECUTION_LIMIT, Engine, status_of};
+use super::words::StackState;
+use super::{EXECUTION_LIMIT, Engine, Event, Progress, status_of};
 use crate::error::CommandError;
 
 impl Engine {
-    async fn events_since(&self, seen: Option<&str>) -> Result<Vec<StackEvent>, CommandError> {
+    async fn events_since(&self, seen: Option<&str>) -> Result<Vec<Event>, CommandError> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
@@ -22,14 +23,15 @@ impl Engine {
                 "read the events of `{}`",
                 self.stack
             )))?;
-            for event in page.stack_events() {
-                if seen.is_some() && event.event_id() == seen {
+            token = page.next_token;
+            for event in page.stack_events.unwrap_or_default() {
+                let event = Event::of(event);
+                if seen.is_some() && event.id.as_deref() == seen {
                     found.reverse();
                     return Ok(found);
                 }
-                found.push(event.clone());
+                found.push(event);
             }
-            token = page.next_token().map(str::to_owned);
             if token.is_none() {
                 found.reverse();
                 return Ok(found);
@@ -59,8 +61,8 @@ impl Engine {
     pub(super) async fn follow(
         &self,
         mut seen: Option<String>,
-        event: &(dyn Fn(&StackEvent) + Sync),
-    ) -> Result<Vec<StackEvent>, CommandError> {
+        event: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Vec<Event>, CommandError> {
         let start = Instant::now();
         let mut all = Vec::new();
         let mut pause = Duration::from_millis(300);
@@ -68,13 +70,13 @@ impl Engine {
             let new = self.events_since(seen.as_deref()).await?;
             new.iter().for_each(event);
             if let Some(last) = new.last() {
-                seen = last.event_id().map(str::to_owned);
+                seen.clone_from(&last.id);
                 pause = Duration::from_millis(300);
             }
             all.extend(new);
             let status = self.describe().await?;
             let status = status.as_ref().map(status_of).transpose()?;
-            let at_rest = status.is_none_or(|status| !status.as_str().ends_with("_IN_PROGRESS"));
+            let at_rest = status.is_none_or(|status| StackState::of(&status).is_at_rest());
             // The last events may be younger than the list above.
             if at_rest {
                 let rest = self.events_since(seen.as_deref()).await?;
@@ -98,15 +100,15 @@ impl Engine {
 
     /// The first cause of a failure: a resource's own, or what CloudFormation's validation before the first
     /// change found, which only `DescribeEvents` tells.
-    pub(super) async fn first_cause(&self, events: &[StackEvent]) -> CommandError {
+    pub(super) async fn first_cause(&self, events: &[Event]) -> CommandError {
         let request = self
             .client
             .describe_events()
             .stack_name(&self.stack)
             .filters(EventFilter::builder().failed_events(true).build());
-        let of_stack =
-            |event: &StackEvent| event.logical_resource_id() == Some(self.stack.as_str());
-        let told = events.iter().any(|event| failed(event) && !of_stack(event));
+        let told = events
+            .iter()
+            .any(|event| event.progress == Progress::Failed && event.resource != self.stack);
         if !told && let Ok(answer) = request.send().await {
             let found = answer.operation_events().iter().find_map(|event| {
                 Some((
@@ -126,42 +128,33 @@ impl Engine {
     }
 }
 
-/// Whether a resource failed, for a reason of its own or another's.
-fn failed(event: &StackEvent) -> bool {
-    matches!(
-        event.resource_status(),
-        Some(
-            ResourceStatus::CreateFailed
-                | ResourceStatus::UpdateFailed
-                | ResourceStatus::DeleteFailed
-        )
-    )
-}
-
 /// The first event that failed for a reason of its own; what was cancelled because of it does not count.
-fn rolled_back(stack: &str, events: &[StackEvent]) -> CommandError {
+fn rolled_back(stack: &str, events: &[Event]) -> CommandError {
     let cause = events.iter().find(|event| {
-        let reason = event.resource_status_reason();
-        failed(event) && !reason.is_some_and(|reason| reason.contains("cancelled"))
+        let reason = event.reason.as_deref();
+        event.progress == Progress::Failed
+            && !reason.is_some_and(|reason| reason.contains("cancelled"))
     });
     let text = |text: Option<&str>| crate::ui::safe(text.unwrap_or("unknown"));
     CommandError::RolledBack {
         stack: stack.to_owned(),
-        resource: text(cause.and_then(|it| it.logical_resource_id())),
-        reason: text(cause.and_then(|it| it.resource_status_reason())),
+        resource: text(cause.map(|it| it.resource.as_str())),
+        reason: text(cause.and_then(|it| it.reason.as_deref())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent};
+
     use super::*;
 
-    fn event(id: &str, status: ResourceStatus, reason: &str) -> StackEvent {
-        StackEvent::builder()
+    fn event(id: &str, status: ResourceStatus, reason: &str) -> Event {
+        let event = StackEvent::builder()
             .logical_resource_id(id)
             .resource_status(status)
-            .resource_status_reason(reason)
-            .build()
+            .resource_status_reason(reason);
+        Event::of(event.build())
     }
 
     #[test]

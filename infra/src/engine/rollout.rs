@@ -2,13 +2,14 @@
 //!
 //! In: what is wanted, and an [`Operator`] who sees each change set before it is executed. Out: the stack
 //! before and after. Nothing is executed that the operator did not agree to, the second change set of an
-//! [adoption](super::adopting) neither. Where the first has been executed and the second not, whatever the
+//! [adoption](adopting) neither. Where the first has been executed and the second not, whatever the
 //! reason, the next rollout finds a stack and goes on with the second.
 
+use annapurna_stack::adoption::adopting;
 use annapurna_stack::plan::Deployment;
 use serde_json::Value;
 
-use super::{ChangeSet, Deployed, Engine, TemplateSource, adopting};
+use super::{ChangeSet, Deployed, Engine, TemplateSource};
 use crate::error::CommandError;
 
 /// Who decides on a rollout.
@@ -98,17 +99,21 @@ impl Engine {
     }
 }
 
-/// Executes a change set if the operator agrees, and discards it otherwise.
+/// Executes a change set if the operator agrees, and discards it otherwise, also when nobody can be asked.
 async fn carried_out(
     before: Option<&Deployed>,
     set: Option<&ChangeSet>,
     operator: &impl Operator,
 ) -> Result<bool, CommandError> {
-    let agrees = operator.agrees(before, set).await?;
+    let agrees = operator.agrees(before, set).await;
     match set {
-        Some(set) if agrees => operator.execute(set).await?,
-        Some(set) => set.discard().await?,
+        Some(set) if matches!(agrees, Ok(true)) => operator.execute(set).await?,
+        Some(set) => {
+            let discarded = set.discard().await;
+            // Why nobody was asked comes first.
+            return agrees.and_then(|agrees| discarded.map(|()| agrees));
+        }
         None => {}
     }
-    Ok(agrees)
+    agrees
 }

@@ -6,6 +6,7 @@
 //! template, and `plan` what deploying it would change. There is deliberately no AWS SDK, network,
 //! terminal or process here: the crate `infra` does what these values say.
 
+pub mod adoption;
 pub mod cloudformation;
 pub mod constructs;
 pub mod environment;

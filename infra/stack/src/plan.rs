@@ -2,8 +2,8 @@
 //!
 //! In: two templates as JSON, each with its parameter values. Out: a list of changes, worst first.
 //! Nothing here calls AWS or prints; the commands do both, so every rule can be a unit test.
-//! Which property changes replace a resource comes from "Update requires" in the CloudFormation
-//! template reference.
+//! Which property changes replace a resource, and which property names it, comes from CloudFormation's own
+//! resource schemas, by way of `cloudformation::facts`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -193,6 +193,13 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Name of the search domain that holds the index; `None` when the template has none.
+    pub fn search_domain(&self) -> Option<&str> {
+        let resources = self.template["Resources"].as_object()?;
+        let of_type = |it: &&Value| it["Type"].as_str().map(Holds::of) == Some(Holds::Documents);
+        name_of(resources.values().find(of_type)?)
+    }
+
     /// Nothing deployed yet.
     pub fn none() -> Self {
         Self {
@@ -263,19 +270,19 @@ pub fn changes(deployed: &Deployment, wanted: &Deployment) -> Vec<Change> {
 }
 
 fn change(id: &str, resource: &Value, impact: Impact, properties: Vec<PropertyChange>) -> Change {
-    let type_name = resource["Type"].as_str().unwrap_or_default().to_owned();
-    let name = facts::of(&type_name)
-        .ok()
-        .and_then(|facts| facts.name_property.as_deref())
-        .and_then(|property| resource["Properties"][property].as_str())
-        .map(str::to_owned);
     Change {
         impact,
         resource: id.to_owned(),
-        type_name,
-        name,
+        type_name: resource["Type"].as_str().unwrap_or_default().to_owned(),
+        name: name_of(resource).map(str::to_owned),
         properties,
     }
+}
+
+/// The name that people know a resource by; `None` when AWS or another resource gives it.
+fn name_of(resource: &Value) -> Option<&str> {
+    let facts = facts::of(resource["Type"].as_str()?).ok()?;
+    resource["Properties"][facts.name_property.as_deref()?].as_str()
 }
 
 fn modification(id: &str, old: &Value, new: &Value) -> Change {

@@ -7,14 +7,15 @@ use annapurna_stack::environment::{Environment, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
 use annapurna_stack::plan::{Deployment, merge_change_set};
-use aws_sdk_cloudformation::types::StackEvent;
 
 use super::DeployArgs;
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::commands::Context;
 use crate::commands::plan::{DeployPlan, bundle_changes, compare};
-use crate::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSource};
+use crate::engine::{
+    ChangeSet, Deployed, Engine, Event, Operator, Outcome, Progress, TemplateSource,
+};
 use crate::error::CommandError;
 use crate::{index, ui};
 
@@ -170,17 +171,15 @@ impl Operator for Person<'_> {
         let finished = std::sync::atomic::AtomicUsize::new(0);
         let stack_name = self.rollout.environment.stack_name();
         set.execute(&|event| {
-            let id = event.logical_resource_id().unwrap_or("a resource");
-            if id == stack_name {
+            if event.resource == stack_name {
                 return;
             }
-            let status = event.resource_status().map_or("", |status| status.as_str());
-            if status.ends_with("_COMPLETE") && !status.contains("ROLLBACK") {
+            if event.progress == Progress::Done {
                 let done = finished.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 step.reached(done);
             }
-            step.says(format!("{status} {id}"));
-            if status.ends_with("_FAILED") {
+            step.says(format!("{} {}", event.status, event.resource));
+            if event.progress == Progress::Failed {
                 ui.warn(event_line(event));
             }
         })
@@ -212,13 +211,12 @@ fn declined(environment: &str, has_adopted: bool) -> String {
     }
 }
 
-fn event_line(event: &StackEvent) -> String {
-    let id = event.logical_resource_id().unwrap_or("a resource");
-    let status = event.resource_status().map_or("", |status| status.as_str());
-    ui::safe(&format!(
-        "{id} {status}: {}",
-        event.resource_status_reason().unwrap_or("no reason given")
-    ))
+fn event_line(event: &Event) -> String {
+    let Event {
+        resource, status, ..
+    } = event;
+    let reason = event.reason.as_deref().unwrap_or("no reason given");
+    ui::safe(&format!("{resource} {status}: {reason}"))
 }
 
 #[cfg(test)]

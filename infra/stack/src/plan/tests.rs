@@ -23,6 +23,15 @@ fn the_same_deployment_changes_nothing() {
 }
 
 #[test]
+fn the_search_domain_is_found_by_its_type_and_called_by_its_name() {
+    let domain = json!({"Any": {"Type": "AWS::OpenSearchService::Domain", "Properties": {
+        "DomainName": "papers"}}});
+    assert_eq!(deployment(domain, "a").search_domain(), Some("papers"));
+    assert_eq!(deployment(judge(), "a").search_domain(), None);
+    assert_eq!(Deployment::none().search_domain(), None);
+}
+
+#[test]
 fn new_code_updates_its_function_alone() {
     let changes = changes(&deployment(judge(), "a.zip"), &deployment(judge(), "b.zip"));
     assert_eq!(changes.len(), 1);

@@ -9,6 +9,8 @@
 
 use serde_json::{Value, json};
 
+use crate::cloudformation::{Holds, facts};
+
 /// The first step's template. Each resource's mark makes its second step a change, since CloudFormation
 /// does not count a new policy alone as one.
 pub fn adopting(template: &Value) -> Value {
@@ -19,12 +21,20 @@ pub fn adopting(template: &Value) -> Value {
             resource["DeletionPolicy"] = json!("RetainExceptOnCreate");
         }
         resource["Metadata"] = json!({"taken-up": "another update gives the settings"});
-        if resource["Type"] == "AWS::S3::Bucket" {
-            let name = resource["Properties"]["BucketName"].clone();
-            resource["Properties"] = json!({ "BucketName": name });
+        if let Some(property) = name_of_what_holds_objects(resource) {
+            let name = resource["Properties"][property].clone();
+            resource["Properties"] = json!({ property: name });
         }
     }
     template
+}
+
+/// The property with the name of a resource that holds objects.
+fn name_of_what_holds_objects(resource: &Value) -> Option<&'static str> {
+    let type_name = resource["Type"].as_str()?;
+    let facts = facts::of(type_name).ok()?;
+    let property = facts.name_property.as_deref();
+    property.filter(|_| Holds::of(type_name) == Holds::Objects)
 }
 
 #[cfg(test)]
