@@ -58,32 +58,46 @@ impl Services {
 ///
 /// When the file names a variable for the key that is not set.
 pub fn backend(settings: &ModelSettings) -> Result<Backend, CommandError> {
-    Ok(match settings {
+    let mut backend = backend_without_key(settings);
+    if let Backend::OpenAi { api_key, .. } = &mut backend
+        && let ModelSettings::OpenAi {
+            api_key_variable: Some(name),
+            ..
+        } = settings
+    {
+        let key = std::env::var(name).map_err(|_| CommandError::Usage {
+            problem: format!("local.model.api-key-variable names {name}, which is not set"),
+            hint: format!("export {name}=…, or remove the key"),
+        })?;
+        *api_key = Some(key);
+    }
+    Ok(backend)
+}
+
+/// What the backend of the environment's file is called, whether or not it can be used.
+pub fn model_label(settings: &ModelSettings) -> String {
+    backend_without_key(settings).label()
+}
+
+fn backend_without_key(settings: &ModelSettings) -> Backend {
+    match settings {
         ModelSettings::OfflineRules => Backend::OfflineRules,
         ModelSettings::OpenAi {
             base_url,
             model,
-            api_key_variable,
             embeddings_model,
-        } => {
-            let api_key = api_key_variable.as_ref().map(|name| {
-                std::env::var(name).map_err(|_| CommandError::Usage {
-                    problem: format!("local.model.api-key-variable names {name}, which is not set"),
-                    hint: format!("export {name}=…, or remove the key"),
-                })
-            });
-            Backend::OpenAi {
-                base_url: base_url.clone(),
-                model: model.clone(),
-                api_key: api_key.transpose()?,
-                embeddings_model: embeddings_model.clone(),
-            }
-        }
+            ..
+        } => Backend::OpenAi {
+            base_url: base_url.clone(),
+            model: model.clone(),
+            api_key: None,
+            embeddings_model: embeddings_model.clone(),
+        },
         ModelSettings::Bedrock { region, profile } => Backend::Bedrock {
             region: region.clone(),
             profile: profile.clone(),
         },
-    })
+    }
 }
 
 /// The services as they run now; `None` when one that the stack refers to does not.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use annapurna_contract::AgentHealth;
 use annapurna_local::{Home, emulator, opensearch, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
@@ -38,6 +39,18 @@ struct Part {
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<PathBuf>,
+    /// AWS's own name or id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Version of the Python that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<String>,
+    /// When it began, to the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<DateTime<Utc>>,
+    /// What is not said by a field, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
@@ -51,9 +64,17 @@ impl Part {
         });
         let pid = self.pid.map(|pid| format!("pid {pid}"));
         let log = self.log.as_ref();
-        let log = log.map(|log| ui::safe(&format!("log {}", log.display())));
-        let words = [address, pid, self.detail.clone(), log];
-        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let log = log.map(|log| format!("log {}", log.display()));
+        let python = self.python.as_ref();
+        let python = python.map(|version| format!("Python {version}"));
+        let since = self
+            .since
+            .map(|at| format!("begun {}", at.format("%Y-%m-%d %H:%M UTC")));
+        let named = [self.name.clone(), self.version.clone(), python, since];
+        let words = named
+            .into_iter()
+            .chain([address, pid, self.detail.clone(), log]);
+        words.flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -64,22 +85,27 @@ struct Status {
     queues: Vec<Count>,
 }
 
-fn part(name: impl Into<String>, state: impl Into<String>, detail: impl Into<String>) -> Part {
+fn part(part: &str, state: impl Into<String>) -> Part {
     Part {
-        part: name.into(),
+        part: part.to_owned(),
         state: state.into(),
-        detail: Some(ui::safe(&detail.into())),
         ..Part::default()
+    }
+}
+
+/// A part that AWS has under this name or id.
+fn named(label: &str, state: &str, name: &str) -> Part {
+    Part {
+        name: Some(name.to_owned()),
+        ..part(label, state)
     }
 }
 
 /// A part that the environment's file names and `infra` does not run.
 fn external(name: &str, url: &str) -> Part {
     Part {
-        part: name.to_owned(),
-        state: "external".to_owned(),
         address: Some(url.to_owned()),
-        ..Part::default()
+        ..part(name, "external")
     }
 }
 
@@ -92,12 +118,11 @@ fn service(home: &Home, label: &str, name: &str, detail: Option<String>) -> Part
     };
     let port = running.as_ref().and_then(|state| state.port);
     Part {
-        part: label.to_owned(),
-        state: state.to_owned(),
         address: port.map(|port| format!("http://127.0.0.1:{port}")),
         log: running.as_ref().map(|_| process::log_file(home, name)),
         pid: running.map(|state| state.pid),
         detail,
+        ..part(label, state)
     }
 }
 
@@ -105,7 +130,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     let environment = cx.environment(&args.environment)?;
     let home = cx.home(&environment);
     let mut parts = match environment.local() {
-        Some(settings) => local_parts(&home, settings, &environment.search).await?,
+        Some(settings) => local_parts(&home, settings, &environment.search).await,
         None => Vec::new(),
     };
     let mut counts = Vec::new();
@@ -120,17 +145,14 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     };
     match (&cloud, &deployed) {
         (Some(cloud), Some(deployed)) => {
-            parts.push(part(
-                "stack",
-                deployed.status.as_str(),
-                environment.stack_name(),
-            ));
+            let status = deployed.status.as_str();
+            parts.push(named("stack", status, &environment.stack_name()));
             counts = queues::counts(cloud, &environment).await?;
             parts.extend(domain_part(cloud, deployed).await?);
             parts.extend(instance_part(cloud, &environment).await?);
             parts.extend(scrape_parts(cloud, deployed).await?);
         }
-        _ => parts.push(part("stack", "not deployed", environment.stack_name())),
+        _ => parts.push(named("stack", "not deployed", &environment.stack_name())),
     }
     let status = Status {
         environment: environment.name.clone(),
@@ -160,12 +182,8 @@ fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn local_parts(
-    home: &Home,
-    settings: &LocalSettings,
-    search: &SearchSettings,
-) -> Result<Vec<Part>, CommandError> {
-    let model = format!("model: {}", local::backend(&settings.model)?.label());
+async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSettings) -> Vec<Part> {
+    let model = format!("model: {}", local::model_label(&settings.model));
     let mut parts = vec![
         match &settings.endpoint_url {
             Some(url) => external("cloud", url),
@@ -181,22 +199,41 @@ async fn local_parts(
     ];
     match agent::health(home).await {
         None => {}
-        Some(Err(why)) => parts.push(part("isolation", "unknown", why)),
+        Some(Err(why)) => parts.push(detailed("isolation", "unknown", &why)),
         Some(Ok(health)) => {
             let isolation = health.isolation.as_str();
-            parts.push(part("isolation", isolation, "of generated programs"));
-            let torch = health.torch.as_deref();
-            let torch = torch.unwrap_or("missing: programs fail and say so");
-            parts.push(part("torch", torch, health.python));
+            parts.push(detailed("isolation", isolation, "of generated programs"));
+            parts.push(torch_part(health));
         }
     }
-    Ok(parts)
+    parts
+}
+
+fn detailed(label: &str, state: &str, detail: &str) -> Part {
+    Part {
+        detail: Some(detail.to_owned()),
+        ..part(label, state)
+    }
+}
+
+/// The torch of the Python that runs generated programs.
+fn torch_part(health: AgentHealth) -> Part {
+    let state = match &health.torch {
+        Some(_) => "present",
+        None => "missing",
+    };
+    let is_missing = health.torch.is_none();
+    Part {
+        version: health.torch,
+        python: Some(health.python),
+        detail: is_missing.then(|| "programs fail and say so".to_owned()),
+        ..part("torch", state)
+    }
 }
 
 /// The search domain of the stack; `None` when the environment names its own OpenSearch.
 async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>, CommandError> {
-    let domain = &deployed.deployment.template["Resources"]["SearchDomain"]["Properties"];
-    let Some(name) = domain["DomainName"].as_str() else {
+    let Some(name) = deployed.deployment.search_domain() else {
         return Ok(None);
     };
     let answer = cloud
@@ -213,15 +250,17 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
         None => "unknown",
     };
     let version = status.and_then(|it| it.engine_version());
-    let version = version.unwrap_or("version unknown");
-    Ok(Some(part("domain", state, format!("{name}, {version}"))))
+    Ok(Some(Part {
+        version: version.map(str::to_owned),
+        ..named("domain", state, name)
+    }))
 }
 
 async fn instance_part(
     cloud: &Cloud,
     environment: &Environment,
 ) -> Result<Option<Part>, CommandError> {
-    use aws_sdk_ec2::types::Filter;
+    use aws_sdk_ec2::types::{Filter, InstanceStateName};
     if environment.trainium.is_none() {
         return Ok(None);
     }
@@ -234,9 +273,9 @@ async fn instance_part(
     let answer = answer.map_err(CommandError::aws("describe the instance"))?;
     let instances = answer.reservations().iter().flat_map(|it| it.instances());
     Ok(instances
-        .filter_map(|it| Some((it.state()?.name()?.as_str(), it.instance_id()?)))
-        .find(|(state, _)| *state != "terminated")
-        .map(|(state, id)| part("instance", state, id)))
+        .filter_map(|it| Some((it.state()?.name()?, it.instance_id()?)))
+        .find(|(state, _)| **state != InstanceStateName::Terminated)
+        .map(|(state, id)| named("instance", state.as_str(), id)))
 }
 
 /// The scrapes that run, and those of the last two days that failed.
@@ -256,13 +295,10 @@ async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, C
                 _ if it.start_date().secs() < recent => return None,
                 _ => "failed",
             };
-            let began = DateTime::from_timestamp(it.start_date().secs(), 0)?;
-            let began = began.format("%Y-%m-%d %H:%M UTC");
-            Some(part(
-                "scrape",
-                state,
-                format!("{}, begun {began}", it.name()),
-            ))
+            Some(Part {
+                since: DateTime::from_timestamp(it.start_date().secs(), 0),
+                ..named("scrape", state, it.name())
+            })
         })
         .collect())
 }
@@ -308,6 +344,39 @@ mod tests {
             serde_json::to_value(&stopped).unwrap(),
             serde_json::json!({"part": "rest", "state": "stopped"})
         );
+    }
+
+    #[test]
+    fn what_a_part_is_called_its_version_and_its_beginning_are_fields() {
+        let health = |torch: serde_json::Value| {
+            serde_json::from_value::<AgentHealth>(serde_json::json!({
+                "status": "healthy", "isolation": "bubblewrap", "reason": null, "python": "3.12.3",
+                "torch": torch, "neuron": false, "busy": 0, "slots": 1,
+            }))
+        };
+        let torch = torch_part(health("2.9.0".into()).unwrap());
+        assert_eq!(
+            serde_json::to_value(&torch).unwrap(),
+            serde_json::json!({
+                "part": "torch", "state": "present", "version": "2.9.0", "python": "3.12.3",
+            })
+        );
+        assert_eq!(torch.line(), "2.9.0, Python 3.12.3");
+        let torch = torch_part(health(serde_json::Value::Null).unwrap());
+        assert_eq!(torch.state, "missing");
+        assert_eq!(torch.line(), "Python 3.12.3, programs fail and say so");
+        let scrape = Part {
+            since: DateTime::from_timestamp(1_767_323_045, 0),
+            ..named("scrape", "runs", "iclr-2025")
+        };
+        assert_eq!(
+            serde_json::to_value(&scrape).unwrap(),
+            serde_json::json!({
+                "part": "scrape", "state": "runs", "name": "iclr-2025",
+                "since": "2026-01-02T03:04:05Z",
+            })
+        );
+        assert_eq!(scrape.line(), "iclr-2025, begun 2026-01-02 03:04 UTC");
     }
 
     #[test]
