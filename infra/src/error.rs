@@ -189,6 +189,20 @@ pub enum CommandError {
     /// A value has no JSON form.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
+    /// The person who was asked said no.
+    #[error("declined; {left}")]
+    Declined {
+        /// What is as it is because of that.
+        left: &'static str,
+        /// The command that goes on from there, where something was done before the question.
+        again: Option<String>,
+    },
+    /// There is a question and no terminal to ask it on.
+    #[error("nobody can be asked `{question}`: standard input is no terminal")]
+    NobodyToAsk {
+        /// The whole question.
+        question: String,
+    },
     /// Ctrl-C: what was begun is safe to go on with.
     #[error("interrupted")]
     Interrupted,
@@ -253,6 +267,10 @@ impl CommandError {
                 ..
             } => Some(hint::logs(environment, function)),
             Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),
+            Self::NobodyToAsk { .. } => say(hint::ANSWER),
+            Self::Declined { again, .. } => {
+                again.as_ref().map(|again| format!("to go on: {again}"))
+            }
             Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
             Self::SampleIncomplete { waiting, .. } => {
                 Some(format!("still on their way: {}", waiting.join(", ")))
@@ -272,7 +290,7 @@ impl CommandError {
     }
 
     /// 1: what was asked for was tried and failed. 2: the request is wrong. 3: AWS, or a service of the
-    /// environment, refused or undid it. 130: interrupted.
+    /// environment, refused or undid it. 130: a person stopped it.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Environment(_)
@@ -285,6 +303,7 @@ impl CommandError {
             | Self::Build { .. }
             | Self::File { .. }
             | Self::Usage { .. }
+            | Self::NobodyToAsk { .. }
             | Self::Terminal(_)
             | Self::Json(_) => 2,
             Self::Aws { .. }
@@ -300,7 +319,7 @@ impl CommandError {
             | Self::FunctionFailed { .. }
             | Self::SampleIncomplete { .. } => 3,
             Self::ScrapeFailed { .. } => 1,
-            Self::Interrupted | Self::GoesOn { .. } => 130,
+            Self::Interrupted | Self::Declined { .. } | Self::GoesOn { .. } => 130,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The terminal: results to standard output; status, progress and questions to standard error.
 //!
-//! The only place that writes to it. Text from papers and services is escaped before it is shown.
+//! The only place that writes to it, and so the place where text of papers and services loses what a terminal
+//! would obey: everything but the marks that are set here is shown as [`safe_lines`] has it, a cell of a table
+//! and the moving line as [`safe`] has it, and JSON with its hidden characters as `\uXXXX`. What may not
+//! have several lines is made one line by whoever says it.
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -8,12 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annapurna_contract::text::causes;
-use console::style;
+use console::{StyledObject, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::CommandError;
 
 pub use annapurna_contract::text::{one_line, safe, safe_lines};
+
+use annapurna_contract::text::is_hidden;
 
 /// The two streams that a command writes to, and the moving line on the second.
 #[derive(Debug, Clone)]
@@ -49,10 +54,7 @@ impl Ui {
     ///
     /// When standard output cannot be written.
     pub fn result(&self, text: impl Display) -> Result<(), CommandError> {
-        match writeln!(io::stdout().lock(), "{text}") {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        }
+        write(&safe_lines(&text.to_string()))
     }
 
     /// Writes a value as JSON to standard output.
@@ -61,71 +63,61 @@ impl Ui {
     ///
     /// When standard output cannot be written.
     pub fn json(&self, value: &impl serde::Serialize) -> Result<(), CommandError> {
-        self.result(serde_json::to_string_pretty(value)?)
+        write(&visible_json(&serde_json::to_string_pretty(value)?))
     }
 
     /// Says what is happening, on standard error.
     pub fn status(&self, text: impl Display) {
-        self.line(&text.to_string());
+        self.line(None, text);
     }
 
     /// Says that a step has ended well.
     pub fn done(&self, text: impl Display) {
-        self.line(&format!("{} {text}", style("✓").green().for_stderr()));
+        self.line(Some(style("✓").green()), text);
     }
 
     /// Says what a person should know, though it goes on.
     pub fn warn(&self, text: impl Display) {
-        self.line(&format!(
-            "{} {text}",
-            style("warning:").yellow().bold().for_stderr()
-        ));
+        self.line(Some(style("warning:").yellow().bold()), text);
     }
 
     /// Says why the command stopped, with its causes and the next step.
     pub fn error(&self, error: &CommandError) {
-        self.line(&format!(
-            "{} {}",
-            style("error:").red().bold().for_stderr(),
-            safe_lines(&error.to_string())
-        ));
+        self.line(Some(style("error:").red().bold()), error);
         for cause in causes(error).skip(1) {
-            self.line(&format!(
-                "{} {}",
-                style("caused by:").red().for_stderr(),
-                safe_lines(&cause.to_string())
-            ));
+            self.line(Some(style("caused by:").red()), cause);
         }
         if let Some(hint) = error.hint() {
-            self.line(&format!(
-                "{} {}",
-                style("hint:").cyan().bold().for_stderr(),
-                safe_lines(&hint)
-            ));
+            self.line(Some(style("hint:").cyan().bold()), hint);
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, mark: Option<StyledObject<&str>>, text: impl Display) {
+        let line = line(mark, &text.to_string());
         self.bar.suspend(|| {
             // Nothing can be said about a standard error that cannot be written.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(io::stderr().lock(), "{line}");
         });
     }
 
-    /// Asks a question that is answered with yes or no. Without a terminal the answer is no.
+    /// Whether there is a person to ask.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Asks a question that is answered with yes or no.
     ///
     /// # Errors
     ///
-    /// When standard input cannot be read.
+    /// [`CommandError::NobodyToAsk`] without a terminal, and when standard input cannot be read.
     pub fn confirm(&self, question: &str) -> Result<bool, CommandError> {
-        if !io::stdin().is_terminal() {
-            self.status(format!(
-                "{question} No terminal to ask on; answer with --yes."
-            ));
-            return Ok(false);
+        if !self.can_ask() {
+            return Err(CommandError::NobodyToAsk {
+                question: question.to_owned(),
+            });
         }
         self.bar.suspend(|| {
-            write!(io::stderr().lock(), "{question} [y/N] ")?;
+            write!(io::stderr().lock(), "{} [y/N] ", safe(question))?;
             io::stderr().flush()?;
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
@@ -135,7 +127,7 @@ impl Ui {
 
     /// Begins a step that takes a while: a line, and on a terminal a moving one.
     pub fn begin(&self, text: impl Display) -> Step {
-        let text = text.to_string();
+        let text = safe(&text.to_string());
         if self.interactive {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             if let Ok(spinner) = ProgressStyle::with_template("{spinner:.cyan} {msg} ({elapsed})") {
@@ -168,7 +160,7 @@ impl Ui {
 impl annapurna_local::Progress for Ui {
     fn note(&self, text: &str) {
         if self.interactive {
-            self.bar.set_message(text.to_owned());
+            self.bar.set_message(safe(text));
         } else {
             self.status(text);
         }
@@ -189,7 +181,7 @@ impl Step {
 
     /// What it is doing now, in the moving line; nothing on no terminal.
     pub fn says(&self, text: impl Display) {
-        self.bar.set_message(text.to_string());
+        self.bar.set_message(safe(&text.to_string()));
     }
 }
 
@@ -200,16 +192,45 @@ impl Drop for Step {
     }
 }
 
+/// Writes to standard output. A closed pipe is not an error: the reader has enough.
+fn write(text: &str) -> Result<(), CommandError> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A line for standard error; only the mark is obeyed by the terminal.
+fn line(mark: Option<StyledObject<&str>>, text: &str) -> String {
+    let text = safe_lines(text);
+    match mark {
+        Some(mark) => format!("{} {text}", mark.for_stderr()),
+        None => text,
+    }
+}
+
+/// JSON that says the same and has no hidden character but its own line breaks. Outside of a text JSON has
+/// no other, and in one each may stand as `\uXXXX`, beyond U+FFFF as a pair of them. Source: RFC 8259,
+/// section 7.
+fn visible_json(json: &str) -> String {
+    let mut visible = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || !is_hidden(character) {
+            visible.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            visible.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    visible
+}
+
 /// A table with aligned columns; the last column is not padded.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let cells = |row: &[String]| row.to_vec();
-    let mut all = vec![cells(
-        &header
-            .iter()
-            .map(|text| (*text).to_owned())
-            .collect::<Vec<_>>(),
-    )];
-    all.extend(rows.iter().map(|row| cells(row)));
+    let mut all: Vec<Vec<String>> = vec![header.iter().map(|text| (*text).to_owned()).collect()];
+    let cells = |row: &Vec<String>| row.iter().map(|cell| safe(cell)).collect();
+    all.extend(rows.iter().map(cells));
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             all.iter()
@@ -238,5 +259,31 @@ mod tests {
             vec!["long".to_owned(), "22".to_owned()],
         ];
         assert_eq!(table(&["name", "n"], &rows), "name  n\na     1\nlong  22");
+    }
+
+    /// An escape sequence in C1 form, a reordering, a tag beyond U+FFFF, a deletion.
+    const HOSTILE: &str = "a\u{9b}31m\u{202e}b\u{e0041}\u{7f}";
+
+    #[test]
+    fn json_has_no_hidden_character_and_says_the_same() {
+        let value = serde_json::json!({HOSTILE: [HOSTILE, "zwölf\n\t\u{1b}[2J"]});
+        let json = visible_json(&serde_json::to_string_pretty(&value).unwrap());
+        let hidden: String = json.chars().filter(|it| is_hidden(*it)).collect();
+        assert_eq!(hidden.trim_matches('\n'), "", "{json:?}");
+        assert!(
+            json.contains(r"a\u009b31m\u202eb\udb40\udc41\u007f"),
+            "{json}"
+        );
+        assert!(json.contains("zwölf"), "{json}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, value);
+    }
+
+    #[test]
+    fn nothing_in_a_line_or_a_cell_is_obeyed_but_the_mark() {
+        let told = line(Some(style("✓")), &format!("{HOSTILE}\nnext"));
+        assert_eq!(told, "✓ a 31m b  \nnext");
+        let rows = [vec![format!("{HOSTILE}\n"), "1".to_owned()]];
+        assert_eq!(table(&["x", "n"], &rows), "x           n\na 31m b     1");
     }
 }

@@ -347,6 +347,31 @@ fn destroying_what_is_not_there_succeeds_and_says_so() {
 }
 
 #[test]
+fn a_question_that_nobody_can_be_asked_is_an_error_and_nothing_happens() {
+    let project = TestProject::new();
+    let kept = project.folder.path().join("state/local/kept");
+    std::fs::create_dir_all(&kept).unwrap();
+    let destroy = project.infra(["destroy", "local"]);
+    assert_eq!(destroy.code, Some(2), "{destroy}");
+    assert!(destroy.stderr.contains("--yes"), "{destroy}");
+    assert!(kept.exists());
+}
+
+#[test]
+fn a_status_needs_no_key_of_the_model() {
+    let project = TestProject::new();
+    project.edit(
+        "environments/local.toml",
+        "[local.model]\nbackend = \"offline-rules\"",
+        "[local.model]\nbackend = \"openai\"\nbase-url = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\n\
+         api-key-variable = \"A_VARIABLE_THAT_IS_NOT_SET\"",
+    );
+    let status = project.infra(["status", "local"]);
+    assert_eq!(status.code, Some(0), "{status}");
+    assert!(status.stdout.contains("openai-compatible"), "{status}");
+}
+
+#[test]
 fn a_production_environment_is_not_destroyed_without_credentials() {
     let project = TestProject::new();
     let destroy = project.infra(["destroy", "prod", "--yes"]);

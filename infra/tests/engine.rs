@@ -276,6 +276,23 @@ async fn the_second_change_set_of_an_adoption_is_asked_for_as_the_first() {
 }
 
 #[tokio::test]
+async fn a_change_set_that_nobody_could_be_asked_about_is_gone() {
+    let (_emulator, cloud) = cloud().await;
+    let engine = Engine::new(&cloud, STACK);
+    let template = serde_json::from_str(&queues(&["First"])).unwrap();
+    let question = "Deploy?".to_owned();
+    let nobody = Scripted::new([Err(CommandError::NobodyToAsk { question })]);
+    let error = engine.roll_out(&wanted(template), &nobody).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    assert!(nobody.executed.take().is_empty());
+    let stack = cloud.cloudformation.describe_stacks().stack_name(STACK);
+    let gone = stack.send().await.unwrap_err();
+    let gone = format!("{gone:?}");
+    assert!(gone.contains("does not exist"), "{gone}");
+}
+
+#[tokio::test]
 async fn a_deployment_ended_between_the_steps_goes_on_and_a_replacement_is_shown_then() {
     let (_emulator, cloud) = cloud().await;
     let engine = Engine::new(&cloud, STACK);

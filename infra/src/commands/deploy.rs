@@ -73,9 +73,7 @@ async fn deploy_to_aws(
         bucket: assets::bucket_name(&account, &environment.region),
         assets: &assets,
     };
-    let Some(done) = deployment.stack(template, BTreeMap::new()).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
+    let done = deployment.stack(template, BTreeMap::new()).await?;
     let deployed = done.deployed;
     if done.has_new_bundle
         && let Some(instance) = deployed.outputs.find(Output::TrainiumInstanceId)
@@ -106,16 +104,13 @@ async fn deploy_here(
         bucket: assets::bucket_name(&account, &environment.region),
         assets,
     };
-    let done = deployment.stack(template, services.parameters()).await?;
-    let Some(RolledOut { deployed, .. }) = done else {
-        return Ok(ExitCode::SUCCESS);
-    };
+    let RolledOut { deployed, .. } = deployment.stack(template, services.parameters()).await?;
     start_agent(cx, environment, &home, &here, &deployed).await?;
     report(cx, environment, &deployed)?;
     cx.ui.status(format!(
         "model: {}\nFor the aws CLI, with --endpoint-url {}:\n  export AWS_DEFAULT_REGION={} \
          AWS_ACCESS_KEY_ID={ROOT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ROOT_SECRET_KEY}",
-        local::backend(&settings.model)?.label(),
+        local::model_label(&settings.model),
         services.endpoint_url,
         environment.region,
     ));
@@ -180,11 +175,12 @@ fn agreed_to_install(
         "To run generated programs this machine lacks:\n  {}",
         plan.lines.join("\n  ")
     ));
-    if args.yes || cx.ui.confirm("Install it?")? {
+    if args.yes || (cx.ui.can_ask() && cx.ui.confirm("Install it?")?) {
         return Ok(plan);
     }
-    cx.ui
-        .warn("without it, programs run with what is there; a result without torch says so");
+    cx.ui.warn(
+        "without it, programs run with what is there; a result without torch says so; --yes installs it",
+    );
     Ok(plan.declined())
 }
 
@@ -272,7 +268,7 @@ fn report(
     let rows: Vec<Vec<String>> = deployed
         .outputs
         .iter()
-        .map(|(name, value)| vec![name.to_owned(), ui::safe(value)])
+        .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
         .collect();
     cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
     cx.ui.done(format!("`{}` is deployed", environment.name));

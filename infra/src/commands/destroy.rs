@@ -10,7 +10,6 @@ use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local;
-use crate::ui;
 
 /// Delete an environment's stack; a local one leaves nothing behind
 ///
@@ -31,28 +30,25 @@ pub(super) async fn run(cx: &Context, args: DestroyArgs) -> Result<ExitCode, Com
         None => {
             let target = cx.target(&args.environment).await?;
             target.cloud.guard(&environment).await?;
-            if agreed_to_plan(cx, &args, &environment, &target.deployed)? {
-                delete_stack(cx, &environment, &target.cloud, &target.deployed).await?;
+            for change in changes(&target.deployed.deployment, &Deployment::none()) {
+                cx.ui.result(&change)?;
             }
+            agreed(cx, &args, &format!("Destroy `{}`?", environment.name))?;
+            delete_stack(cx, &environment, &target.cloud, &target.deployed).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn agreed_to_plan(
-    cx: &Context,
-    args: &DestroyArgs,
-    environment: &Environment,
-    deployed: &Deployed,
-) -> Result<bool, CommandError> {
-    for change in changes(&deployed.deployment, &Deployment::none()) {
-        cx.ui.result(ui::safe_lines(&change.to_string()))?;
+/// Stops the command unless a person, or `--yes`, says yes.
+fn agreed(cx: &Context, args: &DestroyArgs, question: &str) -> Result<(), CommandError> {
+    if args.yes || cx.ui.confirm(question)? {
+        return Ok(());
     }
-    let agreed = args.yes || cx.ui.confirm(&format!("Destroy `{}`?", environment.name))?;
-    if !agreed {
-        cx.ui.status("Nothing was destroyed.");
-    }
-    Ok(agreed)
+    Err(CommandError::Declined {
+        left: "nothing was destroyed",
+        again: None,
+    })
 }
 
 async fn delete_stack(
@@ -150,10 +146,7 @@ async fn destroy_here(
         environment.name,
         home.root().display()
     );
-    if !args.yes && !cx.ui.confirm(&question)? {
-        cx.ui.status("Nothing was destroyed.");
-        return Ok(ExitCode::SUCCESS);
-    }
+    agreed(cx, args, &question)?;
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
         && let Some(cloud) = cx.cloud(environment).await

@@ -119,7 +119,7 @@ fn line(check: &Check) -> Vec<String> {
         state.to_owned(),
         check.name.to_owned(),
         check.used_for.to_owned(),
-        ui::safe(&detail),
+        detail,
     ]
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn run(cx: &Context, args: OutputsArgs) -> Result<ExitCode, Com
             .deployed
             .outputs
             .iter()
-            .map(|(name, value)| vec![name.to_owned(), ui::safe(value)])
+            .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
             .collect();
         cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
     }

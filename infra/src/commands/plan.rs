@@ -14,8 +14,8 @@ use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
+use crate::local;
 use crate::local::agent::AGENT;
-use crate::{local, ui};
 
 /// Show what a deploy would change; changes nothing
 ///
@@ -53,8 +53,7 @@ impl std::fmt::Display for DeployPlan {
             return write!(formatter, "Nothing changes in `{}`.", self.environment);
         }
         for change in &self.resources {
-            // A property may hold text that is not ours.
-            writeln!(formatter, "{}", ui::safe_lines(&change.to_string()))?;
+            writeln!(formatter, "{change}")?;
         }
         if self.index != IndexPlan::UpToDate {
             writeln!(formatter, "{}", self.index)?;

@@ -6,6 +6,7 @@ pub(super) const SIGN_IN: &str = "sign in first: `aws sso login`, or set AWS_PRO
 pub(super) const ROLLED_BACK: &str =
     "the previous state is in place; correct the cause and deploy again";
 pub(super) const GOES_ON: &str = "run the same command again: it goes on from there";
+pub(super) const ANSWER: &str = "answer it with --yes";
 pub(super) const OTHER_VERSION: &str =
     "another version of this program deployed it; deploy the environment again";
 

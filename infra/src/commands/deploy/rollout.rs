@@ -17,7 +17,7 @@ use crate::engine::{
     ChangeSet, Deployed, Engine, Event, Operator, Outcome, Progress, TemplateSource,
 };
 use crate::error::CommandError;
-use crate::{index, ui};
+use crate::index;
 
 /// One deployment of a stack.
 pub(super) struct Rollout<'a> {
@@ -38,12 +38,16 @@ pub(super) struct RolledOut {
 }
 
 impl Rollout<'_> {
-    /// Brings the stack and the index to what is wanted; `None` when the person declines.
+    /// Brings the stack and the index to what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Declined`] when the person says no.
     pub(super) async fn stack(
         &self,
         template: Template,
         mut parameters: BTreeMap<String, String>,
-    ) -> Result<Option<RolledOut>, CommandError> {
+    ) -> Result<RolledOut, CommandError> {
         let engine = Engine::new(self.cloud, self.environment.stack_name());
         engine.settle(&|text| self.cx.ui.status(text)).await?;
         self.publish().await?;
@@ -58,18 +62,13 @@ impl Rollout<'_> {
             wanted: &wanted,
         };
         match engine.roll_out(&wanted, &operator).await? {
-            Outcome::Declined { has_adopted } => {
-                self.cx
-                    .ui
-                    .status(declined(&self.environment.name, has_adopted));
-                Ok(None)
-            }
+            Outcome::Declined { has_adopted } => Err(declined(&self.environment.name, has_adopted)),
             Outcome::Done { before, now } => {
                 self.index(&now).await?;
-                Ok(Some(RolledOut {
+                Ok(RolledOut {
                     has_new_bundle: bundle_changes(before.as_ref(), &wanted),
                     deployed: *now,
-                }))
+                })
             }
         }
     }
@@ -155,7 +154,7 @@ impl Operator for Person<'_> {
             return Ok(true);
         };
         for import in set.imports() {
-            let id = ui::safe(&import.resource);
+            let id = &import.resource;
             cx.ui
                 .status(format!("{id} is there already and becomes the stack's"));
         }
@@ -202,12 +201,16 @@ fn question(environment: &Environment, plan: &DeployPlan) -> Option<String> {
     Some(format!("Deploy `{}`?{warning}", environment.name))
 }
 
-fn declined(environment: &str, has_adopted: bool) -> String {
+fn declined(environment: &str, has_adopted: bool) -> CommandError {
     match has_adopted {
-        false => "Nothing was changed.".to_owned(),
-        true => format!(
-            "The stack has what was there already, without its settings; to go on: cargo infra deploy {environment}"
-        ),
+        false => CommandError::Declined {
+            left: "nothing was changed",
+            again: None,
+        },
+        true => CommandError::Declined {
+            left: "the stack has what was there already, without its settings",
+            again: Some(format!("cargo infra deploy {environment}")),
+        },
     }
 }
 
@@ -216,7 +219,7 @@ fn event_line(event: &Event) -> String {
         resource, status, ..
     } = event;
     let reason = event.reason.as_deref().unwrap_or("no reason given");
-    ui::safe(&format!("{resource} {status}: {reason}"))
+    format!("{resource} {status}: {reason}")
 }
 
 #[cfg(test)]
@@ -265,7 +268,12 @@ mod tests {
 
     #[test]
     fn a_person_who_stops_halfway_is_not_told_that_nothing_changed() {
-        assert_eq!(declined("dev", false), "Nothing was changed.");
-        assert!(declined("dev", true).ends_with("cargo infra deploy dev"));
+        let nothing = declined("dev", false);
+        assert_eq!(nothing.to_string(), "declined; nothing was changed");
+        assert_eq!((nothing.exit_code(), nothing.hint()), (130, None));
+        let halfway = declined("dev", true);
+        assert!(!halfway.to_string().contains("nothing"), "{halfway}");
+        let hint = halfway.hint().unwrap();
+        assert!(hint.ends_with("cargo infra deploy dev"), "{hint}");
     }
 }

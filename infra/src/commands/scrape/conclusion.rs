@@ -50,7 +50,7 @@ pub(super) fn announce(
             error: None,
         });
     }
-    cx.ui.result(ui::safe(&execution.name))?;
+    cx.ui.result(&execution.name)?;
     cx.ui.status(format!("follow it: {again}"));
     Ok(())
 }
@@ -115,7 +115,7 @@ fn summary(
         Err(why) => {
             cx.ui.warn(format!(
                 "{} does not say its sum ({}); the numbers are those of its events",
-                ui::safe(&execution.name),
+                execution.name,
                 ui::one_line(&why, 200)
             ));
             progress.summary()
@@ -135,7 +135,7 @@ fn say_how_it_stands(
     status: &ExecutionStatus,
     progress: &Progress,
 ) {
-    let name = ui::safe(&execution.name);
+    let name = &execution.name;
     match progress.again_at() {
         Some(at) if status == &ExecutionStatus::Running => cx.ui.status(format!(
             "{} papers are held back by their sites; {name} takes them again at {} and goes on without this command",
@@ -196,7 +196,7 @@ fn table(summary: &ScrapeSummary) -> String {
         summary.metadata_only,
         summary.n_failed(),
     ];
-    let row = [ui::safe(&summary.source)]
+    let row = [summary.source.clone()]
         .into_iter()
         .chain(numbers.map(|number| number.to_string()))
         .collect();

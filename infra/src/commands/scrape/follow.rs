@@ -13,7 +13,7 @@ use super::executions::{self, Execution, Look};
 use super::progress::Progress;
 use crate::commands::{Context, Target};
 use crate::error::CommandError;
-use crate::ui::{self, Step};
+use crate::ui::Step;
 
 /// Watches an execution until it ends, or waits for papers that were held back.
 pub(super) async fn follow(
@@ -62,7 +62,7 @@ impl<'a> Display<'a> {
     const BETWEEN_LINES: Duration = Duration::from_secs(15);
 
     fn new(cx: &'a Context, name: &str) -> Self {
-        let step = cx.ui.begin(format!("{} reads the list", ui::safe(name)));
+        let step = cx.ui.begin(format!("{} reads the list", name));
         Self {
             cx,
             step: Some(step),

@@ -32,7 +32,7 @@ pub(super) async fn begin(
         };
         cx.ui.warn(format!(
             "{} is under way with the same papers: {instead}",
-            ui::safe(&execution.name)
+            execution.name
         ));
         return Ok(execution.clone());
     }
