@@ -211,7 +211,7 @@ async fn a_paper_that_waited_for_its_pdf_is_told_now() {
 /// Recorded entries of arXiv, a third of them in a later version: each is taken as its first version, then
 /// as it was recorded, then with a word and a number more.
 #[tokio::test]
-#[ignore = "reads recordings that are not in the project"]
+#[ignore = "reads ANNAPURNA_DATA: recordings that may not be redistributed"]
 async fn recorded_entries_of_arxiv_keep_their_ids_over_their_versions() {
     let mut n_papers = 0;
     let mut n_versions = 0;
