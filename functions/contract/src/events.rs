@@ -1,6 +1,28 @@
-//! What users send to the functions. Numbers may come as strings, as the aws CLI makes them easily.
+//! What users send to the functions. Numbers may come as strings, as the aws CLI makes them easily; a field that is
+//! not known is an error, since the function would do something else than was meant.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::nearest_field;
+
+/// Reads an event.
+///
+/// # Errors
+///
+/// What is wrong with it; of an unknown field also the nearest known one.
+pub fn read<T: DeserializeOwned>(event: Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(event).map_err(|error| {
+        let problem = error.to_string();
+        match nearest_field(&problem) {
+            Some(nearest) => {
+                serde_json::Error::custom(format!("{problem}; the nearest is `{nearest}`"))
+            }
+            None => error,
+        }
+    })
+}
 
 /// A number, or a text that `read` makes one of.
 fn lenient<'de, D: Deserializer<'de>>(
@@ -40,8 +62,9 @@ fn lenient_year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32
     })
 }
 
-/// An event of a scraper.
+/// An event of a scraper. Fields that AWS adds to an event are passed over, see [`is_of_aws`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct ScraperEvent {
     /// Papers to take at most.
     #[serde(
@@ -52,7 +75,7 @@ pub struct ScraperEvent {
         skip_serializing_if = "Option::is_none"
     )]
     pub max_papers: Option<u32>,
-    /// ICLR, ICML, NEURIPS, MLSYS, ARXIV or BOTH (ICLR and ICML).
+    /// ICLR, ICML, NEURIPS (or NIPS), MLSYS, ARXIV or BOTH (ICLR and ICML).
     #[serde(
         rename = "CONFERENCE",
         alias = "conference",
@@ -83,9 +106,45 @@ pub struct ScraperEvent {
     pub cursor: Option<String>,
 }
 
+impl Serialize for ScraperEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The one that is derived: it is inherent, and so comes before the trait's.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScraperEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let is_envelope = fields.contains_key("detail-type");
+        fields.retain(|name, _| !is_of_aws(name, is_envelope));
+        // The one that is derived.
+        Self::deserialize(Value::Object(fields)).map_err(D::Error::custom)
+    }
+}
+
+/// Whether a field of an event comes from AWS: what Step Functions adds where one execution starts another, and the
+/// envelope of EventBridge, by whose `detail-type` a rule's event is known. Sources: Step Functions developer
+/// guide, "Start workflow executions from a task state"; EventBridge user guide, "Event structure".
+fn is_of_aws(name: &str, is_envelope: bool) -> bool {
+    const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+    const ENVELOPE: [&str; 9] = [
+        "version",
+        "id",
+        "detail-type",
+        "source",
+        "account",
+        "time",
+        "region",
+        "resources",
+        "detail",
+    ];
+    name == STARTED_BY || (is_envelope && ENVELOPE.contains(&name))
+}
+
 /// An event of the generator that is not a batch of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GeneratorEvent {
     /// Papers whose title matches best.
     GenerateByTitle {
@@ -165,7 +224,7 @@ impl Keywords {
 
 /// An event of the tester that is not an S3 notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TesterEvent {
     /// Hands a batch to the agent when one is due; `force` takes whatever waits.
     Dispatch {
@@ -202,6 +261,65 @@ mod tests {
         }
         let error = serde_json::from_str::<ScraperEvent>(r#"{"MAX_PAPERS":"five"}"#).unwrap_err();
         assert!(error.to_string().contains("got `five`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_the_nearest_known_one() {
+        let refused = |event: Value| read::<ScraperEvent>(event).unwrap_err().to_string();
+        for (field, nearest) in [
+            ("MAX_PAPER", "MAX_PAPERS"),
+            ("Max_Papers", "max_papers"),
+            ("maxpapers", "max_papers"),
+            ("CONFERENCE_YEARS", "CONFERENCE_YEAR"),
+            ("TOPIC_FILTER", "topic_filter"),
+            ("search_terms", "search_term"),
+            ("conferance", "conference"),
+        ] {
+            let error = refused(serde_json::json!({"CONFERENCE": "ICML", field: "5"}));
+            let (start, end) = (
+                format!("unknown field `{field}`, expected"),
+                format!("; the nearest is `{nearest}`"),
+            );
+            assert!(error.starts_with(&start), "{error}");
+            assert!(error.ends_with(&end), "{error}");
+        }
+        let error = refused(serde_json::json!({"key1": "value1"}));
+        assert!(error.starts_with("unknown field `key1`"), "{error}");
+        let generator = serde_json::json!({"action": "generate_recent", "max_paper": 5});
+        let error = read::<GeneratorEvent>(generator).unwrap_err().to_string();
+        assert!(error.ends_with("; the nearest is `max_papers`"), "{error}");
+        let tester = serde_json::json!({"action": "dispatch", "forced": true});
+        let error = read::<TesterEvent>(tester).unwrap_err().to_string();
+        assert!(error.contains("unknown field `forced`"), "{error}");
+    }
+
+    #[test]
+    fn what_aws_adds_to_an_event_is_passed_over() {
+        let rule = serde_json::json!({
+            "version": "0", "id": "53dc4d37", "detail-type": "Scheduled Event", "source": "aws.events",
+            "account": "123456789012", "time": "2026-11-24T00:00:00Z", "region": "us-east-1",
+            "resources": ["arn:aws:events:us-east-1:123456789012:rule/r"], "detail": {}});
+        assert_eq!(read::<ScraperEvent>(rule).unwrap(), ScraperEvent::default());
+        let nested = serde_json::json!({"CONFERENCE": "ICLR", "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn"});
+        let event: ScraperEvent = read(nested).unwrap();
+        assert_eq!(event.conference.as_deref(), Some("ICLR"));
+        // Without the envelope it is somebody's word for the conference.
+        assert!(read::<ScraperEvent>(serde_json::json!({"source": "ICML"})).is_err());
+    }
+
+    #[test]
+    fn an_event_reads_back_what_it_wrote() {
+        let event = ScraperEvent {
+            max_papers: Some(5),
+            conference: Some("ICML".to_owned()),
+            ..ScraperEvent::default()
+        };
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"MAX_PAPERS": 5, "CONFERENCE": "ICML"})
+        );
+        assert_eq!(read::<ScraperEvent>(json).unwrap(), event);
     }
 
     #[test]

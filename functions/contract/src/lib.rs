@@ -14,6 +14,7 @@ pub mod keys;
 mod messages;
 pub mod model;
 pub mod names;
+mod nearest;
 mod paper;
 mod paper_host;
 pub mod paper_id;
@@ -35,6 +36,7 @@ pub use messages::{
     ResearchMessage,
 };
 pub use names::{Bucket, Function, Queue, Source};
+pub use nearest::{nearest, nearest_field};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};

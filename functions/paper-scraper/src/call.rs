@@ -1,6 +1,6 @@
 //! One call of the function, read once.
 
-use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::events::{self, ScraperEvent};
 use annapurna_contract::scrape::ScrapeStep;
 use annapurna_contract::text::excerpt;
 use serde_json::Value;
@@ -57,12 +57,12 @@ fn invocation(payload: Value) -> Result<Invocation, RunError> {
     match &payload {
         // An invocation without a payload arrives as null.
         Value::Null => Ok(Invocation::Scrape(ScraperEvent::default())),
-        Value::Object(fields) if fields.contains_key("step") => serde_json::from_value(payload)
+        Value::Object(fields) if fields.contains_key("step") => events::read(payload)
             .map(|step| Invocation::Step(Box::new(step)))
-            .map_err(|error| RunError::Step(excerpt(error.to_string().as_bytes(), 300))),
-        Value::Object(_) => serde_json::from_value(payload)
+            .map_err(|error| RunError::Step(excerpt(error.to_string().as_bytes(), 400))),
+        Value::Object(_) => events::read(payload)
             .map(Invocation::Scrape)
-            .map_err(|error| shape(excerpt(error.to_string().as_bytes(), 300))),
+            .map_err(|error| shape(excerpt(error.to_string().as_bytes(), 400))),
         other => {
             let got = excerpt(other.to_string().as_bytes(), 60);
             Err(shape(format!("expected an object, got `{got}`")))
@@ -99,6 +99,11 @@ mod tests {
         );
         assert!(error(json!({"MAX_PAPERS": "many"})).contains("got `many`"));
         assert!(error(json!({"step": "dance"})).contains("unknown variant `dance`"));
+        let misspelt = json!({"CONFERENCE": "ICML", "MAX_PAPER": 5});
+        let nearest = "; the nearest is `MAX_PAPERS`";
+        assert!(error(misspelt.clone()).ends_with(nearest));
+        assert!(error(json!({"step": "list", "request": misspelt})).ends_with(nearest));
+        assert!(error(json!({"m".repeat(9000): 5})).len() < 2000);
     }
 
     #[test]

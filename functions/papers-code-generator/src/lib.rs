@@ -21,7 +21,7 @@ use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
     CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId, PaperRecord,
     config::number,
-    events::GeneratorEvent,
+    events::{self, GeneratorEvent},
     keys,
     model::{GeneratedProgram, PaperText},
     paper_id::NotAPaperId,
@@ -157,7 +157,7 @@ impl Generator {
         }
         let action = event.get("action").and_then(Value::as_str);
         let action = one_line(action.unwrap_or_default(), 80);
-        let event: GeneratorEvent = serde_json::from_value(event).map_err(not_an_event)?;
+        let event: GeneratorEvent = events::read(event).map_err(not_an_event)?;
         match event {
             GeneratorEvent::GetPaperInfo { paper_id, title } => {
                 return self.paper_info(paper_id, title).await;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use annapurna_cloud::{QueueError, S3, Sqs};
 use annapurna_contract::{
     ConfigError, PaperId, TesterConfig,
-    events::TesterEvent,
+    events::{self, TesterEvent},
     text::{chain, one_line},
 };
 use annapurna_runtime::{Search, SearchError};
@@ -161,8 +161,7 @@ impl Tester {
             let notification = serde_json::from_value(event).map_err(TesterError::Event)?;
             Answer::Collect(self.notified(&notification).await?)
         } else {
-            let event = serde_json::from_value(event).map_err(TesterError::Event)?;
-            match event {
+            match events::read(event).map_err(TesterError::Event)? {
                 TesterEvent::Dispatch { force } => {
                     Answer::Dispatch(self.dispatcher.dispatch(force, time).await?)
                 }

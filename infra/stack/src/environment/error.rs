@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use annapurna_contract::nearest_field;
+
 /// Why an environment cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
@@ -51,20 +53,8 @@ impl EnvironmentError {
         Self::Malformed {
             path: path.to_owned(),
             line: text[..start].matches('\n').count() + 1,
-            nearest: nearest_key(&problem),
+            nearest: nearest_field(&problem).map(str::to_owned),
             problem,
         }
     }
-}
-
-/// Finds, in serde's "unknown field `x`, expected one of `a`, `b`", the expected key most like `x`.
-fn nearest_key(problem: &str) -> Option<String> {
-    let rest = problem.strip_prefix("unknown field ")?;
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    quoted
-        .map(|known| (strsim::jaro_winkler(unknown, known), known))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, known)| known.to_owned())
 }

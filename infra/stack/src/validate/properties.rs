@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use annapurna_contract::nearest;
 use serde_json::{Map, Value};
 
 use super::Violation;
@@ -188,7 +189,7 @@ impl Check<'_> {
         let keys: Vec<&str> = schema.properties.keys().map(String::as_str).collect();
         let patterns = schema.pattern_properties.iter().map(|(it, _)| it.as_str());
         let patterns: Vec<&str> = patterns.collect();
-        let fix = match (nearest(key, &keys), patterns.as_slice()) {
+        let fix = match (nearest(key, keys.iter().copied()), patterns.as_slice()) {
             (Some(nearest), _) => format!("write `{nearest}`"),
             (None, []) => choices(key, &keys),
             (None, patterns) => format!("name it by the pattern {}", patterns.join(" or ")),
@@ -334,7 +335,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// What may stand in the place of a value: all of a short list, or how many there are.
 fn choices(given: &str, allowed: &[&str]) -> String {
     let count = allowed.len();
-    match (nearest(given, allowed), count) {
+    match (nearest(given, allowed.iter().copied()), count) {
         (_, 0) => "take it out".to_owned(),
         (_, 1..=MOST_LISTED) => format!("give one of {}", listed(allowed.iter().copied())),
         (Some(nearest), _) => format!("give one of {count}, such as `{nearest}`"),
@@ -343,16 +344,6 @@ fn choices(given: &str, allowed: &[&str]) -> String {
             format!("give one of {count}: {first} and others")
         }
     }
-}
-
-/// The word that was probably meant.
-fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
-    allowed
-        .iter()
-        .map(|it| (strsim::jaro_winkler(given, it), *it))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, word)| word)
 }
 
 #[cfg(test)]
