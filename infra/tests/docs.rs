@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::scrape::{MOST_PAPERS_OF_ARXIV, MOST_PAPERS_OF_SCRAPE, SourceChoice};
+use annapurna_contract::{Function, Source};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -102,4 +107,101 @@ fn every_command_in_a_page_is_one_of_the_program() {
         }
     }
     assert!(n_commands > 25, "{n_commands}");
+}
+
+/// The rows of the table below a heading of `docs/scraping.md`, cell by cell.
+fn scraping_table(heading: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("docs/scraping.md")).unwrap();
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let cells = |row: &str| {
+        row.trim_matches('|')
+            .split('|')
+            .map(|it| it.trim().to_owned())
+            .collect()
+    };
+    rows.map(cells).collect()
+}
+
+#[test]
+fn what_may_be_asked_is_what_an_event_and_the_command_take() {
+    // Without `..`: a new field does not compile until it is here, and then has to be in the table.
+    let event = ScraperEvent {
+        max_papers: Some(1),
+        conference: Some("ICLR".to_owned()),
+        conference_year: Some(2025),
+        topic_filter: Some("t".to_owned()),
+        search_term: Some("w".to_owned()),
+        since: Some("2d".to_owned()),
+        cursor: Some("c".to_owned()),
+    };
+    let event = serde_json::to_value(event).unwrap();
+    let fields: BTreeSet<String> = event.as_object().unwrap().keys().cloned().collect();
+    let table = scraping_table("What may be asked");
+    let told: BTreeSet<String> = table
+        .iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    assert_eq!(told, fields);
+    assert_eq!(table.len(), fields.len());
+
+    let help = Command::new(env!("CARGO_BIN_EXE_infra"))
+        .args(["scrape", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let options: BTreeSet<&str> = table.iter().flat_map(|row| quoted(&row[1])).collect();
+    let known = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    let known: BTreeSet<&str> = known
+        .map(|word| word.trim_end_matches([',', ';', '.']))
+        .collect();
+    assert!(options.is_subset(&known), "{options:?}");
+    let others = ["--follow", "--json", "--help", "--project", "--state"];
+    for option in known.iter().filter(|it| !others.contains(it)) {
+        assert!(
+            options.contains(option) || !help.contains(&format!("      {option} <")),
+            "{option}"
+        );
+    }
+
+    let allowed = |field: &str| {
+        let row = table
+            .iter()
+            .find(|row| row[0].contains(&format!("`{field}`")));
+        row.unwrap()[2].clone()
+    };
+    let sources = allowed("CONFERENCE");
+    for name in quoted(&sources) {
+        assert!(SourceChoice::parse(name).is_some(), "{name}");
+    }
+    for source in Source::ALL {
+        assert!(
+            sources.contains(&format!("`{}`", source.name())),
+            "{sources}"
+        );
+    }
+    let numbers = allowed("MAX_PAPERS").replace(',', "");
+    assert!(
+        numbers.contains(&format!("1 to {MOST_PAPERS_OF_SCRAPE};")),
+        "{numbers}"
+    );
+    assert!(
+        numbers.ends_with(&format!("arXiv {MOST_PAPERS_OF_ARXIV}")),
+        "{numbers}"
+    );
+}
+
+#[test]
+fn the_functions_that_take_papers_are_the_ones_named() {
+    let text = std::fs::read_to_string(root().join("docs/scraping.md")).unwrap();
+    let first = text.split("\n\n").nth(1).unwrap();
+    let named: BTreeSet<&str> = quoted(first).filter(|it| it.contains("Scraper")).collect();
+    let scrapers = Function::ALL
+        .into_iter()
+        .filter(|it| it.package() == "paper-scraper");
+    assert_eq!(named, scrapers.map(Function::name).collect());
+    assert!(first.starts_with("Seven functions") && named.len() == 7);
 }
