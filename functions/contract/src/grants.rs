@@ -50,11 +50,13 @@ impl Principal {
     /// Everything this principal may do, besides writing its own logs.
     pub const fn grants(self) -> &'static [Grant] {
         match self {
-            Self::Function(Function::Scraper(_) | Function::AnyScraper) => &[
-                Grant::ReadObjects(Bucket::Papers),
-                Grant::WriteObjects(Bucket::Papers),
-                Grant::SendMessages(Queue::Research),
-            ],
+            Self::Function(Function::Scraper(_) | Function::ArxivAlias | Function::AnyScraper) => {
+                &[
+                    Grant::ReadObjects(Bucket::Papers),
+                    Grant::WriteObjects(Bucket::Papers),
+                    Grant::SendMessages(Queue::Research),
+                ]
+            }
             Self::Function(Function::Judge) => &[
                 Grant::ReadObjects(Bucket::Papers),
                 Grant::WriteVerdicts,

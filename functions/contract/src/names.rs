@@ -91,7 +91,8 @@ pub enum Source {
     Iclr,
     /// International Conference on Machine Learning.
     Icml,
-    /// Conference on Neural Information Processing Systems.
+    /// Conference on Neural Information Processing Systems, which was called NIPS until 2018.
+    #[serde(alias = "NIPS")]
     Neurips,
     /// Conference on Machine Learning and Systems.
     Mlsys,
@@ -131,11 +132,15 @@ impl Source {
         }
     }
 
-    /// Reads a source's name in any case; `None` for a name that is not a source.
+    /// Reads a source's name in any case, `NIPS` as NeurIPS; `None` for a name that is not a source.
     pub fn parse(name: &str) -> Option<Self> {
+        let name = name.trim();
+        if name.eq_ignore_ascii_case("NIPS") {
+            return Some(Self::Neurips);
+        }
         Self::ALL
             .into_iter()
-            .find(|source| source.name().eq_ignore_ascii_case(name.trim()))
+            .find(|source| source.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -144,6 +149,8 @@ impl Source {
 pub enum Function {
     /// The scraper of one source.
     Scraper(Source),
+    /// The scraper of arXiv again, as users' commands also spell it: Lambda tells `ArXiv` from `arxiv`.
+    ArxivAlias,
     /// The scrapers' code without a source of its own: the event names one.
     AnyScraper,
     /// Decides which papers are relevant and novel.
@@ -156,12 +163,13 @@ pub enum Function {
 
 impl Function {
     /// Every function, in stack order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Scraper(Source::Iclr),
         Self::Scraper(Source::Icml),
         Self::Scraper(Source::Neurips),
         Self::Scraper(Source::Mlsys),
         Self::Scraper(Source::Arxiv),
+        Self::ArxivAlias,
         Self::AnyScraper,
         Self::Judge,
         Self::Generator,
@@ -176,6 +184,7 @@ impl Function {
             Self::Scraper(Source::Neurips) => "PaperScraper_NEURIPS",
             Self::Scraper(Source::Mlsys) => "PaperScraper_MLSYS",
             Self::Scraper(Source::Arxiv) => "PaperScraper_ArXiv",
+            Self::ArxivAlias => "PaperScraper_arxiv",
             Self::AnyScraper => "PapersScraper",
             Self::Judge => "PapersJudge",
             Self::Generator => "PapersCodeGenerator",
@@ -186,7 +195,7 @@ impl Function {
     /// The crate whose binary is the function's code.
     pub const fn package(self) -> &'static str {
         match self {
-            Self::Scraper(_) | Self::AnyScraper => "paper-scraper",
+            Self::Scraper(_) | Self::ArxivAlias | Self::AnyScraper => "paper-scraper",
             Self::Judge => "papers-judge",
             Self::Generator => "papers-code-generator",
             Self::Tester => "papers-code-tester",
@@ -202,6 +211,15 @@ mod tests {
     fn a_source_is_read_in_any_case() {
         assert_eq!(Source::parse(" neurips"), Some(Source::Neurips));
         assert_eq!(Source::parse("ArXiv"), Some(Source::Arxiv));
+        assert_eq!(Source::parse("Nips "), Some(Source::Neurips));
+        assert_eq!(
+            serde_json::from_str::<Source>("\"NIPS\"").unwrap(),
+            Source::Neurips
+        );
+        assert_eq!(
+            serde_json::to_string(&Source::Neurips).unwrap(),
+            "\"NEURIPS\""
+        );
         assert_eq!(Source::parse("BOTH"), None);
     }
 

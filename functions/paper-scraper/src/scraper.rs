@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use annapurna_contract::Source;
-use annapurna_contract::scrape::{ScrapeStep, ScrapeSummary};
+use annapurna_contract::scrape::{ScrapeStep, ScrapeSummary, SourceChoice};
 use annapurna_paper_sources::http::{Http, HttpError, HttpSettings};
 use annapurna_paper_sources::paper_source::PaperSource;
 use annapurna_paper_sources::sources::arxiv::Arxiv;
@@ -65,7 +65,7 @@ impl Scraper {
     /// longer, see [`crate::request::working_time`].
     pub async fn answer(&self, call: Call, deadline: Instant) -> Answer {
         let source = call.source.as_deref().unwrap_or(&self.settings.conference);
-        let source = source.trim().to_uppercase();
+        let source = SourceChoice::parse(source).map_or("UNKNOWN", SourceChoice::name);
         self.http.share(1);
         let done = match call.invocation {
             Ok(invocation) => self.follow(invocation, deadline).await,
@@ -83,7 +83,7 @@ impl Scraper {
             },
             Err(error) => Answer {
                 metrics: Some(metrics::of_failed_run(
-                    &source,
+                    source,
                     error.kind(),
                     n_blocked,
                     Utc::now(),

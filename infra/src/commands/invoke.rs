@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use annapurna_contract::Function;
+use annapurna_contract::{Function, Source};
 use annapurna_stack::environment::Environment;
 use aws_sdk_lambda::primitives::Blob;
 
@@ -39,11 +39,17 @@ pub(super) async fn run(cx: &Context, args: InvokeArgs) -> Result<ExitCode, Comm
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a function's name in any case.
+/// Reads a function's name in any case, and a scraper's with any name of its source.
 pub(super) fn known_function(name: &str) -> Result<Function, CommandError> {
-    Function::ALL
-        .into_iter()
-        .find(|it| it.name().eq_ignore_ascii_case(name))
+    let all = || Function::ALL.into_iter();
+    let source = name.split_once('_').and_then(|(kind, source)| {
+        let is_scraper = kind.eq_ignore_ascii_case("PaperScraper");
+        is_scraper.then(|| Source::parse(source))?
+    });
+    all()
+        .find(|it| it.name() == name)
+        .or_else(|| all().find(|it| it.name().eq_ignore_ascii_case(name)))
+        .or(source.map(Function::Scraper))
         .ok_or_else(|| {
             let names = Function::ALL.map(Function::name);
             CommandError::Usage {
@@ -107,4 +113,22 @@ pub(super) fn error_message(text: &str) -> Option<String> {
     }
     let error: Error = serde_json::from_str(text).ok()?;
     Some(error.error_message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_found_by_every_name_of_it() {
+        let found = |name: &str| known_function(name).unwrap().name();
+        assert_eq!(found("PaperScraper_ArXiv"), "PaperScraper_ArXiv");
+        assert_eq!(found("PaperScraper_arxiv"), "PaperScraper_arxiv");
+        assert_eq!(found("paperscraper_ARXIV"), "PaperScraper_ArXiv");
+        assert_eq!(found("PaperScraper_NIPS"), "PaperScraper_NEURIPS");
+        assert_eq!(found("papersjudge"), "PapersJudge");
+        for unknown in ["PaperScraper_CVPR", "PapersJudge_NIPS", "NIPS", ""] {
+            assert!(known_function(unknown).is_err(), "{unknown}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ mod start;
 pub(super) struct ScrapeArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
-    /// Source: iclr, icml, neurips, mlsys, arxiv, or both for ICLR and ICML
+    /// Source: iclr, icml, neurips (or nips), mlsys, arxiv, or both for ICLR and ICML
     source: String,
     /// Year of the conference [default: conference-year of the environment]; for arXiv, of submission
     #[arg(long, value_parser = clap::value_parser!(u32).range(i64::from(FIRST_YEAR)..=i64::from(LAST_YEAR)))]

@@ -80,6 +80,7 @@ pub fn stack(environment: &Environment) -> Result<Template, StackError> {
     for source in Source::ALL {
         pipeline.add_scraper(Function::Scraper(source));
     }
+    pipeline.add_scraper(Function::ArxivAlias);
     let scraper = pipeline.add_scraper(Function::AnyScraper);
     let scrape_conference = pipeline.add_scrape_conference(&scraper);
     pipeline.add_judge(&index);
@@ -239,6 +240,10 @@ impl<'a> Pipeline<'a> {
             Function::Scraper(source) => (
                 source.name(),
                 format!("Stores papers of {} in S3", source.name()),
+            ),
+            Function::ArxivAlias => (
+                Source::Arxiv.name(),
+                "Does what PaperScraper_ArXiv does".to_owned(),
             ),
             _ => (
                 ANY_SOURCE,

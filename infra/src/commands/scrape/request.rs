@@ -210,6 +210,8 @@ pub(super) mod tests {
         let same = |one: &ScraperEvent, other: &ScraperEvent| same_papers(one, other, 2025);
         let iclr = event("ICLR", Some(2025));
         assert!(same(&iclr, &event(" iclr", None)));
+        assert!(same(&event("NIPS", None), &event("NEURIPS", Some(2025))));
+        assert_eq!(source_word(&event("NIPS", None)), "neurips");
         assert!(!same(&iclr, &event("BOTH", Some(2025))));
         let few = ScraperEvent {
             max_papers: Some(5),

@@ -46,7 +46,7 @@ pub(super) struct EnvironmentFile {
     retain_data: bool,
     /// The index: this table, or the address of an OpenSearch that is there already.
     search: SearchFile,
-    /// The six functions that take papers from their sites.
+    /// The seven functions that take papers from their sites.
     scraper: ScraperFile,
     /// The function that keeps the relevant and new papers.
     judge: JudgeFile,

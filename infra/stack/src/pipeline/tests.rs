@@ -97,6 +97,25 @@ fn a_scrape_that_failed_is_told_where_nobody_starts_it_by_hand() {
     }
 }
 
+#[test]
+fn both_spellings_of_arxivs_scraper_are_one_program_with_one_configuration() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let function = |id: &str| {
+        let mut it = json["Resources"][id]["Properties"].clone();
+        let own = ["FunctionName", "Description", "Role", "LoggingConfig"];
+        let own = own.map(|key| it.as_object_mut().unwrap().remove(key).unwrap());
+        (own[0].clone(), it)
+    };
+    let (name, one) = function("PaperScraperArXiv");
+    let (other_name, other) = function("PaperScraperarxiv");
+    assert_eq!(
+        [name, other_name],
+        ["PaperScraper_ArXiv", "PaperScraper_arxiv"]
+    );
+    assert_eq!(one, other);
+    assert_eq!(one["Environment"]["Variables"]["CONFERENCE"], "ARXIV");
+}
+
 /// `prod` with these subscribers.
 fn told(subscribers: &str) -> serde_json::Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments/prod.toml");
