@@ -115,6 +115,12 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     reached("the index and the queues were lost; both are back from S3");
 
     a_dead_letter_stays_a_persons(&deployment).await;
+    until(
+        "the dead letter's paper is in the index again",
+        Duration::from_secs(180),
+        tested,
+    )
+    .await;
     assert_eq!(deployment.model_requests(), paid);
     reached("a dead letter was left alone, and its paper goes on without it");
 
