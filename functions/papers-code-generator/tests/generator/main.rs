@@ -396,17 +396,14 @@ async fn a_request_begins_no_paper_it_cannot_finish() {
     let setting = Setting::new().await;
     let adam = setting.paper("Adam", "Kingma").await;
     let event = json!({"action": "generate_by_id", "paper_id": adam});
-    let answer = setting
-        .generator
-        .handle(event, Duration::from_secs(30))
-        .await
-        .unwrap();
-    assert!(
-        answer["failed"][0]["error"]
-            .as_str()
-            .unwrap()
-            .contains("no time left")
-    );
+    let ask = |time| setting.generator.handle(event.clone(), time);
+    let answer = ask(Duration::ZERO).await.unwrap();
+    let failed = answer["failed"][0]["error"].as_str().unwrap();
+    assert!(failed.contains("no time left"), "{answer}");
+    // The time that the function has in `local`.
+    setting.will_write(CODE);
+    let answer = ask(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(answer["generated"][0]["paper_id"], json!(adam), "{answer}");
 }
 
 #[tokio::test]
