@@ -293,6 +293,14 @@ fn a_scrape_of_what_is_not_deployed_is_an_error_with_the_command_to_deploy() {
 }
 
 #[test]
+fn the_help_of_invoke_says_which_papers_an_event_takes() {
+    let help = TestProject::new().infra(["invoke", "--help"]).to_string();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "MAX_PAPERS counts papers that no earlier call had: the same event again takes the next ones";
+    assert!(words.contains(said), "{help}");
+}
+
+#[test]
 fn the_help_of_a_scrape_has_examples() {
     let project = TestProject::new();
     insta::assert_snapshot!(project.infra(["scrape", "--help"]));

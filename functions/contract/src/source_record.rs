@@ -43,6 +43,9 @@ impl RecordState {
 pub struct SourceRecord {
     /// The id that the paper was first given: [`PaperId::of`] the title and abstract it had then.
     pub paper_id: PaperId,
+    /// The direct call that had it first, by the id of its request, which a retry keeps; absent: a whole scrape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
     /// Counts the abstracts that differ in substance, from 1 on.
     #[serde(default = "first_revision", skip_serializing_if = "is_first_revision")]
     pub revision: u32,

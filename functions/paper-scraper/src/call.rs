@@ -23,12 +23,15 @@ pub struct Call {
     /// The source it names, as it is written there; for the metrics, also of a call that cannot be read.
     pub(crate) source: Option<String>,
     pub(crate) invocation: Result<Invocation, RunError>,
+    /// The request's id, which Lambda gives and every retry of an asynchronous call keeps.
+    pub(crate) request_id: String,
 }
 
 impl Call {
-    /// Reads the payload of an invocation.
-    pub fn read(payload: Value) -> Self {
+    /// Reads the payload of the invocation with this request id.
+    pub fn read(payload: Value, request_id: impl Into<String>) -> Self {
         Self {
+            request_id: request_id.into(),
             source: source_named_in(&payload),
             invocation: invocation(payload),
         }
@@ -77,12 +80,12 @@ mod tests {
     use super::*;
 
     fn error(payload: Value) -> String {
-        Call::read(payload).invocation.unwrap_err().to_string()
+        Call::read(payload, "r").invocation.unwrap_err().to_string()
     }
 
     #[test]
     fn no_payload_is_an_event_that_says_nothing() {
-        let call = Call::read(Value::Null);
+        let call = Call::read(Value::Null, "r");
         assert_eq!(call.source, None);
         let Ok(Invocation::Scrape(event)) = call.invocation else {
             panic!("{call:?}");
@@ -108,10 +111,10 @@ mod tests {
 
     #[test]
     fn a_call_that_cannot_be_read_still_counts_for_its_source() {
-        let call = Call::read(json!({"CONFERENCE": "ICML", "MAX_PAPERS": "many"}));
+        let call = Call::read(json!({"CONFERENCE": "ICML", "MAX_PAPERS": "many"}), "r");
         assert!(call.invocation.is_err());
         assert_eq!(call.source.as_deref(), Some("ICML"));
         let step = json!({"step": "list", "request": {"CONFERENCE": "MLSYS"}});
-        assert_eq!(Call::read(step).source.as_deref(), Some("MLSYS"));
+        assert_eq!(Call::read(step, "r").source.as_deref(), Some("MLSYS"));
     }
 }

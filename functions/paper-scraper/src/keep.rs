@@ -55,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) is_held_back: bool,
     /// The PDF was not even asked for: its site is left alone for so many seconds more.
     pub(crate) rest_seconds: Option<u64>,
+    /// An earlier request had it, and not this one in an earlier try.
+    pub(crate) is_known: bool,
     /// The entry that the paper is known by, when that has another title or is another one of the same
     /// list; for a person.
     pub(crate) known_as: Option<String>,
@@ -101,17 +103,19 @@ fn json_object(value: &impl Serialize) -> Object {
     Object::new(json!(value).to_string(), "application/json")
 }
 
-/// Takes a paper as far as it can be had within `limit`. A failure is part of the outcome: it concerns
+/// Takes a paper as far as it can be had within `limit`, for the direct call with this `request` id. A failure is part of the outcome: it concerns
 /// this paper only.
 pub(crate) async fn take(
     store: &Store,
     source: &dyn PaperSource,
     paper: Paper,
     limit: Duration,
+    request: Option<&str>,
 ) -> Outcome {
     let keeper = Keeper {
         store,
         source,
+        request,
         // The rest is for the message.
         last_of_pdf: Instant::now() + limit * 4 / 5,
         limit,
@@ -135,6 +139,8 @@ fn too_long(limit: Duration) -> String {
 struct Keeper<'a> {
     store: &'a Store,
     source: &'a dyn PaperSource,
+    /// The direct call's id; none in a window of a whole scrape.
+    request: Option<&'a str>,
     /// When a PDF has to be there.
     last_of_pdf: Instant,
     /// The paper's time.
@@ -154,6 +160,7 @@ impl Keeper<'_> {
         let (home, by) = resolve(self.store, &paper).await?;
         let record = self.described(&home, &paper, &said).await?;
         let mut outcome = self.told(&home, &record, &paper).await?;
+        outcome.is_known = record.taken_by.as_deref() != self.request;
         outcome.known_as = known_as(&record, &paper, by);
         let problems = outcome.problem.take().into_iter();
         let problems: Vec<String> = problems.chain(paper.page_problem).collect();
@@ -185,6 +192,7 @@ impl Keeper<'_> {
         };
         Ok(Some(Outcome {
             kept: Kept::Already,
+            is_known: record.taken_by() != self.request,
             known_as,
             ..Outcome::default()
         }))
@@ -200,7 +208,8 @@ impl Keeper<'_> {
         for _ in 0..MOST_TRIES {
             let (record, written) = match self.store.record(home).await? {
                 None => {
-                    let record = first(home, paper, said);
+                    let mut record = first(home, paper, said);
+                    record.taken_by = self.request.map(str::to_owned);
                     let written = self.store.write_record(home, &record, None).await?;
                     (record, written)
                 }

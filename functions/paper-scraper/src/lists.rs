@@ -31,8 +31,8 @@ pub(crate) struct ListPage<'a> {
 
 /// What became of a page.
 pub(crate) enum PageEnd {
-    /// All of its papers are taken.
-    Taken,
+    /// All of its papers are taken; those that were known before count for nothing.
+    Taken { n_known: usize },
     /// Those behind this position are not: the list goes on there in another call.
     StoppedAt(u64),
 }
@@ -45,8 +45,10 @@ struct Reader<'a> {
     summary: ScrapeSummary,
     seen: Seen,
     n_pages: usize,
-    /// Papers, and entries that are none.
+    /// Papers that count, and entries that are none.
     n_entries: usize,
+    /// A list had an entry, be it known before.
+    has_entries: bool,
 }
 
 impl Scraper {
@@ -70,6 +72,7 @@ impl Scraper {
             seen: Seen::default(),
             n_pages: 0,
             n_entries: 0,
+            has_entries: false,
         };
         let mut first_error = None;
         let n_lists = request.lists.len();
@@ -91,14 +94,14 @@ impl Scraper {
             return Err(first_error.unwrap_or_else(|| out_of_time(list)));
         }
         match first_error {
-            Some(error) if reader.n_entries == 0 => Err(error),
+            Some(error) if !reader.has_entries => Err(error),
             _ => Ok(reader.summary),
         }
     }
 }
 
 impl Reader<'_> {
-    /// Reads at most `limit` entries of a list, and leaves in `list` where to go on.
+    /// Reads at most `limit` entries of a list that are not known before, and leaves in `list` where to go on.
     async fn read(
         &mut self,
         list: &mut RequestedList,
@@ -119,15 +122,24 @@ impl Reader<'_> {
             };
             let listing = listing?;
             let next = listing.next;
+            let n_before = self.n_entries;
             let page = ListPage {
                 target: &list.target,
                 source: source.as_ref(),
                 from: list.from,
                 papers: self.note(listing),
             };
-            if let PageEnd::StoppedAt(position) = take_page(page, &mut self.summary).await {
-                list.from = position;
-                return Ok(());
+            let n_papers = page.papers.len();
+            match take_page(page, &mut self.summary).await {
+                // Nothing new: an earlier request has told what is wrong with its entries, too.
+                PageEnd::Taken { n_known } if n_known > 0 && n_known == n_papers => {
+                    self.n_entries = n_before
+                }
+                PageEnd::Taken { n_known } => self.n_entries -= n_known,
+                PageEnd::StoppedAt(position) => {
+                    list.from = position;
+                    return Ok(());
+                }
             }
             list.from = next.unwrap_or(list.from);
             list.is_done = next.is_none();
@@ -159,6 +171,7 @@ impl Reader<'_> {
             }
         }
         self.n_entries += papers.len();
+        self.has_entries |= self.n_entries > 0;
         papers
     }
 }

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let scraper = &scraper;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = request::working_time(event.context.deadline());
-        let call = Call::read(event.payload);
+        let call = Call::read(event.payload, event.context.request_id);
         let n_characters = call.error_characters();
         let answer = scraper.answer(call, deadline).await;
         if let Some(Err(error)) = answer.metrics.as_ref().map(metrics::emit) {

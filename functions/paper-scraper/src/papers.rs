@@ -24,7 +24,9 @@ pub(crate) enum HeldOff {
 
 /// How the papers of a call are taken.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct Pace<'a> {
+    /// The id of a direct call's request, which a retry keeps; none in a window of a whole scrape.
+    pub(crate) request: Option<&'a str>,
     /// No paper is begun after it.
     pub(crate) deadline: Instant,
     /// Papers that are under way at the same moment, 1 at least.
@@ -52,7 +54,7 @@ impl Scraper {
         &self,
         source: &dyn PaperSource,
         papers: Vec<Paper>,
-        pace: Pace,
+        pace: Pace<'_>,
         mut settle: impl FnMut(usize, PaperName, Outcome),
     ) -> Taken {
         let store = &self.store;
@@ -62,7 +64,7 @@ impl Scraper {
             .take_while(|_| ready(goes_on()))
             .map(|(number, paper)| async move {
                 let name = PaperName::of(&paper);
-                let outcome = take(store, source, paper, limit).await;
+                let outcome = take(store, source, paper, limit, pace.request).await;
                 (number, name, outcome)
             })
             .buffered(pace.n_at_once);

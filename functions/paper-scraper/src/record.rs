@@ -25,6 +25,8 @@ const MOST_IN_METADATA: usize = 20;
 const STATE: &str = "state";
 /// The name of those that hold the digest of its title.
 const TITLE: &str = "title";
+/// The name of those that hold the id of the request that had it first.
+const TAKEN_BY: &str = "taken-by";
 
 /// Where a paper's record and PDF are: the source and the year that had it first.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -84,6 +86,11 @@ impl<'a> Glance<'a> {
         state == Some(RecordState::Queued) && known.is_some_and(|known| known == said)
     }
 
+    /// The request that had the paper first.
+    pub(crate) fn taken_by(&self) -> Option<&'a str> {
+        self.metadata.get(TAKEN_BY).map(String::as_str)
+    }
+
     /// The record has the title of the entry.
     pub(crate) fn has_title(&self, title: &str) -> bool {
         self.metadata
@@ -110,6 +117,9 @@ pub(crate) fn metadata(record: &SourceRecord) -> Metadata {
         (STATE.to_owned(), record.state.as_str().to_owned()),
         (TITLE.to_owned(), digest(&normalize_title(&record.title))),
     ]);
+    if let Some(request) = &record.taken_by {
+        metadata.insert(TAKEN_BY.to_owned(), request.clone());
+    }
     let own = (record.source, record.year, &record.source_id, &record.said);
     let others = record.other_entries.iter().rev();
     let others = others.map(|it| (it.source, it.year, &it.source_id, &it.said));
@@ -126,6 +136,7 @@ pub(crate) fn metadata(record: &SourceRecord) -> Metadata {
 pub(crate) fn first(home: &Home, paper: &Paper, said: &str) -> SourceRecord {
     let mut record = SourceRecord {
         paper_id: home.paper_id.clone(),
+        taken_by: None,
         revision: 1,
         source: home.source,
         year: home.year,

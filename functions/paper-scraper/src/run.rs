@@ -2,6 +2,9 @@
 //!
 //! In: an event. Out: a [`ScrapeSummary`], with a cursor when the time ended before the list did. Nobody
 //! calls again by himself, so what a site holds back counts as held back.
+//!
+//! `MAX_PAPERS` counts papers that no earlier request had, so that the same event again takes the next ones. A
+//! retry of one request has its id, which stands in the records of the papers that it had: they count again.
 
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::ScrapeSummary;
@@ -9,9 +12,10 @@ use annapurna_paper_sources::http::CONNECTIONS_PER_HOST;
 use tokio::time::Instant;
 
 use crate::error::RunError;
+use crate::keep::Outcome;
 use crate::lists::PageEnd;
 use crate::papers::{HeldOff, Pace};
-use crate::report::{Report, log_summary};
+use crate::report::{PaperName, Report, log_summary};
 use crate::request::{Request, cursor_of};
 use crate::scraper::Scraper;
 
@@ -30,10 +34,12 @@ impl Scraper {
     pub(crate) async fn run(
         &self,
         event: &ScraperEvent,
+        request_id: &str,
         deadline: Instant,
     ) -> Result<ScrapeSummary, RunError> {
         let mut request = Request::of_call(event, &self.settings)?;
         let pace = Pace {
+            request: Some(request_id),
             deadline,
             n_at_once: CONNECTIONS_PER_HOST,
             held_off: HeldOff::HoldBack,
@@ -44,15 +50,18 @@ impl Scraper {
             let read = self.read_lists(&mut request, deadline, IN_FULL, async |page, summary| {
                 let n_papers = page.papers.len();
                 let mut position = page.from;
-                let settle = |_, name: crate::report::PaperName, outcome| {
+                let mut n_known = 0;
+                let settle = |_, name: PaperName, outcome: Outcome| {
                     position = name.position;
+                    n_known += usize::from(outcome.is_known);
                     IN_FULL.count(summary, name, outcome);
                 };
                 let taken = self
                     .take_papers(page.source, page.papers, pace, settle)
                     .await;
+                summary.known += n_known;
                 match taken.n_ended == n_papers {
-                    true => PageEnd::Taken,
+                    true => PageEnd::Taken { n_known },
                     false => PageEnd::StoppedAt(position),
                 }
             });

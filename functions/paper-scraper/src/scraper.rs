@@ -68,7 +68,7 @@ impl Scraper {
         let source = SourceChoice::parse(source).map_or("UNKNOWN", SourceChoice::name);
         self.http.share(1);
         let done = match call.invocation {
-            Ok(invocation) => self.follow(invocation, deadline).await,
+            Ok(invocation) => self.follow(invocation, &call.request_id, deadline).await,
             Err(error) => Err(error),
         };
         // On every way out: another run may wait for a host that only one may ask.
@@ -93,10 +93,15 @@ impl Scraper {
         }
     }
 
-    async fn follow(&self, invocation: Invocation, deadline: Instant) -> Result<Done, RunError> {
+    async fn follow(
+        &self,
+        invocation: Invocation,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Done, RunError> {
         let step = match invocation {
             Invocation::Scrape(event) => {
-                let summary = self.run(&event, deadline).await?;
+                let summary = self.run(&event, request_id, deadline).await?;
                 return Ok(Done {
                     answer: json!(summary),
                     counts: Some(summary),

@@ -73,7 +73,7 @@ impl Scraper {
                 Some((target, papers)) if target == page.target => papers.extend(page.papers),
                 _ => lists.push((page.target.clone(), page.papers)),
             }
-            PageEnd::Taken
+            PageEnd::Taken { n_known: 0 }
         });
         let summary = read.await?;
         let plan = ScrapePlan {
@@ -313,9 +313,10 @@ impl Scraper {
 }
 
 /// How a call takes the papers of a window that shares the sites with others.
-fn pace(window: &ScrapeWindow, deadline: Instant) -> Pace {
+fn pace(window: &ScrapeWindow, deadline: Instant) -> Pace<'static> {
     let share = usize::try_from(window.share).unwrap_or(1).max(1);
     Pace {
+        request: None,
         deadline,
         n_at_once: (CONNECTIONS_PER_HOST / share).max(1),
         // The last call of a round leaves nothing for a later one.

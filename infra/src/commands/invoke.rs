@@ -9,6 +9,8 @@ use crate::error::CommandError;
 use crate::ui;
 
 /// Invoke a function with a JSON event and print its answer
+///
+/// A scraper's MAX_PAPERS counts papers that no earlier call had: the same event again takes the next ones.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'

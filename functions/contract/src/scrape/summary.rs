@@ -25,6 +25,10 @@ pub struct ScrapeSummary {
     pub already: usize,
     /// Papers without a PDF so far.
     pub metadata_only: usize,
+    /// Of those found, papers that a direct call passed over, since an earlier call had them: they are none of the
+    /// `MAX_PAPERS` that it takes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub known: usize,
     /// What went wrong, paper by paper: the first of them.
     pub failed: Vec<FailedPaper>,
     /// How many more went wrong; each is in the log.
@@ -53,6 +57,7 @@ impl ScrapeSummary {
         self.queued += other.queued;
         self.already += other.already;
         self.metadata_only += other.metadata_only;
+        self.known += other.known;
         for failed in &other.failed {
             self.add_failed(failed.clone(), most);
         }
@@ -73,6 +78,7 @@ impl ScrapeSummary {
             queued: self.queued.saturating_sub(earlier.queued),
             already: self.already.saturating_sub(earlier.already),
             metadata_only: self.metadata_only.saturating_sub(earlier.metadata_only),
+            known: self.known.saturating_sub(earlier.known),
             failed: Vec::new(),
             failed_not_listed: self.n_failed().saturating_sub(earlier.n_failed()),
             repeated: self.repeated.saturating_sub(earlier.repeated),

@@ -91,7 +91,7 @@ impl Site {
 
 async fn step<T: serde::de::DeserializeOwned>(scraper: &Scraper, step: ScrapeStep) -> T {
     let deadline = Instant::now() + Duration::from_secs(300);
-    let answer = scraper.answer(Call::read(json!(step)), deadline).await;
+    let answer = scraper.answer(Call::read(json!(step), "r"), deadline).await;
     serde_json::from_value(answer.result.unwrap()).unwrap()
 }
 

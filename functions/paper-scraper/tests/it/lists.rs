@@ -2,6 +2,7 @@
 //! one of them is missing or closed.
 
 mod fallback;
+mod next;
 mod own_pages;
 mod pages;
 

@@ -1,10 +1,14 @@
 //! The scrapers against the local paper site, the recorded feed with real PDFs, and the real emulator.
 
-use crate::support::{MemoryStore, run, scraper, serve};
+use std::time::Duration;
+
+use crate::support::{MemoryStore, run, run_request, scraper, serve};
+use annapurna_contract::scrape::ScrapeSummary;
 use annapurna_contract::{PaperId, Source, keys};
 use annapurna_local::paper_site::PaperSite;
 use annapurna_test_data::file;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 async fn sample() -> String {
     serve(PaperSite::sample().unwrap().router()).await
@@ -141,11 +145,13 @@ async fn a_second_run_changes_nothing_and_downloads_nothing() {
     let store = MemoryStore::default();
     for conference in ["ARXIV", "ICLR"] {
         let scraper = scraper(&site, conference, &store);
-        let first = run(&scraper, json!({})).await.unwrap();
+        let all = json!({"MAX_PAPERS": 20});
+        let first = run(&scraper, all.clone()).await.unwrap();
         let n_writes = store.n_writes();
         requests.lock().unwrap().clear();
-        let second = run(&scraper, json!({})).await.unwrap();
+        let second = run(&scraper, all).await.unwrap();
         assert_eq!((second.found, second.already), (first.found, first.stored));
+        assert_eq!((first.known, second.known), (0, first.found));
         assert_eq!(
             (second.stored, second.queued, second.failed.len()),
             (0, 0, 0)
@@ -476,4 +482,40 @@ async fn the_sample_site_answers_as_arxiv_does() {
     );
     let again = get("/pdf/2511.90001v1").await.bytes().await.unwrap();
     assert_eq!(pdf, again);
+}
+
+#[tokio::test]
+async fn the_same_event_takes_the_next_papers_and_a_retry_the_same_ones() {
+    let store = MemoryStore::default();
+    let scraper = scraper(&sample().await, "ARXIV", &store);
+    let two = |request: &'static str| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        run_request(&scraper, json!({"MAX_PAPERS": "2"}), request, deadline)
+    };
+    let counts = |it: &ScrapeSummary| (it.found, it.stored, it.already, it.known);
+    assert_eq!(counts(&two("one").await.unwrap()), (2, 2, 0, 0));
+    assert_eq!(counts(&two("two").await.unwrap()), (4, 2, 2, 2));
+    // A retry, also one that comes after another request.
+    assert_eq!(counts(&two("two").await.unwrap()), (4, 0, 4, 2));
+    assert_eq!(counts(&two("one").await.unwrap()), (2, 0, 2, 0));
+    assert_eq!(store.messages().len(), 4);
+    assert_eq!(counts(&two("three").await.unwrap()), (6, 2, 4, 4));
+    // The list has no more.
+    let none = two("four").await.unwrap();
+    assert_eq!((counts(&none), none.cursor), ((6, 0, 6, 6), None));
+    assert_eq!(store.papers().len(), 6);
+}
+
+#[tokio::test]
+async fn a_request_that_ended_early_and_comes_again_takes_no_more_than_it_asked_for() {
+    let store = MemoryStore::default();
+    let scraper = scraper(&sample().await, "ARXIV", &store);
+    let ask = |number: u32| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        run_request(&scraper, json!({"MAX_PAPERS": number}), "one", deadline)
+    };
+    // As far as a first try came.
+    ask(2).await.unwrap();
+    let retried = ask(5).await.unwrap();
+    assert_eq!((retried.found, retried.stored, retried.known), (5, 3, 0));
 }

@@ -27,7 +27,7 @@ async fn step<T: serde::de::DeserializeOwned>(
     time: Duration,
 ) -> Result<T, RunError> {
     let answer = scraper
-        .answer(Call::read(json!(step)), Instant::now() + time)
+        .answer(Call::read(json!(step), "r"), Instant::now() + time)
         .await;
     Ok(serde_json::from_value(answer.result?).unwrap())
 }

@@ -165,6 +165,7 @@ mod tests {
         };
         SourceRecord {
             paper_id,
+            taken_by: None,
             revision: 1,
             source: Source::Iclr,
             year: 2025,

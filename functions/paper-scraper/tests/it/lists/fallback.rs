@@ -84,7 +84,7 @@ async fn a_broken_first_list_leaves_the_papers_to_the_proceedings() {
         let request = json!({"CONFERENCE_YEAR": 2022});
         let list = json!({"step": "list", "request": request});
         let deadline = Instant::now() + Duration::from_secs(60);
-        let planned = scraper.answer(Call::read(list), deadline).await.result;
+        let planned = scraper.answer(Call::read(list, "r"), deadline).await.result;
         let plan: ScrapePlan = serde_json::from_value(planned.unwrap()).unwrap();
         assert_eq!(plan.windows[0].n_papers, 1, "{reason}");
         let of_plan = plan.windows[0].summary_so_far();

@@ -135,7 +135,10 @@ async fn a_step_that_fits_no_list_is_refused() {
     };
     assert!(refused(gone).await.contains("there is no list at"));
     let error = scraper
-        .answer(Call::read(json!({"step": "dance"})), Instant::now() + LONG)
+        .answer(
+            Call::read(json!({"step": "dance"}), "r"),
+            Instant::now() + LONG,
+        )
         .await
         .result
         .unwrap_err();
@@ -171,7 +174,7 @@ async fn every_call_has_metrics_of_its_own() {
     let scraper = scraper(&site, "NEURIPS", &store);
     let list = json!({"step": "list", "request": {"CONFERENCE_YEAR": 2025}});
     let listed = scraper
-        .answer(Call::read(list), Instant::now() + LONG)
+        .answer(Call::read(list, "r"), Instant::now() + LONG)
         .await;
     assert_eq!(listed.metrics, None, "a list takes no paper");
     let plan: ScrapePlan = serde_json::from_value(listed.result.unwrap()).unwrap();
@@ -182,7 +185,7 @@ async fn every_call_has_metrics_of_its_own() {
     window.settled.stored = 2;
     let take = json!(ScrapeStep::Window { window });
     let taken = scraper
-        .answer(Call::read(take), Instant::now() + LONG)
+        .answer(Call::read(take, "r"), Instant::now() + LONG)
         .await;
     let metrics = taken.metrics.unwrap();
     assert_eq!(
@@ -191,7 +194,7 @@ async fn every_call_has_metrics_of_its_own() {
     );
     let failed = scraper
         .answer(
-            Call::read(json!({"CONFERENCE_YEAR": 2024})),
+            Call::read(json!({"CONFERENCE_YEAR": 2024}), "r"),
             Instant::now() + LONG,
         )
         .await;

@@ -207,6 +207,18 @@ pub async fn run_until(
     event: Value,
     deadline: Instant,
 ) -> Result<ScrapeSummary, RunError> {
-    let answer = scraper.answer(Call::read(event), deadline).await;
+    let request_id = format!("{:032x}", fastrand::u128(..));
+    run_request(scraper, event, &request_id, deadline).await
+}
+
+/// Runs a request, or a retry of it.
+pub async fn run_request(
+    scraper: &Scraper,
+    event: Value,
+    request_id: &str,
+    deadline: Instant,
+) -> Result<ScrapeSummary, RunError> {
+    let call = Call::read(event, request_id);
+    let answer = scraper.answer(call, deadline).await;
     Ok(serde_json::from_value(answer.result?).unwrap())
 }
