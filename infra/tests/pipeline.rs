@@ -21,7 +21,7 @@ use annapurna_local::paper_site::PaperSite;
 use annapurna_stack::outputs::Output;
 use annapurna_test_needs::needs;
 use serde_json::Value;
-use support::{Deployment, function_processes, kill, serve, text, twelve_papers, until};
+use support::{Deployment, PROJECT, function_processes, kill, serve, text, twelve_papers, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn papers_reach_their_results_through_kills_and_repeats() {
@@ -36,6 +36,7 @@ async fn papers_reach_their_results_through_kills_and_repeats() {
     the_aws_cli_runs_the_users_commands(&deployment);
     killed_processes_lose_nothing_and_repeat_nothing(&mut deployment).await;
     real_papers_end_in_the_index(&mut deployment).await;
+    the_readmes_events_answer_papers(&mut deployment);
     destroy_leaves_nothing(&deployment);
 }
 
@@ -112,6 +113,7 @@ fn a_second_scrape_stores_and_queues_nothing(deployment: &Deployment) {
     ]);
     assert_eq!(answer["found"], 4, "{answer}");
     assert_eq!(answer["already"], 4, "{answer}");
+    assert_eq!(answer["known"], 4, "{answer}");
     assert_eq!(answer["stored"], 0, "{answer}");
     assert_eq!(answer["queued"], 0, "{answer}");
 }
@@ -216,6 +218,12 @@ fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
     ];
     run(&[&invoke[..], &scrape[..]].concat());
     assert_eq!(answer()["found"], 4);
+    // As users also spell it: a function of its own, since Lambda tells the two apart.
+    let lowercase = scrape.map(|it| it.replace("ICLR", "arxiv"));
+    let lowercase: Vec<&str> = lowercase.iter().map(String::as_str).collect();
+    run(&[&invoke[..], &lowercase].concat());
+    assert_eq!(answer()["source"], "ARXIV");
+    assert_eq!(answer()["known"], 6, "the sample's papers are all there");
     let event = r#"{"action":"generate_recent","max_papers":5}"#;
     let generate = [
         "--function-name",
@@ -226,6 +234,7 @@ fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
     ];
     run(&[&invoke[..], &generate[..]].concat());
     assert_eq!(answer()["action"], "generate_recent");
+    assert_eq!(length(&answer()["failed"]), 0);
     let logs = run(&["logs", "tail", "/aws/lambda/PapersJudge", "--since", "15m"]);
     assert!(logs.contains("judged"), "{logs}");
     let url = format!("{endpoint}/000000000000/researchQueue.fifo");
@@ -443,6 +452,45 @@ async fn accepted_titles(deployment: &Deployment, feed: &str) -> BTreeSet<String
         }
     }
     titles
+}
+
+/// Every event of the README as it stands there, and the scrapers that it does not call, with the sample's site.
+fn the_readmes_events_answer_papers(deployment: &mut Deployment) {
+    deployment.paper_site.clear();
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    let readme = std::fs::read_to_string(format!("{PROJECT}/README.md")).unwrap();
+    let lines = readme.lines();
+    let events = lines.filter_map(|line| line.strip_prefix("$ cargo infra invoke local "));
+    let mut n_events = 0;
+    for line in events {
+        let (function, event) = line.split_once(' ').unwrap();
+        let answer = deployment.json(&["invoke", "local", function, event.trim_matches('\'')]);
+        let n_papers = match function {
+            "PapersCodeGenerator" => ["generated", "already"]
+                .map(|it| length(&answer[it]))
+                .iter()
+                .sum(),
+            "PapersCodeTester" => usize::from(answer["action"] == "dispatch"),
+            _ => usize::try_from(answer["found"].as_u64().unwrap()).unwrap(),
+        };
+        assert!(n_papers > 0, "{line}\n{answer}");
+        assert!(length(&answer["failed"]) == 0, "{line}\n{answer}");
+        n_events += 1;
+    }
+    assert!(n_events > 3, "{n_events}");
+    let two = r#"{"MAX_PAPERS":"2"}"#;
+    for (function, n_next) in [("PaperScraper_NEURIPS", 2), ("PaperScraper_MLSYS", 1)] {
+        let scrape = || deployment.json(&["invoke", "local", function, two]);
+        let (first, next) = (scrape(), scrape());
+        let counts = |it: &Value| [it["found"].clone(), it["stored"].clone()];
+        assert_eq!(counts(&first), [2, 2], "{function}: {first}");
+        assert_eq!(next["known"], 2, "the next papers of {function}: {next}");
+        assert_eq!(next["stored"], n_next, "what is left of the list: {next}");
+    }
+}
+
+fn length(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
 }
 
 fn destroy_leaves_nothing(deployment: &Deployment) {
