@@ -260,11 +260,13 @@ impl Keeper<'_> {
             let is_known = before.state != RecordState::Waiting
                 && message == before.message(self.store.bucket());
             let is_as_before = goal == RecordState::Waiting && after == before;
-            if is_known || is_as_before {
+            // What this run told is older than the record: the judge may have had it after the newer one.
+            let was_overtaken = told.as_ref().is_some_and(|told| *told != message);
+            if (is_known && !was_overtaken) || is_as_before {
                 return Ok(outcome);
             }
             if goal != RecordState::Waiting && told.as_ref() != Some(&message) {
-                self.send(&message).await?;
+                self.send(&message, was_overtaken.then_some(&etag)).await?;
                 outcome.is_queued = true;
                 told = Some(message);
             }
@@ -280,11 +282,21 @@ impl Keeper<'_> {
         Err(StoreError::Contended { key })
     }
 
-    async fn send(&self, message: &ResearchMessage) -> Result<(), StoreError> {
-        let message = Message::of(message).map_err(|source| StoreError::Json {
+    /// Tells the judge. `again` names the state of the record that is told once more: SQS would drop a message
+    /// that another run sent within the last five minutes, although an older one came after it.
+    async fn send(
+        &self,
+        message: &ResearchMessage,
+        again: Option<&String>,
+    ) -> Result<(), StoreError> {
+        let mut message = Message::of(message).map_err(|source| StoreError::Json {
             what: message.paper_id.to_string(),
             source,
         })?;
+        if let Some(etag) = again {
+            let id = format!("{}:{etag}", message.deduplication_id);
+            message.deduplication_id = hex::encode(Sha256::digest(id));
+        }
         self.store.send(message).await
     }
 

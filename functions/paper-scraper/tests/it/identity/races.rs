@@ -104,3 +104,43 @@ async fn two_versions_of_one_list_give_one_id() {
         assert_eq!(record_titled(&store, "On Thimbles").revision, 1);
     }
 }
+
+/// The judge's document takes what it is told last: a run that is overtaken between reading the record and
+/// sending what it said tells the newer version once more, as a message that SQS does not drop.
+#[tokio::test]
+async fn a_run_that_is_overtaken_does_not_have_the_last_word() {
+    let paper = listed(1, "Thimbles", &["Ada One"]);
+    let edited = Listed {
+        title: "On Thimbles".to_owned(),
+        abstract_text: Some(about("Thimbles")),
+        ..paper.clone()
+    };
+    let before = serve(conference(&[paper]).router()).await;
+    let after = serve(conference(&[edited]).router()).await;
+    let store = MemoryStore::default();
+    let slow = Shaky {
+        late: Some("On Thimbles"),
+        ..Shaky::new(&store)
+    };
+    let slow_scraper = slow.scraper(&before, "ICLR");
+    let slow_run = run(&slow_scraper, json!({}));
+    let faster = async {
+        while !slow.is_held.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        run(&scraper(&after, "ICLR", &store), json!({})).await
+    };
+    let (slow_run, faster) = tokio::join!(slow_run, faster);
+    assert_eq!((slow_run.unwrap().queued, faster.unwrap().queued), (1, 1));
+    check(&store);
+    let (id, _) = records(&store).pop_first().unwrap();
+    let titles: Vec<String> = told(&store, &id).into_iter().map(|it| it.title).collect();
+    assert_eq!(titles, ["On Thimbles", "Thimbles", "On Thimbles"]);
+    let store = store.0.lock().unwrap();
+    let ids: BTreeSet<&String> = store
+        .messages
+        .iter()
+        .map(|it| &it.deduplication_id)
+        .collect();
+    assert_eq!(ids.len(), 3, "SQS drops none of them");
+}
