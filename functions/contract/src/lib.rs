@@ -13,6 +13,7 @@ mod identity;
 pub mod keys;
 mod messages;
 pub mod model;
+pub mod models;
 pub mod names;
 mod nearest;
 mod paper;
