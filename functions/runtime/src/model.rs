@@ -1,13 +1,16 @@
 //! Questions to a model on Bedrock, and vectors of texts.
 //!
 //! In: a system prompt, a prompt and one tool. Out: the tool's input, read as the caller's type. The
-//! model is forced to call the tool, so its answer is data of a known shape. A paper's text is hostile:
+//! model is forced to call the tool, or offered it and told to where it takes no force
+//! ([`annapurna_contract::models`]), so its answer is data of a known shape. A paper's text is hostile:
 //! it enters a prompt only as [`annapurna_contract::model::PaperText`], JSON marked as data, and what
 //! comes back is data again, which the caller checks.
 //!
 //! No error here is ever a verdict. [`ModelError::Unavailable`] passes with time;
 //! [`ModelError::Unusable`] may pass when asked again. Both go back to the queue, then to its
 //! dead-letter queue.
+
+mod manner;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,13 +22,14 @@ use aws_sdk_bedrockruntime::{
     primitives::Blob,
     types::{
         ContentBlock, ConversationRole, ConverseOutput, InferenceConfiguration, Message,
-        SpecificToolChoice, StopReason, SystemContentBlock, Tool as BedrockTool, ToolChoice,
-        ToolConfiguration, ToolInputSchema, ToolSpecification,
+        StopReason, SystemContentBlock,
     },
 };
 use aws_smithy_types::{Document, Number};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+
+use manner::Manner;
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +60,7 @@ pub enum ModelError {
     },
 }
 
-/// The tool a question forces the model to call.
+/// The tool that a question has the model call.
 #[derive(Debug, Clone)]
 pub struct Tool {
     /// As the answer names it: [`annapurna_contract::model::VERDICT_TOOL`], for instance.
@@ -65,7 +69,8 @@ pub struct Tool {
     pub description: &'static str,
     /// JSON schema of its input.
     pub schema: Value,
-    /// Longest answer, tokens; one that is cut there is [`ModelError::Unusable`].
+    /// Longest answer, tokens, without what the model thinks before it; one that is cut is
+    /// [`ModelError::Unusable`].
     pub max_tokens: i32,
 }
 
@@ -97,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Asks one question with the Converse API and reads the input of the forced tool call.
+    /// Asks one question with the Converse API and reads the input of the tool call.
     ///
     /// # Errors
     ///
@@ -115,6 +120,8 @@ impl Model {
             reason,
         };
         let malformed = |error: BuildError| unusable(error.to_string());
+        let manner = Manner::of(model_id);
+        let max_tokens = manner.max_tokens(tool);
         let question = Message::builder()
             .role(ConversationRole::User)
             .content(ContentBlock::Text(prompt.to_owned()))
@@ -124,19 +131,20 @@ impl Model {
             .client
             .converse()
             .model_id(model_id)
-            .system(SystemContentBlock::Text(system.to_owned()))
+            .system(SystemContentBlock::Text(manner.system(system, tool)))
             .messages(question)
-            .tool_config(forced(tool).map_err(malformed)?)
+            .tool_config(manner.tools(tool).map_err(malformed)?)
             .inference_config(
                 InferenceConfiguration::builder()
-                    .max_tokens(tool.max_tokens)
+                    .max_tokens(max_tokens)
                     .build(),
             )
+            .set_additional_model_request_fields(manner.fields())
             .send()
             .await
             .map_err(|error| failure(model_id, error))?;
         if *answer.stop_reason() == StopReason::MaxTokens {
-            return Err(unusable(format!("cut at {} tokens", tool.max_tokens)));
+            return Err(unusable(format!("cut at {max_tokens} tokens")));
         }
         let input = tool_input(answer.output, tool.name)
             .ok_or_else(|| unusable(format!("no call of the tool `{}`", tool.name)))?;
@@ -189,20 +197,6 @@ impl Model {
         }
         Ok(vector)
     }
-}
-
-/// The one tool, which the model must call.
-fn forced(tool: &Tool) -> Result<ToolConfiguration, BuildError> {
-    let specification = ToolSpecification::builder()
-        .name(tool.name)
-        .description(tool.description)
-        .input_schema(ToolInputSchema::Json(document(&tool.schema)))
-        .build()?;
-    let choice = SpecificToolChoice::builder().name(tool.name).build()?;
-    ToolConfiguration::builder()
-        .tools(BedrockTool::ToolSpec(specification))
-        .tool_choice(ToolChoice::Tool(choice))
-        .build()
 }
 
 /// The input of the first call of the tool, if the message has one.
