@@ -176,8 +176,12 @@ impl Context {
         Home::new(self.state.join(&environment.name))
     }
 
-    /// The environment's template, free of violations.
+    /// The environment's template, free of violations; what is likely to be wrong with its models is said.
     fn template(&self, environment: &Environment) -> Result<Template, CommandError> {
+        let today = chrono::Utc::now().date_naive().to_string();
+        for warning in environment.model_warnings(&today) {
+            self.ui.warn(warning);
+        }
         let template = pipeline::stack(environment)?;
         let violations = validate::violations(&template);
         if violations.is_empty() {

@@ -14,12 +14,14 @@ mod alarms;
 mod error;
 mod file;
 mod hosts;
+mod models;
 mod problems;
 mod settings;
 
 pub(crate) use self::alarms::Subscriber;
 pub use crate::cloudformation::lambda::Architecture;
 pub use error::EnvironmentError;
+pub use models::NamedModel;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 pub use settings::{
     LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
@@ -106,6 +108,7 @@ impl Environment {
             .map_err(|error| EnvironmentError::malformed(path, text, &error))?;
         let mut problems = Problems::default();
         let environment = file.check(name, &mut problems);
+        models::check(&environment, &mut problems);
         if problems.0.is_empty() {
             Ok(environment)
         } else {

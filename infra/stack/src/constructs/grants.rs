@@ -1,6 +1,7 @@
 //! Turns the contract's grants into IAM statements. The one place where a capability becomes actions
 //! and ARNs: no `*` action, and a `*` resource only where AWS has no resource-level permission.
 
+use annapurna_contract::models::ModelId;
 use annapurna_contract::{Bucket, Grant, Principal, Queue, keys};
 
 use super::bucket::Buckets;
@@ -84,9 +85,9 @@ impl Targets {
                 &["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"],
             ),
             Grant::WriteIndex => self.on_index("WriteIndex", &["es:ESHttpPost", "es:ESHttpPut"]),
-            Grant::InvokeJudgeModel => vec![invoke(grant, &self.models.judge)],
-            Grant::InvokeEmbeddingModel => vec![invoke(grant, &self.models.embedding)],
-            Grant::InvokeGeneratorModel => vec![invoke(grant, &self.models.generator)],
+            Grant::InvokeJudgeModel => invoke(grant, &self.models.judge),
+            Grant::InvokeEmbeddingModel => invoke(grant, &self.models.embedding),
+            Grant::InvokeGeneratorModel => invoke(grant, &self.models.generator),
             Grant::RunInstance => self.run_instance(),
             Grant::ReadAgentToken => self.read_agent_token(),
         }
@@ -158,23 +159,25 @@ fn on_queue(verb: &str, queue: Queue, actions: &[&'static str]) -> Vec<Statement
     )]
 }
 
-/// A cross-region inference profile (`us.`, `eu.`, `apac.`, `global.` before the model's id) is
-/// granted together with the model in the regions it may choose.
-/// Source: Bedrock user guide, "Prerequisites for inference profiles".
-fn invoke(grant: Grant, model: &str) -> Statement {
-    let base = ["us.", "eu.", "apac.", "global."]
-        .iter()
-        .find_map(|prefix| model.strip_prefix(prefix));
+/// A cross-region inference profile is granted together with the model behind it in the regions that it may choose,
+/// which AWS adds to: in any region, but only by way of the profile. The model's ARN has no region at all where a
+/// global profile leads to it; the `*` stands for that, too.
+/// Source: Bedrock user guide, "Geographic cross-Region inference" and "Global cross-Region inference".
+fn invoke(grant: Grant, model: &str) -> Vec<Statement> {
+    const ACTION: [&str; 1] = ["bedrock:InvokeModel"];
+    let sid = format!("{grant:?}");
     let bedrock = |text: String| Arn::in_partition([Expr::Literal(format!(":bedrock:{text}"))]);
-    let resources = match base {
-        Some(base) => vec![
-            Arn::in_account("bedrock", format!("inference-profile/{model}")),
-            bedrock(format!("*::foundation-model/{base}")),
-        ],
-        None => {
-            let model = format!("::foundation-model/{model}");
-            vec![bedrock(String::new()).followed_by_each([Expr::region(), Expr::Literal(model)])]
-        }
-    };
-    Statement::allow(format!("{grant:?}"), &["bedrock:InvokeModel"], resources)
+    let id = ModelId::parse(model);
+    if id.geography.is_none() {
+        let model = format!("::foundation-model/{model}");
+        let model = bedrock(String::new()).followed_by_each([Expr::region(), Expr::Literal(model)]);
+        return vec![Statement::allow(sid, &ACTION, vec![model])];
+    }
+    let profile = Arn::in_account("bedrock", format!("inference-profile/{model}"));
+    let behind = bedrock(format!("*::foundation-model/{}", id.base));
+    let by_profile = Condition::string_equals("bedrock:InferenceProfileArn", profile.clone());
+    vec![
+        Statement::allow(sid.clone(), &ACTION, vec![profile]),
+        Statement::allow(format!("{sid}Behind"), &ACTION, vec![behind]).when(by_profile),
+    ]
 }

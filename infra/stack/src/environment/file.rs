@@ -105,7 +105,7 @@ struct JudgeFile {
     /// Longest run of the function, seconds. Its queue's visibility timeout is six times this.
     #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
-    /// Bedrock model or inference profile that judges.
+    /// Bedrock model or inference profile that judges; `docs/costs.md` has those that the program knows.
     model: String,
     /// Bedrock model of the vectors by which near-duplicates are found; 1024 dimensions.
     embedding_model: String,
@@ -126,7 +126,7 @@ struct GeneratorFile {
     /// Longest run of the function, seconds. Its queue's visibility timeout is six times this.
     #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
-    /// Bedrock model or inference profile that writes the programs.
+    /// Bedrock model or inference profile that writes the programs; as the judge's.
     model: String,
     /// How long an accepted paper waits for a PDF that its site holds back, seconds, before its program is written
     /// from the abstract; 0: not at all. A schedule looks every minute whose wait is over.
