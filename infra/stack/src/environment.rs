@@ -124,6 +124,11 @@ impl Environment {
         format!("annapurna-{}", self.name)
     }
 
+    /// The name of the environment whose stack has this name.
+    pub fn of_stack(stack: &str) -> &str {
+        stack.strip_prefix("annapurna-").unwrap_or(stack)
+    }
+
     /// The name of something that takes the environment's prefix.
     pub fn named(&self, name: &str) -> String {
         format!("{}{name}", self.name_prefix)

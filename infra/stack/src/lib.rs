@@ -10,6 +10,7 @@ pub mod adoption;
 pub mod cloudformation;
 pub mod constructs;
 pub mod environment;
+pub mod origin;
 pub mod outputs;
 pub mod parameters;
 pub mod pipeline;
