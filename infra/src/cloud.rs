@@ -2,11 +2,21 @@
 
 use annapurna_cloud::{Sqs, s3_client};
 use annapurna_stack::environment::{Environment, Place};
-use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::Credentials;
 use std::time::Duration;
 
 use crate::error::CommandError;
+
+/// Tries of one request in all. CloudFormation throttles a whole account, so three tries, as the SDK has them, end
+/// a deployment because of what somebody else does.
+const ATTEMPTS: u32 = 12;
+/// The wait after the first failure is at most this; it doubles, and the SDK takes a random part of it.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// The waits grow to this and no further, so twelve tries take half a minute on average.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// One request with all its tries; an upload has a limit of its own.
+const REQUEST_LIMIT: Duration = Duration::from_secs(300);
 
 /// Clients that share one configuration.
 #[derive(Debug, Clone)]
@@ -43,11 +53,16 @@ impl Cloud {
     pub async fn connect(environment: &Environment, local_endpoint: Option<&str>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_timeout(Duration::from_secs(120))
+            .operation_timeout(REQUEST_LIMIT)
             .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS)
+            .with_initial_backoff(FIRST_WAIT)
+            .with_max_backoff(LONGEST_WAIT);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(environment.region.clone()))
-            .timeout_config(timeouts);
+            .timeout_config(timeouts)
+            .retry_config(retries);
         if let Place::Aws {
             profile: Some(profile),
             ..

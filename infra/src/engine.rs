@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use annapurna_cloud::Backoff;
 use annapurna_stack::outputs::Outputs;
 use annapurna_stack::plan::Deployment;
 use aws_sdk_cloudformation::Client;
@@ -15,7 +16,9 @@ use crate::error::CommandError;
 
 mod change_set;
 mod events;
+mod findings;
 mod rollout;
+mod who;
 mod words;
 
 pub use change_set::{ChangeSet, TemplateSource};
@@ -27,10 +30,18 @@ use words::StackState;
 /// How long a stack may take: a search domain takes up to half an hour.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(3_600);
 
+/// The waits between two looks at what is under way: one to two seconds, since a look is two requests and an
+/// account's are throttled together.
+fn looks() -> Backoff {
+    const LONGEST: Duration = Duration::from_secs(2);
+    Backoff::new(LONGEST, LONGEST)
+}
+
 /// CloudFormation, asked about one stack.
 #[derive(Debug, Clone)]
 pub struct Engine {
     client: Client,
+    sts: aws_sdk_sts::Client,
     stack: String,
 }
 
@@ -50,6 +61,7 @@ impl Engine {
     pub fn new(cloud: &Cloud, stack: impl Into<String>) -> Self {
         Self {
             client: cloud.cloudformation.clone(),
+            sts: cloud.sts.clone(),
             stack: stack.into(),
         }
     }
@@ -123,8 +135,10 @@ impl Engine {
         match StackState::of(&status) {
             StackState::Review | StackState::Whole | StackState::Deleted => Ok(()),
             StackState::UnderWay => {
-                let word = status.as_str();
-                say(format!("stack `{stack}` is {word}; waiting for its end"));
+                let (word, who) = (status.as_str(), self.who().await?);
+                say(format!(
+                    "stack `{stack}` is {word}, begun {who}; waiting for its end"
+                ));
                 self.wait_for_rest().await?;
                 Box::pin(self.settle(say)).await
             }
@@ -134,16 +148,13 @@ impl Engine {
                 ));
                 self.delete().await
             }
-            StackState::Stuck => Err(CommandError::Usage {
-                problem: format!("stack `{stack}` could not be rolled back and takes no update"),
-                hint: format!("aws cloudformation continue-update-rollback --stack-name {stack}"),
-            }),
+            StackState::Stuck => Err(self.first_cause(Some(&status), &[]).await),
         }
     }
 
     async fn wait_for_rest(&self) -> Result<Option<Stack>, CommandError> {
         let start = Instant::now();
-        let mut pause = Duration::from_millis(250);
+        let mut looks = looks();
         loop {
             let description = self.describe().await?;
             match &description {
@@ -156,8 +167,7 @@ impl Engine {
                     limit_secs: EXECUTION_LIMIT.as_secs(),
                 });
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
+            tokio::time::sleep(looks.next_wait()).await;
         }
     }
 
@@ -165,17 +175,27 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When something of it cannot be deleted; names the first.
+    /// [`CommandError::NotDeleted`] with everything of it that cannot be deleted.
     pub async fn delete(&self) -> Result<(), CommandError> {
+        let Some(before) = self.describe().await? else {
+            return Ok(());
+        };
+        let doing = format!("delete stack `{}`", self.stack);
+        let seen = self.newest_event().await?;
         let request = self.client.delete_stack().stack_name(&self.stack);
-        request
-            .send()
-            .await
-            .map_err(CommandError::aws(format!("delete stack `{}`", self.stack)))?;
+        let request = request.client_request_token(self.token().await?);
+        request.send().await.map_err(CommandError::aws(doing))?;
+        // A review goes at once, and is not followed: its word is no operation's.
+        if StackState::of(&status_of(&before)?) == StackState::Review {
+            return Ok(());
+        }
         match self.wait_for_rest().await? {
             None => Ok(()),
             Some(it) if StackState::of(&status_of(&it)?) == StackState::Deleted => Ok(()),
-            Some(_) => Err(self.first_failure().await?),
+            Some(it) => {
+                let events = self.events_since(seen.as_deref()).await?;
+                Err(self.first_cause(Some(&status_of(&it)?), &events).await)
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a command stopped, in the words of the person who ran it.
 
 mod hint;
+mod obstacle;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,10 @@ use annapurna_stack::pipeline::StackError;
 use annapurna_stack::validate::Violation;
 use aws_sdk_cloudformation::config::http::HttpResponse;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+
+use crate::ui::safe;
+
+pub use obstacle::Obstacle;
 
 /// One variant per thing a person can act on.
 #[derive(Debug, thiserror::Error)]
@@ -55,23 +60,76 @@ pub enum CommandError {
         /// Code and message of the service, or of the connection.
         reason: String,
     },
+    /// An AWS call failed for a reason that passes, after all its tries.
+    #[error("cannot {doing}: {obstacle} ({reason})")]
+    Passing {
+        /// A verb with its object, such as `describe stack `annapurna-dev``.
+        doing: String,
+        /// What stands in the way.
+        obstacle: Obstacle,
+        /// Code and message of the service, or of the connection.
+        reason: String,
+    },
     /// CloudFormation undid the deployment.
-    #[error("stack `{stack}` rolled back: `{resource}` failed, {reason}")]
+    #[error("stack `{stack}` rolled back: {cause}")]
     RolledBack {
         /// Its name.
         stack: String,
-        /// Logical id of the first failure that is no consequence of another.
-        resource: String,
-        /// CloudFormation's words about that resource.
-        reason: String,
+        /// The first failure that is no consequence of another: which resource, and CloudFormation's words.
+        cause: String,
+    },
+    /// CloudFormation refused the deployment before it changed anything.
+    #[error(
+        "stack `{stack}` was left as it was, since the deployment would fail:\n{}",
+        lines(findings)
+    )]
+    Refused {
+        /// Its name.
+        stack: String,
+        /// Everything that was found.
+        findings: Vec<Finding>,
+    },
+    /// An update could be neither finished nor undone.
+    #[error(
+        "stack `{stack}` could be neither updated nor brought back, and takes no update:\n{}",
+        lines(failures)
+    )]
+    Stuck {
+        /// Its name.
+        stack: String,
+        /// Each resource that could not be brought back, with CloudFormation's words.
+        failures: Vec<String>,
+    },
+    /// Something of a stack outlived its deletion.
+    #[error("stack `{stack}` is not deleted:\n{}", lines(failures))]
+    NotDeleted {
+        /// Its name.
+        stack: String,
+        /// Each resource that could not be deleted, with CloudFormation's words.
+        failures: Vec<String>,
+    },
+    /// Somebody else works on the stack.
+    #[error("stack `{stack}` is {status}, begun {who}")]
+    Busy {
+        /// Its name.
+        stack: String,
+        /// CloudFormation's word, such as `UPDATE_IN_PROGRESS`.
+        status: String,
+        /// Who began it, and when.
+        who: String,
     },
     /// CloudFormation refused the change set.
-    #[error("the change set of stack `{stack}` failed: {reason}")]
+    #[error(
+        "the change set of stack `{stack}` failed:{}",
+        refusal(reason, findings)
+    )]
     ChangeSet {
         /// Its name.
         stack: String,
         /// CloudFormation's words.
         reason: String,
+        /// What it found, where it says so.
+        findings: Vec<Finding>,
     },
     /// A new stack finds something there that its template would delete with the stack.
     #[error("the change set of stack `{stack}` failed: {reason}")]
@@ -208,9 +266,44 @@ pub enum CommandError {
     Interrupted,
 }
 
-fn lines(violations: &[Violation]) -> String {
-    violations
-        .iter()
+/// Something that CloudFormation found before it changed anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Logical id.
+    pub resource: String,
+    /// Such as `AWS::S3::Bucket`.
+    pub type_name: String,
+    /// CloudFormation's words.
+    pub reason: String,
+    /// The setting that decides what was refused, such as `bucket-suffix`.
+    pub setting: Option<&'static str>,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (resource, type_name) = (safe(&self.resource), safe(&self.type_name));
+        write!(
+            formatter,
+            "`{resource}` ({type_name}): {}",
+            safe(&self.reason)
+        )?;
+        match self.setting {
+            Some(setting) => write!(formatter, " [setting `{setting}`]"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What CloudFormation found, or else its reason, which says only that something was.
+fn refusal(reason: &str, findings: &[Finding]) -> String {
+    match findings {
+        [] => format!(" {}", safe(reason)),
+        findings => format!("\n{}", lines(findings)),
+    }
+}
+
+fn lines(of: &[impl std::fmt::Display]) -> String {
+    of.iter()
         .map(|it| format!("  {it}"))
         .collect::<Vec<_>>()
         .join("\n")
@@ -223,9 +316,16 @@ impl CommandError {
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
         let doing = doing.into();
-        move |error| Self::Aws {
-            doing,
-            reason: reason(&error),
+        move |error| {
+            let reason = reason(&error);
+            match Obstacle::of(&error) {
+                Some(obstacle) => Self::Passing {
+                    doing,
+                    obstacle,
+                    reason,
+                },
+                None => Self::Aws { doing, reason },
+            }
         }
     }
 
@@ -251,7 +351,14 @@ impl CommandError {
             Self::Build { hint, .. } | Self::Usage { hint, .. } => say(hint),
             Self::NoProject { .. } => say(hint::NO_PROJECT),
             Self::Aws { reason, .. } if reason.contains("credentials") => say(hint::SIGN_IN),
+            Self::Passing { obstacle, .. } => say(obstacle.hint()),
             Self::RolledBack { .. } => say(hint::ROLLED_BACK),
+            Self::Refused { findings, .. } | Self::ChangeSet { findings, .. } => {
+                hint::settings(findings)
+            }
+            Self::Stuck { stack, .. } => Some(hint::stuck(stack)),
+            Self::NotDeleted { .. } => say(hint::NOT_DELETED),
+            Self::Busy { .. } => say(hint::BUSY),
             Self::TimedOut { .. } | Self::Interrupted => say(hint::GOES_ON),
             Self::MissingOutput(_) => say(hint::OTHER_VERSION),
             Self::WrongAccount {
@@ -278,7 +385,6 @@ impl CommandError {
             Self::Aws { .. }
             | Self::Violations { .. }
             | Self::Stack(_)
-            | Self::ChangeSet { .. }
             | Self::Unretained { .. }
             | Self::File { .. }
             | Self::Object(_)
@@ -307,7 +413,12 @@ impl CommandError {
             | Self::Terminal(_)
             | Self::Json(_) => 2,
             Self::Aws { .. }
+            | Self::Passing { .. }
             | Self::RolledBack { .. }
+            | Self::Refused { .. }
+            | Self::Stuck { .. }
+            | Self::NotDeleted { .. }
+            | Self::Busy { .. }
             | Self::ChangeSet { .. }
             | Self::Unretained { .. }
             | Self::TimedOut { .. }

@@ -76,7 +76,11 @@ async fn a_failed_update_names_its_first_cause_and_leaves_the_previous_state() {
     let error = deploy(&engine, TemplateSource::Body(wanted.to_string()))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("`Broken` failed"), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("`Broken` (AWS::S3::Bucket): ") && said.contains("[setting `bucket-suffix`]"),
+        "{said}"
+    );
     assert_eq!(error.exit_code(), 3);
     let after = engine.deployed().await.unwrap().unwrap();
     assert_eq!(after.deployment, before.deployment);

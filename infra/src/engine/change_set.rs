@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Replacement};
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
-    self, Capability, ChangeAction, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter,
-    StackStatus, Tag,
+    self, Capability, ChangeAction, ChangeSetStatus, ChangeSetType, ExecutionStatus,
+    OnStackFailure, Parameter, StackStatus, Tag,
 };
 
 use super::words::StackState;
-use super::{Engine, Event, status_of};
+use super::{Engine, Event, looks, status_of};
 use crate::error::CommandError;
 
 /// How long CloudFormation may think about a change set.
@@ -104,10 +106,19 @@ impl Engine {
             TemplateSource::Body(body) => request.template_body(body),
             TemplateSource::Url(url) => request.template_url(url),
         };
-        request.send().await.map_err(CommandError::aws(format!(
-            "create a change set of `{}`",
-            self.stack
-        )))?;
+        let made = request.send().await;
+        // The name is of this moment, so one that is there is what an earlier try of this request made.
+        let ours = made.as_ref().is_err_and(|error| {
+            error
+                .as_service_error()
+                .is_some_and(|it| it.is_already_exists_exception())
+        });
+        if !ours {
+            made.map_err(CommandError::aws(format!(
+                "create a change set of `{}`",
+                self.stack
+            )))?;
+        }
         let set = ChangeSet {
             engine: self.clone(),
             name,
@@ -117,45 +128,98 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether a change set of anybody waits: a new stack under review is its place, and goes with the last.
+    async fn has_change_sets(&self) -> Result<bool, CommandError> {
+        let request = self.client.list_change_sets().stack_name(&self.stack);
+        let sets = request.send().await.map_err(CommandError::aws(format!(
+            "list the change sets of `{}`",
+            self.stack
+        )))?;
+        Ok(!sets.summaries().is_empty())
+    }
+}
+
 impl ChangeSet {
+    /// One page of what CloudFormation says of the change set; the first without a token.
+    async fn describe(
+        &self,
+        token: Option<String>,
+    ) -> Result<DescribeChangeSetOutput, CommandError> {
+        let request = self
+            .engine
+            .client
+            .describe_change_set()
+            .stack_name(&self.engine.stack)
+            .change_set_name(&self.name)
+            .set_next_token(token);
+        let page = request.send().await;
+        page.map_err(CommandError::aws("describe the change set"))
+    }
+
     async fn wait_until_ready(mut self) -> Result<Option<Self>, CommandError> {
         let start = Instant::now();
+        let mut looks = looks();
         while start.elapsed() < CHANGE_SET_LIMIT {
-            let request = self
-                .engine
-                .client
-                .describe_change_set()
-                .stack_name(&self.engine.stack)
-                .change_set_name(&self.name);
-            let set = request.send().await;
-            let set = set.map_err(CommandError::aws("describe the change set"))?;
+            let set = self.describe(None).await?;
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
-                    let entries = set.changes().iter().filter_map(|it| entry(it).transpose());
-                    self.entries = entries.collect::<Result<_, _>>()?;
+                    self.read_entries(set).await?;
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
                     let reason = set.status_reason().unwrap_or("CloudFormation names none");
-                    let reason = reason.to_owned();
-                    self.discard().await?;
-                    let nothing = reason.contains("didn't contain changes")
-                        || reason.contains("No updates are to be performed");
-                    let stack = self.engine.stack;
-                    return match reason {
-                        _ if nothing => Ok(None),
-                        reason if reason.contains(UNRETAINED) => {
-                            Err(CommandError::Unretained { stack, reason })
-                        }
-                        reason => Err(CommandError::ChangeSet { stack, reason }),
-                    };
+                    return self.failed(reason.to_owned()).await;
                 }
-                _ => tokio::time::sleep(Duration::from_millis(300)).await,
+                _ => tokio::time::sleep(looks.next_wait()).await,
             }
         }
         Err(CommandError::TimedOut {
             what: format!("the change set of `{}`", self.engine.stack),
             limit_secs: CHANGE_SET_LIMIT.as_secs(),
+        })
+    }
+
+    /// Reads what is on the first page and on those after it.
+    async fn read_entries(&mut self, first: DescribeChangeSetOutput) -> Result<(), CommandError> {
+        let mut page = first;
+        loop {
+            for change in page.changes() {
+                self.entries.extend(entry(change)?);
+            }
+            let Some(token) = page.next_token else {
+                return Ok(());
+            };
+            page = self.describe(Some(token)).await?;
+        }
+    }
+
+    /// What to make of a change set that failed: its findings are read before it goes, since they go with it.
+    async fn failed(self, reason: String) -> Result<Option<Self>, CommandError> {
+        let nothing = reason.contains("didn't contain changes")
+            || reason.contains("No updates are to be performed");
+        let findings = match nothing {
+            true => Ok(Vec::new()),
+            false => self.engine.findings(Some(&self.name)).await,
+        };
+        self.discard().await?;
+        if nothing {
+            return Ok(None);
+        }
+        // Without the permission to read them, CloudFormation's own reason still counts.
+        let (reason, findings) = match findings {
+            Ok(findings) => (reason, findings),
+            Err(unread) => (format!("{reason} ({unread})"), Vec::new()),
+        };
+        let stack = self.engine.stack;
+        let is_unretained = |text: &str| text.contains(UNRETAINED);
+        if is_unretained(&reason) || findings.iter().any(|it| is_unretained(&it.reason)) {
+            return Err(CommandError::Unretained { stack, reason });
+        }
+        Err(CommandError::ChangeSet {
+            stack,
+            reason,
+            findings,
         })
     }
 
@@ -184,7 +248,9 @@ impl ChangeSet {
             .map_err(CommandError::aws("delete the change set"))?;
         let review = self.engine.describe().await?;
         let review = review.as_ref().map(status_of).transpose()?;
-        if review.as_ref().map(StackState::of) == Some(StackState::Review) {
+        if review.as_ref().map(StackState::of) == Some(StackState::Review)
+            && !self.engine.has_change_sets().await?
+        {
             self.engine.delete().await?;
         }
         Ok(())
@@ -197,22 +263,45 @@ impl ChangeSet {
     /// [`CommandError::RolledBack`] with the first cause; the previous state is then in place.
     pub async fn execute(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<(), CommandError> {
         let seen = self.engine.newest_event().await?;
-        let request = self
-            .engine
-            .client
-            .execute_change_set()
-            .stack_name(&self.engine.stack)
-            .change_set_name(&self.name);
-        request
-            .send()
-            .await
-            .map_err(CommandError::aws("execute the change set"))?;
+        self.begin().await?;
         let events = self.engine.follow(seen, event).await?;
         let status = self.engine.describe().await?;
         let status = status.as_ref().map(status_of).transpose()?;
         match status {
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => Ok(()),
-            _ => Err(self.engine.first_cause(&events).await),
+            status => Err(self.engine.first_cause(status.as_ref(), &events).await),
+        }
+    }
+
+    /// Begins the execution, once however often the connection is cut.
+    async fn begin(&self) -> Result<(), CommandError> {
+        let request = self
+            .engine
+            .client
+            .execute_change_set()
+            .stack_name(&self.engine.stack)
+            .change_set_name(&self.name)
+            .client_request_token(self.engine.token().await?);
+        let Err(error) = request.send().await else {
+            return Ok(());
+        };
+        match error.code() {
+            Some("InvalidChangeSetStatus" | "ChangeSetNotFound") => {}
+            _ => return Err(CommandError::aws("execute the change set")(error)),
+        }
+        // An earlier try of this request began it, or somebody else was faster, which ends other change sets.
+        let ours = self.describe(None).await.ok();
+        let begun = [
+            ExecutionStatus::ExecuteInProgress,
+            ExecutionStatus::ExecuteComplete,
+            ExecutionStatus::ExecuteFailed,
+        ];
+        if ours.is_some_and(|it| it.execution_status.is_some_and(|it| begun.contains(&it))) {
+            return Ok(());
+        }
+        match self.engine.busy().await? {
+            Some(busy) => Err(busy),
+            None => Err(CommandError::aws("execute the change set")(error)),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! A stack's events: following them to the end, and finding what failed first.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use aws_sdk_cloudformation::types::EventFilter;
+use aws_sdk_cloudformation::types::StackStatus;
 
-use super::words::StackState;
-use super::{EXECUTION_LIMIT, Engine, Event, Progress, status_of};
+use super::words::{StackState, failed_to};
+use super::{EXECUTION_LIMIT, Engine, Event, Progress, looks, status_of};
 use crate::error::CommandError;
+use crate::ui::safe;
 
 impl Engine {
-    async fn events_since(&self, seen: Option<&str>) -> Result<Vec<Event>, CommandError> {
+    pub(super) async fn events_since(
+        &self,
+        seen: Option<&str>,
+    ) -> Result<Vec<Event>, CommandError> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
@@ -39,7 +43,8 @@ impl Engine {
         }
     }
 
-    pub(super) async fn newest_event(&self) -> Result<Option<String>, CommandError> {
+    /// The newest events, newest first: one page, which is a hundred of them.
+    pub(super) async fn newest_events(&self) -> Result<Vec<Event>, CommandError> {
         let answer = self
             .client
             .describe_stack_events()
@@ -50,11 +55,14 @@ impl Engine {
             "read the events of `{}`",
             self.stack
         )))?;
-        Ok(answer
-            .stack_events()
-            .first()
-            .and_then(|it| it.event_id())
-            .map(str::to_owned))
+        let events = answer.stack_events.unwrap_or_default();
+        Ok(events.into_iter().map(Event::of).collect())
+    }
+
+    /// The id of the newest event.
+    pub(super) async fn newest_event(&self) -> Result<Option<String>, CommandError> {
+        let events = self.newest_events().await?;
+        Ok(events.into_iter().next().and_then(|it| it.id))
     }
 
     /// Gives every new event to `event` until the stack itself is at rest, and returns them all.
@@ -65,27 +73,22 @@ impl Engine {
     ) -> Result<Vec<Event>, CommandError> {
         let start = Instant::now();
         let mut all = Vec::new();
-        let mut pause = Duration::from_millis(300);
+        let mut looks = looks();
         while start.elapsed() < EXECUTION_LIMIT {
+            let description = self.describe().await?;
+            let status = description.as_ref().map(status_of).transpose()?;
+            let at_rest = status.is_none_or(|status| StackState::of(&status).is_at_rest());
+            // Read after the status, so the last look has the last events.
             let new = self.events_since(seen.as_deref()).await?;
             new.iter().for_each(event);
             if let Some(last) = new.last() {
                 seen.clone_from(&last.id);
-                pause = Duration::from_millis(300);
             }
             all.extend(new);
-            let status = self.describe().await?;
-            let status = status.as_ref().map(status_of).transpose()?;
-            let at_rest = status.is_none_or(|status| StackState::of(&status).is_at_rest());
-            // The last events may be younger than the list above.
             if at_rest {
-                let rest = self.events_since(seen.as_deref()).await?;
-                rest.iter().for_each(event);
-                all.extend(rest);
                 return Ok(all);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
+            tokio::time::sleep(looks.next_wait()).await;
         }
         Err(CommandError::TimedOut {
             what: format!("stack `{}`", self.stack),
@@ -93,53 +96,85 @@ impl Engine {
         })
     }
 
-    pub(super) async fn first_failure(&self) -> Result<CommandError, CommandError> {
-        let events = self.events_since(None).await?;
-        Ok(self.first_cause(&events).await)
+    /// Why an operation ended as it did: the resources' own reasons, or what CloudFormation's validation before
+    /// the first change found, which only `DescribeEvents` tells. Without `events` those of the stack's whole
+    /// life are read.
+    pub(super) async fn first_cause(
+        &self,
+        status: Option<&StackStatus>,
+        events: &[Event],
+    ) -> CommandError {
+        let read = match events {
+            [] => self.events_since(None).await,
+            events => Ok(events.to_vec()),
+        };
+        match read {
+            Ok(events) => self.cause(status, &events).await,
+            Err(error) => error,
+        }
     }
 
-    /// The first cause of a failure: a resource's own, or what CloudFormation's validation before the first
-    /// change found, which only `DescribeEvents` tells.
-    pub(super) async fn first_cause(&self, events: &[Event]) -> CommandError {
-        let request = self
-            .client
-            .describe_events()
-            .stack_name(&self.stack)
-            .filters(EventFilter::builder().failed_events(true).build());
-        let told = events
-            .iter()
-            .any(|event| event.progress == Progress::Failed && event.resource != self.stack);
-        if !told && let Ok(answer) = request.send().await {
-            let found = answer.operation_events().iter().find_map(|event| {
-                Some((
-                    event.logical_resource_id()?,
-                    event.validation_status_reason()?,
-                ))
-            });
-            if let Some((resource, reason)) = found {
-                return CommandError::RolledBack {
-                    stack: self.stack.clone(),
-                    resource: crate::ui::safe(resource),
-                    reason: crate::ui::safe(reason),
-                };
-            }
+    async fn cause(&self, status: Option<&StackStatus>, events: &[Event]) -> CommandError {
+        let stack = self.stack.clone();
+        let own = own_failures(&stack, events);
+        match status {
+            Some(StackStatus::UpdateRollbackFailed) => CommandError::Stuck {
+                stack,
+                failures: last_of_each(&own, "UPDATE_ROLLBACK_FAILED"),
+            },
+            Some(StackStatus::DeleteFailed) => CommandError::NotDeleted {
+                stack,
+                failures: last_of_each(&own, "DELETE_FAILED"),
+            },
+            _ if own.is_empty() => match self.findings(None).await {
+                Ok(findings) if !findings.is_empty() => CommandError::Refused { stack, findings },
+                // Without the permission to read findings, that no reason is known is still true.
+                _ => rolled_back(&stack, None),
+            },
+            _ => rolled_back(&stack, own.first().copied()),
         }
-        rolled_back(&self.stack, events)
     }
 }
 
-/// The first event that failed for a reason of its own; what was cancelled because of it does not count.
-fn rolled_back(stack: &str, events: &[Event]) -> CommandError {
-    let cause = events.iter().find(|event| {
+/// The resources' events that failed for a reason of their own; what was cancelled because of another does not
+/// count, and what the stack says of itself is a summary.
+fn own_failures<'a>(stack: &str, events: &'a [Event]) -> Vec<&'a Event> {
+    let cancelled = |event: &Event| {
         let reason = event.reason.as_deref();
-        event.progress == Progress::Failed
-            && !reason.is_some_and(|reason| reason.contains("cancelled"))
+        reason.is_some_and(|reason| reason.contains("cancelled"))
+    };
+    let failed = events.iter().filter(|event| {
+        event.progress == Progress::Failed && event.resource != stack && !cancelled(event)
     });
-    let text = |text: Option<&str>| crate::ui::safe(text.unwrap_or("unknown"));
+    failed.collect()
+}
+
+/// The newest words of each resource that ended with this status.
+fn last_of_each(failures: &[&Event], status: &str) -> Vec<String> {
+    let mut newest: Vec<&Event> = Vec::new();
+    for event in failures.iter().filter(|event| event.status == status) {
+        newest.retain(|known| known.resource != event.resource);
+        newest.push(event);
+    }
+    newest.into_iter().map(failure).collect()
+}
+
+/// What could not be done with which resource, and why.
+fn failure(event: &Event) -> String {
+    let resource = safe(&event.resource);
+    let reason = event.reason.as_deref().unwrap_or("no reason given");
+    format!(
+        "`{resource}` {}: {}",
+        failed_to(&event.status),
+        safe(reason)
+    )
+}
+
+fn rolled_back(stack: &str, cause: Option<&Event>) -> CommandError {
+    let unknown = || "CloudFormation names no resource and no reason".to_owned();
     CommandError::RolledBack {
         stack: stack.to_owned(),
-        resource: text(cause.map(|it| it.resource.as_str())),
-        reason: text(cause.and_then(|it| it.reason.as_deref())),
+        cause: cause.map_or_else(unknown, failure),
     }
 }
 
@@ -168,14 +203,56 @@ mod tests {
             ),
             event("Queue", ResourceStatus::CreateFailed, "name taken"),
             event(
-                "Stack",
+                "annapurna-dev",
                 ResourceStatus::CreateFailed,
                 "The following resources failed",
             ),
         ];
+        let own = own_failures("annapurna-dev", &events);
         assert_eq!(
-            rolled_back("annapurna-dev", &events).to_string(),
-            "stack `annapurna-dev` rolled back: `Queue` failed, name taken"
+            rolled_back("annapurna-dev", own.first().copied()).to_string(),
+            "stack `annapurna-dev` rolled back: `Queue` could not be created: name taken"
+        );
+        let none = own_failures("annapurna-dev", &events[..2]);
+        let none = rolled_back("annapurna-dev", none.first().copied()).to_string();
+        assert!(none.ends_with("names no resource and no reason"), "{none}");
+    }
+
+    #[test]
+    fn each_operation_that_fails_has_its_own_words() {
+        for (status, words) in [
+            (
+                ResourceStatus::ImportFailed,
+                "`It` is there already and could not be taken up: why",
+            ),
+            (
+                ResourceStatus::UpdateFailed,
+                "`It` could not be changed: why",
+            ),
+            (
+                ResourceStatus::UpdateRollbackFailed,
+                "`It` could not be brought back to what it was: why",
+            ),
+        ] {
+            assert_eq!(failure(&event("It", status, "why")), words);
+        }
+    }
+
+    #[test]
+    fn of_what_cannot_be_deleted_each_is_named_once_with_its_newest_reason() {
+        let events = [
+            event("Papers", ResourceStatus::DeleteFailed, "not empty"),
+            event("Code", ResourceStatus::DeleteFailed, "denied"),
+            event("Papers", ResourceStatus::DeleteFailed, "still not empty"),
+            event("Code", ResourceStatus::CreateFailed, "of another time"),
+        ];
+        let own = own_failures("annapurna-dev", &events);
+        assert_eq!(
+            last_of_each(&own, "DELETE_FAILED"),
+            [
+                "`Code` could not be deleted: denied",
+                "`Papers` could not be deleted: still not empty"
+            ]
         );
     }
 }

@@ -1,6 +1,7 @@
 //! CloudFormation's words, read here and nowhere else: what a stack and an event say of themselves.
 
 use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent, StackStatus};
+use chrono::{DateTime, Utc};
 
 /// What can be done with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,20 @@ impl Progress {
     }
 }
 
+/// What could not be done with a resource, in the words of a person, from CloudFormation's word of its event.
+pub(super) fn failed_to(status: &str) -> &'static str {
+    match status {
+        "CREATE_FAILED" => "could not be created",
+        "UPDATE_FAILED" => "could not be changed",
+        "DELETE_FAILED" => "could not be deleted",
+        "IMPORT_FAILED" => "is there already and could not be taken up",
+        "ROLLBACK_FAILED" | "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => {
+            "could not be brought back to what it was"
+        }
+        _ => "failed",
+    }
+}
+
 /// What happened to a resource, or to the stack itself under its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -96,6 +111,10 @@ pub struct Event {
     pub status: String,
     /// CloudFormation's own reason.
     pub reason: Option<String>,
+    /// What the request that began the operation called itself.
+    pub(super) token: Option<String>,
+    /// When it happened.
+    pub(super) at: Option<DateTime<Utc>>,
 }
 
 impl Event {
@@ -109,6 +128,10 @@ impl Event {
                 .logical_resource_id
                 .unwrap_or_else(|| "a resource".to_owned()),
             reason: event.resource_status_reason,
+            token: event.client_request_token,
+            at: event
+                .timestamp
+                .and_then(|it| DateTime::from_timestamp(it.secs(), it.subsec_nanos())),
         }
     }
 }

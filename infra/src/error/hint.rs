@@ -1,11 +1,18 @@
 //! The next steps that an error names.
 
+use annapurna_stack::environment::Environment;
+
+use super::Finding;
+
 pub(super) const NO_PROJECT: &str =
     "run it inside a clone of Annapurna, or name the folder with --project";
 pub(super) const SIGN_IN: &str = "sign in first: `aws sso login`, or set AWS_PROFILE";
 pub(super) const ROLLED_BACK: &str =
     "the previous state is in place; correct the cause and deploy again";
 pub(super) const GOES_ON: &str = "run the same command again: it goes on from there";
+pub(super) const NOT_DELETED: &str =
+    "correct the cause and destroy it again: it goes on with what is left";
+pub(super) const BUSY: &str = "nothing of yours was begun; when that has ended, run it again";
 pub(super) const ANSWER: &str = "answer it with --yes";
 pub(super) const OTHER_VERSION: &str =
     "another version of this program deployed it; deploy the environment again";
@@ -18,6 +25,29 @@ pub(super) fn account(environment: &str, expected: Option<&str>, actual: &str) -
             "if account {actual} is meant, write `account = \"{actual}\"` into environments/{environment}.toml"
         ),
     }
+}
+
+/// For what CloudFormation refused: the settings that decide it.
+pub(super) fn settings(findings: &[Finding]) -> Option<String> {
+    let mut settings: Vec<&str> = findings.iter().filter_map(|it| it.setting).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    let settings: Vec<String> = settings.iter().map(|it| format!("`{it}`")).collect();
+    (!settings.is_empty()).then(|| {
+        format!(
+            "nothing was changed; change {} in the environment's file and deploy again",
+            settings.join(" and ")
+        )
+    })
+}
+
+/// For a stack that takes no update.
+pub(super) fn stuck(stack: &str) -> String {
+    let environment = Environment::of_stack(stack);
+    format!(
+        "correct the cause and go on with it: cargo infra rollback {environment} --continue; what cannot be \
+         corrected is left out with --skip ID"
+    )
 }
 
 pub(super) fn deploy(environment: &str) -> String {

@@ -1,0 +1,124 @@
+//! Who is at work on a stack: what an operation of ours calls itself, and reading it from the stack's events.
+
+use chrono::{DateTime, Utc};
+
+use super::words::StackState;
+use super::{Engine, Event, status_of};
+use crate::error::CommandError;
+
+/// Begins the token of every operation of this program.
+const OURS: &str = "by-";
+/// Longest name in a token, characters; the whole takes 128. Source: CloudFormation API reference,
+/// `ClientRequestToken`.
+const LONGEST_NAME: usize = 64;
+
+impl Engine {
+    /// What the next operation calls itself: who begins it, and when. CloudFormation keeps it with every event,
+    /// and takes a request that is repeated with it for the same one.
+    ///
+    /// # Errors
+    ///
+    /// When STS cannot be asked whose the credentials are.
+    pub(super) async fn token(&self) -> Result<String, CommandError> {
+        let identity = self.sts.get_caller_identity().send().await;
+        let identity = identity.map_err(CommandError::aws("learn whose the credentials are"))?;
+        Ok(token(identity.arn().unwrap_or_default(), Utc::now()))
+    }
+
+    /// Who began what is under way, and when, as far as the stack's events say it.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub(super) async fn who(&self) -> Result<String, CommandError> {
+        let events = self.newest_events().await?;
+        let begin = events
+            .iter()
+            .find(|event| event.resource == self.stack && event.status.ends_with("_IN_PROGRESS"));
+        Ok(begin.map_or_else(|| "by somebody".to_owned(), who))
+    }
+
+    /// The error of one who comes second; `None` when nothing is under way.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub(super) async fn busy(&self) -> Result<Option<CommandError>, CommandError> {
+        let description = self.describe().await?;
+        let status = description.as_ref().map(status_of).transpose()?;
+        let under_way = status.filter(|it| StackState::of(it) == StackState::UnderWay);
+        Ok(match under_way {
+            None => None,
+            Some(status) => Some(CommandError::Busy {
+                stack: self.stack.clone(),
+                status: status.as_str().to_owned(),
+                who: self.who().await?,
+            }),
+        })
+    }
+}
+
+/// The token of an operation that the owner of `arn` begins: letters, digits and hyphens.
+fn token(arn: &str, now: DateTime<Utc>) -> String {
+    let name = arn.rsplit(['/', ':']).next().unwrap_or_default();
+    let name: String = name
+        .chars()
+        .map(|it| if it.is_ascii_alphanumeric() { it } else { '-' })
+        .take(LONGEST_NAME)
+        .collect();
+    format!("{OURS}{name}-{}", now.format("%Y%m%dT%H%M%S%3f"))
+}
+
+/// Who began an operation, from its first event.
+fn who(begin: &Event) -> String {
+    let ours = |token: &str| {
+        let (name, _) = token.strip_prefix(OURS)?.rsplit_once('-')?;
+        Some(format!("by {name}"))
+    };
+    let by = match begin.token.as_deref() {
+        None => "by somebody".to_owned(),
+        Some(token) => ours(token).unwrap_or_else(|| format!("by another tool ({token})")),
+    };
+    match begin.at {
+        Some(at) => format!("{by} at {} UTC", at.format("%H:%M")),
+        None => by,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudformation::types::StackEvent;
+
+    use super::*;
+
+    fn told(token: Option<String>) -> String {
+        let event = StackEvent::builder().set_client_request_token(token);
+        let at = aws_sdk_cloudformation::primitives::DateTime::from_secs(1_700_000_000);
+        who(&Event::of(event.timestamp(at).build()))
+    }
+
+    #[test]
+    fn an_operation_says_who_began_it() {
+        let now = Utc::now();
+        for (arn, name) in [
+            (
+                "arn:aws:sts::1:assumed-role/Admin/alice@example.org",
+                "alice-example-org",
+            ),
+            ("arn:aws:iam::1:user/team/bob", "bob"),
+            ("arn:aws:iam::1:root", "root"),
+        ] {
+            let token = token(arn, now);
+            let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-';
+            assert!(token.chars().all(allowed), "{token}");
+            assert_eq!(told(Some(token)), format!("by {name} at 22:13 UTC"));
+        }
+        assert!(token(&"x".repeat(1_000), now).len() <= 128);
+        assert_eq!(told(None), "by somebody at 22:13 UTC");
+        let other = told(Some("Console-UpdateStack-1".to_owned()));
+        assert_eq!(
+            other,
+            "by another tool (Console-UpdateStack-1) at 22:13 UTC"
+        );
+    }
+}
