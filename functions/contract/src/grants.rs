@@ -4,27 +4,32 @@
 //! `infra`. No capability deletes an object, and the bucket of raw papers keeps every version, so the
 //! pipeline's roles cannot lose a paper.
 
-use crate::{Bucket, Function, Queue};
+use crate::keys::Objects;
+use crate::{Function, Queue};
 
-/// A capability on one resource.
+/// A capability on one resource, no wider than the calls that somebody makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grant {
     /// Read objects and learn whether one exists (`404` and not `403` needs listing).
-    ReadObjects(Bucket),
+    ReadObjects(Objects),
     /// Create objects, also over old ones; not delete them.
-    WriteObjects(Bucket),
-    /// Create the judge's verdicts beside the raw papers, and nothing else there.
-    WriteVerdicts,
-    /// Send to a queue and count what waits in it.
+    WriteObjects(Objects),
+    /// Send to a queue.
     SendMessages(Queue),
+    /// Count what waits in a queue.
+    CountMessages(Queue),
+    /// Have Lambda receive and delete a queue's messages on the function's behalf.
+    BeInvokedBy(Queue),
     /// Receive from, extend, and delete from a queue.
-    ConsumeMessages(Queue),
-    /// Send to a queue's dead-letter queue what can never be read.
+    TakeMessages(Queue),
+    /// Find a queue's dead-letter queue and send there what can never be read.
     DeadLetterMessages(Queue),
     /// Read documents and search.
     ReadIndex,
-    /// Create and update documents.
-    WriteIndex,
+    /// Set fields of a document, whether or not it is there.
+    UpsertDocuments,
+    /// Write a document in place of the version that was read.
+    ReplaceDocuments,
     /// Ask the model that judges.
     InvokeJudgeModel,
     /// Ask the model that writes programs.
@@ -52,49 +57,54 @@ impl Principal {
         match self {
             Self::Function(Function::Scraper(_) | Function::ArxivAlias | Function::AnyScraper) => {
                 &[
-                    Grant::ReadObjects(Bucket::Papers),
-                    Grant::WriteObjects(Bucket::Papers),
+                    Grant::ReadObjects(Objects::Scraped),
+                    Grant::WriteObjects(Objects::Scraped),
                     Grant::SendMessages(Queue::Research),
                 ]
             }
             Self::Function(Function::Judge) => &[
-                Grant::ReadObjects(Bucket::Papers),
-                Grant::WriteVerdicts,
-                Grant::ConsumeMessages(Queue::Research),
+                Grant::ReadObjects(Objects::Pdfs),
+                Grant::ReadObjects(Objects::Verdicts),
+                Grant::WriteObjects(Objects::Verdicts),
+                Grant::BeInvokedBy(Queue::Research),
                 Grant::SendMessages(Queue::CodeGeneration),
                 Grant::ReadIndex,
-                Grant::WriteIndex,
+                Grant::UpsertDocuments,
                 Grant::InvokeJudgeModel,
                 Grant::InvokeEmbeddingModel,
             ],
             Self::Function(Function::Generator) => &[
-                Grant::ReadObjects(Bucket::Papers),
-                Grant::ReadObjects(Bucket::Code),
-                Grant::WriteObjects(Bucket::Code),
-                Grant::ConsumeMessages(Queue::CodeGeneration),
+                Grant::ReadObjects(Objects::Pdfs),
+                Grant::ReadObjects(Objects::Programs),
+                Grant::ReadObjects(Objects::ProgramMetadata),
+                Grant::WriteObjects(Objects::Programs),
+                Grant::WriteObjects(Objects::ProgramMetadata),
+                Grant::BeInvokedBy(Queue::CodeGeneration),
                 Grant::SendMessages(Queue::CodeGeneration),
                 Grant::SendMessages(Queue::CodeEvaluation),
                 Grant::ReadIndex,
-                Grant::WriteIndex,
+                Grant::UpsertDocuments,
+                Grant::ReplaceDocuments,
                 Grant::InvokeGeneratorModel,
             ],
             Self::Function(Function::Tester) => &[
-                Grant::ReadObjects(Bucket::Code),
-                Grant::ReadObjects(Bucket::Outputs),
-                Grant::ConsumeMessages(Queue::CodeEvaluation),
+                Grant::ReadObjects(Objects::Programs),
+                Grant::ReadObjects(Objects::Results),
+                Grant::TakeMessages(Queue::CodeEvaluation),
                 Grant::DeadLetterMessages(Queue::CodeEvaluation),
                 Grant::SendMessages(Queue::CodeTesting),
+                Grant::CountMessages(Queue::CodeTesting),
                 Grant::ReadIndex,
-                Grant::WriteIndex,
+                Grant::ReplaceDocuments,
                 Grant::RunInstance,
                 Grant::ReadAgentToken,
             ],
             Self::Agent => &[
-                Grant::ReadObjects(Bucket::Code),
-                Grant::ReadObjects(Bucket::Datasets),
-                Grant::ReadObjects(Bucket::Outputs),
-                Grant::WriteObjects(Bucket::Outputs),
-                Grant::ConsumeMessages(Queue::CodeTesting),
+                Grant::ReadObjects(Objects::Programs),
+                Grant::ReadObjects(Objects::Datasets),
+                Grant::ReadObjects(Objects::Results),
+                Grant::WriteObjects(Objects::Outputs),
+                Grant::TakeMessages(Queue::CodeTesting),
             ],
         }
     }

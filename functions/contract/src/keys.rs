@@ -2,11 +2,76 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{PaperId, Source, normalize_title};
+use crate::model::{DATASETS, SYNTHETIC};
+use crate::{Bucket, PaperId, Source, normalize_title};
+
+/// Objects of a bucket that are read or written by the same stages, told from its others by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Objects {
+    /// All that the scrapers keep: papers, what sources said of them, parts of lists, aliases and leases.
+    Scraped,
+    /// The PDFs among it.
+    Pdfs,
+    /// The judge's verdicts, which lie in the bucket of the papers.
+    Verdicts,
+    /// The generated programs.
+    Programs,
+    /// What is known about each generated program.
+    ProgramMetadata,
+    /// The result of each test.
+    Results,
+    /// All that a test put out, its result among it.
+    Outputs,
+    /// The data sets that programs load.
+    Datasets,
+}
+
+impl Objects {
+    /// Where they are.
+    pub const fn bucket(self) -> Bucket {
+        match self {
+            Self::Scraped | Self::Pdfs | Self::Verdicts => Bucket::Papers,
+            Self::Programs | Self::ProgramMetadata => Bucket::Code,
+            Self::Results | Self::Outputs => Bucket::Outputs,
+            Self::Datasets => Bucket::Datasets,
+        }
+    }
+
+    /// Their keys, as IAM matches them: `*` stands for any text.
+    pub fn patterns(self) -> Vec<String> {
+        let below = |prefix: &str| format!("{prefix}*");
+        match self {
+            Self::Scraped => {
+                let sources = Source::ALL.map(|source| format!("{}/*", source.key_part()));
+                let others = [LISTS, DETAILS, ALIASES, LEASES].map(below);
+                sources.into_iter().chain(others).collect()
+            }
+            Self::Pdfs => vec![format!("*{PDF_SUFFIX}")],
+            Self::Verdicts => vec![below(VERDICTS_PREFIX)],
+            Self::Programs => vec![format!("*{CODE_SUFFIX}")],
+            Self::ProgramMetadata => vec![format!("*{METADATA_SUFFIX}")],
+            Self::Results => vec![format!("*{RESULT_SUFFIX}")],
+            Self::Outputs => vec![format!("*{OUTPUTS_FOLDER}*")],
+            Self::Datasets => {
+                let kept = DATASETS.into_iter().filter(|name| *name != SYNTHETIC);
+                kept.map(dataset).collect()
+            }
+        }
+    }
+}
+
+const LISTS: &str = "_lists/";
+const DETAILS: &str = "_details/";
+const ALIASES: &str = "_aliases/";
+const LEASES: &str = "_leases/";
+const PDF_SUFFIX: &str = ".pdf";
+const CODE_SUFFIX: &str = "/code.py";
+const METADATA_SUFFIX: &str = "/metadata.json";
+const OUTPUTS_FOLDER: &str = "/outputs/";
 
 /// The paper itself, in [`crate::Bucket::Papers`].
 pub fn paper_pdf(source: Source, year: u16, paper: &PaperId) -> String {
-    format!("{}/{year}/{paper}.pdf", source.key_part())
+    format!("{}/{year}/{paper}{PDF_SUFFIX}", source.key_part())
 }
 
 /// Everything the source said about the paper, beside its PDF.
@@ -21,14 +86,14 @@ pub fn list_part(source: Source, year: u16, digest: &str, part: usize) -> String
 
 /// Where the parts of a conference's lists are.
 pub fn list_prefix(source: Source, year: u16) -> String {
-    format!("_lists/{}/{year}/", source.key_part())
+    format!("{LISTS}{}/{year}/", source.key_part())
 }
 
 /// What a source said of one paper before its abstract was known: `page`, what the paper's own page said,
 /// or `list`, what the list said while the page could not be had. `digest` is that of the source's name of
 /// the paper.
 pub fn paper_details(source: Source, year: u16, digest: &str, kind: &str) -> String {
-    format!("_details/{}/{year}/{digest}.{kind}.json", source.key_part())
+    format!("{DETAILS}{}/{year}/{digest}.{kind}.json", source.key_part())
 }
 
 /// The id of the paper that a source knows by this name; arXiv's is the id without a version. A conference
@@ -38,12 +103,12 @@ pub fn id_alias(source: Source, year: u16, source_id: &str) -> String {
         Source::Arxiv => source_id.to_owned(),
         _ => format!("{year}/{source_id}"),
     };
-    format!("_aliases/ids/{}/{}.json", source.key_part(), digest(&name))
+    format!("{ALIASES}ids/{}/{}.json", source.key_part(), digest(&name))
 }
 
 /// The ids of the papers that have, or had, a title; of all sources.
 pub fn title_alias(title: &str) -> String {
-    format!("_aliases/titles/{}.json", digest(&normalize_title(title)))
+    format!("{ALIASES}titles/{}.json", digest(&normalize_title(title)))
 }
 
 /// 128 bits of a SHA-256: what a stranger wrote is never in a key.
@@ -55,7 +120,7 @@ fn digest(text: &str) -> String {
 
 /// Who may send requests to a host now, where only one run may at a time.
 pub fn host_lease(host: &str) -> String {
-    format!("_leases/{host}.json")
+    format!("{LEASES}{host}.json")
 }
 
 /// Where the verdicts are in [`crate::Bucket::Papers`].
@@ -68,17 +133,22 @@ pub fn verdict(paper: &PaperId) -> String {
 
 /// The generated program, in [`crate::Bucket::Code`].
 pub fn code(paper: &PaperId) -> String {
-    format!("{paper}/code.py")
+    format!("{paper}{CODE_SUFFIX}")
 }
 
 /// What is known about the generated program, in [`crate::Bucket::Code`].
 pub fn code_metadata(paper: &PaperId) -> String {
-    format!("{paper}/metadata.json")
+    format!("{paper}{METADATA_SUFFIX}")
 }
 
 /// The folder of a test's outputs, in [`crate::Bucket::Outputs`].
 pub fn outputs_prefix(paper: &PaperId) -> String {
-    format!("{paper}/outputs/")
+    format!("{paper}{OUTPUTS_FOLDER}")
+}
+
+/// A data set as programs load it, in [`crate::Bucket::Datasets`].
+pub fn dataset(name: &str) -> String {
+    format!("{name}.pt")
 }
 
 /// The key ending that tells the collector a test has finished; the S3 notification filters by it.

@@ -88,8 +88,11 @@ pub const DATASETS: [&str; 7] = [
     "fashion_mnist",
     "imdb",
     "wikitext2",
-    "synthetic",
+    SYNTHETIC,
 ];
+
+/// The one of [`DATASETS`] that the loader makes itself: no object holds it.
+pub const SYNTHETIC: &str = "synthetic";
 
 /// The generator's answer: one complete program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

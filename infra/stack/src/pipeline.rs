@@ -49,6 +49,8 @@ use crate::scrape_machine;
 
 mod outputs;
 mod parts;
+#[cfg(test)]
+mod permissions;
 mod schedules;
 mod sizes;
 #[cfg(test)]

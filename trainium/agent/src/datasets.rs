@@ -11,14 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use annapurna_cloud::{ObjectStore, Retry, Saved};
-use annapurna_contract::model::DATASETS;
+use annapurna_contract::keys;
+use annapurna_contract::model::{DATASETS, SYNTHETIC};
 use tokio::sync::Mutex;
 
 use crate::shutdown::Shutdown;
 use crate::store::{self, StoreError};
-
-/// Made by the loader itself.
-const SYNTHETIC: &str = "synthetic";
 
 /// The folder of data sets, `{name}.pt` each, with the object's version beside it.
 #[derive(Debug)]
@@ -79,7 +77,7 @@ impl Datasets {
         let known = fs::read_to_string(&version)
             .ok()
             .filter(|etag| file.exists() && !etag.is_empty());
-        let key = format!("{name}.pt");
+        let key = keys::dataset(name);
         let fetched = store::read(self.retry, shutdown, || {
             self.store
                 .save(&self.bucket, &key, known.as_deref(), &partial)

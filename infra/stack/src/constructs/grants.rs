@@ -1,8 +1,11 @@
 //! Turns the contract's grants into IAM statements. The one place where a capability becomes actions
 //! and ARNs: no `*` action, and a `*` resource only where AWS has no resource-level permission.
 
+use std::collections::BTreeSet;
+
+use annapurna_contract::keys::Objects;
 use annapurna_contract::models::ModelId;
-use annapurna_contract::{Bucket, Grant, Principal, Queue, keys};
+use annapurna_contract::{Bucket, Grant, Principal, Queue};
 
 use super::bucket::Buckets;
 use super::queue::QueueHandle;
@@ -38,53 +41,55 @@ pub(crate) struct Models {
 impl Targets {
     /// Everything that the contract lets a principal do.
     pub(crate) fn granted(&self, principal: Principal) -> Vec<Statement> {
-        let grants = principal.grants().iter();
-        grants.flat_map(|grant| self.statements(*grant)).collect()
+        let grants = principal.grants();
+        let buckets: BTreeSet<Bucket> = grants
+            .iter()
+            .filter_map(|grant| match grant {
+                Grant::ReadObjects(objects) => Some(objects.bucket()),
+                _ => None,
+            })
+            .collect();
+        let listings = buckets.into_iter().map(|bucket| self.list(bucket));
+        let statements = grants.iter().flat_map(|grant| self.statements(*grant));
+        statements.chain(listings).collect()
     }
 
     /// The statements of one grant; none when the environment has no such resource.
     fn statements(&self, grant: Grant) -> Vec<Statement> {
         match grant {
-            Grant::ReadObjects(bucket) => self.read_objects(bucket),
-            Grant::WriteObjects(bucket) => vec![Statement::allow(
-                format!("Write{bucket:?}"),
-                &["s3:PutObject"],
-                vec![self.buckets.get(bucket).objects()],
-            )],
-            Grant::WriteVerdicts => {
-                let verdicts = Expr::Literal(format!("/{}*", keys::VERDICTS_PREFIX));
-                let verdicts = self.buckets.papers.arn().followed_by(verdicts);
-                vec![Statement::allow(
-                    "WriteVerdicts",
-                    &["s3:PutObject"],
-                    vec![verdicts],
-                )]
-            }
-            Grant::SendMessages(queue) => on_queue(
-                "SendTo",
+            Grant::ReadObjects(objects) => self.on_objects("Read", &["s3:GetObject"], objects),
+            Grant::WriteObjects(objects) => self.on_objects("Write", &["s3:PutObject"], objects),
+            Grant::SendMessages(queue) => on_queue("SendTo", queue, &["sqs:SendMessage"]),
+            Grant::CountMessages(queue) => on_queue("Count", queue, &["sqs:GetQueueAttributes"]),
+            // Source: Lambda guide, "Creating and configuring an Amazon SQS event source mapping", permissions.
+            Grant::BeInvokedBy(queue) => on_queue(
+                "InvokedBy",
                 queue,
-                &["sqs:SendMessage", "sqs:GetQueueAttributes"],
+                &[
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                ],
             ),
-            Grant::ConsumeMessages(queue) => on_queue(
-                "ConsumeFrom",
+            Grant::TakeMessages(queue) => on_queue(
+                "TakeFrom",
                 queue,
                 &[
                     "sqs:ReceiveMessage",
                     "sqs:DeleteMessage",
                     "sqs:ChangeMessageVisibility",
-                    "sqs:GetQueueAttributes",
                 ],
             ),
-            Grant::DeadLetterMessages(queue) => vec![Statement::allow(
-                format!("DeadLetter{queue:?}"),
-                &["sqs:SendMessage", "sqs:GetQueueUrl"],
-                vec![QueueHandle::of(queue).dead_letter_arn()],
-            )],
-            Grant::ReadIndex => self.on_index(
-                "ReadIndex",
-                &["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"],
-            ),
-            Grant::WriteIndex => self.on_index("WriteIndex", &["es:ESHttpPost", "es:ESHttpPut"]),
+            Grant::DeadLetterMessages(queue) => dead_letter(queue),
+            Grant::ReadIndex => [
+                self.on_index("ReadDocuments", "es:ESHttpGet", "_doc/*"),
+                self.on_index("Search", "es:ESHttpPost", "_search"),
+            ]
+            .concat(),
+            Grant::UpsertDocuments => {
+                self.on_index("UpsertDocuments", "es:ESHttpPost", "_update/*")
+            }
+            Grant::ReplaceDocuments => self.on_index("ReplaceDocuments", "es:ESHttpPut", "_doc/*"),
             Grant::InvokeJudgeModel => invoke(grant, &self.models.judge),
             Grant::InvokeEmbeddingModel => invoke(grant, &self.models.embedding),
             Grant::InvokeGeneratorModel => invoke(grant, &self.models.generator),
@@ -93,29 +98,35 @@ impl Targets {
         }
     }
 
-    /// Listing is part of reading: without it S3 answers 403, not 404, for an object that is not there.
-    fn read_objects(&self, bucket: Bucket) -> Vec<Statement> {
-        let handle = self.buckets.get(bucket);
-        vec![
-            Statement::allow(
-                format!("Read{bucket:?}"),
-                &["s3:GetObject"],
-                vec![handle.objects()],
-            ),
-            Statement::allow(
-                format!("List{bucket:?}"),
-                &["s3:ListBucket"],
-                vec![handle.arn()],
-            ),
-        ]
+    /// Listing is part of reading: without it S3 answers 403, not 404, for an object that is not there. It knows no
+    /// prefixes, for the question whether there is an object names none.
+    /// Source: S3 API reference, `GetObject`, permissions.
+    fn list(&self, bucket: Bucket) -> Statement {
+        let arn = self.buckets.get(bucket).arn();
+        Statement::allow(format!("List{bucket:?}"), &["s3:ListBucket"], vec![arn])
     }
 
-    fn on_index(&self, sid: &str, actions: &[&'static str]) -> Vec<Statement> {
-        let Some(index) = &self.index else {
-            return Vec::new();
+    fn on_objects(&self, verb: &str, actions: &[&'static str], objects: Objects) -> Vec<Statement> {
+        let bucket = self.buckets.get(objects.bucket()).arn();
+        let of = |pattern: String| bucket.followed_by(Expr::Literal(format!("/{pattern}")));
+        let arns = objects.patterns().into_iter().map(of).collect();
+        vec![Statement::allow(
+            format!("{verb}{objects:?}"),
+            actions,
+            arns,
+        )]
+    }
+
+    /// One kind of request to one API of the index, which is a path below it, so that none has
+    /// `_delete_by_query` or a document's deletion among what it allows.
+    /// Source: OpenSearch Service developer guide, "Identity and Access Management", subresources.
+    fn on_index(&self, sid: &str, action: &'static str, api: &str) -> Vec<Statement> {
+        let index = self.index.iter();
+        let allow = |index: &Arn| {
+            let path = index.followed_by(format!("/{api}"));
+            Statement::allow(sid, &[action], vec![path])
         };
-        let below = index.followed_by("/*");
-        vec![Statement::allow(sid, actions, vec![index.clone(), below])]
+        index.map(allow).collect()
     }
 
     /// Starting and stopping is limited to the instance by its tag; describing has no resource-level
@@ -157,6 +168,18 @@ fn on_queue(verb: &str, queue: Queue, actions: &[&'static str]) -> Vec<Statement
         actions,
         vec![QueueHandle::of(queue).arn()],
     )]
+}
+
+/// The queue's redrive policy names its dead-letter queue, whose address is asked by name.
+fn dead_letter(queue: Queue) -> Vec<Statement> {
+    let sent = Statement::allow(
+        format!("DeadLetter{queue:?}"),
+        &["sqs:SendMessage", "sqs:GetQueueUrl"],
+        vec![QueueHandle::of(queue).dead_letter_arn()],
+    );
+    let mut statements = on_queue("FindDeadLettersOf", queue, &["sqs:GetQueueAttributes"]);
+    statements.push(sent);
+    statements
 }
 
 /// A cross-region inference profile is granted together with the model behind it in the regions that it may choose,

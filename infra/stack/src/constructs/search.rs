@@ -40,12 +40,7 @@ impl SearchDomain {
         let arn = Arn::in_account("es", format!("domain/{}", self.name));
         let this_account = Statement::allow(
             "ThisAccountOnly",
-            &[
-                "es:ESHttpGet",
-                "es:ESHttpHead",
-                "es:ESHttpPost",
-                "es:ESHttpPut",
-            ],
+            &["es:ESHttpGet", "es:ESHttpPost", "es:ESHttpPut"],
             vec![arn.followed_by("/*")],
         );
         let this_account = this_account.about(Principal::Aws(vec![Arn::account_root()]));

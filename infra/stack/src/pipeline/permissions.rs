@@ -1,0 +1,553 @@
+//! What each role of the synthesised template may do, asked of its policies as IAM evaluates them.
+//!
+//! Every role is asked about every call below: those that its code makes must be allowed, and every other one, its
+//! neighbours' prefixes, queues and APIs among them, denied. Keys and paths are what the functions' own code makes.
+
+use std::collections::BTreeSet;
+
+use annapurna_contract::PaperId;
+use annapurna_contract::models::ModelId;
+use serde_json::Value;
+
+use super::*;
+use crate::constructs::role::RoleHandle;
+
+/// An IAM evaluation of identity policies: an explicit denial wins, and what nothing allows is denied. It knows the
+/// parts of the policy language that the stack uses and panics at any other.
+struct Role {
+    statements: Vec<Value>,
+}
+
+/// An action, the ARN it is about, and the condition keys that the call has.
+struct Call<'a> {
+    action: &'a str,
+    arn: &'a str,
+    keys: &'a [(&'static str, String)],
+}
+
+impl Role {
+    fn of(principal: Principal, resources: &Value) -> Self {
+        let arn = serde_json::to_value(RoleHandle::of(principal).arn()).unwrap();
+        let id = arn["Fn::GetAtt"][0].as_str().unwrap();
+        let policies = resources[id]["Properties"]["Policies"].as_array().unwrap();
+        let statements = policies.iter().flat_map(|it| {
+            it["PolicyDocument"]["Statement"]
+                .as_array()
+                .unwrap()
+                .clone()
+        });
+        Self {
+            statements: statements.map(|it| resolved(&it, resources)).collect(),
+        }
+    }
+
+    fn may(&self, call: &Call) -> bool {
+        let holding = |effect: &str| {
+            self.statements
+                .iter()
+                .any(|it| it["Effect"] == effect && holds(it, call))
+        };
+        holding("Allow") && !holding("Deny")
+    }
+}
+
+fn holds(statement: &Value, call: &Call) -> bool {
+    for part in statement.as_object().unwrap().keys() {
+        let known = [
+            "Sid",
+            "Effect",
+            "Action",
+            "Resource",
+            "NotResource",
+            "Condition",
+        ];
+        assert!(known.contains(&part.as_str()), "{part} is not evaluated");
+    }
+    let any = |part: &str, text: &str| {
+        let patterns = statement[part].as_array().into_iter().flatten();
+        let mut patterns = patterns.map(|it| it.as_str().unwrap());
+        patterns.any(|pattern| matches(pattern, text))
+    };
+    let about = match statement.get("NotResource") {
+        Some(_) => !any("NotResource", call.arn),
+        None => any("Resource", call.arn),
+    };
+    let conditions = statement.get("Condition").and_then(Value::as_object);
+    any("Action", call.action)
+        && about
+        && conditions.into_iter().flatten().all(|(operator, tests)| {
+            assert_eq!(operator, "StringEquals", "the operator is not evaluated");
+            tests.as_object().unwrap().iter().all(|(key, wanted)| {
+                let mut keys = call.keys.iter();
+                keys.any(|(name, value)| name == key && *value == wanted.as_str().unwrap())
+            })
+        })
+}
+
+/// IAM's `*`, any text. Source: IAM user guide, "IAM JSON policy elements: Resource".
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            ends.any(|at| matches(rest, &text[at..]))
+        }),
+    }
+}
+
+/// A part of the template with every reference put in place.
+fn resolved(value: &Value, resources: &Value) -> Value {
+    match value {
+        Value::Array(all) => all.iter().map(|it| resolved(it, resources)).collect(),
+        Value::Object(map) => {
+            let only = map.iter().next().filter(|_| map.len() == 1);
+            match only.map(|(key, it)| (key.as_str(), it)) {
+                Some(("Ref", name)) => referred(name.as_str().unwrap(), resources).into(),
+                Some(("Fn::GetAtt", target)) => {
+                    assert_eq!(target[1], "Arn");
+                    referred(target[0].as_str().unwrap(), resources).into()
+                }
+                Some(("Fn::Join", joined)) => {
+                    let parts = joined[1].as_array().unwrap().iter();
+                    let text = |it| resolved(it, resources).as_str().unwrap().to_owned();
+                    parts.map(text).collect::<String>().into()
+                }
+                _ => map
+                    .iter()
+                    .map(|(key, it)| (key.clone(), resolved(it, resources)))
+                    .collect(),
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+fn referred(name: &str, resources: &Value) -> String {
+    let properties = &resources[name]["Properties"];
+    let named = |service: &str, property: &str| {
+        let name = properties[property].as_str().unwrap();
+        format!("arn:aws:{service}:us-east-1:111122223333:{name}")
+    };
+    match (name, resources[name]["Type"].as_str()) {
+        ("AWS::Partition", _) => "aws".to_owned(),
+        ("AWS::Region", _) => "us-east-1".to_owned(),
+        ("AWS::AccountId", _) => "111122223333".to_owned(),
+        ("AssetsBucket", None) => "assets".to_owned(),
+        (_, Some("AWS::SQS::Queue")) => named("sqs", "QueueName"),
+        _ => panic!("{name} is not resolved"),
+    }
+}
+
+/// One object of each kind that a stage reads or writes, by its key.
+fn objects(bucket: Bucket) -> Vec<String> {
+    let paper = PaperId::of("Adam", None);
+    match bucket {
+        Bucket::Papers => {
+            let of_source = Source::ALL.into_iter().flat_map(|source| {
+                [
+                    keys::paper_pdf(source, 2025, &paper),
+                    keys::paper_source_record(source, 2025, &paper),
+                    keys::list_part(source, 2025, "0a1b", 3),
+                    keys::paper_details(source, 2025, "0a1b", "page"),
+                    keys::id_alias(source, 2025, "1412.6980"),
+                ]
+            });
+            let others = [
+                keys::title_alias("Adam"),
+                keys::host_lease("arxiv.org"),
+                keys::verdict(&paper),
+                "elsewhere/notes.json".to_owned(),
+            ];
+            of_source.chain(others).collect()
+        }
+        Bucket::Code => vec![
+            keys::code(&paper),
+            keys::code_metadata(&paper),
+            "elsewhere.json".to_owned(),
+        ],
+        Bucket::Outputs => vec![
+            keys::result(&paper),
+            format!("{}stdout.log", keys::outputs_prefix(&paper)),
+            format!("{}plots/loss.png", keys::outputs_prefix(&paper)),
+            format!("{paper}/notes.json"),
+        ],
+        Bucket::Datasets => vec![keys::dataset("mnist"), "synthetic.pt".to_owned()],
+    }
+}
+
+/// Everything that every role is asked about, `action resource`.
+fn universe() -> Vec<(String, String)> {
+    let mut calls = Vec::new();
+    let mut add = |actions: &[&str], service: &str, resource: &str| {
+        for action in actions {
+            calls.push((format!("{service}:{action}"), resource.to_owned()));
+        }
+    };
+    for bucket in Bucket::ALL {
+        let arn = format!("arn:aws:s3:::{}", bucket.name());
+        for key in objects(bucket) {
+            add(OBJECT_ACTIONS, "s3", &format!("{arn}/{key}"));
+        }
+        add(BUCKET_ACTIONS, "s3", &arn);
+    }
+    for key in ["functions/papers-judge/0a.zip", "trainium-agent/0a.tar.gz"] {
+        add(OBJECT_ACTIONS, "s3", &format!("arn:aws:s3:::assets/{key}"));
+    }
+    for queue in Queue::ALL {
+        for name in [queue.name(), queue.dead_letter_name()] {
+            add(QUEUE_ACTIONS, "sqs", &in_account("sqs", &name));
+        }
+    }
+    let domain = in_account("es", "domain/research-papers");
+    for path in INDEX_PATHS {
+        add(INDEX_ACTIONS, "es", &format!("{domain}/{path}"));
+    }
+    add(&["DeleteDomain", "UpdateDomainConfig"], "es", &domain);
+    for function in Function::ALL {
+        let arn = in_account("lambda", &format!("function:{}", function.name()));
+        add(&["InvokeFunction", "UpdateFunctionCode"], "lambda", &arn);
+        let streams = format!("log-group:/aws/lambda/{}:log-stream:x", function.name());
+        add(LOG_ACTIONS, "logs", &in_account("logs", &streams));
+    }
+    add(
+        &["GetParameter", "PutParameter"],
+        "ssm",
+        &in_account("ssm", "parameter/annapurna/prod/trainium-agent"),
+    );
+    add(
+        &["GetParameter"],
+        "ssm",
+        &in_account("ssm", "parameter/other"),
+    );
+    add(
+        &[
+            "StartInstances",
+            "StopInstances",
+            "TerminateInstances",
+            "RunInstances",
+        ],
+        "ec2",
+        &in_account("ec2", "instance/i-0abc"),
+    );
+    add(&["DescribeInstances"], "ec2", "*");
+    let machine = in_account("states", "stateMachine:ScrapeConference");
+    add(&["StartExecution"], "states", &machine);
+    for model in models() {
+        add(
+            &["InvokeModel", "InvokeModelWithResponseStream"],
+            "bedrock",
+            &model,
+        );
+    }
+    for role in ["PapersJudgeRole", "TrainiumAgentRole"] {
+        let arn = format!("arn:aws:iam::111122223333:role/{role}");
+        add(&["PassRole", "PutRolePolicy"], "iam", &arn);
+        add(&["AssumeRole"], "sts", &arn);
+    }
+    add(&["Publish"], "sns", &in_account("sns", "PipelineAlarms"));
+    calls
+}
+
+const OBJECT_ACTIONS: &[&str] = &[
+    "GetObject",
+    "PutObject",
+    "DeleteObject",
+    "DeleteObjectVersion",
+    "PutObjectAcl",
+];
+const BUCKET_ACTIONS: &[&str] = &[
+    "ListBucket",
+    "DeleteBucket",
+    "PutBucketPolicy",
+    "PutLifecycleConfiguration",
+];
+const QUEUE_ACTIONS: &[&str] = &[
+    "SendMessage",
+    "ReceiveMessage",
+    "DeleteMessage",
+    "ChangeMessageVisibility",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "PurgeQueue",
+    "DeleteQueue",
+    "SetQueueAttributes",
+];
+const INDEX_ACTIONS: &[&str] = &[
+    "ESHttpGet",
+    "ESHttpHead",
+    "ESHttpPost",
+    "ESHttpPut",
+    "ESHttpPatch",
+    "ESHttpDelete",
+];
+const INDEX_PATHS: &[&str] = &[
+    "research-papers-v2",
+    "research-papers-v2/_doc/paper",
+    "research-papers-v2/_search",
+    "research-papers-v2/_update/paper",
+    "research-papers-v2/_delete_by_query",
+    "research-papers-v2/_update_by_query",
+    "research-papers-v2/_bulk",
+    "research-papers-v2/_mapping",
+    "research-papers-v2/_close",
+    "research-papers-v3/_doc/paper",
+    "research-papers-v3/_search",
+    "_bulk",
+    "_reindex",
+    "_cluster/settings",
+    "_snapshot/mine",
+];
+const LOG_ACTIONS: &[&str] = &["CreateLogStream", "PutLogEvents", "DeleteLogStream"];
+/// The profiles that `prod` names, the models behind them in a region that they choose, and others.
+fn models() -> Vec<String> {
+    let settings = environment();
+    let profiles = [&settings.judge.model, &settings.generator.model];
+    let foundation =
+        |region: &str, id: &str| format!("arn:aws:bedrock:{region}::foundation-model/{id}");
+    let behind = profiles.map(|id| foundation("us-west-2", ModelId::parse(id).base));
+    let others = [
+        foundation("us-east-1", &settings.judge.embedding_model),
+        foundation("us-west-2", &settings.judge.embedding_model),
+        foundation("us-east-1", "amazon.nova-pro-v1:0"),
+    ];
+    let profiles = profiles.map(|id| in_account("bedrock", &format!("inference-profile/{id}")));
+    profiles.into_iter().chain(behind).chain(others).collect()
+}
+
+/// Whether an ARN is the model of these settings, or what its profile leads to.
+fn is_model(arn: &str, id: &str) -> bool {
+    let base = ModelId::parse(id).base;
+    arn.ends_with(&format!("foundation-model/{base}")) || arn.ends_with(&format!("/{id}"))
+}
+
+fn in_account(service: &str, name: &str) -> String {
+    format!("arn:aws:{service}:us-east-1:111122223333:{name}")
+}
+
+/// Whether the code of the principal makes the call: read off the code, not off its grants.
+fn is_made(principal: Principal, action: &str, resource: &str) -> bool {
+    match principal {
+        Principal::Agent => agent_makes(action, resource),
+        Principal::Function(function) => {
+            let own = format!("log-group:/aws/lambda/{}:", function.name());
+            let logs = ["logs:CreateLogStream", "logs:PutLogEvents"];
+            (logs.contains(&action) && resource.contains(&own))
+                || match function {
+                    Function::Judge => judge_makes(action, resource),
+                    Function::Generator => generator_makes(action, resource),
+                    Function::Tester => tester_makes(action, resource),
+                    _ => scraper_makes(action, resource),
+                }
+        }
+    }
+}
+
+fn scraper_makes(action: &str, resource: &str) -> bool {
+    let is_ours = resource.contains("llm-research-papers/")
+        && !resource.contains("/verdicts/")
+        && !resource.contains("/elsewhere/");
+    match action {
+        "s3:GetObject" | "s3:PutObject" => is_ours,
+        "s3:ListBucket" => resource.ends_with(":llm-research-papers"),
+        "sqs:SendMessage" => resource.ends_with(":researchQueue.fifo"),
+        _ => false,
+    }
+}
+
+fn judge_makes(action: &str, resource: &str) -> bool {
+    let is_verdict = resource.contains("llm-research-papers/verdicts/");
+    match action {
+        "s3:GetObject" => is_verdict || resource.ends_with(".pdf"),
+        "s3:PutObject" => is_verdict,
+        "s3:ListBucket" => resource.ends_with(":llm-research-papers"),
+        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes" => {
+            resource.ends_with(":researchQueue.fifo")
+        }
+        "sqs:SendMessage" => resource.ends_with(":code-generation.fifo"),
+        "bedrock:InvokeModel" => {
+            let settings = environment().judge;
+            let embedding = format!("us-east-1::foundation-model/{}", settings.embedding_model);
+            is_model(resource, &settings.model) || resource.ends_with(&embedding)
+        }
+        _ => reads_index(action, resource) || upserts(action, resource),
+    }
+}
+
+fn generator_makes(action: &str, resource: &str) -> bool {
+    let is_program = resource.ends_with("/code.py") || resource.ends_with("/metadata.json");
+    match action {
+        "s3:GetObject" => is_program || resource.ends_with(".pdf"),
+        "s3:PutObject" => is_program,
+        "s3:ListBucket" => {
+            resource.ends_with(":llm-research-papers")
+                || resource.ends_with(":papers-code-artifacts")
+        }
+        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes" => {
+            resource.ends_with(":code-generation.fifo")
+        }
+        "sqs:SendMessage" => {
+            resource.ends_with(":code-generation.fifo")
+                || resource.ends_with(":code-evaluation.fifo")
+        }
+        "bedrock:InvokeModel" => is_model(resource, &environment().generator.model),
+        _ => {
+            reads_index(action, resource) || upserts(action, resource) || replaces(action, resource)
+        }
+    }
+}
+
+fn tester_makes(action: &str, resource: &str) -> bool {
+    match action {
+        "s3:GetObject" => resource.ends_with("/code.py") || resource.ends_with("/result.json"),
+        "s3:ListBucket" => {
+            resource.ends_with(":papers-code-artifacts")
+                || resource.ends_with(":papers-test-outputs")
+        }
+        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:ChangeMessageVisibility" => {
+            resource.ends_with(":code-evaluation.fifo")
+        }
+        // The queue's redrive policy, and the count of batches.
+        "sqs:GetQueueAttributes" => {
+            resource.ends_with(":code-evaluation.fifo") || resource.ends_with(":code-testing.fifo")
+        }
+        "sqs:GetQueueUrl" => resource.ends_with(":code-evaluation-dlq.fifo"),
+        "sqs:SendMessage" => {
+            resource.ends_with(":code-evaluation-dlq.fifo")
+                || resource.ends_with(":code-testing.fifo")
+        }
+        "ec2:StartInstances" | "ec2:StopInstances" | "ec2:DescribeInstances" => true,
+        _ => reads_index(action, resource) || replaces(action, resource),
+    }
+}
+
+fn agent_makes(action: &str, resource: &str) -> bool {
+    match action {
+        "s3:GetObject" => {
+            resource.ends_with("/code.py")
+                || resource.ends_with("/result.json")
+                || resource.ends_with("/mnist.pt")
+                || resource.contains("assets/trainium-agent/")
+        }
+        "s3:PutObject" => resource.contains("/outputs/"),
+        "s3:ListBucket" => !resource.ends_with(":llm-research-papers"),
+        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:ChangeMessageVisibility" => {
+            resource.ends_with(":code-testing.fifo")
+        }
+        "ssm:GetParameter" => resource.ends_with("/trainium-agent"),
+        _ => false,
+    }
+}
+
+fn reads_index(action: &str, resource: &str) -> bool {
+    let path = |path: &str| resource.ends_with(&format!("/{INDEX}/{path}"));
+    (action == "es:ESHttpGet" && path("_doc/paper"))
+        || (action == "es:ESHttpPost" && path("_search"))
+}
+
+fn upserts(action: &str, resource: &str) -> bool {
+    action == "es:ESHttpPost" && resource.ends_with(&format!("/{INDEX}/_update/paper"))
+}
+
+fn replaces(action: &str, resource: &str) -> bool {
+    action == "es:ESHttpPut" && resource.ends_with(&format!("/{INDEX}/_doc/paper"))
+}
+
+fn environment() -> Environment {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
+    Environment::load(&folder, "prod").unwrap()
+}
+
+fn prod() -> Value {
+    stack(&environment()).unwrap().to_json().unwrap()["Resources"].take()
+}
+
+/// The condition keys of a call: on the pipeline's own instance, and of a model by way of the profile that `prod`
+/// names for it.
+fn keys_of(arn: &str) -> Vec<(&'static str, String)> {
+    let settings = environment();
+    let profile = [settings.judge.model, settings.generator.model];
+    let profile = profile.into_iter().find(|id| is_model(arn, id));
+    let profile = profile.map(|id| in_account("bedrock", &format!("inference-profile/{id}")));
+    let own = ("aws:ResourceTag/Purpose", "PapersCodeTester".to_owned());
+    let by = profile.map(|arn| ("bedrock:InferenceProfileArn", arn));
+    [own].into_iter().chain(by).collect()
+}
+
+#[test]
+fn every_role_may_do_what_its_code_does_and_nothing_else() {
+    let resources = prod();
+    let functions = Function::ALL.into_iter().map(Principal::Function);
+    let mut wrong = BTreeSet::new();
+    let mut n_allowed = 0;
+    for principal in functions.chain([Principal::Agent]) {
+        let role = Role::of(principal, &resources);
+        for (action, arn) in universe() {
+            let call = Call {
+                action: &action,
+                arn: &arn,
+                keys: &keys_of(&arn),
+            };
+            let wanted = is_made(principal, &action, &arn);
+            n_allowed += usize::from(wanted);
+            if role.may(&call) != wanted {
+                let word = if wanted { "denied" } else { "allowed" };
+                wrong.insert(format!("{principal:?}: {word} {action} {arn}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(n_allowed > 300, "{n_allowed}");
+}
+
+#[test]
+fn the_dispatcher_starts_and_stops_no_instance_of_somebody_else() {
+    let role = Role::of(Principal::Function(Function::Tester), &prod());
+    let arn = in_account("ec2", "instance/i-0abc");
+    let others = [("aws:ResourceTag/Purpose", "Payroll".to_owned())];
+    for keys in [&[][..], &others] {
+        for action in ["ec2:StartInstances", "ec2:StopInstances"] {
+            let arn = &arn;
+            assert!(!role.may(&Call { action, arn, keys }), "{action} {keys:?}");
+        }
+    }
+}
+
+#[test]
+fn a_model_behind_a_profile_is_asked_by_way_of_the_profile_only() {
+    let resources = prod();
+    for function in [Function::Judge, Function::Generator] {
+        let role = Role::of(Principal::Function(function), &resources);
+        for arn in models().iter().filter(|arn| arn.contains("us-west-2")) {
+            let action = "bedrock:InvokeModel";
+            assert!(
+                !role.may(&Call {
+                    action,
+                    arn,
+                    keys: &[]
+                }),
+                "{function:?} {arn}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_evaluation_is_iams() {
+    assert!(matches("a*c", "abc") && matches("a*c", "ac") && matches("*", ""));
+    assert!(!matches("a*c", "abd") && !matches("a", "ab") && !matches("*/x", "x"));
+    let role = Role {
+        statements: vec![
+            serde_json::json!({"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["b/*"]}),
+            serde_json::json!({"Effect": "Deny", "Action": ["s3:GetObject"], "NotResource": ["b/own/*"]}),
+        ],
+    };
+    let may = |action, arn| {
+        role.may(&Call {
+            action,
+            arn,
+            keys: &[],
+        })
+    };
+    assert!(may("s3:GetObject", "b/own/1"));
+    assert!(!may("s3:GetObject", "b/1") && !may("s3:PutObject", "b/own/1"));
+}
