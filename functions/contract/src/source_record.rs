@@ -89,6 +89,22 @@ pub struct SourceRecord {
     /// Where else the paper is listed, in the order in which it was found there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_entries: Vec<OtherEntry>,
+    /// Runs that are about to tell the judge what they read here, or were ended before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub under_way: Vec<UnderWay>,
+}
+
+/// A run that may tell the judge what the record said when the run read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// A name that no other run has.
+    pub run: String,
+    /// RFC 3339 UTC time, to the second.
+    pub since: String,
+    /// What the judge has to know of the paper has changed since: the run may have the last word with what is
+    /// no longer so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_overtaken: bool,
 }
 
 /// What was known of a paper until its source said something else.

@@ -7,7 +7,7 @@
 //! 2. the record (everything the source said) in state `waiting`;
 //! 3. the PDF, under a key that is written once;
 //! 4. the message to the judge, who can rely on all of them;
-//! 5. the record again, in state `queued` (with a PDF) or `queued-without-pdf`.
+//! 5. the record again, in state `queued` (with a PDF) or `queued-without-pdf`; for these two, see [`telling`].
 //!
 //! A PDF that cannot be had now, or does not come in a paper's time, delays nothing but itself: the judge is
 //! told without it, and once more when a later run has it. Only a paper that has no abstract either stays
@@ -19,12 +19,12 @@
 //! until the source has a PDF that can be had, which is asked for each time the paper comes by. What a
 //! paper's own page says is kept, too, and the site not asked again.
 
+mod telling;
+
 use std::time::Duration;
 
-use annapurna_cloud::{Message, Metadata, Object, Written};
-use annapurna_contract::{
-    RecordState, RecordedPdf, ResearchMessage, SourceRecord, keys, normalize_title,
-};
+use annapurna_cloud::{Metadata, Object, Written};
+use annapurna_contract::{RecordState, RecordedPdf, SourceRecord, keys, normalize_title};
 use annapurna_paper_sources::http::{HttpError, Page};
 use annapurna_paper_sources::paper::{Details, NoPdf, Paper};
 use annapurna_paper_sources::paper_source::PaperSource;
@@ -38,6 +38,7 @@ use url::Url;
 use crate::identity::{By, add_title, home_of, pause, resolve};
 use crate::record::{Glance, Home, first, is_own_entry, name_of, now, revise, said_by};
 use crate::store::{Store, StoreError};
+use crate::under_way;
 
 /// How often a record is read again that another run wrote meanwhile.
 const MOST_TRIES: usize = 30;
@@ -116,6 +117,7 @@ pub(crate) async fn take(
         store,
         source,
         request,
+        run: format!("{:032x}", fastrand::u128(..)),
         // The rest is for the message.
         last_of_pdf: Instant::now() + limit * 4 / 5,
         limit,
@@ -141,6 +143,8 @@ struct Keeper<'a> {
     source: &'a dyn PaperSource,
     /// The direct call's id; none in a window of a whole scrape.
     request: Option<&'a str>,
+    /// The name of this attempt at the paper, which no other has.
+    run: String,
     /// When a PDF has to be there.
     last_of_pdf: Instant,
     /// The paper's time.
@@ -210,6 +214,7 @@ impl Keeper<'_> {
                 None => {
                     let mut record = first(home, paper, said);
                     record.taken_by = self.request.map(str::to_owned);
+                    under_way::note(&mut record, &self.run);
                     let written = self.store.write_record(home, &record, None).await?;
                     (record, written)
                 }
@@ -218,6 +223,9 @@ impl Keeper<'_> {
                         return Ok(record);
                     }
                     add_title(self.store, home, paper).await?;
+                    if record.state == RecordState::Waiting {
+                        under_way::note(&mut record, &self.run);
+                    }
                     record.written_at = now();
                     let written = self.store.write_record(home, &record, Some(&etag)).await?;
                     (record, written)
@@ -230,74 +238,6 @@ impl Keeper<'_> {
         }
         let key = home.record_key();
         Err(StoreError::Contended { key })
-    }
-
-    /// Sees to it that the judge knows what the record says, with the PDF if it can be had.
-    async fn told(
-        &self,
-        home: &Home,
-        record: &SourceRecord,
-        paper: &Paper,
-    ) -> Result<Outcome, StoreError> {
-        let pdf = match &record.pdf {
-            Some(pdf) => Pdf::Stored {
-                pdf: pdf.clone(),
-                is_new: false,
-            },
-            None => self.pdf(home, paper).await?,
-        };
-        let mut outcome = outcome_of(&pdf);
-        let mut told: Option<ResearchMessage> = None;
-        for _ in 0..MOST_TRIES {
-            // Another run may have written meanwhile: the judge is told what the record says now.
-            let Some((before, etag)) = self.store.record(home).await? else {
-                let key = home.record_key();
-                return Err(StoreError::Gone { key });
-            };
-            let mut after = before.clone();
-            let goal = with_pdf(&mut after, &pdf);
-            let message = after.message(self.store.bucket());
-            let is_known = before.state != RecordState::Waiting
-                && message == before.message(self.store.bucket());
-            let is_as_before = goal == RecordState::Waiting && after == before;
-            // What this run told is older than the record: the judge may have had it after the newer one.
-            let was_overtaken = told.as_ref().is_some_and(|told| *told != message);
-            if (is_known && !was_overtaken) || is_as_before {
-                return Ok(outcome);
-            }
-            if goal != RecordState::Waiting && told.as_ref() != Some(&message) {
-                self.send(&message, was_overtaken.then_some(&etag)).await?;
-                outcome.is_queued = true;
-                told = Some(message);
-            }
-            after.state = goal;
-            after.written_at = now();
-            let written = self.store.write_record(home, &after, Some(&etag)).await?;
-            if written == Written::Done {
-                return Ok(outcome);
-            }
-            pause().await;
-        }
-        let key = home.record_key();
-        Err(StoreError::Contended { key })
-    }
-
-    /// Tells the judge. `again` names the state of the record that is told once more: SQS would drop a message
-    /// that another run sent within the last five minutes, although an older one came after it.
-    async fn send(
-        &self,
-        message: &ResearchMessage,
-        again: Option<&String>,
-    ) -> Result<(), StoreError> {
-        let mut message = Message::of(message).map_err(|source| StoreError::Json {
-            what: message.paper_id.to_string(),
-            source,
-        })?;
-        if let Some(etag) = again {
-            let id = format!("{}:{etag}", message.deduplication_id);
-            message.deduplication_id = hex::encode(Sha256::digest(id));
-        }
-        self.store.send(message).await
     }
 
     /// The paper with what its own page says, read once.
@@ -400,42 +340,6 @@ fn outcome_of(pdf: &Pdf) -> Outcome {
             kept: Kept::MetadataOnly,
             ..Outcome::default()
         },
-    }
-}
-
-/// Notes in a record what became of the PDF, and says how far the paper comes with it.
-fn with_pdf(record: &mut SourceRecord, pdf: &Pdf) -> RecordState {
-    if record.pdf.is_some() {
-        return RecordState::Queued;
-    }
-    let was_told = record.state != RecordState::Waiting;
-    match pdf {
-        Pdf::Stored { pdf, .. } => {
-            record.pdf = Some(pdf.clone());
-            record.pdf_problem = None;
-            record.text_expected = false;
-            RecordState::Queued
-        }
-        // Told as a paper without a PDF: that it is held back now promises nothing.
-        Pdf::None(none) if none.is_temporary && was_told && !record.text_expected => {
-            RecordState::QueuedWithoutPdf
-        }
-        Pdf::None(none) if none.is_temporary => {
-            record.text_expected = true;
-            record
-                .pdf_problem
-                .get_or_insert_with(|| none.reason.clone());
-            match record.abstract_text {
-                Some(_) => RecordState::QueuedWithoutPdf,
-                // Nothing to judge it by.
-                None => RecordState::Waiting,
-            }
-        }
-        Pdf::None(none) => {
-            record.text_expected = false;
-            record.pdf_problem = Some(none.reason.clone());
-            RecordState::QueuedWithoutPdf
-        }
     }
 }
 

@@ -21,3 +21,4 @@ pub mod scraper;
 pub mod settings;
 mod steps;
 pub mod store;
+mod under_way;

@@ -15,6 +15,8 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::under_way;
+
 /// Hexadecimal digits of a digest in a record and in its metadata.
 const DIGITS: usize = 32;
 /// Earlier versions that a record holds; the bucket has all of its own.
@@ -83,7 +85,9 @@ impl<'a> Glance<'a> {
         let known = self
             .metadata
             .get(&entry_name(paper.source, paper.year, &paper.source_id));
-        state == Some(RecordState::Queued) && known.is_some_and(|known| known == said)
+        state == Some(RecordState::Queued)
+            && known.is_some_and(|known| known == said)
+            && !under_way::is_left_behind_by(self.metadata)
     }
 
     /// The request that had the paper first.
@@ -120,6 +124,7 @@ pub(crate) fn metadata(record: &SourceRecord) -> Metadata {
     if let Some(request) = &record.taken_by {
         metadata.insert(TAKEN_BY.to_owned(), request.clone());
     }
+    under_way::add_to(&mut metadata, record);
     let own = (record.source, record.year, &record.source_id, &record.said);
     let others = record.other_entries.iter().rev();
     let others = others.map(|it| (it.source, it.year, &it.source_id, &it.said));
@@ -155,6 +160,7 @@ pub(crate) fn first(home: &Home, paper: &Paper, said: &str) -> SourceRecord {
         said: String::new(),
         revisions: Vec::new(),
         other_entries: Vec::new(),
+        under_way: Vec::new(),
     };
     note_entry(&mut record, paper, said);
     record
@@ -260,6 +266,7 @@ pub(crate) fn revise(record: &mut SourceRecord, paper: &Paper, said: &str) -> bo
         record.revision += u32::from(has_another_abstract);
         if !is_page_alone {
             record.state = RecordState::Waiting;
+            under_way::overtake(record);
         }
     }
     true

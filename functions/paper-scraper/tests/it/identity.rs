@@ -198,6 +198,9 @@ struct Shaky {
     late: Option<&'static str>,
     /// Such a message is held.
     is_held: Arc<AtomicBool>,
+    /// Everything ends when such a message was sent.
+    ends_late: bool,
+    is_dead: Arc<AtomicBool>,
 }
 
 impl Shaky {
@@ -210,6 +213,8 @@ impl Shaky {
             yields: false,
             late: None,
             is_held: Arc::default(),
+            ends_late: false,
+            is_dead: Arc::default(),
         }
     }
 
@@ -247,6 +252,7 @@ impl Shaky {
     fn write(&self) -> (bool, bool) {
         let number = self.n_writes.fetch_add(1, Ordering::SeqCst);
         match self.end {
+            _ if self.is_dead.load(Ordering::SeqCst) => (false, false),
             Some((end, is_done)) if number == end => (is_done, false),
             Some((end, _)) if number > end => (false, false),
             _ => (true, true),
@@ -317,18 +323,25 @@ impl ObjectStore for Shaky {
 #[async_trait]
 impl MessageQueues for Shaky {
     async fn send(&self, queue_url: &str, message: Message) -> Result<(), QueueError> {
-        self.between().await;
-        if let Some(title) = self.late
-            && !message.body.contains(title)
-        {
-            self.hold(title).await;
-        }
-        let (is_done, is_answered) = self.write();
         let failed = || QueueError {
             operation: "SendMessage",
             queue: queue_url.to_owned(),
             reason: "killed".to_owned(),
         };
+        self.between().await;
+        if let Some(title) = self.late
+            && !message.body.contains(title)
+        {
+            self.hold(title).await;
+            self.is_dead.store(self.ends_late, Ordering::SeqCst);
+            self.inner.send(queue_url, message).await?;
+            return if self.ends_late {
+                Err(failed())
+            } else {
+                Ok(())
+            };
+        }
+        let (is_done, is_answered) = self.write();
         if is_done {
             self.inner.send(queue_url, message).await?;
         }

@@ -184,6 +184,7 @@ mod tests {
             said: String::new(),
             revisions: Vec::new(),
             other_entries: Vec::new(),
+            under_way: Vec::new(),
         }
     }
 

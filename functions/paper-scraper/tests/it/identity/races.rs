@@ -105,10 +105,8 @@ async fn two_versions_of_one_list_give_one_id() {
     }
 }
 
-/// The judge's document takes what it is told last: a run that is overtaken between reading the record and
-/// sending what it said tells the newer version once more, as a message that SQS does not drop.
-#[tokio::test]
-async fn a_run_that_is_overtaken_does_not_have_the_last_word() {
+/// One list before and after its paper's title was edited.
+async fn two_titles() -> (String, String) {
     let paper = listed(1, "Thimbles", &["Ada One"]);
     let edited = Listed {
         title: "On Thimbles".to_owned(),
@@ -117,30 +115,119 @@ async fn a_run_that_is_overtaken_does_not_have_the_last_word() {
     };
     let before = serve(conference(&[paper]).router()).await;
     let after = serve(conference(&[edited]).router()).await;
-    let store = MemoryStore::default();
-    let slow = Shaky {
-        late: Some("On Thimbles"),
-        ..Shaky::new(&store)
-    };
-    let slow_scraper = slow.scraper(&before, "ICLR");
+    (before, after)
+}
+
+/// A run on the list before the edit, that tells the judge only after a run on the edited list has done so.
+async fn overtaken(slow: &Shaky, before: &str, after: &str) -> [ScrapeSummary; 2] {
+    let slow_scraper = slow.scraper(before, "ICLR");
     let slow_run = run(&slow_scraper, json!({}));
     let faster = async {
         while !slow.is_held.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        run(&scraper(&after, "ICLR", &store), json!({})).await
+        run(&scraper(after, "ICLR", &slow.inner), json!({})).await
     };
     let (slow_run, faster) = tokio::join!(slow_run, faster);
-    assert_eq!((slow_run.unwrap().queued, faster.unwrap().queued), (1, 1));
-    check(&store);
-    let (id, _) = records(&store).pop_first().unwrap();
-    let titles: Vec<String> = told(&store, &id).into_iter().map(|it| it.title).collect();
-    assert_eq!(titles, ["On Thimbles", "Thimbles", "On Thimbles"]);
-    let store = store.0.lock().unwrap();
-    let ids: BTreeSet<&String> = store
+    [slow_run.unwrap(), faster.unwrap()]
+}
+
+/// The titles that the judge was told, each in a message that SQS does not drop.
+fn titles(store: &MemoryStore) -> Vec<String> {
+    let contents = store.0.lock().unwrap();
+    let ids: BTreeSet<&String> = contents
         .messages
         .iter()
         .map(|it| &it.deduplication_id)
         .collect();
-    assert_eq!(ids.len(), 3, "SQS drops none of them");
+    assert_eq!(ids.len(), contents.messages.len());
+    drop(contents);
+    store.messages().into_iter().map(|it| it.title).collect()
+}
+
+/// The judge's document takes what it is told last: a run that is overtaken between reading the record and
+/// sending what it said tells the newer version once more, as a message that SQS does not drop.
+#[tokio::test]
+async fn a_run_that_is_overtaken_does_not_have_the_last_word() {
+    let (before, after) = two_titles().await;
+    let store = MemoryStore::default();
+    let slow = Shaky {
+        late: Some("On Thimbles"),
+        ..Shaky::new(&store)
+    };
+    let [slow_run, faster] = overtaken(&slow, &before, &after).await;
+    assert_eq!((slow_run.queued, faster.queued), (1, 1));
+    check(&store);
+    assert_eq!(titles(&store), ["On Thimbles", "Thimbles", "On Thimbles"]);
+    assert!(record_titled(&store, "On Thimbles").under_way.is_empty());
+}
+
+/// As if the runs that a record names had begun so many minutes earlier.
+fn pass_time(store: &MemoryStore, minutes: i64) {
+    let earlier = |time: &str| {
+        let time = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+        let time = time.to_utc() - chrono::TimeDelta::minutes(minutes);
+        time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    };
+    for key in store.papers() {
+        let mut object = store.object(&key);
+        let mut record: SourceRecord = serde_json::from_slice(&object.body).unwrap();
+        for run in &mut record.under_way {
+            run.since = earlier(&run.since);
+        }
+        if let Some(since) = object.metadata.get_mut("overtaken") {
+            *since = earlier(since);
+        }
+        object.body = serde_json::to_vec(&record).unwrap();
+        store.put(&key, object);
+    }
+}
+
+/// The same run, ended after its late message: nobody is left who knows of it but the record.
+#[tokio::test]
+async fn a_run_that_is_overtaken_and_ended_does_not_have_the_last_word() {
+    let (before, after) = two_titles().await;
+    let store = MemoryStore::default();
+    let slow = Shaky {
+        late: Some("On Thimbles"),
+        ends_late: true,
+        ..Shaky::new(&store)
+    };
+    overtaken(&slow, &before, &after).await;
+    assert_eq!(titles(&store), ["On Thimbles", "Thimbles"]);
+    let again = async || {
+        let summary = run(&scraper(&after, "ICLR", &store), json!({})).await;
+        summary.unwrap().queued
+    };
+    // For all that is known the run is alive, and will tell the newer one itself.
+    pass_time(&store, 10);
+    assert_eq!(again().await, 0);
+    pass_time(&store, 11);
+    assert_eq!(again().await, 1);
+    assert_eq!(titles(&store), ["On Thimbles", "Thimbles", "On Thimbles"]);
+    check(&store);
+    assert!(record_titled(&store, "On Thimbles").under_way.is_empty());
+    assert_eq!(again().await, 0);
+}
+
+/// A run that ended with nobody in its way costs the judge no second message.
+#[tokio::test]
+async fn a_run_that_is_ended_and_not_overtaken_leaves_nothing_to_tell_again() {
+    let (before, _) = two_titles().await;
+    for n in 0..8 {
+        let store = MemoryStore::default();
+        let ending = Shaky {
+            end: Some((n, true)),
+            ..Shaky::new(&store)
+        };
+        // What fails is in the summary, or the call's error.
+        let _ = run(&ending.scraper(&before, "ICLR"), json!({})).await;
+        let next = || async { run(&scraper(&before, "ICLR", &store), json!({})).await };
+        next().await.unwrap();
+        let n_told = store.messages().len();
+        pass_time(&store, 21);
+        assert_eq!(next().await.unwrap().queued, 0, "write {n}");
+        assert_eq!(store.messages().len(), n_told, "write {n}");
+        check(&store);
+    }
 }
