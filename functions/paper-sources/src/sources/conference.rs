@@ -14,6 +14,7 @@ use annapurna_contract::normalize_title;
 use annapurna_contract::text::excerpt;
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::editions::{ListKind, known_years, lists_of};
@@ -41,6 +42,19 @@ pub struct Conference {
     edition: Edition,
     hosts: Hosts,
     filter: Filter,
+    /// Read once, however many pages are made of it: a list is tens of megabytes.
+    wanted: OnceCell<Wanted>,
+}
+
+/// What a search comes to.
+#[derive(Debug)]
+struct Wanted {
+    /// The number of the list that positions are of, among the year's lists.
+    row: u64,
+    /// Ordered by position.
+    papers: Vec<Paper>,
+    broken: Vec<BrokenEntry>,
+    problems: Vec<BrokenEntry>,
 }
 
 /// The papers of a year, put together.
@@ -72,6 +86,7 @@ impl Conference {
             edition,
             hosts,
             filter,
+            wanted: OnceCell::new(),
         }
     }
 
@@ -209,6 +224,23 @@ impl Conference {
         }
         papers.retain(|paper| paper.listed.has_topic(topic));
         Ok(())
+    }
+
+    /// The papers of this search, where a list that has position `from` goes before the others.
+    async fn wanted(&self, from: u64) -> Result<Wanted, SourceError> {
+        let mut whole = self.whole(from).await?;
+        self.by_topic(&mut whole.papers)?;
+        if let Some(words) = &self.filter.words {
+            whole.papers.retain(|paper| paper.listed.has_words(words));
+        }
+        let row = whole.row;
+        let papers = whole.papers.into_iter();
+        Ok(Wanted {
+            row,
+            papers: papers.map(|merged| self.paper(row, merged)).collect(),
+            broken: whole.broken,
+            problems: whole.problems,
+        })
     }
 
     fn paper(&self, row: u64, merged: Merged) -> Paper {
@@ -402,32 +434,27 @@ impl PaperSource for Conference {
     }
 
     async fn list(&self, from: u64, limit: usize) -> Result<Listing, SourceError> {
-        let Whole {
-            row,
-            mut papers,
-            broken,
-            problems,
-            ..
-        } = self.whole(from).await?;
-        self.by_topic(&mut papers)?;
-        if let Some(words) = &self.filter.words {
-            papers.retain(|paper| paper.listed.has_words(words));
-        }
+        let wanted = self.wanted.get_or_try_init(|| self.wanted(from)).await?;
         // A position of a list that cannot be had now says nothing of another.
-        let first = match from / PLACES == row {
-            true => from % PLACES,
-            false => 0,
+        let first = match from / PLACES == wanted.row {
+            true => from,
+            false => wanted.row * PLACES,
         };
-        papers.retain(|paper| paper.listed.place >= first);
-        let next = papers.get(limit);
-        let next = next.map(|paper| row * PLACES + paper.listed.place);
-        let papers = papers.into_iter().take(limit);
+        let n_before = wanted
+            .papers
+            .partition_point(|paper| paper.position <= first);
+        let papers = &wanted.papers[n_before..];
+        // What has no place in the list is reported once, at its start.
+        let is_start = first == wanted.row * PLACES;
+        let at_start = |entries: &[BrokenEntry]| match is_start {
+            true => entries.to_vec(),
+            false => Vec::new(),
+        };
         Ok(Listing {
-            papers: papers.map(|merged| self.paper(row, merged)).collect(),
-            // What has no place in the list is reported once, at its start.
-            broken: if first == 0 { broken } else { Vec::new() },
-            problems: if first == 0 { problems } else { Vec::new() },
-            next,
+            papers: papers.iter().take(limit).cloned().collect(),
+            broken: at_start(&wanted.broken),
+            problems: at_start(&wanted.problems),
+            next: papers.get(limit).map(|paper| paper.position - 1),
         })
     }
 
