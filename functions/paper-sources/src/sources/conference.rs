@@ -19,7 +19,7 @@ use url::Url;
 
 use super::editions::{ListKind, known_years, lists_of};
 use super::hosts::Hosts;
-use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnusedList};
+use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnreadFile, UnusedList};
 use super::{openreview, pmlr, proceedings, titles, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};
@@ -66,6 +66,7 @@ struct Whole {
     papers: Vec<Merged>,
     broken: Vec<BrokenEntry>,
     problems: Vec<BrokenEntry>,
+    unread_abstracts: Option<UnreadFile>,
 }
 
 /// A paper with what every list says of it.
@@ -192,6 +193,9 @@ impl Conference {
         };
         let n_without = papers.iter().filter(knows_nothing).count();
         if n_without * 2 > papers.len() {
+            if let Some(file) = &whole.unread_abstracts {
+                return Some(ListError::UnreadAbstracts(file.clone()));
+            }
             let url = virtual_feed::file_url(&self.hosts, self.edition, "abstracts");
             return Some(ListError::NoAbstracts { url: url.into() });
         }
@@ -285,12 +289,18 @@ impl Conference {
 impl Whole {
     fn new(row: u64, base: ListKind, listed: Listed) -> Self {
         let papers = listed.papers.into_iter();
+        let mut problems = listed.problems;
+        problems.extend(listed.unread_abstracts.as_ref().map(|file| BrokenEntry {
+            entry: format!("abstracts of {}", base.name()),
+            reason: file.reason.clone(),
+        }));
         Self {
             base,
             row,
             papers: papers.map(|listed| Merged::new(base, listed)).collect(),
             broken: listed.broken,
-            problems: listed.problems,
+            problems,
+            unread_abstracts: listed.unread_abstracts,
         }
     }
 

@@ -99,6 +99,26 @@ pub struct Listed {
     pub broken: Vec<BrokenEntry>,
     /// Files beside the list that could not be had; the papers' own pages say the same.
     pub problems: Vec<BrokenEntry>,
+    /// The file of the list's abstracts, when it is there and could not be had.
+    pub unread_abstracts: Option<UnreadFile>,
+}
+
+/// A file beside a list that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadFile {
+    /// What happened, with its evidence.
+    pub(super) reason: String,
+    /// Whether asking again can help.
+    pub(super) kind: ScrapeErrorType,
+}
+
+impl UnreadFile {
+    pub(super) fn of(error: &HttpError) -> Self {
+        Self {
+            reason: error.to_string(),
+            kind: error.scrape_error_type(),
+        }
+    }
 }
 
 impl Listed {
@@ -143,6 +163,9 @@ pub enum ListError {
         /// Where the abstracts should be.
         url: String,
     },
+    /// The same, and the abstracts' file is there and cannot be had.
+    #[error("it has no abstracts, and their file could not be had: {}", .0.reason)]
+    UnreadAbstracts(UnreadFile),
     /// Papers of a topic are wanted, and this list, which stands in for another, has no topics.
     #[error("it has no topics")]
     NoTopics,
@@ -153,6 +176,7 @@ impl ListError {
     pub(crate) fn kind(&self) -> ScrapeErrorType {
         match self {
             Self::Http(error) => error.scrape_error_type(),
+            Self::UnreadAbstracts(file) => file.kind,
             // A list that contradicts itself, or is empty, may be being written.
             Self::Wrong { .. } | Self::Empty { .. } => ScrapeErrorType::SourceUnavailable,
             Self::Absent { .. } | Self::NoAbstracts { .. } | Self::NoTopics => {

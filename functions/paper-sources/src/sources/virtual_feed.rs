@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::hosts::Hosts;
-use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES};
+use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnreadFile};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, RepeatedEntry};
 use crate::sites::join;
@@ -29,7 +29,7 @@ const MOST_PAGES: usize = 200;
 /// See [`ListError`].
 pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed, ListError> {
     let records = records(http, &file_url(hosts, edition, "orals-posters")).await?;
-    let (abstracts, problems) = abstracts(http, hosts, edition, &records).await;
+    let (abstracts, unread_abstracts) = abstracts(http, hosts, edition, &records).await;
     let (entries, broken) = merge(records, hosts);
     let papers = entries
         .into_iter()
@@ -37,7 +37,8 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
     Ok(Listed {
         papers: papers.collect(),
         broken,
-        problems,
+        problems: Vec::new(),
+        unread_abstracts,
     })
 }
 
@@ -90,22 +91,16 @@ async fn abstracts(
     hosts: &Hosts,
     edition: Edition,
     records: &[Value],
-) -> (HashMap<String, String>, Vec<BrokenEntry>) {
+) -> (HashMap<String, String>, Option<UnreadFile>) {
     if !lacks_abstracts(records) && edition.year < ABSTRACTS_APART_SINCE {
         return Default::default();
     }
     let read = |page: Page| parse_abstracts(&page.body);
     let url = file_url(hosts, edition, "abstracts");
     match http.get_with(&url, Expect::Json, read).await {
-        Ok(abstracts) => (abstracts, Vec::new()),
+        Ok(abstracts) => (abstracts, None),
         Err(HttpError::Missing { .. }) => Default::default(),
-        Err(error) => {
-            let problem = BrokenEntry {
-                entry: "abstracts of the virtual site".to_owned(),
-                reason: error.to_string(),
-            };
-            (HashMap::new(), vec![problem])
-        }
+        Err(error) => (HashMap::new(), Some(UnreadFile::of(&error))),
     }
 }
 

@@ -227,3 +227,97 @@ async fn a_blocked_bibliography_leaves_the_abstracts_to_the_papers_pages() {
         );
     }
 }
+
+/// MLSys 2026, whose abstracts are in a file of their own, with one paper and its page.
+fn with_abstracts_apart(abstracts: Answer, page: bool) -> Site {
+    let mut record = record(1, "Thimbles", Some("ThimblesForum"));
+    record["abstract"] = Value::Null;
+    if page {
+        record["virtualsite_url"] = json!("/virtual/2026/poster/1");
+    }
+    Site::default()
+        .with_feed("mlsys-2026-orals-posters.json", vec![record])
+        .with("/static/virtual/data/mlsys-2026-abstracts.json", abstracts)
+        .with("/pdf?id=ThimblesForum", Answer::Pdf)
+        .with(
+            "/virtual/2026/poster/1",
+            html(
+                "<h1 class='event-title'>Thimbles</h1>\
+                 <div class='abstract-text-inner'>On thimbles.</div>",
+            ),
+        )
+}
+
+/// Each with what the answer says of it, and what the call is when nothing else has the abstracts.
+fn unread_abstracts() -> Vec<(Answer, &'static str, ScrapeErrorType)> {
+    let unavailable = ScrapeErrorType::SourceUnavailable;
+    let blocked = ScrapeErrorType::SourceBlocked;
+    let status = Answer::Status;
+    vec![
+        (Answer::Challenge, "Verifying your browser", blocked),
+        (status(StatusCode::TOO_MANY_REQUESTS), "status 429", blocked),
+        (status(StatusCode::BAD_GATEWAY), "status 502", unavailable),
+        (
+            Answer::Text("{\"1\": \"On".to_owned()),
+            "damaged",
+            unavailable,
+        ),
+        (
+            Answer::Json(json!(["On thimbles."])),
+            "no object",
+            unavailable,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn an_abstracts_file_that_cannot_be_had_leaves_them_to_the_papers_pages() {
+    let event = json!({"CONFERENCE_YEAR": 2026});
+    for (answer, reason, _) in unread_abstracts() {
+        let store = MemoryStore::default();
+        let site = with_abstracts_apart(answer, true);
+        let scraper = scraper(&site.serve().await, "MLSYS", &store);
+        let summary = run(&scraper, event.clone()).await.unwrap();
+        assert_eq!(
+            (summary.found, summary.queued, summary.n_failed()),
+            (1, 1, 1),
+            "{summary:?}"
+        );
+        assert_eq!(summary.failed[0].paper, "abstracts of virtual site");
+        assert!(summary.failed[0].error.contains(reason), "{summary:?}");
+        let abstract_text = store.messages()[0].abstract_text.clone();
+        assert_eq!(abstract_text.as_deref(), Some("On thimbles."));
+        // The file says the same when it comes: nothing is told twice.
+        site.put(
+            "/static/virtual/data/mlsys-2026-abstracts.json",
+            Answer::Json(json!({"1": "On thimbles."})),
+        );
+        // The site is left alone no longer.
+        let scraper = crate::support::scraper(&site.serve().await, "MLSYS", &store);
+        let again = run(&scraper, event.clone()).await.unwrap();
+        assert_eq!((again.already, again.queued, again.n_failed()), (1, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_its_abstracts_is_asked_for_again_where_that_can_help() {
+    let event = json!({"CONFERENCE_YEAR": 2026});
+    for (answer, reason, kind) in unread_abstracts() {
+        let store = MemoryStore::default();
+        let site = with_abstracts_apart(answer, false);
+        let scraper = scraper(&site.serve().await, "MLSYS", &store);
+        let error = run(&scraper, event.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let error = error.to_string();
+        assert!(
+            error.contains("their file could not be had") && error.contains(reason),
+            "{error}"
+        );
+        assert!(store.keys().is_empty());
+    }
+    let missing = with_abstracts_apart(Answer::Status(StatusCode::NOT_FOUND), false);
+    let store = MemoryStore::default();
+    let scraper = scraper(&missing.serve().await, "MLSYS", &store);
+    let error = run(&scraper, event).await.unwrap_err();
+    assert_eq!(error.kind(), ScrapeErrorType::SourceRefused, "{error}");
+}
