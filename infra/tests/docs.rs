@@ -9,6 +9,9 @@ use std::process::Command;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::{MOST_PAPERS_OF_ARXIV, MOST_PAPERS_OF_SCRAPE, SourceChoice};
 use annapurna_contract::{Function, Source};
+use annapurna_stack::plan::SIGNS;
+use clap::{CommandFactory, Parser};
+use infra::commands::Cli;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -107,6 +110,62 @@ fn every_command_in_a_page_is_one_of_the_program() {
         }
     }
     assert!(n_commands > 25, "{n_commands}");
+}
+
+/// Reads a command as the program does; two spaces begin a remark.
+fn parse(command: &str) {
+    let command = command.split("  ").next().unwrap();
+    let words = shlex::split(command).unwrap();
+    assert_eq!(words[0], "cargo", "{command}");
+    if let Err(error) = Cli::try_parse_from(&words[1..]) {
+        panic!("{command}: {error}");
+    }
+}
+
+#[test]
+fn every_help_has_examples_and_the_program_takes_each() {
+    let mut program = Cli::command();
+    program.build();
+    let commands = program.get_subcommands();
+    let shown = commands.filter(|it| !it.is_hide_set() && it.get_name() != "help");
+    let helps: Vec<_> = shown.chain([&program]).collect();
+    assert!(helps.len() > 12, "{}", helps.len());
+    for command in helps {
+        let name = command.get_name();
+        let after = command.get_after_help().unwrap_or_else(|| panic!("{name}"));
+        let after = after.to_string();
+        let (_, examples) = after.split_once("Examples:\n").unwrap();
+        let examples: Vec<&str> = examples.lines().map(str::trim).collect();
+        assert!(examples.len() > 1, "{name}: {examples:?}");
+        examples.iter().for_each(|example| parse(example));
+        let of_command = format!("cargo infra {name} ");
+        let is_own = |it: &&str| name == "infra" || it.starts_with(&of_command);
+        assert!(examples.iter().all(is_own), "{name}: {examples:?}");
+    }
+}
+
+#[test]
+fn every_command_of_the_readme_is_taken() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let in_blocks = readme.lines().filter_map(|line| line.strip_prefix("$ "));
+    let in_text = readme.lines().flat_map(quoted);
+    let commands: Vec<&str> = in_blocks
+        .chain(in_text)
+        .filter(|it| it.starts_with("cargo infra "))
+        .collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    commands.iter().for_each(|command| parse(command));
+}
+
+#[test]
+fn help_and_readme_explain_the_signs_of_a_plan_in_the_same_words() {
+    let in_a_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut program = Cli::command();
+    let plan = program.find_subcommand_mut("plan").unwrap();
+    for text in [readme, plan.render_long_help().to_string()] {
+        assert!(in_a_line(&text).contains(SIGNS), "{text}");
+    }
 }
 
 /// The rows of the table below a heading of `docs/scraping.md`, cell by cell.

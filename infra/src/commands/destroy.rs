@@ -15,6 +15,9 @@ use crate::local;
 ///
 /// Buckets and domains with the policy Retain stay, and are named before anything is deleted.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra destroy local              Stops everything, asks, removes it
+  cargo infra destroy dev                Names what goes and what stays, and asks")]
 pub(super) struct DestroyArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

@@ -11,6 +11,9 @@ use crate::ui;
 
 /// Say what this machine has and lacks for an environment, and what each part is used for
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra doctor local               This machine
+  cargo infra doctor prod --json         The AWS account as well")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

@@ -6,6 +6,9 @@ use crate::ui;
 
 /// Print what the stack gives out: endpoints, queue URLs, bucket names
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra outputs local
+  cargo infra outputs prod --json        Names and addresses for a script")]
 pub(super) struct OutputsArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

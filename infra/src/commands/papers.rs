@@ -12,6 +12,9 @@ use crate::{index, ui};
 /// Show the papers of the index and where each one is
 #[derive(Debug, clap::Args)]
 pub(super) struct PapersArgs {
+#[command(after_help = "Examples:
+  cargo infra papers local --limit 20    The newest twenty
+  cargo infra papers prod --json         Whole records")]
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Papers at most, newest first

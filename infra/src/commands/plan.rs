@@ -5,7 +5,7 @@ use annapurna_local::ours;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{Change, Deployment, changes};
+use annapurna_stack::plan::{Change, Deployment, SIGNS, changes};
 use serde::Serialize;
 
 use super::{Context, EnvironmentArg};
@@ -19,9 +19,11 @@ use crate::local::agent::AGENT;
 
 /// Show what a deploy would change; changes nothing
 ///
-/// Builds the functions, since their code is part of what is deployed. Signs: `+` create, `~` update in
-/// place, `!` replace, `-` destroy, `?` leave behind.
+/// Builds the functions, since their code is part of what is deployed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("Signs: {SIGNS}\n\nExamples:
+  cargo infra plan prod                  What a deploy would change, sign by sign
+  cargo infra plan dev --json            The same for a script"))]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

@@ -12,6 +12,9 @@ use crate::ui;
 
 /// Show how many messages wait, are being worked on, and have failed
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra queues local
+  cargo infra queues prod --json         Counts for a script")]
 pub(super) struct QueuesArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

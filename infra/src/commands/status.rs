@@ -19,6 +19,9 @@ use crate::{local, ui};
 /// Show each part of an environment: what runs, where, and what waits
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
+#[command(after_help = "Examples:
+  cargo infra status local               Each part, its address and log, and the queues
+  cargo infra status prod --json")]
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Print JSON

@@ -7,6 +7,9 @@ use crate::error::CommandError;
 ///
 /// Every rule of AWS that the stack breaks is reported, all of them together, before any AWS call.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra synth prod                 The template; AWS is not called
+  cargo infra synth local")]
 pub(super) struct SynthArgs {
     #[command(flatten)]
     environment: EnvironmentArg,

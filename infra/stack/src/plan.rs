@@ -15,6 +15,10 @@ use serde_json::Value;
 use crate::cloudformation::Holds;
 use crate::cloudformation::facts::{self, UpdateRequires};
 
+/// What the sign in front of each line means, as help and README say it.
+pub const SIGNS: &str =
+    "`+` create, `~` update in place, `!` replace or may replace, `-` destroy, `?` leave behind";
+
 /// What a change does to the physical resource, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,7 +44,7 @@ impl Impact {
             Self::Destroy => "destroy",
             Self::Replace => "replace",
             Self::MayReplace => "may replace",
-            Self::Orphan => "orphan",
+            Self::Orphan => "leave behind",
             Self::Update => "update",
             Self::Create => "create",
         }

@@ -178,3 +178,16 @@ fn everything_is_new_at_first() {
     let found = changes(&Deployment::none(), &deployment(judge(), "a"));
     assert_eq!(found[0].impact, Impact::Create);
 }
+
+#[test]
+fn every_sign_is_explained_by_its_word() {
+    use Impact::{Create, Destroy, MayReplace, Orphan, Replace, Update};
+    let signs = SIGNS.replace(" in place", "");
+    let explained: Vec<_> = signs.split(", ").collect();
+    for impact in [Create, Update, Replace, MayReplace, Destroy, Orphan] {
+        let (sign, word) = (format!("`{}` ", impact.sign()), impact.word());
+        let of_sign = explained.iter().find(|it| it.starts_with(&sign)).unwrap();
+        assert!(of_sign[sign.len()..].split(" or ").any(|it| it == word));
+    }
+    assert_eq!(explained.len(), 5);
+}
