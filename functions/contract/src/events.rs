@@ -5,23 +5,39 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::nearest_field;
+use crate::nearest_known;
+
+/// The `errorType` of a call whose event asks for something that cannot be: only another event can do better.
+pub const INVALID_REQUEST: &str = "InvalidRequest";
 
 /// Reads an event.
 ///
 /// # Errors
 ///
-/// What is wrong with it; of an unknown field also the nearest known one.
+/// What is wrong with it; of an unknown field or action also the nearest known one, of a missing action the known
+/// ones.
 pub fn read<T: DeserializeOwned>(event: Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(event).map_err(|error| {
+    serde_json::from_value(event.clone()).map_err(|error| {
         let problem = error.to_string();
-        match nearest_field(&problem) {
-            Some(nearest) => {
+        match (nearest_known(&problem), known_actions::<T>(event, &problem)) {
+            (Some(nearest), _) => {
                 serde_json::Error::custom(format!("{problem}; the nearest is `{nearest}`"))
             }
-            None => error,
+            (None, Some(known)) => serde_json::Error::custom(format!("{problem}, {known}")),
+            (None, None) => error,
         }
     })
+}
+
+/// `expected one of …`: what serde says of an unknown action, for an event that has none.
+fn known_actions<T: DeserializeOwned>(mut event: Value, problem: &str) -> Option<String> {
+    const ACTION: &str = "action";
+    if problem != format!("missing field `{ACTION}`") {
+        return None;
+    }
+    event.as_object_mut()?.insert(ACTION.to_owned(), "".into());
+    let unknown = serde_json::from_value::<T>(event).err()?.to_string();
+    Some(unknown.strip_prefix("unknown variant ``, ")?.to_owned())
 }
 
 /// A number, or a text that `read` makes one of.
@@ -291,6 +307,33 @@ mod tests {
         let tester = serde_json::json!({"action": "dispatch", "forced": true});
         let error = read::<TesterEvent>(tester).unwrap_err().to_string();
         assert!(error.contains("unknown field `forced`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_action_and_a_missing_one_are_told_with_the_known_ones() {
+        let generator = |event: Value| read::<GeneratorEvent>(event).unwrap_err().to_string();
+        let tester = |event: Value| read::<TesterEvent>(event).unwrap_err().to_string();
+        let error = generator(serde_json::json!({"action": "generate_by_titel", "title": "Adam"}));
+        assert!(error.contains("`get_paper_info`"), "{error}");
+        assert!(
+            error.ends_with("; the nearest is `generate_by_title`"),
+            "{error}"
+        );
+        let error = tester(serde_json::json!({"action": "Dispatch"}));
+        assert!(error.ends_with("; the nearest is `dispatch`"), "{error}");
+        for event in [
+            serde_json::json!({}),
+            serde_json::json!({"Action": "collect"}),
+        ] {
+            assert_eq!(
+                tester(event.clone()),
+                "missing field `action`, expected `dispatch` or `collect`"
+            );
+            let error = generator(event);
+            assert!(error.contains("`action`, expected one of `gen"), "{error}");
+        }
+        let error = tester(serde_json::json!([]));
+        assert!(!error.contains("nearest"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! SDK and no I/O in this crate.
 
 pub mod agent_call;
+pub mod answers;
 pub mod config;
 pub mod events;
 mod grants;
@@ -37,7 +38,7 @@ pub use messages::{
     ResearchMessage,
 };
 pub use names::{Bucket, Function, Queue, Source};
-pub use nearest::{nearest, nearest_field};
+pub use nearest::{nearest, nearest_known};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};

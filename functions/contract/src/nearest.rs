@@ -19,9 +19,11 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, known)| known)
 }
 
-/// [`nearest`] of serde's "unknown field `x`, expected one of `a`, `b`"; `None` also when the problem is another.
-pub fn nearest_field(problem: &str) -> Option<&str> {
-    let rest = problem.strip_prefix("unknown field ")?;
+/// [`nearest`] of serde's "unknown field `x`, expected one of `a`, `b`", or unknown variant; `None` also when the
+/// problem is another.
+pub fn nearest_known(problem: &str) -> Option<&str> {
+    let kinds = ["unknown field ", "unknown variant "];
+    let rest = kinds.iter().find_map(|kind| problem.strip_prefix(kind))?;
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
     nearest(unknown, quoted)
@@ -46,12 +48,16 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest_field(&problem(unknown)), meant, "{unknown}");
+            assert_eq!(nearest_known(&problem(unknown)), meant, "{unknown}");
         }
         assert_eq!(
-            nearest_field("unknown field `day`, expected `days`"),
+            nearest_known("unknown field `day`, expected `days`"),
             Some("days")
         );
-        assert_eq!(nearest_field("missing field `MAX_PAPERS`"), None);
+        assert_eq!(
+            nearest_known("unknown variant `dispach`, expected `dispatch` or `collect`"),
+            Some("dispatch")
+        );
+        assert_eq!(nearest_known("missing field `MAX_PAPERS`"), None);
     }
 }

@@ -93,9 +93,8 @@ impl SourceError {
                 let found = hopeful.into_iter().find(|wanted| has(*wanted));
                 found.unwrap_or(ScrapeErrorType::SourceRefused)
             }
-            Self::QueryRefused { .. } | Self::NoSuchYear { .. } | Self::NoSuchTopic { .. } => {
-                ScrapeErrorType::SourceRefused
-            }
+            Self::QueryRefused { .. } => ScrapeErrorType::SourceRefused,
+            Self::NoSuchYear { .. } | Self::NoSuchTopic { .. } => ScrapeErrorType::InvalidRequest,
         }
     }
 }

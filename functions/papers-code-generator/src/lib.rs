@@ -9,7 +9,6 @@
 //! message goes back to its queue. A paper whose text is to come waits for it a bounded time ([`waiting`]);
 //! a person's request does not.
 
-mod answer;
 mod program;
 mod prompt;
 mod select;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
     CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId, PaperRecord,
+    answers::{Failed, GeneratorAnswer, Program},
     config::number,
     events::{self, GeneratorEvent},
     keys,
@@ -36,7 +36,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-pub use answer::{Answer, Failed, Program};
 pub use program::{Facts, Problems, check};
 
 /// Characters of a PDF's text that the model is shown.
@@ -180,9 +179,13 @@ impl Generator {
         action: String,
         event: GeneratorEvent,
         last_begin: Instant,
-    ) -> Result<Answer, GeneratorError> {
+    ) -> Result<GeneratorAnswer, GeneratorError> {
         let wanted = self.wanted(event).await?;
-        let mut answer = Answer::new(action, wanted.len());
+        let mut answer = GeneratorAnswer {
+            action,
+            requested: wanted.len(),
+            ..GeneratorAnswer::default()
+        };
         for id in wanted {
             let outcome = match PaperId::try_from(id.clone()) {
                 Err(error) => Err(not_an_id(error)),
@@ -190,8 +193,8 @@ impl Generator {
                 Ok(paper_id) => self.generate(&paper_id).await,
             };
             match outcome {
-                Ok((metadata, true)) => answer.generated.push(Program::of(metadata)),
-                Ok((metadata, false)) => answer.already.push(Program::of(metadata)),
+                Ok((metadata, true)) => answer.generated.push(program(metadata)),
+                Ok((metadata, false)) => answer.already.push(program(metadata)),
                 Err(error) => {
                     let error = chain(&error);
                     warn!(paper_id = one_line(&id, 80), error, "no program");
@@ -422,6 +425,26 @@ impl Generator {
             paper_id: paper_id.clone(),
             source,
         })
+    }
+}
+
+/// A paper with its program, as a person is told it.
+fn program(metadata: Metadata) -> Program {
+    Program {
+        s3_code_key: keys::code(&metadata.paper_id),
+        paper_id: metadata.paper_id.into(),
+        title: metadata.paper_title,
+        from_full_text: metadata.from_full_text,
+    }
+}
+
+/// The `errorType` that a caller is told of an error.
+pub fn error_type(error: &GeneratorError) -> &'static str {
+    match error {
+        GeneratorError::Own(
+            NoProgram::Event(_) | NoProgram::WhichPaper | NoProgram::NotAPaperId(_),
+        ) => events::INVALID_REQUEST,
+        _ => "GeneratorError",
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use annapurna_contract::GeneratorConfig;
-use annapurna_runtime::{Model, aws, telemetry};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use papers_code_generator::Generator;
+use annapurna_runtime::{Model, aws, error_message, telemetry};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use papers_code_generator::{Generator, error_type};
 use serde_json::Value;
 
 #[tokio::main]
@@ -19,7 +19,12 @@ async fn main() -> Result<(), Error> {
         let left = end
             .duration_since(SystemTime::now())
             .unwrap_or(Duration::ZERO);
-        Ok::<_, Error>(Box::pin(generator.handle(event.payload, left)).await?)
+        let answer = Box::pin(generator.handle(event.payload, left)).await;
+        // The runtime logs the diagnostic.
+        answer.map_err(|error| Diagnostic {
+            error_type: error_type(&error).to_owned(),
+            error_message: error_message(&error),
+        })
     }))
     .await
 }

@@ -16,13 +16,15 @@
 use std::time::Duration;
 
 use annapurna_cloud::{Message, MessageQueues};
-use annapurna_contract::{CodeGenerationMessage, PaperId, PaperRecord, text::chain};
+use annapurna_contract::{
+    CodeGenerationMessage, PaperId, PaperRecord, answers::Failed, text::chain,
+};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::{Failed, Generator, GeneratorError};
+use crate::{Generator, GeneratorError};
 
 /// Waits that one event ends at most; the next minute's takes the rest.
 const ENDED_AT_ONCE: usize = 50;

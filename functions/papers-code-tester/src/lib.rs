@@ -21,6 +21,7 @@ use std::time::Duration;
 use annapurna_cloud::{QueueError, S3, Sqs};
 use annapurna_contract::{
     ConfigError, PaperId, TesterConfig,
+    answers::{Collected, Failed},
     events::{self, TesterEvent},
     text::{chain, one_line},
 };
@@ -81,6 +82,16 @@ pub enum TesterError {
     },
 }
 
+impl TesterError {
+    /// The `errorType` that a caller is told.
+    pub const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Event(_) => events::INVALID_REQUEST,
+            _ => "TesterError",
+        }
+    }
+}
+
 /// What a person is answered, by action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -89,23 +100,6 @@ pub(crate) enum Answer {
     Dispatch(Dispatched),
     /// Results are in the index.
     Collect(Collected),
-}
-
-/// What a collection did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Collected {
-    /// Papers whose result is in the index now.
-    pub(crate) collected: Vec<String>,
-    /// Papers whose result is not, and why.
-    pub(crate) failed: Vec<Failed>,
-}
-
-/// A result that is not in the index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Failed {
-    /// The paper, as it was asked for.
-    pub(crate) paper_id: String,
-    pub(crate) error: String,
 }
 
 /// The function with its clients.

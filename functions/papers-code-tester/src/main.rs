@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use annapurna_contract::TesterConfig;
-use annapurna_runtime::{aws, telemetry};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use annapurna_runtime::{aws, error_message, telemetry};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use papers_code_tester::Tester;
 use serde_json::Value;
 
@@ -18,7 +18,12 @@ async fn main() -> Result<(), Error> {
         let left = end
             .duration_since(SystemTime::now())
             .unwrap_or(Duration::ZERO);
-        Ok::<_, Error>(Box::pin(tester.handle(event.payload, left)).await?)
+        let answer = Box::pin(tester.handle(event.payload, left)).await;
+        // The runtime logs the diagnostic.
+        answer.map_err(|error| Diagnostic {
+            error_type: error.error_type().to_owned(),
+            error_message: error_message(&error),
+        })
     }))
     .await
 }

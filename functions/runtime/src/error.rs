@@ -2,6 +2,7 @@
 
 use annapurna_cloud::{ObjectError, QueueError};
 use annapurna_contract::ConfigError;
+use annapurna_contract::text::{chain, one_line};
 
 use crate::{ModelError, SearchError};
 
@@ -28,4 +29,9 @@ pub enum FunctionError<E> {
     /// A reason of the function's own.
     #[error(transparent)]
     Own(E),
+}
+
+/// What the caller of a function is told of an error: its causes, too, in one line of 2,000 characters at most.
+pub fn error_message(error: &dyn std::error::Error) -> String {
+    one_line(&chain(error), 2_000)
 }

@@ -12,6 +12,6 @@ pub mod search;
 pub mod telemetry;
 
 pub use batch::process_batch;
-pub use error::FunctionError;
+pub use error::{FunctionError, error_message};
 pub use model::{Model, ModelError, Tool};
 pub use search::{Search, SearchError};

@@ -38,7 +38,7 @@ impl ScrapeErrorType {
     /// As Lambda and Step Functions have it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::InvalidRequest => "InvalidRequest",
+            Self::InvalidRequest => crate::events::INVALID_REQUEST,
             Self::InvalidSettings => "InvalidSettings",
             Self::InvalidStep => "InvalidStep",
             Self::SourceRefused => "SourceRefused",

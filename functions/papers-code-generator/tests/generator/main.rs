@@ -7,10 +7,11 @@ mod waiting;
 use std::time::Duration;
 
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, Judged, PaperId, keys,
+    CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, Judged, PaperId,
+    events, keys,
 };
 use annapurna_testing::{Bedrock, Stage};
-use papers_code_generator::{Generator, GeneratorError, Metadata, NoProgram};
+use papers_code_generator::{Generator, GeneratorError, Metadata, NoProgram, error_type};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -387,7 +388,9 @@ async fn paper_info_is_the_record_without_its_vector() {
     assert_eq!(setting.ask(missing).await["found"], false);
     let nothing = json!({"action": "get_paper_info"});
     let refused = setting.generator.handle(nothing, Duration::from_secs(900));
-    let reason = refused.await.unwrap_err().to_string();
+    let reason = refused.await.unwrap_err();
+    assert_eq!(error_type(&reason), events::INVALID_REQUEST);
+    let reason = reason.to_string();
     assert!(reason.contains("`paper_id` or `title`"), "{reason}");
 }
 
@@ -411,6 +414,7 @@ async fn an_unknown_action_is_an_error_that_lists_the_known_ones() {
     let setting = Setting::new().await;
     let event = json!({"action": "generate_everything"});
     let error = setting.generator.handle(event, HOUR).await.unwrap_err();
+    assert_eq!(error_type(&error), events::INVALID_REQUEST);
     let GeneratorError::Own(NoProgram::Event(reason)) = error else {
         panic!("{error}");
     };

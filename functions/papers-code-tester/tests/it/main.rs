@@ -291,6 +291,9 @@ async fn a_result_is_in_the_index_once_however_often_s3_tells() {
     assert_eq!(answer["collected"], json!([adam]));
     assert_eq!(answer["failed"][0]["paper_id"], "x");
     assert_eq!(setting.fields(&adam).await.test_attempts, Some(1));
+    let misspelt = json!({"action": "colect", "paper_ids": [adam]});
+    let error = setting.tester().handle(misspelt, QUARTER).await;
+    assert_eq!(error.unwrap_err().error_type(), "InvalidRequest");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use annapurna_contract::nearest_field;
+use annapurna_contract::nearest_known;
 
 /// Why an environment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl EnvironmentError {
         Self::Malformed {
             path: path.to_owned(),
             line: text[..start].matches('\n').count() + 1,
-            nearest: nearest_field(&problem).map(str::to_owned),
+            nearest: nearest_known(&problem).map(str::to_owned),
             problem,
         }
     }

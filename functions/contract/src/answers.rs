@@ -1,13 +1,11 @@
-//! What a person is answered.
+//! What a person is answered by the generator and the tester, paper by paper.
 
-use annapurna_contract::keys;
 use serde::{Deserialize, Serialize};
 
-use crate::Metadata;
-
-/// The outcome of a request, paper by paper.
+/// The outcome of a request for programs. Other actions of the generator answer without these fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+#[serde(default)]
+pub struct GeneratorAnswer {
     /// The action asked for.
     pub action: String,
     /// How many papers the action named or found.
@@ -33,7 +31,17 @@ pub struct Program {
     pub from_full_text: bool,
 }
 
-/// A paper without a program.
+/// What a collection of the tester did. Its other actions answer without these fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Collected {
+    /// Papers whose result is in the index now.
+    pub collected: Vec<String>,
+    /// Papers whose result is not, and why.
+    pub failed: Vec<Failed>,
+}
+
+/// A paper for which what was asked could not be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// The paper, as it was asked for.
@@ -42,23 +50,9 @@ pub struct Failed {
     pub error: String,
 }
 
-impl Answer {
-    pub(crate) fn new(action: String, requested: usize) -> Self {
-        Self {
-            action,
-            requested,
-            ..Self::default()
-        }
-    }
-}
-
-impl Program {
-    pub(crate) fn of(metadata: Metadata) -> Self {
-        Self {
-            s3_code_key: keys::code(&metadata.paper_id),
-            paper_id: metadata.paper_id.into(),
-            title: metadata.paper_title,
-            from_full_text: metadata.from_full_text,
-        }
+impl GeneratorAnswer {
+    /// Papers that have a program, new or not.
+    pub fn n_done(&self) -> usize {
+        self.generated.len() + self.already.len()
     }
 }
