@@ -106,8 +106,17 @@ impl Cloud {
     ///
     /// # Errors
     ///
-    /// [`CommandError::WrongAccount`], also when the file names no account.
+    /// [`CommandError::WrongAccount`], and [`CommandError::NoAccount`] before anything is asked.
     pub async fn guard(&self, environment: &Environment) -> Result<String, CommandError> {
+        let expected = match &environment.place {
+            Place::Aws { account, .. } => {
+                let none = || CommandError::NoAccount {
+                    environment: environment.name.clone(),
+                };
+                Some(account.as_ref().ok_or_else(none)?)
+            }
+            Place::Local(_) => None,
+        };
         let identity = self.sts.get_caller_identity().send().await;
         let identity =
             identity.map_err(CommandError::aws("learn the account of the credentials"))?;
@@ -116,14 +125,12 @@ impl Cloud {
             doing: "learn the account of the credentials".to_owned(),
             reason: "the answer of STS names none".to_owned(),
         })?;
-        match &environment.place {
-            Place::Aws { account, .. } if account.as_ref() != Some(&actual) => {
-                Err(CommandError::WrongAccount {
-                    environment: environment.name.clone(),
-                    expected: account.clone(),
-                    actual,
-                })
-            }
+        match expected {
+            Some(expected) if *expected != actual => Err(CommandError::WrongAccount {
+                environment: environment.name.clone(),
+                expected: expected.clone(),
+                actual,
+            }),
             _ => Ok(actual),
         }
     }

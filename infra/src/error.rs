@@ -1,5 +1,7 @@
 //! Why a command stopped, in the words of the person who ran it.
 
+mod credentials;
+mod exit_code;
 mod hint;
 mod obstacle;
 
@@ -17,6 +19,8 @@ use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
 use crate::ui::safe;
 
+pub use credentials::CredentialsReport;
+use credentials::is_of_credentials;
 pub use obstacle::Obstacle;
 
 /// One variant per thing a person can act on.
@@ -43,14 +47,31 @@ pub enum CommandError {
         from: PathBuf,
     },
     /// The credentials are of another account than the environment's.
-    #[error("environment `{environment}` may only touch {}, but the credentials are of account {actual}", expected.as_deref().map_or_else(|| "the account in its file, which names none".to_owned(), |it| format!("account {it}")))]
+    #[error(
+        "environment `{environment}` may only touch account {expected}, but the credentials are of account {actual}"
+    )]
     WrongAccount {
         /// Its name, without `.toml`.
         environment: String,
-        /// The account in its file, 12 digits; `None` when it names none.
-        expected: Option<String>,
+        /// The account in its file, 12 digits.
+        expected: String,
         /// The account of the credentials, as STS says.
         actual: String,
+    },
+    /// The environment's file names no account, and what changes something needs one.
+    #[error("environments/{environment}.toml names no `account`")]
+    NoAccount {
+        /// Its name, without `.toml`.
+        environment: String,
+    },
+    /// The SDK found nothing to sign requests with.
+    #[error(
+        "no AWS credentials: tried the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then the profile of ~/.aws that `profile` in the environment's file or AWS_PROFILE names, or `default`, then a role of this machine"
+    )]
+    NoCredentials {
+        /// Every way that was tried, in the SDK's words.
+        #[source]
+        source: CredentialsReport,
     },
     /// An AWS call failed.
     #[error("cannot {doing}: {reason}")]
@@ -153,6 +174,14 @@ pub enum CommandError {
         /// Its name, which the hint puts into a command.
         environment: String,
     },
+    /// Services of this machine have died; what they stored is there.
+    #[error("stopped in `{environment}`: {services}")]
+    Stopped {
+        /// Its name, which the hint puts into a command.
+        environment: String,
+        /// Their words, such as `OpenSearch and the model`.
+        services: String,
+    },
     /// The stack is deployed and lacks an output.
     #[error(transparent)]
     MissingOutput(#[from] MissingOutput),
@@ -211,6 +240,28 @@ pub enum CommandError {
         /// Its name without the environment's prefix.
         function: String,
         /// Its own words.
+        reason: String,
+    },
+    /// A function says that the request is wrong.
+    #[error("{function} refuses the request: {reason}")]
+    InvalidRequest {
+        /// Of a function without the environment's prefix, or of an execution.
+        function: String,
+        /// The function's own words, with what it takes.
+        reason: String,
+    },
+    /// A function answered, and nothing of what was asked is done.
+    #[error(
+        "{function} did nothing of what was asked: {n_failed} paper(s) failed, the first since {reason}"
+    )]
+    NothingDone {
+        /// For the hint, whose command reads its logs.
+        environment: String,
+        /// Its name without the environment's prefix.
+        function: String,
+        /// Papers in the answer's `failed`.
+        n_failed: usize,
+        /// The function's own words about the first.
         reason: String,
     },
     /// A scrape ended without its papers.
@@ -319,6 +370,9 @@ impl CommandError {
         move |error| {
             let reason = reason(&error);
             match Obstacle::of(&error) {
+                _ if is_of_credentials(&error) => Self::NoCredentials {
+                    source: CredentialsReport(reason),
+                },
                 Some(obstacle) => Self::Passing {
                     doing,
                     obstacle,
@@ -350,7 +404,6 @@ impl CommandError {
             Self::Local(error) => error.hint(),
             Self::Build { hint, .. } | Self::Usage { hint, .. } => say(hint),
             Self::NoProject { .. } => say(hint::NO_PROJECT),
-            Self::Aws { reason, .. } if reason.contains("credentials") => say(hint::SIGN_IN),
             Self::Passing { obstacle, .. } => say(obstacle.hint()),
             Self::RolledBack { .. } => say(hint::ROLLED_BACK),
             Self::Refused { findings, .. } | Self::ChangeSet { findings, .. } => {
@@ -361,14 +414,18 @@ impl CommandError {
             Self::Busy { .. } => say(hint::BUSY),
             Self::TimedOut { .. } | Self::Interrupted => say(hint::GOES_ON),
             Self::MissingOutput(_) => say(hint::OTHER_VERSION),
-            Self::WrongAccount {
-                environment,
-                expected,
-                actual,
-            } => Some(hint::account(environment, expected.as_deref(), actual)),
+            Self::WrongAccount { .. } => say(hint::OTHER_ACCOUNT),
+            Self::NoAccount { environment } => Some(hint::account(environment)),
+            Self::NoCredentials { .. } => say(hint::SIGN_IN),
             Self::NotDeployed { environment } => Some(hint::deploy(environment)),
+            Self::Stopped { environment, .. } => Some(hint::start(environment)),
             Self::IndexConflict { index, .. } => Some(hint::reindex(index)),
             Self::FunctionFailed {
+                environment,
+                function,
+                ..
+            }
+            | Self::NothingDone {
                 environment,
                 function,
                 ..
@@ -383,6 +440,7 @@ impl CommandError {
                 Some(format!("still on their way: {}", waiting.join(", ")))
             }
             Self::Aws { .. }
+            | Self::InvalidRequest { .. }
             | Self::Violations { .. }
             | Self::Stack(_)
             | Self::Unretained { .. }
@@ -392,45 +450,6 @@ impl CommandError {
             | Self::Index(_)
             | Self::Terminal(_)
             | Self::Json(_) => None,
-        }
-    }
-
-    /// 1: what was asked for was tried and failed. 2: the request is wrong. 3: AWS, or a service of the
-    /// environment, refused or undid it. 130: a person stopped it.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Environment(_)
-            | Self::Violations { .. }
-            | Self::Stack(_)
-            | Self::NoProject { .. }
-            | Self::WrongAccount { .. }
-            | Self::NotDeployed { .. }
-            | Self::MissingOutput(_)
-            | Self::Build { .. }
-            | Self::File { .. }
-            | Self::Usage { .. }
-            | Self::NobodyToAsk { .. }
-            | Self::Terminal(_)
-            | Self::Json(_) => 2,
-            Self::Aws { .. }
-            | Self::Passing { .. }
-            | Self::RolledBack { .. }
-            | Self::Refused { .. }
-            | Self::Stuck { .. }
-            | Self::NotDeleted { .. }
-            | Self::Busy { .. }
-            | Self::ChangeSet { .. }
-            | Self::Unretained { .. }
-            | Self::TimedOut { .. }
-            | Self::Local(_)
-            | Self::Object(_)
-            | Self::Queue(_)
-            | Self::Index(_)
-            | Self::IndexConflict { .. }
-            | Self::FunctionFailed { .. }
-            | Self::SampleIncomplete { .. } => 3,
-            Self::ScrapeFailed { .. } => 1,
-            Self::Interrupted | Self::Declined { .. } | Self::GoesOn { .. } => 130,
         }
     }
 }

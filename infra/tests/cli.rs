@@ -206,22 +206,35 @@ fn a_plan_as_json_has_the_same_changes_as_the_text() {
 }
 
 #[test]
-fn without_credentials_a_command_on_aws_says_to_sign_in() {
+fn without_credentials_a_command_on_aws_says_what_was_tried_and_how_to_sign_in() {
     let project = TestProject::new();
-    let plan = project.infra(["plan", "prod"]);
-    assert_eq!(plan.code, Some(3), "{plan}");
-    let (first, last) = (plan.stderr.lines().next(), plan.stderr.lines().next_back());
-    assert!(
-        // The SDK's own words follow; they change with its version.
-        first.is_some_and(
-            |line| line.starts_with("error: cannot learn the account of the credentials: ")
-        ),
-        "{plan}"
-    );
-    assert_eq!(
-        last,
-        Some("hint: sign in first: `aws sso login`, or set AWS_PROFILE")
-    );
+    let prod = "environments/prod.toml";
+    project.edit(prod, "region = ", "account = \"123456789012\"\nregion = ");
+    for command in ["plan", "deploy", "outputs"] {
+        let run = project.infra([command, "prod"]);
+        assert_eq!(run.code, Some(2), "{run}");
+        // The SDK's own words come after ours; they change with its version.
+        let lines: Vec<&str> = run.stderr.lines().collect();
+        assert!(
+            lines[0].starts_with("error: no AWS credentials: tried"),
+            "{run}"
+        );
+        assert!(lines[0].contains("AWS_PROFILE"), "{run}");
+        assert!(lines[1].starts_with("caused by: "), "{run}");
+        assert!(
+            lines[2].starts_with("hint: sign in with `aws sso login`"),
+            "{run}"
+        );
+        assert_eq!(lines.len(), 3, "{run}");
+    }
+}
+
+#[test]
+fn an_account_that_is_not_named_is_said_before_credentials_are_asked_for() {
+    let project = TestProject::new();
+    for command in ["deploy", "plan"] {
+        insta::allow_duplicates! { insta::assert_snapshot!(project.infra([command, "prod"])); }
+    }
 }
 
 #[test]
@@ -383,7 +396,7 @@ fn a_status_needs_no_key_of_the_model() {
 fn a_production_environment_is_not_destroyed_without_credentials() {
     let project = TestProject::new();
     let destroy = project.infra(["destroy", "prod", "--yes"]);
-    assert_eq!(destroy.code, Some(3), "{destroy}");
+    assert_eq!(destroy.code, Some(2), "{destroy}");
 }
 
 #[test]

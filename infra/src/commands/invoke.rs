@@ -1,5 +1,8 @@
 use std::process::ExitCode;
 
+use annapurna_contract::answers::{Collected, Failed, GeneratorAnswer};
+use annapurna_contract::events::INVALID_REQUEST;
+use annapurna_contract::scrape::ScrapeSummary;
 use annapurna_contract::{Function, Source};
 use annapurna_stack::environment::Environment;
 use aws_sdk_lambda::primitives::Blob;
@@ -38,7 +41,54 @@ pub(super) async fn run(cx: &Context, args: InvokeArgs) -> Result<ExitCode, Comm
     let answer = invoke(&target.cloud, &target.environment, function, &event).await?;
     drop(step);
     cx.ui.json(&answer)?;
-    Ok(ExitCode::SUCCESS)
+    match first_of_all_failed(function, answer)? {
+        None => Ok(ExitCode::SUCCESS),
+        Some((n_failed, reason)) => Err(CommandError::NothingDone {
+            environment: target.environment.name,
+            function: function.name().to_owned(),
+            n_failed,
+            reason: ui::one_line(&reason, 600),
+        }),
+    }
+}
+
+/// How many papers failed, and why the first did, where an answer tells of failures and of nothing done.
+fn first_of_all_failed(
+    function: Function,
+    answer: serde_json::Value,
+) -> Result<Option<(usize, String)>, serde_json::Error> {
+    let (n_done, failed) = match function {
+        Function::Generator => {
+            let answer: GeneratorAnswer = serde_json::from_value(answer)?;
+            // Where waits were ended nothing was requested.
+            let n_done = match answer.requested {
+                0 => 1,
+                _ => answer.n_done(),
+            };
+            (n_done, errors(answer.failed))
+        }
+        Function::Tester => {
+            let answer: Collected = serde_json::from_value(answer)?;
+            (answer.collected.len(), errors(answer.failed))
+        }
+        Function::Scraper(_) | Function::ArxivAlias | Function::AnyScraper => {
+            // A step of the state machine answers otherwise, and to the machine.
+            let Ok(summary) = serde_json::from_value::<ScrapeSummary>(answer) else {
+                return Ok(None);
+            };
+            let n_done = summary.stored + summary.already + summary.metadata_only + summary.known;
+            let failed = summary.failed.into_iter().map(|failed| failed.error);
+            (n_done, failed.collect())
+        }
+        Function::Judge => return Ok(None),
+    };
+    let n_failed = failed.len();
+    let first = failed.into_iter().next().filter(|_| n_done == 0);
+    Ok(first.map(|reason| (n_failed, reason)))
+}
+
+fn errors(failed: Vec<Failed>) -> Vec<String> {
+    failed.into_iter().map(|failed| failed.error).collect()
 }
 
 /// Reads a function's name in any case, and a scraper's with any name of its source.
@@ -87,17 +137,12 @@ pub(super) async fn invoke(
         .map_err(CommandError::aws(format!("invoke {name}")))?;
     let payload = answer.payload().map_or(&[][..], AsRef::as_ref);
     if let Some(kind) = answer.function_error() {
-        let text = String::from_utf8_lossy(payload);
-        let reason = match error_message(&text) {
-            Some(message) => message,
-            None if text.trim().is_empty() => format!("Lambda says {kind} and no more"),
-            None => text.into_owned(),
-        };
-        return Err(CommandError::FunctionFailed {
-            environment: environment.name.clone(),
-            function: function.name().to_owned(),
-            reason: ui::safe(&reason),
-        });
+        return Err(failed(
+            environment,
+            function,
+            kind,
+            &String::from_utf8_lossy(payload),
+        ));
     }
     serde_json::from_slice(payload).map_err(|error| CommandError::Aws {
         doing: format!("read the answer of {name}"),
@@ -105,21 +150,120 @@ pub(super) async fn invoke(
     })
 }
 
-/// A function's own words in the error that Lambda and Step Functions pass on; `None` when `text` is no
-/// such error. Source: Lambda guide, "Lambda function errors".
-pub(super) fn error_message(text: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Error {
-        error_message: String,
+/// The error of a function that failed; `kind` is Lambda's word for it.
+fn failed(environment: &Environment, function: Function, kind: &str, text: &str) -> CommandError {
+    let (reason, is_refused) = match function_error(text) {
+        Some(error) => {
+            let is_refused = error.error_type.as_deref() == Some(INVALID_REQUEST);
+            (error.error_message, is_refused)
+        }
+        None if text.trim().is_empty() => (format!("Lambda says {kind} and no more"), false),
+        None => (text.to_owned(), false),
+    };
+    let (function, reason) = (function.name().to_owned(), ui::safe(&reason));
+    match is_refused {
+        true => CommandError::InvalidRequest { function, reason },
+        false => CommandError::FunctionFailed {
+            environment: environment.name.clone(),
+            function,
+            reason,
+        },
     }
-    let error: Error = serde_json::from_str(text).ok()?;
-    Some(error.error_message)
+}
+
+/// The error that Lambda and Step Functions pass on.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FunctionError {
+    error_type: Option<String>,
+    /// The function's own words.
+    pub(super) error_message: String,
+}
+
+/// `None` when `text` is no such error. Source: Lambda guide, "Lambda function errors".
+pub(super) fn function_error(text: &str) -> Option<FunctionError> {
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use annapurna_contract::scrape::FailedPaper;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[test]
+    fn a_wrong_request_is_told_from_a_function_that_failed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        let environment = Environment::load(&folder, "local").unwrap();
+        let error = |text: &str| failed(&environment, Function::Tester, "Unhandled", text);
+        let refused = error(
+            r#"{"errorType": "InvalidRequest", "errorMessage": "the nearest is `collect`\u001b[2J"}"#,
+        );
+        assert_eq!(refused.exit_code(), 2);
+        assert_eq!(
+            refused.to_string(),
+            "PapersCodeTester refuses the request: the nearest is `collect` [2J"
+        );
+        for text in [
+            r#"{"errorType": "TesterError", "errorMessage": "InvalidRequest"}"#,
+            r#"{"errorMessage": "Task timed out after 30.00 seconds"}"#,
+            "a broken machine",
+            "",
+        ] {
+            let error = error(text);
+            assert_eq!(error.exit_code(), 3, "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.ends_with("logs local PapersCodeTester"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_nothing_but_failures_is_no_success() {
+        let program =
+            json!({"paper_id": "a", "title": "t", "s3_code_key": "k", "from_full_text": true});
+        let failed = json!([{"paper_id": "b", "error": "no time left"}]);
+        let one = Some((1, "no time left".to_owned()));
+        let of = |function, answer| first_of_all_failed(function, answer).unwrap();
+        let generator = |requested: usize, done: Value| {
+            let answer = json!({"action": "generate_recent", "requested": requested,
+                "generated": [], "already": done, "failed": failed});
+            of(Function::Generator, answer)
+        };
+        assert_eq!(generator(1, json!([])), one);
+        assert_eq!(generator(2, json!([program])), None);
+        for answer in [
+            json!({"action": "get_paper_info", "found": false}),
+            json!({"action": "end_waits", "sent": ["a"], "failed": failed}),
+            json!({"action": "generate_recent", "requested": 0}),
+        ] {
+            assert_eq!(of(Function::Generator, answer.clone()), None, "{answer}");
+        }
+        let tester = |done: Value| {
+            let answer = json!({"action": "collect", "collected": done, "failed": failed});
+            of(Function::Tester, answer)
+        };
+        assert_eq!(tester(json!([])), one);
+        assert_eq!(tester(json!(["a"])), None);
+        let scraper = |stored: usize| {
+            let summary = ScrapeSummary {
+                found: 2,
+                stored,
+                failed: vec![FailedPaper {
+                    paper: "b".to_owned(),
+                    title: None,
+                    error: "no time left".to_owned(),
+                }],
+                ..ScrapeSummary::default()
+            };
+            of(Function::AnyScraper, serde_json::to_value(summary).unwrap())
+        };
+        assert_eq!(scraper(0), one);
+        assert_eq!(scraper(1), None);
+        assert_eq!(of(Function::AnyScraper, json!({"windows": []})), None);
+    }
 
     #[test]
     fn a_function_is_found_by_every_name_of_it() {

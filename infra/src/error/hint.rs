@@ -6,7 +6,9 @@ use super::Finding;
 
 pub(super) const NO_PROJECT: &str =
     "run it inside a clone of Annapurna, or name the folder with --project";
-pub(super) const SIGN_IN: &str = "sign in first: `aws sso login`, or set AWS_PROFILE";
+pub(super) const SIGN_IN: &str = "sign in with `aws sso login`, or name a profile of ~/.aws/config in AWS_PROFILE or as `profile` in the \
+     environment's file";
+pub(super) const OTHER_ACCOUNT: &str = "sign in to that account, or choose another environment";
 pub(super) const ROLLED_BACK: &str =
     "the previous state is in place; correct the cause and deploy again";
 pub(super) const GOES_ON: &str = "run the same command again: it goes on from there";
@@ -17,14 +19,12 @@ pub(super) const ANSWER: &str = "answer it with --yes";
 pub(super) const OTHER_VERSION: &str =
     "another version of this program deployed it; deploy the environment again";
 
-/// For credentials of an account that the environment does not name, or names another.
-pub(super) fn account(environment: &str, expected: Option<&str>, actual: &str) -> String {
-    match expected {
-        Some(_) => "sign in to that account, or choose another environment".to_owned(),
-        None => format!(
-            "if account {actual} is meant, write `account = \"{actual}\"` into environments/{environment}.toml"
-        ),
-    }
+/// For a file that names no account.
+pub(super) fn account(environment: &str) -> String {
+    format!(
+        "write `account = \"…\"` into environments/{environment}.toml, with the 12 digits that \
+         `aws sts get-caller-identity --query Account --output text` prints"
+    )
 }
 
 /// For what CloudFormation refused: the settings that decide it.
@@ -52,6 +52,12 @@ pub(super) fn stuck(stack: &str) -> String {
 
 pub(super) fn deploy(environment: &str) -> String {
     format!("deploy it: cargo infra deploy {environment}")
+}
+
+pub(super) fn start(environment: &str) -> String {
+    format!(
+        "`cargo infra deploy {environment}` starts what is stopped, and everything stored is there"
+    )
 }
 
 pub(super) fn reindex(index: &str) -> String {

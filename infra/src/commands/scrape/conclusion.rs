@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::events::{INVALID_REQUEST, ScraperEvent};
 use annapurna_contract::scrape::{MOST_PAPERS_OF_ARXIV, ScrapeSummary, Since, SourceChoice};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -87,17 +87,34 @@ pub(super) fn conclude(
         show_repeats(cx, &summary)?;
     }
     if let Some(reason) = reason {
-        return Err(CommandError::ScrapeFailed {
-            environment: environment.clone(),
-            execution: execution.name.clone(),
-            reason,
-        });
+        return Err(end_of(environment, execution, description.error(), reason));
     }
     say_how_it_stands(cx, execution, status, progress);
     if summary.cursor.is_some() {
         cx.ui.status(how_to_go_on(environment, request, Utc::now()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The end of an execution that failed with this error.
+fn end_of(
+    environment: &str,
+    execution: &Execution,
+    error: Option<&str>,
+    reason: String,
+) -> CommandError {
+    let execution = execution.name.clone();
+    match error {
+        Some(INVALID_REQUEST) => CommandError::InvalidRequest {
+            function: execution,
+            reason,
+        },
+        _ => CommandError::ScrapeFailed {
+            environment: environment.to_owned(),
+            execution,
+            reason,
+        },
+    }
 }
 
 /// What became of the papers: the machine's own sum at its end, what its events tell before that.
@@ -289,6 +306,18 @@ mod tests {
         assert_eq!(own_sum(Some(&whole.unwrap())).unwrap().found, 3);
         assert_eq!(own_sum(None).unwrap_err(), "Step Functions gives no output");
         assert!(own_sum(Some("")).is_err());
+    }
+
+    #[test]
+    fn a_scrape_of_what_is_not_there_is_a_wrong_request() {
+        let execution = Execution {
+            name: "iclr-2031".to_owned(),
+            arn: String::new(),
+        };
+        let ended = |error| end_of("local", &execution, error, "no list of 2031".to_owned());
+        assert_eq!(ended(Some("InvalidRequest")).exit_code(), 2);
+        assert_eq!(ended(Some("SourceRefused")).exit_code(), 1);
+        assert_eq!(ended(None).exit_code(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::{ExecutionListItem, ExecutionStatus, HistoryEvent};
 
 use crate::cloud::Cloud;
-use crate::commands::invoke::error_message;
+use crate::commands::invoke::function_error;
 use crate::error::CommandError;
 use crate::ui;
 
@@ -189,7 +189,9 @@ pub(super) fn reason(description: &DescribeExecutionOutput) -> String {
 /// An error and its cause in plain words.
 pub(super) fn plain(error: &str, cause: Option<&str>) -> String {
     const MOST: usize = 600;
-    let message = cause.map(|cause| error_message(cause).unwrap_or_else(|| cause.to_owned()));
+    let message = cause.map(|cause| {
+        function_error(cause).map_or_else(|| cause.to_owned(), |error| error.error_message)
+    });
     match message.as_deref().map(str::trim) {
         None | Some("") => ui::one_line(error, MOST),
         Some(message) => format!(
