@@ -20,6 +20,7 @@ use annapurna_stack::parameters::Parameter;
 use crate::error::CommandError;
 
 pub mod agent;
+pub mod service;
 
 /// The service that answers for Bedrock: `logs/model.log`, `run/model.json`.
 pub const MODEL: &str = "model";
@@ -100,12 +101,17 @@ fn backend_without_key(settings: &ModelSettings) -> Backend {
     }
 }
 
+/// The address of the environment's cloud; `None` where its emulator does not run.
+pub fn cloud_url(home: &Home, settings: &LocalSettings) -> Option<String> {
+    let own = || emulator::running(home).map(|it| it.endpoint_url);
+    settings.endpoint_url.clone().or_else(own)
+}
+
 /// The services as they run now; `None` when one that the stack refers to does not.
 pub fn running(home: &Home, settings: &LocalSettings) -> Option<Services> {
     let on = |name| process::running(home, name)?.port.map(loopback);
-    let own = || emulator::running(home).map(|it| it.endpoint_url);
     Some(Services {
-        endpoint_url: settings.endpoint_url.clone().or_else(own)?,
+        endpoint_url: cloud_url(home, settings)?,
         model_url: on(MODEL)?,
         paper_site_url: paper_site_override().or_else(|| on(PAPER_SITE))?,
     })

@@ -164,6 +164,11 @@ pub fn running(home: &Home, name: &str) -> Option<ServiceState> {
     is_alive(&state).then_some(state)
 }
 
+/// Whether the service was started and, since then, not stopped by us: one that does not run has died.
+pub fn was_started(home: &Home, name: &str) -> bool {
+    remembered(home, name).is_some()
+}
+
 fn remembered(home: &Home, name: &str) -> Option<ServiceState> {
     let content = fs::read(state_file(home, name)).ok()?;
     serde_json::from_slice(&content).ok()

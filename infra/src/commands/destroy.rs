@@ -152,7 +152,7 @@ async fn destroy_here(
     agreed(cx, args, &question)?;
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
-        && let Some(cloud) = cx.cloud(environment).await
+        && let Some(cloud) = cx.cloud(environment).await?
         && let Some(deployed) = Engine::new(&cloud, environment.stack_name())
             .deployed()
             .await?

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use annapurna_local::Home;
+use annapurna_local::{Home, process};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::{pipeline, validate};
@@ -13,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local;
+use crate::local::service::Service;
 use crate::ui::Ui;
 
 mod deploy;
@@ -194,24 +195,50 @@ impl Context {
         }
     }
 
-    /// The environment's clients; `None` when it is local and does not run.
-    async fn cloud(&self, environment: &Environment) -> Option<Cloud> {
-        match environment.local() {
-            None => Some(Cloud::connect(environment, None).await),
-            Some(settings) => {
-                let services = local::running(&self.home(environment), settings)?;
-                Some(Cloud::connect(environment, Some(&services.endpoint_url)).await)
+    /// The environment's clients; `None` when it is local and nothing of it was ever started.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Stopped`] when the emulator has died.
+    async fn cloud(&self, environment: &Environment) -> Result<Option<Cloud>, CommandError> {
+        let Some(settings) = environment.local() else {
+            return Ok(Some(Cloud::connect(environment, None).await));
+        };
+        let home = self.home(environment);
+        match local::cloud_url(&home, settings) {
+            Some(url) if process::was_started(&home, local::MODEL) => {
+                Ok(Some(Cloud::connect(environment, Some(&url)).await))
             }
+            None if Service::Cloud.has_died(&home) => Err(CommandError::Stopped {
+                environment: environment.name.clone(),
+                services: local::service::in_words(&[Service::Cloud]),
+            }),
+            _ => Ok(None),
         }
     }
 
     /// The environment as deployed.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::NotDeployed`], and [`CommandError::Stopped`] when the emulator has died.
     async fn target(&self, name: &EnvironmentArg) -> Result<Target, CommandError> {
+        self.target_with(name, &[]).await
+    }
+
+    /// The environment as deployed, with services that must run if they are this machine's. Others that
+    /// have died are told.
+    async fn target_with(
+        &self,
+        name: &EnvironmentArg,
+        needed: &[Service],
+    ) -> Result<Target, CommandError> {
         let environment = self.environment(name)?;
         let not_deployed = || CommandError::NotDeployed {
             environment: environment.name.clone(),
         };
-        let cloud = self.cloud(&environment).await.ok_or_else(not_deployed)?;
+        let cloud = self.cloud(&environment).await?.ok_or_else(not_deployed)?;
+        self.require_services(&environment, needed)?;
         let deployed = Engine::new(&cloud, environment.stack_name())
             .deployed()
             .await?;
@@ -221,5 +248,33 @@ impl Context {
             cloud,
             deployed,
         })
+    }
+
+    fn require_services(
+        &self,
+        environment: &Environment,
+        needed: &[Service],
+    ) -> Result<(), CommandError> {
+        if environment.local().is_none() {
+            return Ok(());
+        }
+        let home = self.home(environment);
+        let died = Service::ALL.into_iter().filter(|it| it.has_died(&home));
+        let (needed, others): (Vec<Service>, Vec<Service>) =
+            died.partition(|it| needed.contains(it));
+        let stopped = |services: &[Service]| CommandError::Stopped {
+            environment: environment.name.clone(),
+            services: local::service::in_words(services),
+        };
+        if !needed.is_empty() {
+            return Err(stopped(&needed));
+        }
+        if !others.is_empty() {
+            let stopped = stopped(&others);
+            let hint = stopped.hint().map(|hint| format!("; {hint}"));
+            self.ui
+                .warn(format!("{stopped}{}", hint.unwrap_or_default()));
+        }
+        Ok(())
     }
 }

@@ -7,14 +7,15 @@ use serde_json::json;
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
+use crate::local::service::Service;
 use crate::{index, ui};
 
 /// Show the papers of the index and where each one is
 #[derive(Debug, clap::Args)]
-pub(super) struct PapersArgs {
 #[command(after_help = "Examples:
   cargo infra papers local --limit 20    The newest twenty
   cargo infra papers prod --json         Whole records")]
+pub(super) struct PapersArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Papers at most, newest first
@@ -34,7 +35,9 @@ struct Row {
 }
 
 pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
-    let target = cx.target(&args.environment).await?;
+    let target = cx
+        .target_with(&args.environment, &[Service::Search])
+        .await?;
     let search = index::search(
         &target.cloud,
         target.deployed.outputs.get(Output::SearchEndpoint)?,

@@ -124,7 +124,7 @@ pub(super) fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -
 pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let template = cx.template(&environment)?.to_json()?;
-    let cloud = cx.cloud(&environment).await;
+    let cloud = cx.cloud(&environment).await?;
     let deployed = match &cloud {
         Some(cloud) => {
             cloud.guard(&environment).await?;

@@ -6,6 +6,7 @@ use annapurna_contract::scrape::{FIRST_YEAR, LAST_YEAR, MOST_PAPERS_OF_SCRAPE};
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
+use crate::local::service::Service;
 
 mod conclusion;
 pub(super) mod executions;
@@ -55,7 +56,9 @@ pub(super) struct ScrapeArgs {
 pub(super) async fn run(cx: &Context, args: ScrapeArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let request = request::checked(&args, environment.scraper.conference_year)?;
-    let target = cx.target(&args.environment).await?;
+    let target = cx
+        .target_with(&args.environment, &Service::OF_FUNCTIONS)
+        .await?;
     target.cloud.guard(&environment).await?;
     let execution = start::begin(cx, &target, &request, args.follow).await?;
     let again = request::follow_command(&environment.name, &request);

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use annapurna_contract::AgentHealth;
-use annapurna_local::{Home, emulator, opensearch, process};
+use annapurna_local::{Home, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,15 +13,16 @@ use super::{Context, EnvironmentArg, scrape};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
-use crate::local::agent::{self, AGENT};
+use crate::local::agent;
+use crate::local::service::Service;
 use crate::{local, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
 #[derive(Debug, clap::Args)]
-pub(super) struct StatusArgs {
 #[command(after_help = "Examples:
   cargo infra status local               Each part, its address and log, and the queues
   cargo infra status prod --json")]
+pub(super) struct StatusArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Print JSON
@@ -113,10 +114,12 @@ fn external(name: &str, url: &str) -> Part {
 }
 
 /// A service of this machine, and what else is to be said about it.
-fn service(home: &Home, label: &str, name: &str, detail: Option<String>) -> Part {
+fn service(home: &Home, service: Service, detail: Option<String>) -> Part {
+    let name = service.name();
     let running = process::running(home, name);
     let state = match running {
         Some(_) => "runs",
+        None if service.has_died(home) => "has died",
         None => "stopped",
     };
     let port = running.as_ref().and_then(|state| state.port);
@@ -125,7 +128,7 @@ fn service(home: &Home, label: &str, name: &str, detail: Option<String>) -> Part
         log: running.as_ref().map(|_| process::log_file(home, name)),
         pid: running.map(|state| state.pid),
         detail,
-        ..part(label, state)
+        ..part(service.part(), state)
     }
 }
 
@@ -136,27 +139,8 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
         Some(settings) => local_parts(&home, settings, &environment.search).await,
         None => Vec::new(),
     };
-    let mut counts = Vec::new();
-    let cloud = cx.cloud(&environment).await;
-    let deployed = match &cloud {
-        Some(cloud) => {
-            Engine::new(cloud, environment.stack_name())
-                .deployed()
-                .await?
-        }
-        None => None,
-    };
-    match (&cloud, &deployed) {
-        (Some(cloud), Some(deployed)) => {
-            let status = deployed.status.as_str();
-            parts.push(named("stack", status, &environment.stack_name()));
-            counts = queues::counts(cloud, &environment).await?;
-            parts.extend(domain_part(cloud, deployed).await?);
-            parts.extend(instance_part(cloud, &environment).await?);
-            parts.extend(scrape_parts(cloud, deployed).await?);
-        }
-        _ => parts.push(named("stack", "not deployed", &environment.stack_name())),
-    }
+    let (of_stack, counts) = stack_parts(cx, &environment).await?;
+    parts.extend(of_stack);
     let status = Status {
         environment: environment.name.clone(),
         parts,
@@ -168,6 +152,36 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
         show(cx, &status)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The stack with what is in it, and its queues; that its cloud is stopped is one line of the answer.
+async fn stack_parts(
+    cx: &Context,
+    environment: &Environment,
+) -> Result<(Vec<Part>, Vec<Count>), CommandError> {
+    let name = environment.stack_name();
+    let alone = |state: &str| Ok((vec![named("stack", state, &name)], Vec::new()));
+    let cloud = match cx.cloud(environment).await {
+        Ok(Some(cloud)) => cloud,
+        Ok(None) => return alone("not deployed"),
+        Err(error @ CommandError::Stopped { .. }) => {
+            let stack = Part {
+                detail: error.hint(),
+                ..named("stack", "cloud is stopped", &name)
+            };
+            return Ok((vec![stack], Vec::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(deployed) = Engine::new(&cloud, name.clone()).deployed().await? else {
+        return alone("not deployed");
+    };
+    let mut parts = vec![named("stack", deployed.status.as_str(), &name)];
+    let counts = queues::counts(&cloud, environment).await?;
+    parts.extend(domain_part(&cloud, &deployed).await?);
+    parts.extend(instance_part(&cloud, environment).await?);
+    parts.extend(scrape_parts(&cloud, &deployed).await?);
+    Ok((parts, counts))
 }
 
 fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
@@ -190,15 +204,15 @@ async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSetti
     let mut parts = vec![
         match &settings.endpoint_url {
             Some(url) => external("cloud", url),
-            None => service(home, "cloud", emulator::SERVICE, None),
+            None => service(home, Service::Cloud, None),
         },
         match search {
             SearchSettings::Url(url) => external("search", url),
-            SearchSettings::Domain { .. } => service(home, "search", opensearch::SERVICE, None),
+            SearchSettings::Domain { .. } => service(home, Service::Search, None),
         },
-        service(home, "model", local::MODEL, Some(model)),
-        service(home, "papers", local::PAPER_SITE, None),
-        service(home, "agent", AGENT, None),
+        service(home, Service::Model, Some(model)),
+        service(home, Service::Papers, None),
+        service(home, Service::Agent, None),
     ];
     match agent::health(home).await {
         None => {}
@@ -308,6 +322,9 @@ async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, C
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -315,7 +332,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
         let spec = process::ServiceSpec {
-            name: "nap",
+            name: Service::Papers.name(),
             program: "/bin/sleep".into(),
             args: vec!["600".into()],
             env: Vec::new(),
@@ -324,13 +341,14 @@ mod tests {
             port: Some(21_234),
         };
         let state = process::spawn(&home, &spec).unwrap();
-        let part = service(&home, "rest", "nap", Some("deep".to_owned()));
-        process::stop_now(&home, "nap", std::time::Duration::ZERO).unwrap();
-        let log = home.logs().join("nap.log");
+        let part = service(&home, Service::Papers, Some("deep".to_owned()));
+        let died = Service::Papers.has_died(&home);
+        kill(Pid::from_raw(state.pid), Signal::SIGKILL).unwrap();
+        let log = home.logs().join("paper-site.log");
         assert_eq!(
             serde_json::to_value(&part).unwrap(),
             serde_json::json!({
-                "part": "rest", "state": "runs", "address": "http://127.0.0.1:21234",
+                "part": "papers", "state": "runs", "address": "http://127.0.0.1:21234",
                 "pid": state.pid, "log": log, "detail": "deep",
             })
         );
@@ -342,10 +360,18 @@ mod tests {
                 log.display()
             )
         );
-        let stopped = service(&home, "rest", "nap", None);
+        let state_of = || service(&home, Service::Papers, None).state;
+        while process::running(&home, Service::Papers.name()).is_some() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(!died && Service::Papers.has_died(&home));
+        assert_eq!(state_of(), "has died");
+        process::stop_now(&home, Service::Papers.name(), std::time::Duration::ZERO).unwrap();
+        assert!(!Service::Papers.has_died(&home));
+        let stopped = service(&home, Service::Papers, None);
         assert_eq!(
             serde_json::to_value(&stopped).unwrap(),
-            serde_json::json!({"part": "rest", "state": "stopped"})
+            serde_json::json!({"part": "papers", "state": "stopped"})
         );
     }
 
