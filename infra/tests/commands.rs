@@ -1,0 +1,168 @@
+//! What commands say of a deployed `local` when the request is wrong, nothing came about, or a service has died.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::process::Output;
+
+use serde_json::Value;
+use support::{Deployment, kill, text};
+
+/// Runs a command that must end with this code, and gives back what it said on both streams.
+#[track_caller]
+fn ends(deployment: &Deployment, code: i32, args: &[&str]) -> (String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = deployment.run(args);
+    let (stdout, stderr) = (text(&stdout), text(&stderr));
+    assert_eq!(status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+/// The text has each of the parts.
+#[track_caller]
+fn says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+}
+
+#[test]
+fn a_command_says_what_is_wrong_and_what_mends_it() {
+    let deployment = Deployment::new();
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    requests_that_are_refused(&deployment);
+    an_answer_with_nothing_but_failures(&deployment);
+    services_that_have_died(&deployment);
+}
+
+fn requests_that_are_refused(deployment: &Deployment) {
+    let refused = |function: &str, event: &str, parts: &[&str]| {
+        let (stdout, stderr) = ends(deployment, 2, &["invoke", "local", function, event]);
+        assert_eq!(stdout, "");
+        says(&stderr, &[&format!("{function} refuses the request: ")]);
+        says(&stderr, parts);
+    };
+    let scraper = "PaperScraper_ICML";
+    refused(scraper, r#"{"MAX_PAPERS": 0}"#, &["MAX_PAPERS", "1 to"]);
+    refused(scraper, r#"{"MAX_PAPER": 1}"#, &["nearest is `MAX_PAPERS`"]);
+    refused(scraper, r#"{"topic_filter": "Gardening"}"#, &["Gardening"]);
+    refused(scraper, r#"{"CONFERENCE_YEAR": 1871}"#, &["1871"]);
+    refused(
+        "PapersScraper",
+        r#"{"CONFERENCE": "CVPR"}"#,
+        &["CVPR", "ICLR"],
+    );
+    let generator = "PapersCodeGenerator";
+    let misspelt = r#"{"action": "generate_recents"}"#;
+    refused(
+        generator,
+        misspelt,
+        &["`get_paper_info`", "nearest is `generate_recent`"],
+    );
+    let field = r#"{"action": "generate_recent", "max_paper": 1}"#;
+    refused(generator, field, &["`days`", "nearest is `max_papers`"]);
+    refused(generator, "{}", &["expected one of `generate_by_title`"]);
+    let tester = "PapersCodeTester";
+    refused(
+        tester,
+        r#"{"action": "dispach"}"#,
+        &["nearest is `dispatch`"],
+    );
+    let scrape = [
+        "scrape",
+        "local",
+        "icml",
+        "--topic",
+        "Gardening",
+        "--follow",
+    ];
+    says(
+        &ends(deployment, 2, &scrape).1,
+        &["refuses the request", "Gardening"],
+    );
+}
+
+fn an_answer_with_nothing_but_failures(deployment: &Deployment) {
+    let nobodys = "0123456789abcdef0123456789abcdef";
+    let event = format!(r#"{{"action": "generate_by_id", "paper_id": "{nobodys}"}}"#);
+    let invoke = ["invoke", "local", "PapersCodeGenerator", &event];
+    let (answer, said) = ends(deployment, 1, &invoke);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["failed"][0]["paper_id"], nobodys);
+    says(
+        &said,
+        &[
+            "nothing of what was asked",
+            "1 paper",
+            "is not in the index",
+        ],
+    );
+}
+
+fn services_that_have_died(deployment: &Deployment) {
+    let invoke = [
+        "invoke",
+        "local",
+        "PapersCodeGenerator",
+        r#"{"action": "generate_recent"}"#,
+    ];
+    let (restart, model) = (
+        "`cargo infra deploy local` starts",
+        "stopped in `local`: the model",
+    );
+    kill(deployment.pid_of("model"));
+    says(
+        &ends(deployment, 2, &invoke).1,
+        &["error: ", model, restart],
+    );
+    says(
+        &ends(deployment, 0, &["queues", "local"]).1,
+        &["warning: ", model, restart],
+    );
+
+    kill(deployment.pid_of("opensearch"));
+    let (_, said) = ends(deployment, 2, &["papers", "local"]);
+    says(&said, &["stopped in `local`: OpenSearch", restart]);
+
+    kill(deployment.pid_of("emulator"));
+    let commands: [&[&str]; 7] = [
+        &["plan", "local"],
+        &["outputs", "local"],
+        &["queues", "local"],
+        &["papers", "local"],
+        &["logs", "local", "PapersJudge"],
+        &["scrape", "local", "iclr"],
+        &invoke,
+    ];
+    for command in commands {
+        let (_, said) = ends(deployment, 2, command);
+        says(&said, &["stopped in `local`: the cloud emulator", restart]);
+    }
+    let (status, _) = ends(deployment, 0, &["status", "local"]);
+    says(&status, &["cloud is stopped", restart]);
+    assert!(!status.contains("not deployed"), "{status}");
+    let part = |name: &str| {
+        let status = deployment.json(&["status", "local", "--json"]);
+        let parts = status["parts"].as_array().unwrap().clone();
+        parts.into_iter().find(|part| part["part"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!(
+        (part("cloud"), part("papers")),
+        ("has died".into(), "runs".into())
+    );
+
+    deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
+    assert_eq!(
+        (part("cloud"), part("model")),
+        ("runs".into(), "runs".into())
+    );
+    assert_eq!(part("stack"), "CREATE_COMPLETE");
+    says(
+        &ends(deployment, 0, &["queues", "local"]).0,
+        &["researchQueue.fifo"],
+    );
+}
