@@ -134,6 +134,16 @@ impl Environment {
         format!("{}{name}", self.name_prefix)
     }
 
+    /// What stands behind every bucket's name.
+    pub fn bucket_suffix(&self) -> &str {
+        &self.bucket_suffix
+    }
+
+    /// Whether the sites would be told the placeholder of the file, and not at whom to complain.
+    pub fn contact_is_a_placeholder(&self) -> bool {
+        self.contact.starts_with("set-contact-in-")
+    }
+
     /// A bucket's name among all buckets of AWS: prefix, own name, suffix.
     pub fn bucket_name(&self, bucket: annapurna_contract::Bucket) -> String {
         format!(

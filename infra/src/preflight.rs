@@ -1,0 +1,125 @@
+//! Looks at an AWS account before anything is built or uploaded: may the deployer, are the names free, is there
+//! room, do the models answer.
+//!
+//! In: the environment, its template and clients. Out: a list of checks, for `doctor` and for the start of a deploy.
+//! Nothing is changed; only [`models::try_once`] costs anything, and it is asked about before. What cannot be looked at
+//! is said and stops nothing, since the deployer may lack a right that the deploy does not need.
+
+use annapurna_local::doctor::{Check, State};
+use annapurna_stack::cloudformation::Template;
+use annapurna_stack::environment::Environment;
+use serde_json::Value;
+
+use crate::cloud::Cloud;
+use crate::error::CommandError;
+
+mod services;
+mod signed;
+
+use signed::Signed;
+
+/// What every check is given.
+struct Subject<'a> {
+    environment: &'a Environment,
+    /// The template as JSON, for the names in it.
+    template: Value,
+    cloud: &'a Cloud,
+    /// Services that have no SDK client here.
+    signed: Signed,
+    /// 12 digits, and the environment's own.
+    account: String,
+}
+
+impl Subject<'_> {
+    /// Path of the environment's file, as a person names it.
+    fn file(&self) -> String {
+        format!("environments/{}.toml", self.environment.name)
+    }
+}
+
+/// Looks at everything. Without credentials of the environment's account that is all that is said.
+///
+/// # Errors
+///
+/// When the template has no JSON form.
+pub(crate) async fn look(
+    environment: &Environment,
+    template: &Template,
+    cloud: &Cloud,
+) -> Result<Vec<Check>, CommandError> {
+    let account = match cloud.guard(environment).await {
+        Ok(account) => account,
+        Err(error) => return Ok(vec![credentials(Err(error))]),
+    };
+    let subject = Subject {
+        environment,
+        template: template.to_json()?,
+        cloud,
+        signed: Signed::new(&cloud.config),
+        account: account.clone(),
+    };
+    let services = services::check(&subject).await;
+    let mut checks = vec![credentials(Ok(account)), placeholders(&subject)];
+    checks.extend(services);
+    Ok(checks)
+}
+
+fn credentials(account: Result<String, CommandError>) -> Check {
+    let state = match account {
+        Ok(account) => State::Ok(format!("account {account}")),
+        Err(error) => {
+            let fix = error.hint();
+            missing(
+                error.to_string(),
+                fix.unwrap_or_else(|| "see `aws sts get-caller-identity`".to_owned()),
+            )
+        }
+    };
+    check("credentials", "every call to AWS", state)
+}
+
+/// Values of the file that are there to be replaced.
+fn placeholders(subject: &Subject<'_>) -> Check {
+    let state = if subject.environment.contact_is_a_placeholder() {
+        missing(
+            "`contact` is still the placeholder",
+            format!(
+                "set it in {} to an address at which a paper site can complain",
+                subject.file()
+            ),
+        )
+    } else {
+        State::Ok("no placeholder is left".to_owned())
+    };
+    check("settings", "what the sites see of the scrapers", state)
+}
+
+const fn check(name: &'static str, used_for: &'static str, state: State) -> Check {
+    Check {
+        name,
+        used_for,
+        state,
+    }
+}
+
+fn missing(problem: impl Into<String>, fix: impl Into<String>) -> State {
+    State::Missing {
+        problem: problem.into(),
+        fix: fix.into(),
+    }
+}
+
+fn without(problem: impl Into<String>, fix: impl Into<String>) -> State {
+    State::Optional {
+        problem: problem.into(),
+        fix: fix.into(),
+    }
+}
+
+/// A question that AWS did not answer: nothing is known, and nothing is stopped.
+fn unseen(error: &CommandError) -> State {
+    without(
+        format!("not looked at: {error}"),
+        "give the deployer the policy of docs/aws.md, and look again",
+    )
+}
