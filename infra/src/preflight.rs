@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 
+mod names;
 mod services;
 mod signed;
 
@@ -58,8 +59,12 @@ pub(crate) async fn look(
         signed: Signed::new(&cloud.config),
         account: account.clone(),
     };
-    let services = services::check(&subject).await;
+    let (names, services) = tokio::join!(
+        names::check(&subject),
+        services::check(&subject),
+    );
     let mut checks = vec![credentials(Ok(account)), placeholders(&subject)];
+    checks.extend(names);
     checks.extend(services);
     Ok(checks)
 }

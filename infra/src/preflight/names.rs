@@ -1,0 +1,300 @@
+//! Whether the names of the stack are free: bucket names among all of AWS, the others in the account and region.
+//!
+//! A name that is taken makes CloudFormation undo a whole deploy. An account that ran the project before this program
+//! did has functions and queues of these names, in no stack.
+
+use std::collections::BTreeSet;
+
+use annapurna_local::doctor::{Check, State};
+use aws_sdk_s3::error::SdkError;
+use serde_json::Value;
+
+use super::{Subject, missing, unseen, without};
+use crate::assets;
+use crate::error::CommandError;
+
+/// How many names a line shows of a kind.
+const SHOWN: usize = 3;
+
+pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
+    let (buckets, others, domain) = tokio::join!(
+        buckets(subject),
+        outside_the_stack(subject),
+        domain(subject),
+    );
+    vec![
+        super::check("bucket names", "papers, programs and results", buckets),
+        super::check(
+            "other names",
+            "functions, queues, logs, the state machine",
+            others.unwrap_or_else(|error| unseen(&error)),
+        ),
+        super::check(
+            "search domain",
+            "the index",
+            domain.unwrap_or_else(|error| unseen(&error)),
+        ),
+    ]
+}
+
+/// What the template calls the resources of a type.
+fn named<'a>(template: &'a Value, kind: &str, property: &str) -> Vec<&'a str> {
+    let resources = template["Resources"].as_object();
+    let of_kind = resources
+        .into_iter()
+        .flat_map(|it| it.values())
+        .filter(|it| it["Type"] == kind);
+    of_kind
+        .filter_map(|it| it["Properties"][property].as_str())
+        .collect()
+}
+
+/// Whose a bucket's name is.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    Nobody,
+    Us,
+    Another,
+    /// Ours, where a stack of this region cannot use it.
+    OtherRegion,
+}
+
+async fn buckets(subject: &Subject<'_>) -> State {
+    let mut names = named(&subject.template, "AWS::S3::Bucket", "BucketName");
+    let assets = assets::bucket_name(&subject.account, &subject.environment.region);
+    names.push(&assets);
+    let mut ours = 0;
+    let mut taken = Vec::new();
+    for name in &names {
+        match owner(subject, name).await {
+            Ok(Owner::Nobody) => {}
+            Ok(Owner::Us) => ours += 1,
+            Ok(Owner::Another) => taken.push(format!("`{name}` is somebody else's")),
+            Ok(Owner::OtherRegion) => taken.push(format!("`{name}` is in another region")),
+            Err(error) => return unseen(&error),
+        }
+    }
+    if taken.is_empty() {
+        let free = names.len() - ours;
+        return State::Ok(format!("{free} free, {ours} of this account"));
+    }
+    missing(
+        taken.join(", "),
+        format!(
+            "choose a bucket-suffix in {}, such as \"-acme\"",
+            subject.file()
+        ),
+    )
+}
+
+/// S3 answers 403 for a bucket of another account, or of another owner than the expected one, 404 for none, and 301
+/// for one of another region. Source: S3 API reference, "HeadBucket".
+async fn owner(subject: &Subject<'_>, bucket: &str) -> Result<Owner, CommandError> {
+    let head = subject
+        .cloud
+        .s3
+        .head_bucket()
+        .bucket(bucket)
+        .expected_bucket_owner(&subject.account)
+        .send()
+        .await;
+    let error = match head {
+        Ok(_) => return Ok(Owner::Us),
+        Err(error) => error,
+    };
+    let status = match &error {
+        SdkError::ServiceError(answer) => Some(answer.raw().status().as_u16()),
+        _ => None,
+    };
+    match status {
+        Some(404) => Ok(Owner::Nobody),
+        Some(403) => Ok(Owner::Another),
+        Some(301) => Ok(Owner::OtherRegion),
+        _ => Err(CommandError::aws(format!("look at bucket `{bucket}`"))(
+            error,
+        )),
+    }
+}
+
+/// The functions, queues, log groups and state machines that are there and not the stack's.
+async fn outside_the_stack(subject: &Subject<'_>) -> Result<State, CommandError> {
+    let ours = in_the_stack(subject).await?;
+    let (functions, queues, logs, machines) = tokio::try_join!(
+        functions(subject),
+        queues(subject),
+        log_groups(subject),
+        machines(subject),
+    )?;
+    let mut found = Vec::new();
+    let mut n_wanted = 0;
+    for (kind, type_name, property, there) in [
+        (
+            "function",
+            "AWS::Lambda::Function",
+            "FunctionName",
+            functions,
+        ),
+        ("queue", "AWS::SQS::Queue", "QueueName", queues),
+        ("log group", "AWS::Logs::LogGroup", "LogGroupName", logs),
+        (
+            "state machine",
+            "AWS::StepFunctions::StateMachine",
+            "StateMachineName",
+            machines,
+        ),
+    ] {
+        let wanted = named(&subject.template, type_name, property);
+        n_wanted += wanted.len();
+        let is_theirs = |name: &&&str| there.contains(**name) && !ours.contains(**name);
+        let theirs: Vec<&str> = wanted.iter().filter(is_theirs).copied().collect();
+        if !theirs.is_empty() {
+            found.push(format!("{kind}s {}", some_of(&theirs)));
+        }
+    }
+    if found.is_empty() {
+        return Ok(State::Ok(format!("{n_wanted} free or this stack's")));
+    }
+    Ok(missing(
+        format!(
+            "in this account, and not of this stack: {}",
+            found.join("; ")
+        ),
+        format!(
+            "give {} a name-prefix such as \"a-\", or delete them; docs/aws.md, \"Moving from the original\"",
+            subject.file()
+        ),
+    ))
+}
+
+fn some_of(names: &[&str]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|it| format!("`{it}`"))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Names of what the stack has: the last part of a queue's address, the whole of the others'.
+async fn in_the_stack(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
+    let stack = subject.environment.stack_name();
+    let mut names = BTreeSet::new();
+    let mut pages = subject
+        .cloud
+        .cloudformation
+        .list_stack_resources()
+        .stack_name(&stack)
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) if is_absent(&error) => return Ok(names),
+            Err(error) => {
+                let doing = format!("list the resources of stack `{stack}`");
+                return Err(CommandError::aws(doing)(error));
+            }
+        };
+        for resource in page.stack_resource_summaries() {
+            if let Some(id) = resource.physical_resource_id() {
+                let last = id.rsplit(['/', ':']).next().unwrap_or(id);
+                names.extend([id.to_owned(), last.to_owned()]);
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn is_absent<E>(error: &SdkError<E, aws_sdk_cloudformation::config::http::HttpResponse>) -> bool
+where
+    E: aws_sdk_cloudformation::error::ProvideErrorMetadata,
+{
+    let message = error.as_service_error().and_then(|it| it.meta().message());
+    message.is_some_and(|message| message.contains("does not exist"))
+}
+
+async fn functions(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
+    let pages = subject.cloud.lambda.list_functions().into_paginator();
+    let all: Result<Vec<_>, _> = pages.items().send().try_collect().await;
+    let all = all.map_err(CommandError::aws("list the functions"))?;
+    Ok(all
+        .into_iter()
+        .filter_map(|function| function.function_name)
+        .collect())
+}
+
+async fn queues(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
+    let client = aws_sdk_sqs::Client::new(&subject.cloud.config);
+    let mut there = BTreeSet::new();
+    for name in named(&subject.template, "AWS::SQS::Queue", "QueueName") {
+        match client.get_queue_url().queue_name(name).send().await {
+            Ok(_) => {
+                there.insert(name.to_owned());
+            }
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|it| it.is_queue_does_not_exist()) => {}
+            Err(error) => {
+                return Err(CommandError::aws(format!("look for queue `{name}`"))(error));
+            }
+        }
+    }
+    Ok(there)
+}
+
+async fn log_groups(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
+    let prefix = format!("/aws/lambda/{}", subject.environment.named("Paper"));
+    let groups = subject.cloud.logs.describe_log_groups();
+    let pages = groups.log_group_name_prefix(prefix).into_paginator();
+    let all: Result<Vec<_>, _> = pages.items().send().try_collect().await;
+    let all = all.map_err(CommandError::aws("list the log groups"))?;
+    Ok(all
+        .into_iter()
+        .filter_map(|group| group.log_group_name)
+        .collect())
+}
+
+async fn machines(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
+    let pages = subject.cloud.sfn.list_state_machines().into_paginator();
+    let all: Result<Vec<_>, _> = pages.items().send().try_collect().await;
+    let all = all.map_err(CommandError::aws("list the state machines"))?;
+    Ok(all.into_iter().map(|machine| machine.name).collect())
+}
+
+/// A domain that outlived its stack is taken up with its data; one that somebody else made would be, too.
+async fn domain(subject: &Subject<'_>) -> Result<State, CommandError> {
+    let names = named(
+        &subject.template,
+        "AWS::OpenSearchService::Domain",
+        "DomainName",
+    );
+    let Some(name) = names.first() else {
+        return Ok(State::Ok("another OpenSearch than the stack's".to_owned()));
+    };
+    let domain = subject.cloud.opensearch.describe_domain();
+    match domain.domain_name(*name).send().await {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|it| it.is_resource_not_found_exception()) =>
+        {
+            Ok(State::Ok(format!("`{name}` is free")))
+        }
+        Err(error) => Err(CommandError::aws(format!("look for domain `{name}`"))(
+            error,
+        )),
+        Ok(_) if in_the_stack(subject).await?.contains(*name) => {
+            Ok(State::Ok(format!("`{name}` is this stack's")))
+        }
+        Ok(_) => Ok(without(
+            format!(
+                "`{name}` is in this account, and not of this stack: deploy takes it up with its data"
+            ),
+            format!("if it is not to be: a name-prefix in {}", subject.file()),
+        )),
+    }
+}
