@@ -14,6 +14,7 @@ use crate::cloud::Cloud;
 use crate::error::CommandError;
 
 mod names;
+mod permissions;
 mod services;
 mod signed;
 
@@ -59,11 +60,12 @@ pub(crate) async fn look(
         signed: Signed::new(&cloud.config),
         account: account.clone(),
     };
-    let (names, services) = tokio::join!(
+    let (permissions, names, services) = tokio::join!(
+        permissions::check(&subject),
         names::check(&subject),
         services::check(&subject),
     );
-    let mut checks = vec![credentials(Ok(account)), placeholders(&subject)];
+    let mut checks = vec![credentials(Ok(account)), placeholders(&subject), permissions];
     checks.extend(names);
     checks.extend(services);
     Ok(checks)
