@@ -13,10 +13,12 @@ use serde_json::Value;
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 
+mod image;
 mod names;
 mod permissions;
 mod services;
 mod signed;
+mod trainium;
 
 use signed::Signed;
 
@@ -60,14 +62,16 @@ pub(crate) async fn look(
         signed: Signed::new(&cloud.config),
         account: account.clone(),
     };
-    let (permissions, names, services) = tokio::join!(
+    let (permissions, names, services, trainium) = tokio::join!(
         permissions::check(&subject),
         names::check(&subject),
         services::check(&subject),
+        trainium::check(&subject),
     );
     let mut checks = vec![credentials(Ok(account)), placeholders(&subject), permissions];
     checks.extend(names);
     checks.extend(services);
+    checks.extend(trainium);
     Ok(checks)
 }
 

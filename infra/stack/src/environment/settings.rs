@@ -163,16 +163,16 @@ pub enum SearchSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainiumSettings {
     /// Instance type, such as `trn1.2xlarge`.
-    pub(crate) instance_type: String,
+    pub instance_type: String,
     /// US dollars an hour, on demand, as text so that it stays exact.
     pub(crate) hourly_price_usd: String,
     /// Public SSM parameter that names the AMI.
-    pub(crate) image_parameter: String,
+    pub image_parameter: String,
     /// Root volume, GiB; paid for while the instance is stopped, too.
     #[cfg_attr(test, schemars(range(min = 75, max = 16_384)))]
-    pub(crate) volume_gib: u32,
+    pub volume_gib: u32,
     /// Subnet of the instance; with `vpc-id`, or neither for the default ones.
-    pub(crate) subnet_id: Option<String>,
+    pub subnet_id: Option<String>,
     /// VPC of the subnet.
     pub(crate) vpc_id: Option<String>,
 }
