@@ -14,6 +14,7 @@ use crate::cloud::Cloud;
 use crate::error::CommandError;
 
 mod image;
+pub(crate) mod models;
 mod names;
 mod permissions;
 mod services;
@@ -62,15 +63,21 @@ pub(crate) async fn look(
         signed: Signed::new(&cloud.config),
         account: account.clone(),
     };
-    let (permissions, names, services, trainium) = tokio::join!(
+    let (permissions, names, services, trainium, models) = tokio::join!(
         permissions::check(&subject),
         names::check(&subject),
         services::check(&subject),
         trainium::check(&subject),
+        models::check(&subject),
     );
-    let mut checks = vec![credentials(Ok(account)), placeholders(&subject), permissions];
+    let mut checks = vec![
+        credentials(Ok(account)),
+        placeholders(&subject),
+        permissions,
+    ];
     checks.extend(names);
     checks.extend(services);
+    checks.extend(models);
     checks.extend(trainium);
     Ok(checks)
 }

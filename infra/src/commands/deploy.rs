@@ -9,6 +9,7 @@ use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::outputs::Output;
 
+use super::doctor::{Consent, before_deploy};
 use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
@@ -63,6 +64,8 @@ async fn deploy_to_aws(
     let account = cloud.guard(environment).await?;
     cx.ui
         .status(format!("Account {account}, region {}", environment.region));
+    let consent = Consent::of(args.yes);
+    before_deploy(cx, environment, &template, &cloud, consent).await?;
     let assets = assets::build(&cx.root, environment).await?;
     cx.ui.done("Functions and agent are built");
     let deployment = Rollout {
@@ -137,7 +140,7 @@ async fn ready(
     home: &Home,
 ) -> Result<Ready, CommandError> {
     let found = doctor::look(home, settings.python.as_deref()).await;
-    super::doctor::require(cx, found.checks)?;
+    super::doctor::require(cx, "this machine lacks something", found.checks)?;
     let programs = torch::plan(settings.python.as_deref(), found.torch).await;
     let programs = agreed_to_install(cx, args, programs)?;
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.

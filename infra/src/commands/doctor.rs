@@ -5,21 +5,32 @@ use annapurna_stack::environment::Environment;
 use serde_json::json;
 
 use super::{Context, EnvironmentArg};
-use crate::cloud::Cloud;
 use crate::error::CommandError;
 use crate::ui;
 
-/// Say what this machine has and lacks for an environment, and what each part is used for
+mod aws;
+
+pub(super) use aws::{Consent, before_deploy};
+
+/// Say what this machine, or the AWS account, has and lacks for an environment
+///
+/// Each part is `ok`, `missing`, which stops a deploy, or `without`, which does not; what to do stands beside it. Nothing
+/// is changed. In AWS each model is asked one short question, once an account, after you agreed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo infra doctor local               This machine
-  cargo infra doctor prod --json         The AWS account as well")]
+  cargo infra doctor local               What this machine has and lacks
+  cargo infra doctor prod                The account too: permissions, names, quotas, models
+  cargo infra doctor prod --ask-models   Asks the models without a question; for scripts
+  cargo infra doctor prod --json")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Ask each model of an environment in AWS one short question (less than 0.01 USD) without asking you
+    #[arg(long)]
+    ask_models: bool,
 }
 
 pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, CommandError> {
@@ -29,7 +40,10 @@ pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, Comm
             let home = cx.home(&environment);
             doctor::look(&home, settings.python.as_deref()).await.checks
         }
-        None => aws_checks(&environment).await,
+        None => {
+            let consent = Consent::of(args.ask_models);
+            aws::checks(cx, &environment, consent).await?
+        }
     };
     if args.json {
         let rows: Vec<_> = checks.iter().map(row).collect();
@@ -47,50 +61,6 @@ pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, Comm
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// What a deployment to AWS needs of this machine.
-async fn aws_checks(environment: &Environment) -> Vec<Check> {
-    let lambda = tokio::process::Command::new("cargo")
-        .args(["lambda", "--version"])
-        .output()
-        .await;
-    let lambda = match lambda {
-        Ok(output) if output.status.success() => {
-            State::Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        }
-        _ => State::Missing {
-            problem: "cargo-lambda is not installed".to_owned(),
-            fix: "pip install cargo-lambda".to_owned(),
-        },
-    };
-    let account = match Cloud::connect(environment, None)
-        .await
-        .guard(environment)
-        .await
-    {
-        Ok(account) => State::Ok(format!("account {account}")),
-        Err(error) => State::Missing {
-            problem: error.to_string(),
-            fix: error
-                .hint()
-                .unwrap_or_else(|| "see `aws sts get-caller-identity`".to_owned()),
-        },
-    };
-    let mut checks = vec![
-        Check {
-            name: "cargo-lambda",
-            used_for: "building for Lambda and trn1",
-            state: lambda,
-        },
-        Check {
-            name: "credentials",
-            used_for: "every call to AWS",
-            state: account,
-        },
-    ];
-    checks.extend(alarms_check(environment));
-    checks
 }
 
 /// Alarms that nobody would hear of; a topic that somebody subscribed to by hand is not seen here.
@@ -131,8 +101,8 @@ fn row(check: &Check) -> serde_json::Value {
     json!({"part": check.name, "used_for": check.used_for, "state": state, "found": detail})
 }
 
-/// Stops before the long steps when the machine lacks something they need.
-pub(super) fn require(cx: &Context, checks: Vec<Check>) -> Result<(), CommandError> {
+/// Stops before the long steps when something is missing that they need; `what` says of whom, in few words.
+pub(super) fn require(cx: &Context, what: &str, checks: Vec<Check>) -> Result<(), CommandError> {
     let missing: Vec<(String, String)> = checks
         .into_iter()
         .filter_map(|check| match check.state {
@@ -152,7 +122,7 @@ pub(super) fn require(cx: &Context, checks: Vec<Check>) -> Result<(), CommandErr
     }
     let (problems, fixes): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
     Err(CommandError::Usage {
-        problem: format!("this machine lacks something:\n  {}", problems.join("\n  ")),
+        problem: format!("{what}:\n  {}", problems.join("\n  ")),
         hint: fixes.join("; "),
     })
 }
