@@ -1,0 +1,548 @@
+//! `infra doctor` and the start of `infra deploy`, by the built program, against an AWS account of canned answers: a new
+//! account in which everything is ready, and for each check one in which that is not so.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a failed step fails the test"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use annapurna_local::emulator::EmulatorOptions;
+use annapurna_local_testing::test_emulator;
+
+use account::{ACCOUNT, Account, Answer, CLOSED, LARGE_IMAGE, LATER_IMAGE};
+use serde_json::{Value, json};
+
+#[path = "preflight/account.rs"]
+mod account;
+
+/// A project whose `prod` is this account's, with a contact.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new() -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/prod.toml");
+        let text = std::fs::read_to_string(ours).unwrap();
+        project.write(
+            &text
+                .replace(
+                    "# account = \"<12 digits>\"",
+                    &format!("account = \"{ACCOUNT}\""),
+                )
+                .replace(
+                    "set-contact-in-environments-prod.toml",
+                    "papers@example.org",
+                ),
+        );
+        std::fs::write(project.0.path().join("Cargo.toml"), "[workspace]\n").unwrap();
+        project
+    }
+
+    fn write(&self, prod: &str) {
+        let folder = self.0.path().join("environments");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("prod.toml"), prod).unwrap();
+    }
+
+    fn edited(self, from: &str, to: &str) -> Self {
+        let path = self.0.path().join("environments/prod.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(from), "{from}");
+        self.write(&text.replace(from, to));
+        self
+    }
+
+    fn infra(&self, account: &Account, args: &[&str]) -> Output {
+        self.infra_at(&account.url, args)
+    }
+
+    fn infra_at(&self, url: &str, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+            .env("HOME", self.0.path())
+            .env("AWS_ENDPOINT_URL", url)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .arg("--project")
+            .arg(self.0.path())
+            .arg("--state")
+            .arg(self.0.path().join("state"))
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// What `doctor --json` says of each part: its state and the words.
+    fn doctor(&self, account: &Account) -> BTreeMap<String, (String, String)> {
+        rows(&self.infra(account, &["doctor", "prod", "--json"]))
+    }
+}
+
+/// By part.
+fn rows(output: &Output) -> BTreeMap<String, (String, String)> {
+    let rows: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    let of = |row: &Value| (text(row, "part"), (text(row, "state"), text(row, "found")));
+    rows.as_array().unwrap().iter().map(of).collect()
+}
+
+/// What doctor says of one part of an account.
+fn said(account: &Account, part: &str) -> (String, String) {
+    let mut rows = Project::new().doctor(account);
+    rows.remove(part)
+        .unwrap_or_else(|| panic!("{part}: {rows:?}"))
+}
+
+/// The part is in that state, and the words hold all of these.
+fn assert_said(account: &Account, part: &str, state: &str, words: &[&str]) {
+    let (found_state, found) = said(account, part);
+    assert_eq!(found_state, state, "{part}: {found}");
+    for word in words {
+        assert!(found.contains(word), "{part}: `{word}` is not in `{found}`");
+    }
+}
+
+#[test]
+fn a_new_account_in_which_everything_is_ready_is_ok_and_nothing_is_changed() {
+    let account = Account::ready();
+    let rows = Project::new().doctor(&account);
+    for (part, (state, found)) in &rows {
+        let expected = match part.as_str() {
+            // Nobody is named who is told of alarms, and nobody agreed to asking the models.
+            "alarms" | "answers" => "without",
+            "cargo-lambda" => continue,
+            _ => "ok",
+        };
+        assert_eq!(state, expected, "{part}: {found}");
+    }
+    assert!(rows.len() > 18, "{rows:?}");
+    for operation in account.asked() {
+        let reads = ["Get", "List", "Describe", "HEAD", "GET", "Simulate"];
+        assert!(
+            reads.iter().any(|it| operation.starts_with(it)),
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn without_credentials_of_the_account_nothing_else_is_asked() {
+    let account = Account::ready().with(
+        "GetCallerIdentity",
+        Answer::Xml("<Account>999999999999</Account><Arn>arn:aws:iam::999999999999:user/x</Arn>"),
+    );
+    assert_said(
+        &account,
+        "credentials",
+        "missing",
+        &["999999999999", ACCOUNT],
+    );
+    assert_eq!(account.asked().len(), 1);
+}
+
+#[test]
+fn a_placeholder_is_not_sent_to_the_paper_sites() {
+    let project = Project::new().edited(
+        "papers@example.org",
+        "set-contact-in-environments-prod.toml",
+    );
+    let rows = project.doctor(&Account::ready());
+    assert_eq!(rows["settings"].0, "missing");
+    assert!(
+        rows["settings"]
+            .1
+            .contains("set it in environments/prod.toml")
+    );
+}
+
+#[test]
+fn a_right_that_the_deployer_lacks_is_named_with_the_statement_that_gives_it() {
+    let account = Account::ready()
+        .denying("iam:PassRole")
+        .denying("s3:PutObject");
+    assert_said(
+        &account,
+        "permissions",
+        "missing",
+        &[
+            "iam:PassRole (statement Roles)",
+            "s3:PutObject (statement Objects)",
+            "docs/aws.md",
+        ],
+    );
+    let unknown = Account::ready().with("GetRole", Answer::Error(403, "AccessDenied", "no"));
+    assert_said(
+        &unknown,
+        "permissions",
+        "without",
+        &["not looked at", "iam:SimulatePrincipalPolicy"],
+    );
+    let root = Account::ready().with(
+        "GetCallerIdentity",
+        Answer::Xml("<Account>111122223333</Account><Arn>arn:aws:iam::111122223333:root</Arn>"),
+    );
+    assert_said(&root, "permissions", "without", &["root user"]);
+}
+
+#[test]
+fn a_bucket_name_is_free_ours_or_taken() {
+    let ours = Account::ready().with_bucket("llm-research-papers", 200);
+    assert_said(&ours, "bucket names", "ok", &["4 free, 1 of this account"]);
+    let taken = Account::ready().with_bucket("llm-research-papers", 403);
+    assert_said(
+        &taken,
+        "bucket names",
+        "missing",
+        &[
+            "`llm-research-papers` is somebody else's",
+            "bucket-suffix in environments/prod.toml",
+        ],
+    );
+    let far = Account::ready().with_bucket("papers-code-artifacts", 301);
+    assert_said(&far, "bucket names", "missing", &["another region"]);
+}
+
+#[test]
+fn what_the_original_left_in_the_account_is_named_with_the_way_out() {
+    let account = Account::ready()
+        .with(
+            "GET /2015-03-31/functions",
+            Answer::Json(
+                json!({"Functions": [{"FunctionName": "PapersJudge"}, {"FunctionName": "Other"}]}),
+            ),
+        )
+        .with_queue("researchQueue.fifo");
+    assert_said(
+        &account,
+        "other names",
+        "missing",
+        &[
+            "functions `PapersJudge`",
+            "queues `researchQueue.fifo`",
+            "name-prefix",
+            "Moving from the original",
+        ],
+    );
+    // The same, where they are the stack's own.
+    let own = account.with(
+        "ListStackResources",
+        Answer::Xml(
+            "<StackResourceSummaries>\
+             <member><PhysicalResourceId>PapersJudge</PhysicalResourceId></member>\
+             <member><PhysicalResourceId>https://sqs/1/researchQueue.fifo</PhysicalResourceId></member>\
+             </StackResourceSummaries>",
+        ),
+    );
+    assert_said(&own, "other names", "ok", &["this stack's"]);
+}
+
+#[test]
+fn a_domain_of_our_name_is_said_to_be_taken_up() {
+    let status = json!({"DomainStatus": {"DomainId": "1/research-papers", "DomainName": "research-papers",
+        "ARN": "arn:aws:es:us-east-1:111122223333:domain/research-papers", "ClusterConfig": {}}});
+    let account = Account::ready().with("DescribeDomain", Answer::Json(status));
+    assert_said(
+        &account,
+        "search domain",
+        "without",
+        &["takes it up", "name-prefix"],
+    );
+}
+
+#[test]
+fn a_new_accounts_ten_functions_at_once_are_said() {
+    let few =
+        json!({"AccountLimit": {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}});
+    let account = Account::ready().with("GET /2016-08-19/account-settings", Answer::Json(few));
+    assert_said(
+        &account,
+        "Lambda concurrency",
+        "without",
+        &["10 functions at once", "L-B99A9384"],
+    );
+}
+
+#[test]
+fn a_service_that_refuses_is_not_looked_at_and_stops_nothing() {
+    let account = Account::ready().with(
+        "GET /schedules",
+        Answer::Error(403, "AccessDeniedException", "no"),
+    );
+    assert_said(
+        &account,
+        "EventBridge Scheduler",
+        "without",
+        &["AccessDeniedException", "docs/aws.md"],
+    );
+}
+
+#[test]
+fn a_quota_that_lets_no_instance_start_is_told_with_the_command_that_asks_for_more() {
+    let none = Account::ready().with(
+        "GetServiceQuota",
+        Answer::Json(json!({"Quota": {"Value": 0.0}})),
+    );
+    assert_said(
+        &none,
+        "Trainium quota",
+        "without",
+        &["0 vCPUs", "--quota-code L-2C3B7624", "--desired-value 8"],
+    );
+    let never_set = Account::ready()
+        .with(
+            "GetServiceQuota",
+            Answer::Error(400, "NoSuchResourceException", "none"),
+        )
+        .with(
+            "GetAWSDefaultServiceQuota",
+            Answer::Json(json!({"Quota": {"Value": 16.0}})),
+        );
+    assert_said(&never_set, "Trainium quota", "ok", &["16 vCPUs"]);
+}
+
+#[test]
+fn an_instance_needs_a_zone_a_subnet_and_a_way_out() {
+    let with = |operation: &str, xml| Account::ready().with(operation, Answer::Xml(xml));
+    let no_zone = with(
+        "DescribeInstanceTypeOfferings",
+        "<instanceTypeOfferingSet/><nextSet></nextSet>",
+    );
+    assert_said(
+        &no_zone,
+        "Trainium network",
+        "without",
+        &["no zone of us-east-1"],
+    );
+    let no_vpc = with("DescribeSubnets", "<subnetSet></subnetSet>");
+    assert_said(
+        &no_vpc,
+        "Trainium network",
+        "without",
+        &["no default VPC", "create-default-vpc"],
+    );
+    let elsewhere = "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>\
+        <availabilityZone>us-east-1f</availabilityZone></item></subnetSet>";
+    let other_zone = with("DescribeSubnets", elsewhere);
+    assert_said(
+        &other_zone,
+        "Trainium network",
+        "without",
+        &["no subnet is in a zone", "us-east-1a"],
+    );
+    let closed = with("DescribeRouteTables", CLOSED);
+    assert_said(
+        &closed,
+        "Trainium network",
+        "without",
+        &["no fitting subnet has a route"],
+    );
+}
+
+#[test]
+fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
+    let images = |xml| Account::ready().with("DescribeImages", Answer::Xml(xml));
+    assert_said(
+        &Account::ready(),
+        "Trainium image",
+        "ok",
+        &["Neuron SDK 2.29, 105 GiB"],
+    );
+    assert_said(
+        &images(LATER_IMAGE),
+        "Trainium image",
+        "without",
+        &["Neuron SDK 2.33", "up to 2.29"],
+    );
+    assert_said(
+        &images(LARGE_IMAGE),
+        "Trainium image",
+        "without",
+        &["needs 512 GiB", "volume-gib = 512"],
+    );
+    let gone = images("<imagesSet></imagesSet>");
+    assert_said(
+        &gone,
+        "Trainium image",
+        "without",
+        &["ami-1, which is not there"],
+    );
+    let unknown = Account::ready().with(
+        "GetParameter",
+        Answer::Error(400, "ParameterNotFound", "none"),
+    );
+    assert_said(&unknown, "Trainium image", "without", &["no parameter"]);
+}
+
+#[test]
+fn a_model_must_be_there_active_and_allowed() {
+    let card = |status: &str| {
+        Answer::Json(json!({"modelDetails": {"modelLifecycle": {"status": status}}}))
+    };
+    let ready = Account::ready();
+    assert_said(
+        &ready,
+        "judge.model",
+        "ok",
+        &["us.anthropic.claude-haiku-5-5", "0.11 USD in"],
+    );
+    let legacy = Account::ready().with("GET /foundation-models/*", card("LEGACY"));
+    assert_said(
+        &legacy,
+        "generator.model",
+        "without",
+        &["is LEGACY", "docs/costs.md"],
+    );
+    let unknown = Answer::Error(404, "ResourceNotFoundException", "no such model");
+    let unknown = Account::ready().with("GET /foundation-models/*", unknown);
+    assert_said(
+        &unknown,
+        "judge.model",
+        "missing",
+        &["knows no", "list-foundation-models"],
+    );
+    let may = |key: &str, value: Value| {
+        let mut answer = json!({"agreementAvailability": {"status": "AVAILABLE"},
+            "authorizationStatus": "AUTHORIZED", "regionAvailability": "AVAILABLE"});
+        answer[key] = value;
+        Account::ready().with("GET /foundation-model-availability/*", Answer::Json(answer))
+    };
+    let denied = may("authorizationStatus", json!("NOT_AUTHORIZED"));
+    assert_said(&denied, "judge.model", "missing", &["may not use"]);
+    let unpaid = may(
+        "agreementAvailability",
+        json!({"status": "ERROR", "errorMessage": "INVALID_PAYMENT"}),
+    );
+    assert_said(
+        &unpaid,
+        "judge.model",
+        "missing",
+        &["INVALID_PAYMENT", "payment method"],
+    );
+    // A profile may lead elsewhere; the model of vectors has none.
+    let elsewhere = may("regionAvailability", json!("NOT_AVAILABLE"));
+    assert_said(&elsewhere, "judge.model", "ok", &[]);
+    assert_said(
+        &elsewhere,
+        "judge.embedding-model",
+        "missing",
+        &["is not in us-east-1"],
+    );
+}
+
+#[test]
+fn anthropics_form_has_to_be_submitted_once() {
+    let never = Answer::Error(404, "ResourceNotFoundException", "none");
+    let account = Account::ready().with("GET /use-case-for-model-access", never);
+    assert_said(
+        &account,
+        "first-use form",
+        "missing",
+        &["never submitted", "#/model-catalog"],
+    );
+}
+
+#[test]
+fn each_model_is_asked_once_in_an_account() {
+    let (project, account) = (Project::new(), Account::ready());
+    let ask = || {
+        let output = project.infra(&account, &["doctor", "prod", "--json", "--ask-models"]);
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let answers = |row: &&Value| row["used_for"] == "one short question";
+        let states = rows.iter().filter(answers).map(|row| row["state"].clone());
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(ask(), ["ok", "ok", "ok"]);
+    let asked = account.asked();
+    assert!(asked.contains("POST /model/*/converse") && asked.contains("POST /model/*/invoke"));
+    assert_eq!(ask(), Vec::<Value>::new());
+    assert!(
+        !account
+            .asked()
+            .iter()
+            .any(|it| it.starts_with("POST /model"))
+    );
+}
+
+#[test]
+fn a_model_that_refuses_is_told_in_bedrocks_words_and_asked_again_next_time() {
+    let project = Project::new();
+    let refused = Answer::Error(
+        403,
+        "AccessDeniedException",
+        "Model use case details have not been submitted",
+    );
+    let account = Account::ready().with("POST /model/*/converse", refused);
+    for _ in 0..2 {
+        let output = project.infra(&account, &["doctor", "prod", "--ask-models"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            said.contains("use case details have not been submitted"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_deploy_stops_before_it_builds_and_says_everything_at_once() {
+    let project = Project::new().edited(
+        "papers@example.org",
+        "set-contact-in-environments-prod.toml",
+    );
+    let account = Account::ready().with_bucket("papers-test-outputs", 403);
+    let output = project.infra(&account, &["deploy", "prod", "--yes"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the account is not ready"), "{said}");
+    assert!(
+        said.contains("`contact` is still the placeholder"),
+        "{said}"
+    );
+    assert!(
+        said.contains("`papers-test-outputs` is somebody else's"),
+        "{said}"
+    );
+    assert!(!said.contains("are built"), "{said}");
+    let asked = account.asked();
+    assert!(
+        !asked
+            .iter()
+            .any(|it| it.starts_with("POST /model") || it.starts_with("PUT")),
+        "{asked:?}"
+    );
+}
+
+/// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.
+#[tokio::test]
+async fn an_emulator_in_place_of_aws_is_looked_at_to_the_end() {
+    let emulator = test_emulator(&EmulatorOptions::default()).await;
+    let project = Project::new().edited(ACCOUNT, "000000000000");
+    let output = project.infra_at(&emulator.endpoint_url, &["doctor", "prod", "--json"]);
+    let rows = rows(&output);
+    let state = |part: &str| rows[part].0.as_str();
+    assert_eq!(rows["bucket names"].1, "5 free, 0 of this account");
+    for part in [
+        "credentials",
+        "settings",
+        "other names",
+        "search domain",
+        "Step Functions",
+    ] {
+        assert_eq!(state(part), "ok", "{part}: {}", rows[part].1);
+    }
+    assert!(rows.contains_key("Trainium image") && rows.contains_key("judge.model"));
+}
