@@ -1,9 +1,8 @@
 //! S3 and SQS for real: the emulator that the local environment runs.
 
-use crate::support::{config, hasty, run, serve};
+use crate::support::{config, hasty, run, sample};
 use annapurna_cloud::{Object, Written};
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
-use annapurna_local::paper_site::PaperSite;
 use annapurna_local_testing::test_emulator;
 use annapurna_paper_sources::http::{Leases, now_ms};
 use annapurna_runtime::pdf;
@@ -49,7 +48,7 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
         .queue_name("researchQueue.fifo")
         .attributes(QueueAttributeName::FifoQueue, "true");
     let queue_url = queue.send().await.unwrap().queue_url.unwrap();
-    let site = serve(PaperSite::sample().unwrap().router()).await;
+    let site = sample().await;
     let mut config = config(&site, "ICLR");
     config.queue_url = queue_url.clone();
     let settings = Settings::from_config(config).unwrap();

@@ -18,6 +18,7 @@ use annapurna_cloud::{
 };
 use annapurna_contract::ResearchMessage;
 use annapurna_contract::scrape::ScrapeSummary;
+use annapurna_local::paper_site::PaperSite;
 use async_trait::async_trait;
 use paper_scraper::call::Call;
 use paper_scraper::error::RunError;
@@ -191,6 +192,11 @@ impl MessageQueues for MemoryStore {
 
 fn etag(object: &Object) -> String {
     hex::encode(Sha256::digest(&object.body))
+}
+
+/// Serves the sample's site.
+pub async fn sample() -> String {
+    serve(PaperSite::sample().unwrap().router()).await
 }
 
 pub fn scraper(site: &str, conference: &str, store: &MemoryStore) -> Scraper {
