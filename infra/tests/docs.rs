@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +12,7 @@ use annapurna_contract::{Function, Source};
 use annapurna_stack::plan::SIGNS;
 use clap::{CommandFactory, Parser};
 use infra::commands::Cli;
+use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -86,6 +87,56 @@ fn every_place_for_a_change_exists() {
         n_places += 1;
     }
     assert!(n_places > 30, "{n_places}");
+}
+
+/// What each crate of the project depends on, as cargo says it, `None` being the kind of production code.
+fn dependencies() -> BTreeMap<String, Vec<(String, Option<String>)>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version=1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let of = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        let all = all.map(|it| (text(&it["name"]).unwrap(), text(&it["kind"])));
+        (text(&package["name"]).unwrap(), all.collect())
+    };
+    let packages = metadata["packages"].as_array().unwrap();
+    packages.iter().map(of).collect()
+}
+
+#[test]
+fn dependencies_of_crates_point_one_way() {
+    let all = dependencies();
+    assert!(all.len() > 15, "{all:?}");
+    let mut left: BTreeSet<&String> = all.keys().collect();
+    loop {
+        let needs_another = |name: &String| all[name].iter().any(|(it, _)| left.contains(it));
+        let rest: BTreeSet<&String> = left
+            .iter()
+            .copied()
+            .filter(|it| needs_another(it))
+            .collect();
+        if rest.len() == left.len() {
+            break;
+        }
+        left = rest;
+    }
+    assert!(left.is_empty(), "a circle: {left:?}");
+    let of_tests = |name: &str| name.starts_with("annapurna-") && name.contains("test");
+    for (name, dependencies) in all.iter().filter(|(name, _)| !of_tests(name)) {
+        let production = dependencies.iter().filter(|(_, kind)| kind.is_none());
+        for (dependency, _) in production {
+            assert!(!of_tests(dependency), "{name} on {dependency}");
+            let is_sdk = dependency.starts_with("aws");
+            assert!(
+                name != "annapurna-stack" || !is_sdk,
+                "{name} on {dependency}"
+            );
+        }
+    }
 }
 
 #[test]

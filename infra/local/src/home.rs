@@ -10,25 +10,13 @@ use crate::LocalError;
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
-    tools: PathBuf,
 }
 
 impl Home {
     /// An environment in `root`; the folder need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = absolute(root.into());
-        Self {
-            tools: root.clone(),
-            root,
-        }
-    }
-
-    /// An environment in `root` that uses the virtual environment and the downloads of `other`.
-    pub fn sharing_tools(root: impl Into<PathBuf>, other: &Self) -> Self {
-        Self {
-            root: absolute(root.into()),
-            tools: other.tools.clone(),
-        }
+        Self { root }
     }
 
     /// The folder itself, absolute; [`remove_folder`] of it destroys the environment.
@@ -38,12 +26,12 @@ impl Home {
 
     /// Where [`crate::python::Venv`] is.
     pub(crate) fn venv(&self) -> PathBuf {
-        self.tools.join("venv")
+        self.root.join("venv")
     }
 
     /// What was fetched, and what was assembled from it.
     pub fn downloads(&self) -> PathBuf {
-        self.tools.join("downloads")
+        self.root.join("downloads")
     }
 
     /// `NAME.json` and `NAME.port` of each service, `NAME.told` with what it was started with.
@@ -68,7 +56,7 @@ impl Home {
 
     /// The file that guards the virtual environment and the downloads against two installers at once.
     pub(crate) fn tools_lock(&self) -> PathBuf {
-        self.tools.join("tools.lock")
+        self.root.join("tools.lock")
     }
 }
 

@@ -121,7 +121,7 @@ fn fail(what: &str, error: &LocalError) -> ! {
 }
 
 /// The folder of everything that tests start. Its virtual environment and downloads are what [`tools`]
-/// prepared; another folder uses them with [`Home::sharing_tools`].
+/// prepared; a service in another folder is started with them.
 pub fn test_home() -> Home {
     Home::new(target_folder().join("annapurna-test"))
 }
@@ -261,12 +261,11 @@ fn discard(home: &Home) -> Result<(), LocalError> {
 }
 
 async fn private_emulator(options: &EmulatorOptions) -> Result<TestEmulator, LocalError> {
-    let tests = test_home();
     let tools = tools().await;
-    let folder = tests.root().join("emulators");
+    let folder = test_home().root().join("emulators");
     let gate = lock::exclusive(&folder.join("all.gate"), GATE_LIMIT).await?;
-    discard_orphans(&folder, &tests)?;
-    let home = Home::sharing_tools(folder.join(unique("emulator")), &tests);
+    discard_orphans(&folder)?;
+    let home = Home::new(folder.join(unique("emulator")));
     let supervision = Supervision {
         venv: tools.venv.clone(),
         lock: home.root().join("test.lock"),
@@ -285,14 +284,14 @@ async fn private_emulator(options: &EmulatorOptions) -> Result<TestEmulator, Loc
 }
 
 /// Removes what tests left behind that were killed: folders whose lock nobody holds.
-fn discard_orphans(folder: &Path, tests: &Home) -> Result<(), LocalError> {
+fn discard_orphans(folder: &Path) -> Result<(), LocalError> {
     let entries = std::fs::read_dir(folder).map_err(LocalError::file("list", folder))?;
     for entry in entries {
         let root = entry.map_err(LocalError::file("list", folder))?.path();
         let is_orphan =
             File::open(root.join("test.lock")).is_ok_and(|lock| lock.try_lock().is_ok());
         if is_orphan {
-            discard(&Home::sharing_tools(root, tests))?;
+            discard(&Home::new(root))?;
         }
     }
     Ok(())
@@ -304,10 +303,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_supervised_service_ends_when_nobody_holds_its_lock() {
-        let tests = test_home();
         let tools = super::tools().await;
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::sharing_tools(folder.path(), &tests);
+        let home = Home::new(folder.path());
         let supervision = Supervision {
             venv: tools.venv.clone(),
             lock: home.root().join("test.lock"),

@@ -52,7 +52,7 @@ async fn get(url: &str) -> Value {
 async fn an_acknowledged_document_survives_kill_9() {
     let distribution = &tools().await.distribution;
     let folder = tempfile::tempdir().unwrap();
-    let home = Home::sharing_tools(folder.path().join("local"), &test_home());
+    let home = Home::new(folder.path().join("local"));
     let _stopped = Stopped(home.clone(), opensearch::SERVICE);
 
     let search = opensearch::start(&home, distribution, &Detached)
@@ -108,7 +108,7 @@ impl Killed {
     async fn new() -> Self {
         let venv = &tools().await.venv;
         let folder = tempfile::tempdir().unwrap();
-        let home = Home::sharing_tools(folder.path().join("local"), &test_home());
+        let home = Home::new(folder.path().join("local"));
         let options = EmulatorOptions::default();
         let emulator = emulator::start(&home, venv, &options, &Detached)
             .await
@@ -196,7 +196,7 @@ async fn messages_in_hand_and_objects_survive_a_killed_emulator() {
 #[tokio::test]
 async fn an_object_is_the_old_or_the_new_one_whole_whenever_the_emulator_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let emulate = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scripts/emulate.py");
+    let emulate = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/scripts/emulate.py");
     let output = std::process::Command::new(tools().await.venv.python())
         .args(["-I", "-c", include_str!("objects.py")])
         .args([folder.path(), emulate.as_ref()])
@@ -287,7 +287,7 @@ async fn a_server_runs_as_a_user_of_its_own_and_takes_over_its_data() {
     let distribution = &tools().await.distribution;
     let folder = tempfile::tempdir_in(test_home().root()).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let home = Home::sharing_tools(folder.path(), &test_home());
+    let home = Home::new(folder.path());
     let _stopped = Stopped(home.clone(), opensearch::SERVICE);
     let data = home.data().join(opensearch::SERVICE);
     let is_root = nix::unistd::geteuid().is_root();
