@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use annapurna_local::paper_site::PaperSite;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use serde_json::json;
@@ -57,8 +58,10 @@ async fn conference(n_papers: usize, pdf_kib: usize) -> (String, Loads) {
     pdf.extend_from_slice(b"%%EOF\n");
     let records = (0..n_papers).map(record).collect();
     let mut site = PaperSite::new().with_list("neurips-2025-orals-posters", records);
-    let forums: Vec<String> = (0..n_papers).map(|paper| format!("forum{paper}")).collect();
-    site = site.with_openreview_pdfs(&forums, pdf);
+    let pdf = Bytes::from(pdf);
+    for paper in 0..n_papers {
+        site = site.with_openreview_pdf(&format!("forum{paper}"), pdf.clone());
+    }
     let loads = Loads::default();
     let seen = loads.clone();
     let count = from_fn(move |request: Request, next: Next| {

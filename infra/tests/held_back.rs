@@ -63,13 +63,11 @@ fn paper(number: usize) -> Value {
 
 /// ICLR 2025 with so many papers, whose PDFs are behind a challenge page while `blocked`.
 async fn site(n_papers: usize, blocked: Arc<AtomicBool>) -> String {
-    let forums: Vec<String> = (0..n_papers).map(|id| format!("forum{id}")).collect();
-    let site = PaperSite::new()
-        .with_list(
-            "iclr-2025-orals-posters",
-            (0..n_papers).map(paper).collect(),
-        )
-        .with_openreview_pdfs(&forums, b"%PDF-1.4\n%%EOF\n".to_vec());
+    let papers = (0..n_papers).map(paper).collect();
+    let site = PaperSite::new().with_list("iclr-2025-orals-posters", papers);
+    let site = (0..n_papers).fold(site, |site, id| {
+        site.with_openreview_pdf(&format!("forum{id}"), &b"%PDF-1.4\n%%EOF\n"[..])
+    });
     let challenge = from_fn(move |request: Request, next: Next| {
         let is_blocked = request.uri().path() == "/pdf" && blocked.load(Ordering::SeqCst);
         async move {

@@ -18,10 +18,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use annapurna_local::paper_site::PaperSite;
+use annapurna_local_testing::with_arxiv_feed;
 use annapurna_stack::outputs::Output;
 use annapurna_test_needs::needs;
 use serde_json::Value;
-use support::{Deployment, PROJECT, function_processes, kill, serve, text, twelve_papers, until};
+use support::{Deployment, PROJECT, distinct_papers, function_processes, kill, serve, text, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn papers_reach_their_results_through_kills_and_repeats() {
@@ -253,7 +254,7 @@ fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
 }
 
 async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deployment) {
-    deployment.paper_site = serve(twelve_papers()).await;
+    deployment.paper_site = serve(distinct_papers(12)).await;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     let endpoint = deployment.endpoint();
     let answer = deployment.json(&[
@@ -296,14 +297,8 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
         written,
     )
     .await;
-    let dispatch = [
-        "invoke",
-        "local",
-        "PapersCodeTester",
-        r#"{"action":"dispatch","force":true}"#,
-    ];
     let mid_batch = async || {
-        deployment.infra(&dispatch);
+        deployment.dispatch();
         deployment.tested() > 10 && deployment.programs_running().await > 0
     };
     until(
@@ -322,7 +317,7 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
     );
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     let all = async || {
-        deployment.infra(&dispatch);
+        deployment.dispatch();
         deployment.tested() == 22
     };
     until(
@@ -359,10 +354,7 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
     let feed = feed.unwrap();
     let pdfs = ["latex_multicolumn_ccbysa", "encrypted_empty_user_password"];
     let pdfs = pdfs.map(|name| annapurna_test_data::file(&format!("pdf/{name}.pdf")));
-    let site = PaperSite::new()
-        .with_arxiv_feed(&feed)
-        .unwrap()
-        .with_arxiv_pdfs(pdfs);
+    let site = with_arxiv_feed(PaperSite::new(), &feed, pdfs);
     deployment.paper_site = serve(site).await;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     let answer = deployment.json(&[
@@ -408,18 +400,11 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
         indexed,
     )
     .await;
-    let s3 = deployment.s3();
     for paper in deployment.papers() {
         let title = paper["title"].as_str().unwrap();
         if accepted.contains(title) {
             let key = format!("{}/metadata.json", paper["paper_id"].as_str().unwrap());
-            let object = s3
-                .get_object()
-                .bucket("papers-code-artifacts")
-                .key(key)
-                .send()
-                .await;
-            let body = object.unwrap().body.collect().await.unwrap().into_bytes();
+            let body = deployment.object("papers-code-artifacts", &key).await;
             let metadata: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(
                 metadata["from_full_text"], true,
@@ -431,20 +416,12 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
 
 /// Titles of the feed that the judge accepted.
 async fn accepted_titles(deployment: &Deployment, feed: &str) -> BTreeSet<String> {
-    let s3 = deployment.s3();
     let mut titles = BTreeSet::new();
     for key in deployment.versions("llm-research-papers", ".json").await {
         if !key.starts_with("verdicts/") {
             continue;
         }
-        let object = s3
-            .get_object()
-            .bucket("llm-research-papers")
-            .key(key)
-            .send()
-            .await
-            .unwrap();
-        let verdict = object.body.collect().await.unwrap().into_bytes();
+        let verdict = deployment.object("llm-research-papers", &key).await;
         let verdict: Value = serde_json::from_slice(&verdict).unwrap();
         let title = verdict["record"]["title"].as_str().unwrap();
         if verdict["decision"] == "accept" && feed.contains(&title.replace('&', "&amp;")) {

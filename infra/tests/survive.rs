@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use annapurna_cloud::{Message, MessageQueues, Receive, Sqs};
 use annapurna_contract::{CodeGenerationMessage, PaperId, Queue, keys};
 use annapurna_stack::outputs::Output;
-use support::{Deployment, ModelRequests, kill, serve, text, twelve_papers, unchanged, until};
+use support::{Deployment, ModelRequests, distinct_papers, kill, serve, text, unchanged, until};
 
 const PAPERS: usize = 5;
 /// Begins the line with which a deploy says what it sent.
@@ -29,7 +29,7 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     let begin = Instant::now();
     let reached = |what: &str| eprintln!("{:>4} s: {what}", begin.elapsed().as_secs());
     let mut deployment = Deployment::new();
-    deployment.paper_site = serve(twelve_papers()).await;
+    deployment.paper_site = serve(distinct_papers(12)).await;
     assert_eq!(deploy(&deployment), None, "there is nothing to send");
     let empty = saved_stack(&deployment).await;
     reached("deployed");
@@ -189,8 +189,7 @@ async fn a_verdict_that_cannot_be_read_is_told_of(deployment: &Deployment) {
         "llm-research-papers",
         keys::verdict(&paper),
     );
-    let whole = s3.get_object().bucket(bucket).key(&key).send().await;
-    let whole = whole.unwrap().body.collect().await.unwrap().into_bytes();
+    let whole = deployment.object(bucket, &key).await;
     let put = async |body: Vec<u8>| {
         let written = s3.put_object().bucket(bucket).key(&key).body(body.into());
         written.send().await.unwrap();
@@ -208,7 +207,7 @@ async fn a_verdict_that_cannot_be_read_is_told_of(deployment: &Deployment) {
         );
         assert!(!said.contains(SENT), "{said}");
     }
-    put(whole.to_vec()).await;
+    put(whole).await;
     assert_eq!(deploy(deployment).as_deref(), Some("1 to the judge"));
     // SQS takes that message for the one that brought the index back when it is not five minutes old.
     let url = document_url(deployment, &paper) + "?refresh=true";

@@ -1,8 +1,8 @@
 //! A paper site on one port: arXiv's API and PDFs, a conference's virtual site, OpenReview's PDFs.
 //!
 //! In: papers. Out: an HTTP router that answers as those sites do, in their formats. [`PaperSite::sample`]
-//! holds the papers of `sample/`, at every source, with PDFs made from their text; [`PaperSite::new`] is
-//! empty, for tests that serve their own feeds and PDFs. There is no misbehaviour here: tests of the
+//! holds the papers of `sample/`, at every source, with PDFs made from their text, and is put together from the
+//! same pieces as a site of other papers, which begins with [`PaperSite::new`]. There is no misbehaviour here: tests of the
 //! scrapers bring their own.
 
 mod atom;
@@ -57,9 +57,6 @@ pub enum PaperSiteError {
         #[source]
         source: serde_json::Error,
     },
-    /// A feed that was handed in.
-    #[error("the arXiv feed has no entries")]
-    EmptyFeed,
 }
 
 /// A site and everything on it.
@@ -86,39 +83,27 @@ impl PaperSite {
         let mut site = Self::new();
         let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for paper in sample::all()? {
-            let bytes = Bytes::from(pdf::build(&paper));
-            match &paper.venue {
+            let pdf = pdf::build(&paper);
+            site = match &paper.venue {
                 Venue::Arxiv(place) => {
-                    site.arxiv.push(atom::entry(place, &paper));
-                    site.arxiv_pdfs.insert(place.id.clone(), bytes);
+                    site.with_arxiv_paper(&place.id, atom::entry(place, &paper), pdf)
                 }
                 Venue::Conference(place) => {
                     let records = lists.entry(place.list_name()).or_default();
                     records.extend(place.records(&paper, 30_000 + records.len()));
-                    site.openreview_pdfs.insert(place.forum.clone(), bytes);
+                    site.with_openreview_pdf(&place.forum, pdf)
                 }
-            }
+            };
         }
         let with_list = |site: Self, (name, records): (String, _)| site.with_list(&name, records);
         Ok(lists.into_iter().fold(site, with_list))
     }
 
-    /// Puts the entries of a recorded Atom feed on the site, as they are and in their order.
-    ///
-    /// # Errors
-    ///
-    /// [`PaperSiteError::EmptyFeed`].
-    pub fn with_arxiv_feed(mut self, feed: &str) -> Result<Self, PaperSiteError> {
-        self.arxiv = AtomList::of_feed(feed).ok_or(PaperSiteError::EmptyFeed)?;
-        Ok(self)
-    }
-
-    /// Gives each paper of the feed a PDF, `pdfs` in turn.
-    pub fn with_arxiv_pdfs(mut self, pdfs: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let pdfs: Vec<Bytes> = pdfs.into_iter().map(Bytes::from).collect();
-        let ids = self.arxiv.ids();
-        self.arxiv_pdfs
-            .extend(ids.into_iter().zip(pdfs.iter().cycle().cloned()));
+    /// Puts a paper on arXiv, behind those that are there: its `entry` of the Atom feed, and its PDF below `id`,
+    /// `2511.90001`.
+    pub fn with_arxiv_paper(mut self, id: &str, entry: String, pdf: impl Into<Bytes>) -> Self {
+        self.arxiv.push(entry);
+        self.arxiv_pdfs.insert(id.to_owned(), pdf.into());
         self
     }
 
@@ -136,17 +121,8 @@ impl PaperSite {
     }
 
     /// Gives a forum of OpenReview a PDF.
-    pub fn with_openreview_pdf(mut self, forum: &str, pdf: Vec<u8>) -> Self {
-        self.openreview_pdfs
-            .insert(forum.to_owned(), Bytes::from(pdf));
-        self
-    }
-
-    /// Gives many forums of OpenReview the same PDF.
-    pub fn with_openreview_pdfs(mut self, forums: &[String], pdf: Vec<u8>) -> Self {
-        let pdf = Bytes::from(pdf);
-        let each = forums.iter().map(|forum| (forum.clone(), pdf.clone()));
-        self.openreview_pdfs.extend(each);
+    pub fn with_openreview_pdf(mut self, forum: &str, pdf: impl Into<Bytes>) -> Self {
+        self.openreview_pdfs.insert(forum.to_owned(), pdf.into());
         self
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use annapurna_contract::Queue;
 use annapurna_local::paper_site::PaperSite;
+use annapurna_local_testing::with_arxiv_feed;
 use serde_json::Value;
 
 /// Beginning of the names of the environments' folders.
@@ -62,9 +63,14 @@ impl Deployment {
 
     /// Starts a deploy that is to be cut off, with its standard error to read.
     pub fn start_deploy(&self) -> Child {
-        let mut deploy = self.command(&["deploy", "local", "--yes", "--no-sample"]);
-        let deploy = deploy.stdout(Stdio::null()).stderr(Stdio::piped());
-        deploy.spawn().unwrap()
+        self.start(&["deploy", "local", "--yes", "--no-sample"])
+    }
+
+    /// Starts a command, with its standard error to read.
+    pub fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 
     /// Runs a command that must succeed and returns its standard output.
@@ -102,19 +108,17 @@ impl Deployment {
 
     /// Root at the emulator.
     pub fn sdk_config(&self) -> aws_config::SdkConfig {
-        use aws_credential_types::Credentials;
-        use aws_credential_types::provider::SharedCredentialsProvider;
-        let root = Credentials::new("test", "test", None, None, "test");
-        aws_config::SdkConfig::builder()
-            .behavior_version(aws_config::BehaviorVersion::latest())
-            .endpoint_url(self.endpoint())
-            .region(aws_config::Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(root))
-            .build()
+        root_at(&self.endpoint())
     }
 
     pub fn s3(&self) -> aws_sdk_s3::Client {
         annapurna_cloud::s3_client(&self.sdk_config())
+    }
+
+    /// What an object holds.
+    pub async fn object(&self, bucket: &str, key: &str) -> Vec<u8> {
+        let object = self.s3().get_object().bucket(bucket).key(key).send().await;
+        object.unwrap().body.collect().await.unwrap().to_vec()
     }
 
     /// Every version of every object with this ending.
@@ -204,6 +208,7 @@ impl Deployment {
             "papers-test-outputs",
         ] {
             let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
+            assert_ne!(listed.is_truncated(), Some(true), "more than one page");
             for object in listed.contents() {
                 let key = object.key().unwrap();
                 let endings = [".pdf", "/code.py", "/metadata.json", "/outputs/result.json"];
@@ -221,6 +226,19 @@ impl Deployment {
         let health: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
         health["busy"].as_u64().unwrap()
     }
+}
+
+/// Root at an emulator.
+pub fn root_at(endpoint: &str) -> aws_config::SdkConfig {
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    let root = Credentials::new("test", "test", None, None, "test");
+    aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(aws_config::Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(root))
+        .build()
 }
 
 /// What would be paid for if the model were one that costs.
@@ -357,8 +375,8 @@ pub async fn serve(site: PaperSite) -> String {
     url
 }
 
-/// Twelve papers that the rules accept, each clearly another one, as an Atom feed with their PDFs.
-pub fn twelve_papers() -> PaperSite {
+/// So many papers that the rules accept, each clearly another one, as an Atom feed with their PDFs.
+pub fn distinct_papers(count: usize) -> PaperSite {
     const WORDS: [&str; 12] = [
         "ocean currents",
         "protein folding",
@@ -373,33 +391,31 @@ pub fn twelve_papers() -> PaperSite {
         "traffic lights",
         "glacier melting",
     ];
-    let entry = |number: usize, words: &str| {
+    let entry = |number: usize| {
+        let words = WORDS[number % WORDS.len()];
+        let stations = [
+            "north", "south", "east", "west", "inner", "outer", "upper", "lower",
+        ];
+        let stations: String = stations.map(|it| format!("{it}{number} ")).concat();
         format!(
             "<entry><id>http://arxiv.org/abs/2602.{number:05}v1</id>\
-             <title>A transformer language model for {words}</title>\
+             <title>A transformer language model for {words} {number}</title>\
              <updated>2026-02-0{}T00:00:00Z</updated>\
              <link href=\"https://arxiv.org/pdf/2602.{number:05}v1\" rel=\"related\" \
              type=\"application/pdf\" title=\"pdf\"/>\
              <summary>We train a neural network on {words} with gradient descent. Records of {words} \
-             from {number} stations are its only data; {words} are predicted one week ahead.</summary>\
+             from the stations {stations}are its only data; {words} are predicted one week ahead.</summary>\
              <published>2026-02-0{}T00:00:00Z</published>\
              <author><name>Author {number}</name></author></entry>",
             number % 9 + 1,
             number % 9 + 1,
         )
     };
-    let entries: String = WORDS
-        .iter()
-        .enumerate()
-        .map(|(number, words)| entry(number + 1, words))
-        .collect();
+    let entries: String = (1..=count).map(entry).collect();
     let feed = format!(
         "<?xml version='1.0' encoding='UTF-8'?><feed xmlns=\"http://www.w3.org/2005/Atom\">{entries}</feed>"
     );
     let pdf = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n\
         xref\n0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Size 3>>\nstartxref\n9\n%%EOF";
-    PaperSite::new()
-        .with_arxiv_feed(&feed)
-        .unwrap()
-        .with_arxiv_pdfs([pdf.to_vec()])
+    with_arxiv_feed(PaperSite::new(), &feed, [pdf.to_vec()])
 }

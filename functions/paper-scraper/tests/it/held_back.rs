@@ -52,10 +52,9 @@ impl Site {
     }
 
     async fn of(records: Vec<Value>) -> Self {
-        let forums: Vec<String> = (0..records.len()).map(|id| format!("forum{id}")).collect();
-        let site = PaperSite::new()
-            .with_list("iclr-2025-orals-posters", records)
-            .with_openreview_pdfs(&forums, PDF.to_vec());
+        let forums = (0..records.len()).map(|id| format!("forum{id}"));
+        let site = PaperSite::new().with_list("iclr-2025-orals-posters", records);
+        let site = forums.fold(site, |site, forum| site.with_openreview_pdf(&forum, PDF));
         let pdfs = Arc::new(AtomicUsize::new(Pdfs::Open as usize));
         let now = Arc::clone(&pdfs);
         let layer = from_fn(move |request: Request, next: Next| {

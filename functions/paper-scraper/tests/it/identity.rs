@@ -18,6 +18,7 @@ use annapurna_cloud::{
 use annapurna_contract::scrape::ScrapeSummary;
 use annapurna_contract::{PaperId, ResearchMessage, SourceRecord};
 use annapurna_local::paper_site::PaperSite;
+use annapurna_local_testing::with_arxiv_feed;
 use async_trait::async_trait;
 use paper_scraper::scraper::Scraper;
 use paper_scraper::settings::Settings;
@@ -91,11 +92,8 @@ impl Listed {
 /// ICLR 2025 with these papers; each forum has a PDF.
 fn conference(papers: &[Listed]) -> PaperSite {
     let site = PaperSite::new().with_list(LIST, papers.iter().map(Listed::record).collect());
-    let forums: Vec<String> = papers
-        .iter()
-        .filter_map(|paper| paper.forum.clone())
-        .collect();
-    site.with_openreview_pdfs(&forums, PDF.to_vec())
+    let forums = papers.iter().filter_map(|paper| paper.forum.as_deref());
+    forums.fold(site, |site, forum| site.with_openreview_pdf(forum, PDF))
 }
 
 /// arXiv with these papers in a version each; each has a PDF.
@@ -104,8 +102,7 @@ fn arxiv(site: PaperSite, papers: &[(Listed, usize)]) -> PaperSite {
         .iter()
         .map(|(paper, version)| paper.entry(*version))
         .collect();
-    let site = site.with_arxiv_feed(&feed).unwrap();
-    site.with_arxiv_pdfs([PDF.to_vec()])
+    with_arxiv_feed(site, &feed, [PDF.to_vec()])
 }
 
 async fn scrape(site: PaperSite, source: &str, store: &MemoryStore) -> ScrapeSummary {

@@ -3,6 +3,7 @@
 use crate::support::{MemoryStore, run, sample, scraper, serve};
 use annapurna_contract::{PaperId, Source, keys};
 use annapurna_local::paper_site::PaperSite;
+use annapurna_local_testing::with_arxiv_feed;
 use annapurna_test_data::file;
 use serde_json::{Value, json};
 
@@ -305,7 +306,7 @@ async fn titles_of_any_script_and_length_are_kept() {
     });
     let mut site = PaperSite::new().with_list("iclr-2025-orals-posters", records.collect());
     for id in 0..titles.len() {
-        site = site.with_openreview_pdf(&format!("f{id}"), b"%PDF-1.4\n%%EOF\n".to_vec());
+        site = site.with_openreview_pdf(&format!("f{id}"), &b"%PDF-1.4\n%%EOF\n"[..]);
     }
     let store = MemoryStore::default();
     let summary = run(
@@ -347,10 +348,7 @@ async fn the_recorded_feed_with_real_pdfs_is_scraped() {
     let pdfs = pdfs.map(|name| file(&format!("pdf/{name}.pdf")));
     let n_bytes = pdfs[0].len();
     let feed = String::from_utf8(feed).unwrap();
-    let site = PaperSite::new()
-        .with_arxiv_feed(&feed)
-        .unwrap()
-        .with_arxiv_pdfs(pdfs);
+    let site = with_arxiv_feed(PaperSite::new(), &feed, pdfs);
     let store = MemoryStore::default();
     let summary = run(
         &scraper(&serve(site.router()).await, "ARXIV", &store),

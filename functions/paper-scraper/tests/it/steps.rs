@@ -122,7 +122,7 @@ async fn conference(
     records.extend(talks.map(|paper| record(100_000 + paper, paper)));
     let mut site = PaperSite::new().with_list("neurips-2025-orals-posters", records);
     for paper in 0..n_papers {
-        site = site.with_openreview_pdf(&format!("forum{paper}"), PDF.to_vec());
+        site = site.with_openreview_pdf(&format!("forum{paper}"), PDF);
     }
     let seen = Seen::default();
     let server_seen = seen.clone();

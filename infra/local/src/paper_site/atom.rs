@@ -19,27 +19,6 @@ impl AtomList {
         self.entries.push(entry);
     }
 
-    /// Cuts a recorded feed into its entries, which stay as they are. `None` when it has none.
-    pub(super) fn of_feed(feed: &str) -> Option<Self> {
-        let pieces = feed.split("<entry>").skip(1);
-        let entries: Vec<String> = pieces
-            .filter_map(|piece| piece.split_once("</entry>"))
-            .map(|(entry, _)| format!("  <entry>{entry}</entry>\n"))
-            .collect();
-        (!entries.is_empty()).then_some(Self { entries })
-    }
-
-    /// The papers' ids, without versions.
-    pub(super) fn ids(&self) -> Vec<String> {
-        let id = |entry: &String| {
-            let (_, rest) = entry.split_once("<id>")?;
-            let (id, _) = rest.split_once("</id>")?;
-            let (_, id) = id.split_once("/abs/")?;
-            Some(without_version(id.trim()).to_owned())
-        };
-        self.entries.iter().filter_map(id).collect()
-    }
-
     /// Answers a search; an error is arXiv's error feed, to be sent with status 400.
     pub(super) fn answer(&self, query: &BTreeMap<String, String>) -> Result<String, String> {
         let start = number(query, "start", 0)?;

@@ -5,6 +5,8 @@
 //! nobody holds its lock any more, so services end with the tests even when those are killed. Failing to
 //! start a service fails the test, so these functions panic.
 
+mod recorded;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use annapurna_local::process::{self, ServiceSpec, ServiceState, Spawn};
 use annapurna_local::python::Venv;
 use annapurna_local::torch::InstallPlan;
 use annapurna_local::{Home, LocalError, Silent, lock, opensearch};
+pub use recorded::with_arxiv_feed;
 use tokio::sync::OnceCell;
 
 const SUPERVISE: &str = include_str!("supervise.py");

@@ -219,10 +219,7 @@ async fn recorded_entries_of_arxiv_keep_their_ids_over_their_versions() {
         let feed = outside(&format!("arxiv/search_start{page}_max10.xml"));
         let recorded = String::from_utf8(feed).unwrap();
         let store = MemoryStore::default();
-        let site = |feed: &str| {
-            let site = PaperSite::new().with_arxiv_feed(feed).unwrap();
-            site.with_arxiv_pdfs([PDF.to_vec()])
-        };
+        let site = |feed: &str| with_arxiv_feed(PaperSite::new(), feed, [PDF.to_vec()]);
         let mut first = recorded.clone();
         for version in 2..30 {
             let later = format!("v{version}");
