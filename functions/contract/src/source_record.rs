@@ -149,10 +149,10 @@ pub struct OtherEntry {
 pub struct RecordedPdf {
     /// Its key.
     pub s3_key: String,
-    /// SHA-256 of it, hexadecimal; empty when its metadata name none.
+    /// SHA-256 of it, hexadecimal.
     pub sha256: String,
-    /// Where it was loaded from; empty when its metadata name no address.
-    pub source_url: String,
+    /// Where it was loaded from; none for a PDF that the scraper did not load.
+    pub source_url: Option<String>,
 }
 
 impl SourceRecord {
@@ -206,7 +206,7 @@ mod tests {
         record.pdf = Some(RecordedPdf {
             s3_key: keys::paper_pdf(Source::Iclr, 2015, &id),
             sha256: String::new(),
-            source_url: String::new(),
+            source_url: None,
         });
         assert!(!record.message("papers").text_expected);
     }

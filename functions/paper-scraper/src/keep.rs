@@ -283,8 +283,8 @@ impl Keeper<'_> {
     /// Sees to it that the PDF is in the bucket, if it can be had.
     async fn pdf(&self, home: &Home, paper: &Paper) -> Result<Pdf, StoreError> {
         let key = home.pdf_key();
-        if let Some(metadata) = self.store.metadata(&key).await? {
-            return Ok(stored_before(key, &metadata));
+        if let Some(pdf) = self.stored_before(&key).await? {
+            return Ok(Pdf::Stored { pdf, is_new: false });
         }
         let (url, page): (Url, Page) =
             match timeout_at(self.last_of_pdf, self.source.pdf(paper)).await {
@@ -309,16 +309,36 @@ impl Keeper<'_> {
                 pdf: RecordedPdf {
                     s3_key: key,
                     sha256,
-                    source_url: url.to_string(),
+                    source_url: Some(url.to_string()),
                 },
                 is_new: true,
             }),
             // Another run was faster; what it wrote is what counts.
-            Written::Refused => {
-                let metadata = self.store.metadata(&key).await?.unwrap_or_default();
-                Ok(stored_before(key, &metadata))
-            }
+            Written::Refused => match self.stored_before(&key).await? {
+                Some(pdf) => Ok(Pdf::Stored { pdf, is_new: false }),
+                None => Err(StoreError::Gone { key }),
+            },
         }
+    }
+
+    /// The PDF that is at its key, if one is. One that somebody else put there has no metadata of ours: its
+    /// digest is taken from its bytes, and nobody knows its address.
+    async fn stored_before(&self, key: &str) -> Result<Option<RecordedPdf>, StoreError> {
+        let Some(mut metadata) = self.store.metadata(key).await? else {
+            return Ok(None);
+        };
+        let sha256 = match metadata.remove(SHA256) {
+            Some(sha256) => sha256,
+            None => match self.store.read(key).await? {
+                Some(found) => hex::encode(Sha256::digest(&found.body)),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(RecordedPdf {
+            s3_key: key.to_owned(),
+            sha256,
+            source_url: metadata.remove(SOURCE_URL),
+        }))
     }
 }
 
@@ -357,23 +377,17 @@ fn entry_of(record: &SourceRecord) -> String {
     format!("{name}: {}", record.title)
 }
 
+/// What a PDF's metadata call the address that it was loaded from.
+const SOURCE_URL: &str = "source-url";
+/// What a PDF's metadata call its digest.
+const SHA256: &str = "sha256";
 /// Room for a title in the metadata of an S3 object, which is 2 KB in all.
 const TITLE_BYTES: usize = 1000;
 
 fn pdf_metadata(paper: &Paper, url: &Url, sha256: &str) -> Metadata {
     Metadata::from([
         ("title".to_owned(), ascii_header(&paper.title, TITLE_BYTES)),
-        ("source-url".to_owned(), ascii_header(url.as_str(), 500)),
-        ("sha256".to_owned(), sha256.to_owned()),
+        (SOURCE_URL.to_owned(), ascii_header(url.as_str(), 500)),
+        (SHA256.to_owned(), sha256.to_owned()),
     ])
-}
-
-fn stored_before(key: String, metadata: &Metadata) -> Pdf {
-    let value = |name: &str| metadata.get(name).cloned().unwrap_or_default();
-    let pdf = RecordedPdf {
-        s3_key: key,
-        sha256: value("sha256"),
-        source_url: value("source-url"),
-    };
-    Pdf::Stored { pdf, is_new: false }
 }

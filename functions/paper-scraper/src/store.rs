@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::record::{Home, metadata};
 use crate::settings::Settings;
 
-/// Largest own object that is read, bytes: a part of a list is the largest of them.
-const OWN_LIMIT: u64 = 64 << 20;
+/// Largest object that is read, bytes: a PDF, which may have so many when it is loaded.
+const OWN_LIMIT: u64 = 96 << 20;
 
 /// Why a paper could not be kept, or nobody told of it.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ mod identity;
 mod leases;
 mod lists;
 mod misbehaviour;
+mod pdfs;
 mod repeats;
 mod sample_site;
 mod steps;

@@ -161,7 +161,7 @@ mod tests {
         let pdf = RecordedPdf {
             s3_key: keys::paper_pdf(Source::Iclr, 2025, &paper_id),
             sha256: "1".to_owned(),
-            source_url: "https://papers.test/adam.pdf".to_owned(),
+            source_url: Some("https://papers.test/adam.pdf".to_owned()),
         };
         SourceRecord {
             paper_id,

@@ -39,6 +39,8 @@ pub struct Contents {
     pub messages: Vec<Message>,
     /// Operations that changed something.
     pub n_writes: usize,
+    /// The next write to a key with this ending is refused, as if what was there went right after it.
+    pub refused_once: Option<&'static str>,
     /// `SendMessage` fails while set.
     pub queue_is_down: bool,
 }
@@ -142,7 +144,8 @@ impl ObjectStore for MemoryStore {
             Condition::Absent => there.is_none(),
             Condition::Unchanged(expected) => there.as_deref() == Some(expected),
         };
-        if !holds {
+        let is_refused = contents.refused_once.take_if(|it| key.ends_with(*it));
+        if !holds || is_refused.is_some() {
             return Ok(Written::Refused);
         }
         contents.n_writes += 1;
