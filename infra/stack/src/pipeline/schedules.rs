@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Pipeline;
 use crate::constructs::function::FunctionHandle;
+use crate::constructs::role::RoleHandle;
 use crate::constructs::schedule::{Schedule, SchedulesRole};
 use crate::constructs::state_machine::StateMachineHandle;
 
@@ -23,34 +24,21 @@ impl Pipeline<'_> {
             state_machine,
         };
         let role = role.add_to(&mut self.stack);
-        let dispatch = serde_json::to_string(&TesterEvent::Dispatch { force: false })?;
-        let end_waits = serde_json::to_string(&GeneratorEvent::EndWaits)?;
-        for (id, description, function, event) in [
-            (
-                "DispatchEveryMinute",
-                "Looks whether a batch of programs is due",
-                tester,
-                dispatch,
-            ),
-            (
-                "EndWaitsEveryMinute",
-                "Looks which papers have waited long enough for their text",
-                generator,
-                end_waits,
-            ),
-        ] {
-            let look = Schedule {
-                id: id.to_owned(),
-                description: description.to_owned(),
-                expression: "rate(1 minute)",
-                window_minutes: 0,
-                target: function.arn(),
-                event,
-                role: &role,
-                enabled: true,
-            };
-            look.add_to(&mut self.stack);
-        }
+        let dispatch = Look {
+            id: "DispatchEveryMinute",
+            description: "Looks whether a batch of programs is due",
+            function: tester,
+        };
+        let force = false;
+        let dispatch = dispatch.each_minute(&TesterEvent::Dispatch { force }, &role)?;
+        dispatch.add_to(&mut self.stack);
+        let end_waits = Look {
+            id: "EndWaitsEveryMinute",
+            description: "Looks which papers have waited long enough for their text",
+            function: generator,
+        };
+        let end_waits = end_waits.each_minute(&GeneratorEvent::EndWaits, &role)?;
+        end_waits.add_to(&mut self.stack);
         for source in Source::ALL {
             let scrape = Schedule {
                 id: format!("Scrape{}", source.name()),
@@ -65,6 +53,33 @@ impl Pipeline<'_> {
             scrape.add_to(&mut self.stack);
         }
         Ok(())
+    }
+}
+
+/// What a function looks at by itself.
+struct Look<'a> {
+    id: &'static str,
+    description: &'static str,
+    function: &'a FunctionHandle,
+}
+
+impl Look<'_> {
+    /// The schedule that has it look with `event`.
+    fn each_minute<'a>(
+        self,
+        event: &impl Serialize,
+        role: &'a RoleHandle,
+    ) -> Result<Schedule<'a>, serde_json::Error> {
+        Ok(Schedule {
+            id: self.id.to_owned(),
+            description: self.description.to_owned(),
+            expression: "rate(1 minute)",
+            window_minutes: 0,
+            target: self.function.arn(),
+            event: serde_json::to_string(event)?,
+            role,
+            enabled: true,
+        })
     }
 }
 
