@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::cloudformation::lambda::EventSourceMapping;
 use crate::cloudformation::sqs::Queue;
-use crate::cloudformation::{Expr, LogicalId, Properties, Template};
+use crate::cloudformation::{Arn, LogicalId, Properties, Template};
 
 mod properties;
 mod state_machine;
@@ -172,15 +172,20 @@ fn check_visibility(
 }
 
 fn consumer_timeout(template: &Template, mapping: &EventSourceMapping) -> Option<u32> {
-    let id = mapping.function_name.dependencies().first().copied()?;
+    let id = mapping
+        .function_name
+        .as_ref()
+        .dependencies()
+        .first()
+        .copied()?;
     match &template.resource(id)?.properties {
         Properties::Function(function) => Some(function.timeout),
         _ => None,
     }
 }
 
-fn target_queue<'a>(template: &'a Template, arn: &Expr) -> Option<(String, &'a Queue)> {
-    let id = (*arn.dependencies().first()?).to_owned();
+fn target_queue<'a>(template: &'a Template, arn: &Arn) -> Option<(String, &'a Queue)> {
+    let id = (*arn.as_ref().dependencies().first()?).to_owned();
     match &template.resource(&id)?.properties {
         Properties::Queue(queue) => Some((id, queue)),
         _ => None,
@@ -243,12 +248,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::cloudformation::Resource;
     use crate::cloudformation::lambda::{
         Architecture, Code, Environment, Function, FunctionResponseType, LoggingConfig, Runtime,
         ScalingConfig,
     };
     use crate::cloudformation::sqs::RedrivePolicy;
+    use crate::cloudformation::{Name, Resource};
 
     fn queue(name: &str, visibility_timeout: u32, dead_letters: Option<&str>) -> Queue {
         Queue {
@@ -260,7 +265,7 @@ mod tests {
             message_retention_period: 60,
             sqs_managed_sse_enabled: true,
             redrive_policy: dead_letters.map(|id| RedrivePolicy {
-                dead_letter_target_arn: Expr::attribute(&LogicalId::new(id), "Arn"),
+                dead_letter_target_arn: Arn::of(&LogicalId::new(id)),
                 max_receive_count: 3,
             }),
         }
@@ -277,7 +282,7 @@ mod tests {
                 s3_bucket: "assets".into(),
                 s3_key: "k".into(),
             },
-            role: "arn:aws:iam::123456789012:role/judge".into(),
+            role: Arn::account_root(),
             timeout,
             memory_size: 128,
             environment: Environment {
@@ -307,8 +312,8 @@ mod tests {
         template.add(
             id("Mapping"),
             Resource::new(EventSourceMapping {
-                event_source_arn: Expr::attribute(&id("Queue"), "Arn"),
-                function_name: Expr::reference(&id("Judge")),
+                event_source_arn: Arn::of(&id("Queue")),
+                function_name: Name::of(&id("Judge")),
                 batch_size,
                 maximum_batching_window_in_seconds: window,
                 function_response_types: vec![FunctionResponseType::ReportBatchItemFailures],

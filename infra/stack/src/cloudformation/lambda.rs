@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Expr;
 use super::iam::ServicePrincipal;
+use super::{Arn, Expr, Name};
 
 /// `AWS::Lambda::Function`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,7 +20,7 @@ pub(crate) struct Function {
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) code: Code,
     /// ARN of its role.
-    pub(crate) role: Expr,
+    pub(crate) role: Arn,
     /// Seconds, 1 to 900.
     pub(crate) timeout: u32,
     /// MiB, 128 to 10,240.
@@ -94,9 +94,9 @@ pub(crate) struct LoggingConfig {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct EventSourceMapping {
     /// ARN of the queue.
-    pub(crate) event_source_arn: Expr,
-    /// The function, by `Ref`.
-    pub(crate) function_name: Expr,
+    pub(crate) event_source_arn: Arn,
+    /// The function's, by `Ref`.
+    pub(crate) function_name: Name,
     /// Messages of one call, 1 to 10 from a FIFO queue.
     pub(crate) batch_size: u32,
     /// Seconds to wait for more; FIFO queues have none.
@@ -127,9 +127,9 @@ pub(crate) struct Permission {
     /// `lambda:InvokeFunction`.
     pub(crate) action: &'static str,
     /// ARN of the function.
-    pub(crate) function_name: Expr,
+    pub(crate) function_name: Arn,
     pub(crate) principal: ServicePrincipal,
     /// Account that the source must be of, since a bucket's ARN names none.
     pub(crate) source_account: Expr,
-    pub(crate) source_arn: Expr,
+    pub(crate) source_arn: Arn,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::iam::PolicyDocument;
-use super::{Expr, LogicalId};
+use super::{Arn, LogicalId, Name};
 
 /// `AWS::S3::Bucket`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,7 +42,7 @@ pub(crate) struct NotificationConfiguration {
 pub(crate) struct LambdaConfiguration {
     pub(crate) event: BucketEvent,
     /// ARN of the function that S3 invokes.
-    pub(crate) function: Expr,
+    pub(crate) function: Arn,
     pub(crate) filter: NotificationFilter,
 }
 
@@ -156,7 +156,7 @@ pub(crate) enum LifecycleAction {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct BucketPolicy {
     /// The bucket, by `Ref`.
-    pub(crate) bucket: Expr,
+    pub(crate) bucket: Name,
     pub(crate) policy_document: PolicyDocument,
 }
 
@@ -164,7 +164,7 @@ impl BucketPolicy {
     /// A policy on the bucket of this id.
     pub(crate) fn on(bucket: &LogicalId, policy_document: PolicyDocument) -> Self {
         Self {
-            bucket: Expr::reference(bucket),
+            bucket: Name::of(bucket),
             policy_document,
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Expr;
+use super::Arn;
 
 /// `AWS::Scheduler::Schedule`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,9 +38,9 @@ pub(crate) enum FlexibleTimeWindow {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Target {
     /// ARN of the function or of the state machine.
-    pub(crate) arn: Expr,
+    pub(crate) arn: Arn,
     /// Role that Scheduler assumes.
-    pub(crate) role_arn: Expr,
+    pub(crate) role_arn: Arn,
     /// The event, JSON; Scheduler fills in `<aws.scheduler.…>`.
     pub(crate) input: String,
     pub(crate) retry_policy: RetryPolicy,

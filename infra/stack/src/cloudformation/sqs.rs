@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Expr;
+use super::Arn;
 
 /// `AWS::SQS::Queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,7 +47,7 @@ pub(crate) enum FifoThroughputLimit {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RedrivePolicy {
     /// ARN of the dead-letter queue, which is FIFO when the queue is.
-    pub(crate) dead_letter_target_arn: Expr,
+    pub(crate) dead_letter_target_arn: Arn,
     /// Receives, 1 to 1,000.
     pub(crate) max_receive_count: u32,
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::{Error as _, SerializeMap, Serializer};
 
-use super::Expr;
+use super::{Arn, Expr};
 
 /// Every error that a retrier or catcher may name. Source: Amazon States Language, "Errors".
 pub(crate) const ALL_ERRORS: &str = "States.ALL";
@@ -25,7 +25,7 @@ pub(crate) struct StateMachine {
     pub(crate) definition: Definition,
     /// What the definition's `${…}` stand for.
     pub(crate) definition_substitutions: BTreeMap<String, Expr>,
-    pub(crate) role_arn: Expr,
+    pub(crate) role_arn: Arn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -11,6 +11,12 @@ macro_rules! meaning {
         #[serde(transparent)]
         pub(crate) struct $name(Expr);
 
+        impl AsRef<Expr> for $name {
+            fn as_ref(&self) -> &Expr {
+                &self.0
+            }
+        }
+
         impl From<$name> for Expr {
             fn from(value: $name) -> Self {
                 value.0

@@ -166,7 +166,7 @@ fn notification(notification: &ObjectNotification<'_>) -> NotificationConfigurat
         lambda_configurations: vec![LambdaConfiguration {
             event: BucketEvent::ObjectCreated,
             // A reference would close a circle through the function's role.
-            function: notification.function.arn_by_name().into(),
+            function: notification.function.arn_by_name(),
             filter: NotificationFilter::suffix(notification.suffix),
         }],
     }

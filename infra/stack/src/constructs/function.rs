@@ -13,7 +13,7 @@ use crate::cloudformation::lambda::{
     Permission, Runtime, ScalingConfig,
 };
 use crate::cloudformation::logs::LogGroup;
-use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, Expr, LogicalId, Name, Resource, Template};
 
 /// How large a function is and how long it may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +90,10 @@ impl FunctionHandle {
     pub(super) fn allow_bucket(&self, stack: &mut Template, bucket: Arn) -> LogicalId {
         let permission = Permission {
             action: "lambda:InvokeFunction",
-            function_name: self.arn().into(),
+            function_name: self.arn(),
             principal: ServicePrincipal::S3,
             source_account: Expr::account(),
-            source_arn: bucket.into(),
+            source_arn: bucket,
         };
         stack.add(
             self.id().part("BucketPermission"),
@@ -135,7 +135,7 @@ impl RustFunction {
             handler: "bootstrap",
             architectures: vec![self.architecture],
             code: self.code,
-            role: role.arn().into(),
+            role: role.arn(),
             timeout: self.size.timeout.get(),
             memory_size: self.size.memory.get(),
             environment: Environment { variables },
@@ -153,8 +153,8 @@ impl QueueConsumer<'_> {
     pub(crate) fn add_to(self, stack: &mut Template) {
         let id = self.function.id();
         let mapping = EventSourceMapping {
-            event_source_arn: self.queue.arn().into(),
-            function_name: Expr::reference(&id),
+            event_source_arn: self.queue.arn(),
+            function_name: Name::of(&id),
             batch_size: self.batch_size.get(),
             maximum_batching_window_in_seconds: None,
             function_response_types: vec![FunctionResponseType::ReportBatchItemFailures],

@@ -83,7 +83,7 @@ impl WorkQueue {
             Resource::new(queue(&self.dead_letter_name, None)),
         );
         let redrive = RedrivePolicy {
-            dead_letter_target_arn: self.handle.dead_letter_arn().into(),
+            dead_letter_target_arn: self.handle.dead_letter_arn(),
             max_receive_count: self.max_receives.get(),
         };
         stack.add(

@@ -85,8 +85,8 @@ impl Schedule<'_> {
                 FlexibleTimeWindow::Off
             },
             target: Target {
-                arn: self.target.into(),
-                role_arn: self.role.arn().into(),
+                arn: self.target,
+                role_arn: self.role.arn(),
                 input: self.event,
                 retry_policy: RetryPolicy {
                     maximum_retry_attempts: if flexible { 3 } else { 0 },

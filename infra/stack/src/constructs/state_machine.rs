@@ -64,7 +64,7 @@ impl StateMachine<'_> {
             state_machine_type: StateMachineType::Standard,
             definition: self.definition,
             definition_substitutions: substitutions.collect(),
-            role_arn: role.arn().into(),
+            role_arn: role.arn(),
         };
         StateMachineHandle(stack.add(id, Resource::new(properties)))
     }

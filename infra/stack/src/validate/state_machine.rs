@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::cloudformation::step_functions::{After, Catch, Pass, Retry, StateMachineType};
-    use crate::cloudformation::{Expr, Resource};
+    use crate::cloudformation::{Arn, Expr, Resource};
 
     fn task(after: After) -> Task {
         Task {
@@ -173,7 +173,7 @@ mod tests {
                 states: states.into_iter().collect(),
             },
             definition_substitutions: BTreeMap::from([("Scraper".to_owned(), arn)]),
-            role_arn: Expr::from("arn"),
+            role_arn: Arn::account_root(),
         };
         template.add(LogicalId::new("Machine"), Resource::new(machine));
         let found = super::super::violations(&template);
