@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use annapurna_contract::QueueMessage;
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 pub use sqs::{Counts, Sqs};
 
@@ -38,6 +39,14 @@ impl Message {
             deduplication_id: content.deduplication_id(&body),
             body,
         })
+    }
+
+    /// The message once more for this `reason`: SQS does not drop it although the first was sent within the last
+    /// five minutes, and drops a second one for the same reason.
+    pub fn again(mut self, reason: &str) -> Self {
+        let id = format!("{}:{reason}", self.deduplication_id);
+        self.deduplication_id = hex::encode(Sha256::digest(id));
+        self
     }
 }
 

@@ -60,6 +60,17 @@ async fn a_message_is_sent_with_its_group_and_deduplication_id() {
     assert_eq!(seen[0], ("SendMessage".to_owned(), input));
 }
 
+#[test]
+fn a_message_again_is_another_one_for_each_reason() {
+    let (once, start) = (message(), message().again("a start"));
+    assert_ne!(start.deduplication_id, once.deduplication_id);
+    assert_eq!((&start.group, &start.body), (&once.group, &once.body));
+    assert_eq!(start, message().again("a start"));
+    assert_ne!(start, message().again("another start"));
+    let length = start.deduplication_id.len();
+    assert!(length <= 128, "what SQS takes, and not {length}");
+}
+
 #[tokio::test]
 async fn deliveries_are_taken_hidden_and_deleted() {
     let (sqs, seen) = sqs(|operation, _| match operation {

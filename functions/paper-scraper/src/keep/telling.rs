@@ -3,7 +3,6 @@
 use annapurna_cloud::{Message, Written};
 use annapurna_contract::{RecordState, ResearchMessage, SourceRecord};
 use annapurna_paper_sources::paper::Paper;
-use sha2::{Digest, Sha256};
 
 use super::{Keeper, MOST_TRIES, Outcome, Pdf, outcome_of};
 use crate::identity::pause;
@@ -114,8 +113,7 @@ impl Keeper<'_> {
             source,
         })?;
         if let Some(etag) = again {
-            let id = format!("{}:{etag}", message.deduplication_id);
-            message.deduplication_id = hex::encode(Sha256::digest(id));
+            message = message.again(etag);
         }
         self.store.send(message).await
     }
