@@ -8,6 +8,7 @@ mod obstacle;
 use std::path::PathBuf;
 
 use annapurna_cloud::{ObjectError, QueueError, reason};
+use annapurna_contract::text::safe;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::environment::EnvironmentError;
@@ -16,8 +17,6 @@ use annapurna_stack::pipeline::StackError;
 use annapurna_stack::validate::Violation;
 use aws_sdk_cloudformation::config::http::HttpResponse;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-
-use crate::ui::safe;
 
 pub use credentials::CredentialsReport;
 use credentials::is_of_credentials;

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use annapurna_contract::text::safe;
 use aws_sdk_cloudformation::types::StackStatus;
 
 use super::words::{StackState, failed_to};
 use super::{EXECUTION_LIMIT, Engine, Event, Progress, looks, status_of};
 use crate::error::CommandError;
-use crate::ui::safe;
 
 impl Engine {
     pub(super) async fn events_since(

@@ -17,9 +17,11 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::editions::{ListKind, known_years, lists_of};
+use super::editions::{known_years, lists_of};
 use super::hosts::Hosts;
-use super::listed::{Edition, ListError, Listed, ListedPaper, PLACES, UnreadFile, UnusedList};
+use super::listed::{
+    Edition, ListError, ListKind, Listed, ListedPaper, PLACES, UnreadFile, UnusedList,
+};
 use super::{openreview, pmlr, proceedings, titles, virtual_feed, virtual_pages};
 use crate::http::{Expect, Http, HttpError, Page};
 use crate::paper::{BrokenEntry, Details, DetailsKind, DetailsPage, Paper, without_repeats};

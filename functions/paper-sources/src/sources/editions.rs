@@ -9,45 +9,7 @@ use std::ops::RangeInclusive;
 
 use annapurna_contract::Source;
 
-use super::listed::Edition;
-use crate::paper::DetailsKind;
-
-/// A kind of list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListKind {
-    /// The JSON of the virtual site.
-    VirtualFeed,
-    /// The virtual site's page of all papers; only where there is no JSON.
-    VirtualPages,
-    /// The proceedings' software of NeurIPS, MLSys and ICLR.
-    Proceedings,
-    /// The volume of ICML at PMLR.
-    Pmlr,
-    /// The accepted notes of OpenReview.
-    OpenReview,
-}
-
-impl ListKind {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::VirtualFeed => "virtual site",
-            Self::VirtualPages => "virtual site's pages",
-            Self::Proceedings => "proceedings",
-            Self::Pmlr => "PMLR",
-            Self::OpenReview => "OpenReview",
-        }
-    }
-
-    /// How a paper's own page in this list is read.
-    pub(super) const fn details(self) -> Option<DetailsKind> {
-        match self {
-            Self::VirtualFeed | Self::VirtualPages => Some(DetailsKind::VirtualSite),
-            Self::Proceedings => Some(DetailsKind::Proceedings),
-            Self::Pmlr => Some(DetailsKind::Pmlr),
-            Self::OpenReview => None,
-        }
-    }
-}
+use super::listed::{Edition, ListKind};
 
 use ListKind::{OpenReview, Pmlr, Proceedings, VirtualFeed, VirtualPages};
 

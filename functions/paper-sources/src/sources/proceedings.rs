@@ -13,10 +13,10 @@ use scraper::ElementRef;
 use serde_json::json;
 use url::Url;
 
-use super::editions::{ListKind, lists_of};
+use super::editions::lists_of;
 use super::hosts::Hosts;
 use super::html::{self, Document, Tag};
-use super::listed::{Edition, ListError, Listed, ListedPaper};
+use super::listed::{Edition, ListError, ListKind, Listed, ListedPaper};
 use crate::http::{Expect, Http, Page};
 use crate::paper::{BrokenEntry, Details};
 use crate::sites::join;
