@@ -1,13 +1,18 @@
 //! Why a download failed, in a line, and what mends it.
 //!
-//! In: what pip, jgo or reqwest said. Out: [`LocalError::Download`] with the file, the reason, and the
-//! variable or setting that helps this downloader. pip and jgo speak through the same libraries
-//! (requests and urllib3), whose words are matched here; the whole output stays in a log file.
+//! In: what pip or reqwest said. Out: [`LocalError::Download`] with the file, the reason, and the variable or
+//! setting that helps this downloader. Both trust what the system trusts, or the PEM file that SSL_CERT_FILE
+//! names; pip's own settings go before. The words of pip (requests and urllib3) are matched here; the whole of
+//! its output stays in a log file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::LocalError;
+use annapurna_contract::text::chain;
+use tokio::process::Command;
+
+use crate::opensearch::REPOSITORY_VARIABLE;
+use crate::{LocalError, tool};
 
 #[cfg(test)]
 mod tests;
@@ -17,9 +22,9 @@ mod tests;
 pub(crate) enum Downloader {
     /// pip, from the user's package index.
     Packages,
-    /// jgo, from a Maven repository.
+    /// Our own client, from a Maven repository.
     Maven,
-    /// pip, from PyTorch's wheel index.
+    /// pip, from PyTorch's wheel index, which our own client asks before.
     Torch,
 }
 
@@ -73,11 +78,59 @@ pub(crate) fn wrong_digest(
     }
 }
 
-/// A log file as text.
-pub(crate) fn read(log: &Path) -> Result<String, LocalError> {
-    let bytes = fs::read(log).map_err(LocalError::file("read", log))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// The variable of OpenSSL and rustls that names a PEM file to be trusted in place of the system's store.
+const CERTIFICATES_VARIABLE: &str = "SSL_CERT_FILE";
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// Without a byte for so long, a connection is given up.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The client of our own downloads of `file`: it trusts what the system trusts, and takes HTTPS_PROXY and
+/// NO_PROXY.
+pub(crate) fn client(downloader: Downloader, file: &str) -> Result<reqwest::Client, LocalError> {
+    check_certificates(downloader, file)?;
+    let client = reqwest::Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(SILENCE_LIMIT)
+        .build();
+    client.map_err(|error| failed(downloader, Some(file), &chain(&error), None))
 }
+
+/// Has pip trust what our own client trusts, unless pip's settings name certificates.
+pub(crate) async fn trust_the_system(
+    pip: &mut Command,
+    python: &Path,
+    downloader: Downloader,
+) -> Result<(), LocalError> {
+    const PIPS_OWN: [&str; 3] = ["PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
+    if PIPS_OWN.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(());
+    }
+    let mut settings = Command::new(python);
+    settings.args(["-I", "-m", "pip", "config", "list"]);
+    let settings = tool::output("reading pip's settings", &mut settings, SILENCE_LIMIT).await?;
+    if tool::text(&settings).contains(".cert=") {
+        return Ok(());
+    }
+    check_certificates(downloader, "the packages")?;
+    if let Some(file) = openssl_probe::probe().cert_file {
+        pip.env("PIP_CERT", file);
+    }
+    Ok(())
+}
+
+/// A file that is named and not there would be passed over in silence.
+fn check_certificates(downloader: Downloader, file: &str) -> Result<(), LocalError> {
+    match std::env::var_os(CERTIFICATES_VARIABLE).map(PathBuf::from) {
+        Some(path) if !path.is_file() => {
+            let said = format!("{NO_CERTIFICATES}{}", path.display());
+            Err(failed(downloader, Some(file), &said, None))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What requests says before the path of a file of certificates that is not there.
+const NO_CERTIFICATES: &str = "invalid path: ";
 
 impl Obstacle {
     /// The last line that names one counts: earlier ones were overcome by trying again.
@@ -85,12 +138,9 @@ impl Obstacle {
         if let Some(obstacle) = said.lines().rev().find_map(Self::of_line) {
             return obstacle;
         }
-        if [
-            "No matching distribution",
-            "not found in remote repositories",
-        ]
-        .iter()
-        .any(|words| said.contains(words))
+        if ["No matching distribution", "HTTP status 404"]
+            .iter()
+            .any(|words| said.contains(words))
         {
             return Self::NotThere;
         }
@@ -103,7 +153,7 @@ impl Obstacle {
         if has(&["No space left on device", "Disk quota exceeded"]) {
             return Some(Self::DiskFull);
         }
-        if let Some(path) = after(line, "invalid path: ") {
+        if let Some(path) = after(line, NO_CERTIFICATES) {
             return Some(Self::NoCertificates(path.to_owned()));
         }
         if has(&["DO NOT MATCH THE HASHES"]) {
@@ -128,6 +178,8 @@ impl Obstacle {
         if has(&[
             "IncompleteRead",
             "not enough bytes",
+            "end of file before message length",
+            "connection closed before message completed",
             "Connection aborted",
             "Connection reset",
             "unexpected EOF",
@@ -168,18 +220,15 @@ impl Obstacle {
     fn mend(&self, downloader: Downloader) -> String {
         let proxy = "HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT) and NO_PROXY";
         match self {
-            Self::NoCertificates(_) | Self::Certificate(_) => match downloader {
-                Downloader::Packages => {
-                    "name a PEM file with your company's certificates in PIP_CERT"
-                }
-                Downloader::Maven => {
-                    "name a PEM file with your company's certificates in REQUESTS_CA_BUNDLE"
-                }
-                Downloader::Torch => {
-                    "name a PEM file with your company's certificates in PIP_CERT and in SSL_CERT_FILE"
-                }
-            }
-            .to_owned(),
+            Self::NoCertificates(_) => format!(
+                "name a PEM file that is there in {CERTIFICATES_VARIABLE}{}",
+                pips_own(downloader)
+            ),
+            Self::Certificate(_) => format!(
+                "add your company's certificate to the system's store, or name a PEM file that has it in \
+                 {CERTIFICATES_VARIABLE}{}",
+                pips_own(downloader)
+            ),
             Self::Proxy(_) => match downloader {
                 Downloader::Maven => format!("set {proxy}"),
                 Downloader::Packages | Downloader::Torch => {
@@ -187,9 +236,12 @@ impl Obstacle {
                 }
             },
             Self::UnknownName | Self::Unreachable(_) => {
-                format!("without a direct way out set {proxy}; {}", mirror(downloader))
+                format!(
+                    "without a direct way out set {proxy}; {}",
+                    mirror(downloader)
+                )
             }
-            Self::NotThere => mirror(downloader).to_owned(),
+            Self::NotThere => mirror(downloader),
             Self::Digest | Self::CutOff => format!(
                 "something on the way changes or ends downloads: check {proxy}; {}",
                 mirror(downloader)
@@ -200,15 +252,24 @@ impl Obstacle {
     }
 }
 
-/// Where to get the same files from instead.
-fn mirror(downloader: Downloader) -> &'static str {
+/// What of pip's own goes before the variable that helps every downloader.
+fn pips_own(downloader: Downloader) -> &'static str {
     match downloader {
-        Downloader::Packages => "PIP_INDEX_URL names a mirror of the package index",
-        Downloader::Maven => {
-            "`central = URL` under `[repositories]` in ~/.config/jgo.conf names a mirror of Maven Central"
+        Downloader::Maven => "",
+        Downloader::Packages | Downloader::Torch => {
+            "; PIP_CERT, REQUESTS_CA_BUNDLE and `cert` in `pip config list` go before it"
         }
+    }
+}
+
+/// Where to get the same files from instead.
+fn mirror(downloader: Downloader) -> String {
+    match downloader {
+        Downloader::Packages => "PIP_INDEX_URL names a mirror of the package index".to_owned(),
+        Downloader::Maven => format!("{REPOSITORY_VARIABLE} names a mirror of Maven Central"),
         Downloader::Torch => {
             "`python` under `[local]` in the environment file names an interpreter that has torch already"
+                .to_owned()
         }
     }
 }
@@ -240,21 +301,29 @@ fn up_to<'a>(text: &'a str, ends: &[&str]) -> &'a str {
     text[..end.unwrap_or(text.len())].trim()
 }
 
-/// Who was asked: urllib3 names the host, pip the index when it is not the usual one.
+/// Who was asked: urllib3 names the host, reqwest the address, pip the index when it is not the usual one.
 fn host(said: &str) -> String {
+    let host_of = |url: &str| Some(url::Url::parse(url).ok()?.host_str()?.to_owned());
     let of_urllib = said
         .lines()
         .rev()
         .find_map(|line| after(line, "Pool(host='"));
+    let of_reqwest = || {
+        let url = said
+            .lines()
+            .rev()
+            .find_map(|line| after(line, "for url ("))?;
+        host_of(up_to(url, &[")"]))
+    };
     let of_pip = || {
         let index = said
             .lines()
             .find_map(|line| after(line, "Looking in indexes: "))?;
-        let url = url::Url::parse(up_to(index, &[","])).ok()?;
-        url.host_str().map(str::to_owned)
+        host_of(up_to(index, &[","]))
     };
     of_urllib
         .map(|rest| up_to(rest, &["'"]).to_owned())
+        .or_else(of_reqwest)
         .or_else(of_pip)
         .unwrap_or_else(|| "the server".to_owned())
 }

@@ -20,11 +20,14 @@ use crate::{Home, LocalError};
 mod artifacts;
 mod identity;
 mod install;
+mod maven;
 
 pub use artifacts::VERSION;
 use identity::Identity;
 pub use identity::{FEW_USERS, USERS};
 pub use install::Distribution;
+pub(crate) use install::is_there_or_to_be_had;
+pub(crate) use maven::REPOSITORY_VARIABLE;
 
 /// The service's name: `logs/opensearch.log`, `run/opensearch.json`.
 pub const SERVICE: &str = "opensearch";

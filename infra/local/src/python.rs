@@ -1,4 +1,4 @@
-//! The Python virtual environment that holds the emulator, the Java runtime and the artifact client.
+//! The Python virtual environment that holds the emulator and the Java runtime.
 //!
 //! In: any Python 3.10 to 3.14 of the machine. Out: an environment with exactly the packages of
 //! `requirements.txt`, each checked by hash; no package is built here (only wheels are accepted), so no
@@ -172,6 +172,7 @@ impl Venv {
             .args(["--disable-pip-version-check", "install"])
             .arg("--only-binary=:all:")
             .args(args);
+        download::trust_the_system(&mut pip, &self.python(), downloader).await?;
         for variable in ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"] {
             pip.env_remove(variable);
         }

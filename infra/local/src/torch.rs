@@ -195,14 +195,11 @@ pub(crate) async fn install(
 }
 
 /// Asks PyTorch's index for its page of torch.
-async fn index_answers() -> Result<(), LocalError> {
+pub(crate) async fn index_answers() -> Result<(), LocalError> {
     let url = format!("{CPU_INDEX}/torch/");
     let failed = |said: &str| download::failed(Downloader::Torch, Some("torch"), said, None);
-    let ask = async {
-        let client = reqwest::Client::builder().build()?;
-        client.head(url).timeout(INDEX_LIMIT).send().await
-    };
-    match ask.await {
+    let client = download::client(Downloader::Torch, "torch")?;
+    match client.head(url).timeout(INDEX_LIMIT).send().await {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(failed(&format!(
             "its wheel index answers {}",

@@ -1,27 +1,21 @@
 //! How the server's files come: fetched from a Maven repository, checked, assembled.
 //!
-//! The repository is Maven Central, or what the user's jgo settings call `central`
-//! (`~/.config/jgo.conf`, section `[repositories]`); proxy and certificates are those of Python's
-//! requests.
+//! What was fetched stays until everything is there, so an interrupted download goes on with the next file.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 use super::artifacts::{ARTIFACTS, Artifact, MODULES, Place, VERSION};
-use crate::download::{self, Downloader};
+use super::maven::Repository;
 use crate::home::{make_folder, remove_folder, walk, write_whole};
 use crate::python::Venv;
 use crate::{Home, LocalError, Progress, lock};
 
-const FETCH: &str = include_str!("../scripts/fetch.py");
 const FETCH_LIMIT: Duration = Duration::from_secs(1800);
 
 /// The server's complete files and the Java that it runs on.
@@ -50,7 +44,7 @@ impl Distribution {
             return Ok(distribution);
         }
         progress.note(&format!("fetching OpenSearch {VERSION} (85 MB)"));
-        let files = fetch_checked(home, venv, progress).await?;
+        let files = fetch(home, progress).await?;
         progress.note("unpacking OpenSearch");
         let home = home.clone();
         tokio::task::spawn_blocking(move || assemble(&home, &files))
@@ -75,108 +69,37 @@ fn repository(home: &Home) -> PathBuf {
     home.downloads().join("maven")
 }
 
-/// Fetches every artifact. A file that is not what was pinned (an interrupted download, say) is fetched
-/// once more before that is an error.
-async fn fetch_checked(
-    home: &Home,
-    venv: &Venv,
-    progress: &dyn Progress,
-) -> Result<Vec<(&'static Artifact, PathBuf)>, LocalError> {
-    make_folder(&repository(home))?;
-    let files = fetch(home, venv, progress).await?;
-    if remove_wrong(&files)?.is_none() {
-        return Ok(files);
+/// Whether the server's files are there, or else could be fetched: the first of them is asked for.
+pub(crate) async fn is_there_or_to_be_had(home: &Home) -> Result<bool, LocalError> {
+    if folder(home).exists() {
+        return Ok(true);
     }
-    let files = fetch(home, venv, progress).await?;
-    match remove_wrong(&files)? {
-        None => Ok(files),
-        Some((artifact, actual)) => Err(download::wrong_digest(
-            Downloader::Maven,
-            artifact.coordinates,
-            artifact.sha256,
-            &actual,
-        )),
-    }
+    Repository::of_variables()?.has(&ARTIFACTS[0]).await?;
+    Ok(false)
 }
 
-/// Removes the files that are not what was pinned, so that they are fetched again; gives back one of them
-/// with the digest that it had.
-fn remove_wrong(
-    files: &[(&'static Artifact, PathBuf)],
-) -> Result<Option<(&'static Artifact, String)>, LocalError> {
-    let mut wrong = None;
-    for (artifact, file) in files {
-        let actual = digest(file)?;
-        if actual != artifact.sha256 {
-            fs::remove_file(file).map_err(LocalError::file("remove", file))?;
-            wrong.get_or_insert((*artifact, actual));
-        }
-    }
-    Ok(wrong)
-}
-
+/// Fetches every artifact that is not there yet, each checked.
 async fn fetch(
     home: &Home,
-    venv: &Venv,
     progress: &dyn Progress,
 ) -> Result<Vec<(&'static Artifact, PathBuf)>, LocalError> {
-    let log_path = home.downloads().join("fetch.log");
-    let log = File::create(&log_path).map_err(LocalError::file("write", &log_path))?;
-    let mut child = Command::new(venv.python())
-        .args(["-I", "-c", FETCH])
-        .arg(repository(home))
-        .args(ARTIFACTS.iter().map(|artifact| artifact.coordinates))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| LocalError::Start {
-            what: "fetching OpenSearch".to_owned(),
-            program: venv.python(),
-            source,
-        })?;
-    let (files, status) = tokio::time::timeout(FETCH_LIMIT, collect(&mut child, progress))
-        .await
-        .map_err(|_| LocalError::Timeout {
-            what: "OpenSearch's files".to_owned(),
-            seconds: FETCH_LIMIT.as_secs(),
-            log: String::new(),
-        })?
-        .map_err(LocalError::file("read the output of", venv.python()))?;
-    match ARTIFACTS.get(files.len()) {
-        None if status.success() => Ok(ARTIFACTS.iter().zip(files).collect()),
-        // The files come in the order asked for: the first that did not come is the one that failed.
-        artifact => Err(download::failed(
-            Downloader::Maven,
-            artifact.map(|artifact| artifact.coordinates),
-            &download::read(&log_path)?,
-            Some(log_path),
-        )),
-    }
-}
-
-/// The files that the child names, one a line, until it ends.
-async fn collect(
-    child: &mut Child,
-    progress: &dyn Progress,
-) -> io::Result<(Vec<PathBuf>, ExitStatus)> {
+    let folder = repository(home);
+    make_folder(&folder)?;
+    let maven = Repository::of_variables()?;
     let mut files = Vec::new();
-    let mut lines = child
-        .stdout
-        .take()
-        .map(|stdout| BufReader::new(stdout).lines());
-    while let Some(lines) = &mut lines
-        && let Some(line) = lines.next_line().await?
-    {
-        files.push(PathBuf::from(line));
+    for artifact in &ARTIFACTS {
+        let file = folder.join(artifact.file_name());
+        if !file.exists() || digest(&file)? != artifact.sha256 {
+            maven.fetch(artifact, &file).await?;
+        }
+        files.push((artifact, file));
         progress.note(&format!(
             "fetched {} of {} files of OpenSearch",
             files.len(),
             ARTIFACTS.len()
         ));
     }
-    Ok((files, child.wait().await?))
+    Ok(files)
 }
 
 fn digest(file: &Path) -> Result<String, LocalError> {
@@ -262,15 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn every_artifact_has_a_digest_and_four_coordinates() {
+    fn every_artifact_has_a_digest_and_a_place_of_its_own() {
+        let mut names: Vec<String> = ARTIFACTS.iter().map(Artifact::file_name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ARTIFACTS.len());
         for artifact in &ARTIFACTS {
-            assert_eq!(artifact.sha256.len(), 64, "{}", artifact.coordinates);
-            assert_eq!(
-                artifact.coordinates.split(':').count(),
-                4,
-                "{}",
-                artifact.coordinates
-            );
+            assert_eq!(artifact.sha256.len(), 64, "{artifact}");
         }
+        assert_eq!(
+            ARTIFACTS[0].path(),
+            "org/opensearch/distribution/integ-test-zip/opensearch/3.3.0/opensearch-3.3.0.zip"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Downloads that fail, by the real pip and jgo against servers that fail as the world does: each names
+//! Downloads that fail, by the real pip and our own client against servers that fail as the world does: each names
 //! the file, the reason in a line, and the variable or setting that mends it.
 
 #![allow(clippy::unwrap_used)]
@@ -13,6 +13,8 @@ use serde_json::Value;
 /// The failing servers; they end with this value.
 struct Registry {
     ports: Value,
+    /// The address of `company`.
+    company: String,
     child: Child,
 }
 
@@ -37,8 +39,10 @@ impl Registry {
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
+        let ports: Value = serde_json::from_str(&line).unwrap();
         Self {
-            ports: serde_json::from_str(&line).unwrap(),
+            company: format!("http://127.0.0.1:{}", ports["company"]),
+            ports,
             child,
         }
     }
@@ -57,13 +61,13 @@ impl Drop for Registry {
 
 /// Prepares `folder` as `deploy local` would with these variables and no other setting of pip, proxy or
 /// certificates; gives back what it said when it failed.
-fn fails(folder: &Path, torch: bool, variables: &[(&str, &str)]) -> String {
+fn fails(folder: &Path, what: Option<&str>, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prepare"));
-    command.arg(folder).args(torch.then_some("torch"));
+    command.arg(folder).args(what);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_uppercase();
         let is_setting = name.starts_with("PIP_")
-            || name.starts_with("JGO_")
+            || name.starts_with("SSL_CERT_")
             || name.ends_with("_PROXY")
             || ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].contains(&name.as_str());
         if is_setting {
@@ -73,7 +77,7 @@ fn fails(folder: &Path, torch: bool, variables: &[(&str, &str)]) -> String {
     let output = command
         .env("PIP_CONFIG_FILE", "/dev/null")
         .env("PIP_RETRIES", "1")
-        .env("JGO_CONFIG_FILE", "/nonexistent")
+        .env_remove("ANNAPURNA_MAVEN_URL")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -95,7 +99,7 @@ fn says(said: &str, parts: &[&str]) {
 async fn packages_that_pip_cannot_get() {
     let registry = Registry::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let failing = |variables: &[(&str, &str)]| fails(folder.path(), false, variables);
+    let failing = |variables: &[(&str, &str)]| fails(folder.path(), None, variables);
 
     let said = failing(&[("HTTPS_PROXY", &registry.url("company"))]);
     says(
@@ -103,9 +107,13 @@ async fn packages_that_pip_cannot_get() {
         &[
             "botocore==",
             "is not trusted (self-signed certificate",
-            "PIP_CERT",
+            "SSL_CERT_FILE",
         ],
     );
+    let said = failing(&trusting(&registry));
+    says(&said, &["botocore==", "does not have it"]);
+    let said = failing(&[("SSL_CERT_FILE", "/nonexistent.pem")]);
+    says(&said, &["no file of certificates /nonexistent.pem"]);
     let said = failing(&[("HTTPS_PROXY", &registry.url("refusing"))]);
     says(&said, &["botocore==", "(407 ", "set HTTPS_PROXY"]);
     let said = failing(&[("HTTPS_PROXY", "http://127.0.0.1:1")]);
@@ -143,37 +151,48 @@ async fn files_of_opensearch_and_torch_that_cannot_be_had() {
     let registry = Registry::start().await;
     let folder = tempfile::tempdir().unwrap();
     install_venv(folder.path());
-    let failing = |variables: &[(&str, &str)]| fails(folder.path(), false, variables);
-    let mirror = |url: &str| {
-        let file = folder.path().join("jgo.conf");
-        std::fs::write(&file, format!("[repositories]\ncentral = {url}\n")).unwrap();
-        file.to_str().unwrap().to_owned()
-    };
+    let failing = |variables: &[(&str, &str)]| fails(folder.path(), None, variables);
     let first = "opensearch:3.3.0:zip";
 
     let said = failing(&[("HTTPS_PROXY", &registry.url("company"))]);
     says(
         &said,
-        &[first, "is not trusted (self-signed", "REQUESTS_CA_BUNDLE"],
+        &[
+            first,
+            "repo.maven.apache.org is not trusted (",
+            "SSL_CERT_FILE",
+        ],
     );
-    let said = failing(&[("REQUESTS_CA_BUNDLE", "/nonexistent.pem")]);
-    says(&said, &[first, "/nonexistent.pem", "REQUESTS_CA_BUNDLE"]);
+    let said = failing(&trusting(&registry));
+    says(&said, &[first, "repo.maven.apache.org does not have it"]);
+    let said = failing(&[("SSL_CERT_FILE", "/nonexistent.pem")]);
+    says(
+        &said,
+        &["OpenSearch: ", "/nonexistent.pem", "SSL_CERT_FILE"],
+    );
     let said = failing(&[("HTTPS_PROXY", &registry.url("refusing"))]);
-    says(&said, &[first, "(407 ", "set HTTPS_PROXY"]);
-    let unknown = mirror("https://maven.invalid/maven2");
-    let said = failing(&[("JGO_CONFIG_FILE", &unknown)]);
+    says(&said, &[first, "the proxy does not", "set HTTPS_PROXY"]);
+    let mirror = |url: &str| failing(&[("ANNAPURNA_MAVEN_URL", url)]);
+    let said = mirror("https://maven.invalid/maven2");
     says(
         &said,
-        &[first, "the name of maven.invalid is not known", "jgo.conf"],
+        &[
+            first,
+            "the name of maven.invalid is not known",
+            "ANNAPURNA_MAVEN_URL",
+        ],
     );
-    let short = mirror(&registry.url("short"));
-    let said = failing(&[("JGO_CONFIG_FILE", &short)]);
+    let said = mirror(&registry.url("short"));
     says(&said, &[first, "ended early", "HTTPS_PROXY"]);
-    let wrong = mirror(&registry.url("wrong"));
-    let said = failing(&[("JGO_CONFIG_FILE", &wrong)]);
+    let said = mirror(&registry.url("wrong"));
     says(
         &said,
-        &[first, "has SHA-256", "expected c3a6bf82", "jgo.conf"],
+        &[
+            first,
+            "has SHA-256",
+            "expected c3a6bf82",
+            "ANNAPURNA_MAVEN_URL",
+        ],
     );
 
     // From here on OpenSearch is there, and only torch is missing.
@@ -183,7 +202,7 @@ async fn files_of_opensearch_and_torch_that_cannot_be_had() {
     std::os::unix::fs::symlink(complete, downloads).unwrap();
     let failing = |server: &str| {
         let proxy = registry.url(server);
-        fails(folder.path(), true, &[("HTTPS_PROXY", &proxy)])
+        fails(folder.path(), Some("torch"), &[("HTTPS_PROXY", &proxy)])
     };
     let said = failing("company");
     says(
@@ -209,17 +228,20 @@ async fn files_of_opensearch_and_torch_that_cannot_be_had() {
     says(&said, &["error: cannot download torch==", "(407 "]);
 }
 
+/// Behind the company's proxy, with its certificate as one that is trusted.
+fn trusting(registry: &Registry) -> [(&'static str, &str); 2] {
+    let company = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/company.pem");
+    [
+        ("HTTPS_PROXY", &registry.company),
+        ("SSL_CERT_FILE", company),
+    ]
+}
+
 /// A complete virtual environment in `folder`; what comes after it cannot be had.
 fn install_venv(folder: &Path) {
-    let settings = folder.join("unreachable.conf");
-    std::fs::write(
-        &settings,
-        "[repositories]\ncentral = https://maven.invalid\n",
-    )
-    .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_prepare"))
         .arg(folder)
-        .env("JGO_CONFIG_FILE", &settings)
+        .env("ANNAPURNA_MAVEN_URL", "https://maven.invalid")
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

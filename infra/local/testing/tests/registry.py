@@ -2,7 +2,8 @@
 
 Argument: where `certificate.pem` is. Prints a line with the ports of these servers on 127.0.0.1, then
 serves until standard input ends:
-- `company`: a proxy that answers for every host with a certificate of its own making;
+- `company`: a proxy that answers for every host with its company's certificate, and has nothing for those who
+  trust it;
 - `refusing`: a proxy that wants a password;
 - `short`: a registry whose files end early;
 - `wrong`: a registry whose files are other ones.
@@ -41,7 +42,9 @@ class Company(Handler):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[1])
         try:
-            context.wrap_socket(self.connection, server_side=True).close()
+            with context.wrap_socket(self.connection, server_side=True) as trusted:
+                trusted.recv(65536)
+                trusted.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         except OSError:
             pass
         self.close_connection = True
