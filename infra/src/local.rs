@@ -127,6 +127,11 @@ fn loopback(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+/// Whether this machine runs an OpenSearch for the environment: its file may name another one.
+pub fn wants_opensearch(environment: &Environment) -> bool {
+    matches!(environment.search, SearchSettings::Domain { .. })
+}
+
 /// Installs what this environment needs of the machine: its services, and what `programs` plans.
 ///
 /// # Errors
@@ -138,8 +143,7 @@ pub async fn prepare(
     programs: &InstallPlan,
     progress: &dyn Progress,
 ) -> Result<Installation, LocalError> {
-    let opensearch = matches!(environment.search, SearchSettings::Domain { .. });
-    installation::prepare(home, opensearch, programs, progress).await
+    installation::prepare(home, wants_opensearch(environment), programs, progress).await
 }
 
 /// Starts everything but the agent, each part unless it runs already.

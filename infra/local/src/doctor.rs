@@ -1,7 +1,9 @@
 //! Looks at the machine before the long steps: what is there, what is missing, what each thing is for.
 //!
-//! In: the environment's folder and the setting for torch. Out: a list for `cargo infra doctor local` and for
-//! the start of a deployment. Nothing is changed, and the checks run side by side.
+//! In: the environment's folder, the setting for torch, and whether a search server is wanted. Out: a list for
+//! `cargo infra doctor local` and for the start of a deployment. Nothing is changed, and the checks run side by
+//! side. What is to be downloaded is asked for as the deployment would ask, with the same client, proxy and
+//! certificates.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use tokio::process::Command;
 use crate::download::{self, Downloader};
 use crate::python::{self, Python, Venv};
 use crate::torch::{self, TorchPython};
-use crate::{Home, LocalError, process, tool};
+use crate::{Home, LocalError, opensearch, process, tool};
 
 /// What the environment needs: packages and OpenSearch 0.6 GB, torch 0.8 GB, build output, data.
 const DISK_BYTES: u64 = 3_000_000_000;
@@ -83,20 +85,22 @@ pub struct Report {
     pub torch: Option<TorchPython>,
 }
 
-/// Looks at everything. `torch_python` is the setting that names an interpreter.
-pub async fn look(home: &Home, torch_python: Option<&Path>) -> Report {
+/// Looks at everything. `torch_python` is the setting that names an interpreter; `opensearch` says whether a
+/// search server is wanted.
+pub async fn look(home: &Home, torch_python: Option<&Path>, opensearch: bool) -> Report {
     let venv = Venv::find(home);
     let venv = venv.as_ref();
     let python = python::find_python().await;
-    let (registry, compiler, cargo, torch, bubblewrap) = tokio::join!(
+    let (registry, maven, compiler, cargo, torch, bubblewrap) = tokio::join!(
         registry(venv, python.as_ref().ok()),
+        maven(home, opensearch),
         compiler(),
         cargo(),
         torch::find(torch_python, venv),
         bubblewrap(),
     );
-    let torch_state = torch_state(torch_python, torch.as_ref());
-    let mut checks = of_deployment(python_state(python), registry, cargo, compiler);
+    let torch_state = torch_state(torch_python, torch.as_ref()).await;
+    let mut checks = of_deployment(python_state(python), [registry, maven], cargo, compiler);
     checks.extend([
         check(
             "disk",
@@ -127,14 +131,20 @@ const fn check(name: &'static str, used_for: &'static str, state: State) -> Chec
 }
 
 /// What a deployment is fetched and built with.
-fn of_deployment(python: State, registry: State, cargo: State, compiler: State) -> Vec<Check> {
+fn of_deployment(
+    python: State,
+    [registry, maven]: [State; 2],
+    cargo: State,
+    compiler: State,
+) -> Vec<Check> {
     vec![
         check("Python", "the emulator and the agent's programs", python),
         check(
             "package registry",
-            "fetching the emulator and OpenSearch once",
+            "fetching the emulator and Java once",
             registry,
         ),
+        check("Maven repository", "fetching OpenSearch once", maven),
         check("cargo", "building the functions and the agent", cargo),
         check(
             "C compiler",
@@ -169,7 +179,7 @@ fn python_state(python: Result<Python, LocalError>) -> State {
 /// Fetches one small package that the environment needs anyway, with the user's own pip settings.
 async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
     if venv.is_some() {
-        return State::Ok("not needed, everything is there".to_owned());
+        return State::Ok("not needed, the packages are there".to_owned());
     }
     let Some(python) = python else {
         return State::optional("not checked without a Python", "see Python");
@@ -181,6 +191,11 @@ async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
         .args(["--timeout", "4", "--only-binary=:all:", "--dest"])
         .arg(&folder)
         .arg("priority==2.0.0");
+    if let Err(error) =
+        download::trust_the_system(&mut pip, &python.path, Downloader::Packages).await
+    {
+        return State::missing_by(&error);
+    }
     let answer = tool::output("asking the package registry", &mut pip, REGISTRY).await;
     let removed = crate::home::remove_folder(&folder);
     let answer = match (answer, removed) {
@@ -198,6 +213,23 @@ async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
     }
     let error = download::failed(Downloader::Packages, None, &answer, None);
     State::missing_by(&error)
+}
+
+/// Asks for the first of OpenSearch's files.
+async fn maven(home: &Home, wanted: bool) -> State {
+    if !wanted {
+        return State::Ok("not needed, the environment names an OpenSearch".to_owned());
+    }
+    let asked = opensearch::is_there_or_to_be_had(home);
+    match tokio::time::timeout(REGISTRY, asked).await {
+        Ok(Ok(true)) => State::Ok("not needed, OpenSearch is there".to_owned()),
+        Ok(Ok(false)) => State::Ok("reachable".to_owned()),
+        Ok(Err(error)) => State::missing_by(&error),
+        Err(_) => {
+            let late = download::failed(Downloader::Maven, Some("OpenSearch"), "timed out", None);
+            State::missing_by(&late)
+        }
+    }
 }
 
 async fn compiler() -> State {
@@ -263,17 +295,26 @@ fn ports(home: &Home) -> State {
     }
 }
 
-fn torch_state(setting: Option<&Path>, torch: Option<&TorchPython>) -> State {
+async fn torch_state(setting: Option<&Path>, torch: Option<&TorchPython>) -> State {
     match (torch, setting) {
         (Some(torch), _) => State::Ok(format!("{} ({})", torch.version, torch.path.display())),
         (None, Some(path)) => State::missing(
             format!("{} has no torch", path.display()),
             "name another interpreter in the environment file, or install torch there",
         ),
-        (None, None) => State::optional(
-            "no Python with torch; programs that need it fail and say so",
-            "`cargo infra deploy local` installs it after asking",
-        ),
+        (None, None) => {
+            let fix = match torch::index_answers().await {
+                Ok(()) => "`cargo infra deploy local` installs it after asking".to_owned(),
+                Err(error) => match error.hint() {
+                    Some(hint) => format!("{error}; {hint}"),
+                    None => error.to_string(),
+                },
+            };
+            State::optional(
+                "no Python with torch; programs that need it fail and say so",
+                fix,
+            )
+        }
     }
 }
 
@@ -348,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn every_thing_is_named_once_and_says_what_it_is_for() {
         let folder = tempfile::tempdir().unwrap();
-        let checks = look(&Home::new(folder.path()), None).await.checks;
+        let checks = look(&Home::new(folder.path()), None, true).await.checks;
         let mut names: Vec<&str> = checks.iter().map(|check| check.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -356,9 +397,9 @@ mod tests {
         assert!(checks.iter().all(|check| !check.used_for.is_empty()));
     }
 
-    #[test]
-    fn a_setting_without_torch_is_missing_with_a_fix() {
-        let state = torch_state(Some(Path::new("/nonexistent/python")), None);
+    #[tokio::test]
+    async fn a_setting_without_torch_is_missing_with_a_fix() {
+        let state = torch_state(Some(Path::new("/nonexistent/python")), None).await;
         assert!(matches!(state, State::Missing { .. }), "{state:?}");
     }
 }

@@ -139,7 +139,12 @@ async fn ready(
     settings: &LocalSettings,
     home: &Home,
 ) -> Result<Ready, CommandError> {
-    let found = doctor::look(home, settings.python.as_deref()).await;
+    let found = doctor::look(
+        home,
+        settings.python.as_deref(),
+        local::wants_opensearch(environment),
+    )
+    .await;
     super::doctor::require(cx, "this machine lacks something", found.checks)?;
     let programs = torch::plan(settings.python.as_deref(), found.torch).await;
     let programs = agreed_to_install(cx, args, programs)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
-use crate::ui;
+use crate::{local, ui};
 
 mod aws;
 
@@ -38,7 +38,13 @@ pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, Comm
     let checks = match environment.local() {
         Some(settings) => {
             let home = cx.home(&environment);
-            doctor::look(&home, settings.python.as_deref()).await.checks
+            doctor::look(
+                &home,
+                settings.python.as_deref(),
+                local::wants_opensearch(&environment),
+            )
+            .await
+            .checks
         }
         None => {
             let consent = Consent::of(args.ask_models);

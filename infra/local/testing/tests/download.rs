@@ -228,6 +228,33 @@ async fn files_of_opensearch_and_torch_that_cannot_be_had() {
     says(&said, &["error: cannot download torch==", "(407 "]);
 }
 
+#[tokio::test]
+async fn the_doctor_names_what_a_deployment_could_not_download() {
+    let registry = Registry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let missing = |variables: &[(&str, &str)]| fails(folder.path(), Some("doctor"), variables);
+    let said = missing(&[("HTTPS_PROXY", &registry.url("company"))]);
+    let untrusted = "Maven repository: cannot download org.opensearch.distribution";
+    says(
+        &said,
+        &[
+            "package registry: ",
+            untrusted,
+            "is not trusted",
+            "SSL_CERT_FILE",
+        ],
+    );
+    let said = missing(&trusting(&registry));
+    says(&said, &["Maven repository: ", "does not have it"]);
+    assert!(!said.contains("not trusted"), "{said}");
+    let said = missing(&[("ANNAPURNA_MAVEN_URL", "http://127.0.0.1:1")]);
+    says(&said, &["Maven repository: ", "ANNAPURNA_MAVEN_URL"]);
+    assert!(
+        !folder.path().join("venv").exists(),
+        "a doctor changes nothing"
+    );
+}
+
 /// Behind the company's proxy, with its certificate as one that is trusted.
 fn trusting(registry: &Registry) -> [(&'static str, &str); 2] {
     let company = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/company.pem");

@@ -1,12 +1,14 @@
 //! Prepares a folder as `deploy local` does, and says what became of it; for tests of downloads that fail.
 //!
-//! `prepare FOLDER [torch]`: with `torch`, torch is installed from PyTorch's wheel index, too.
+//! `prepare FOLDER [torch|doctor]`: with `torch`, torch is installed from PyTorch's wheel index, too; with
+//! `doctor`, nothing is prepared, and what a deployment would find is told.
 
 #![allow(clippy::print_stderr, reason = "this program runs in tests only")]
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use annapurna_local::doctor::{self, State};
 use annapurna_local::torch::{self, InstallPlan, Route};
 use annapurna_local::{Home, Silent, installation};
 
@@ -16,8 +18,9 @@ async fn main() -> ExitCode {
     let (folder, with_torch) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [folder] => (folder, false),
         [folder, "torch"] => (folder, true),
+        [folder, "doctor"] => return diagnose(&Home::new(folder)).await,
         _ => {
-            eprintln!("usage: prepare FOLDER [torch]");
+            eprintln!("usage: prepare FOLDER [torch|doctor]");
             return ExitCode::from(2);
         }
     };
@@ -37,4 +40,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fails when something that is needed is missing, and names it with what mends it.
+async fn diagnose(home: &Home) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for check in doctor::look(home, None, true).await.checks {
+        if let State::Missing { problem, fix } = check.state {
+            eprintln!("{}: {problem}; {fix}", check.name);
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
