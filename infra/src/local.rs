@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::home::remove_folder;
@@ -13,7 +14,7 @@ use annapurna_local::installation::{self, Installation};
 use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::torch::InstallPlan;
-use annapurna_local::{Home, LocalError, Progress, opensearch, ours};
+use annapurna_local::{Home, LocalError, Progress, lock, opensearch, ours};
 use annapurna_stack::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
 use annapurna_stack::parameters::Parameter;
 
@@ -114,6 +115,25 @@ pub fn running(home: &Home, settings: &LocalSettings) -> Option<Services> {
         endpoint_url: cloud_url(home, settings)?,
         model_url: on(MODEL)?,
         paper_site_url: paper_site_override().or_else(|| on(PAPER_SITE))?,
+    })
+}
+
+/// Keeps other deployments and removals of the environment off as long as the value lives.
+///
+/// # Errors
+///
+/// [`CommandError::Usage`] when another process is at it.
+pub fn alone(home: &Home, environment: &Environment) -> Result<File, CommandError> {
+    let name = &environment.name;
+    lock::claim(&home.root().join("deploy.lock"))?.map_err(|holder| {
+        let who = match holder {
+            Some(pid) => format!("process {pid}"),
+            None => "another process".to_owned(),
+        };
+        CommandError::Usage {
+            problem: format!("{who} is deploying or destroying `{name}`"),
+            hint: format!("wait until it has ended; cargo infra status {name} shows what runs"),
+        }
     })
 }
 

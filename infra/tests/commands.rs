@@ -4,10 +4,11 @@
 
 mod support;
 
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
-use support::{Deployment, kill, text};
+use support::{Deployment, PROJECT, aws_cli, kill, text};
 
 /// Runs a command that must end with this code, and gives back what it said on both streams.
 #[track_caller]
@@ -36,7 +37,50 @@ fn a_command_says_what_is_wrong_and_what_mends_it() {
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     requests_that_are_refused(&deployment);
     an_answer_with_nothing_but_failures(&deployment);
+    the_docs_commands_of_the_aws_cli(&deployment);
+    two_deployments_at_once(&deployment);
     services_that_have_died(&deployment);
+}
+
+/// What docs/local.md has for the aws CLI, as it stands there.
+fn the_docs_commands_of_the_aws_cli(deployment: &Deployment) {
+    let page = std::fs::read_to_string(format!("{PROJECT}/docs/local.md")).unwrap();
+    let (_, section) = page.split_once("\n## The aws CLI\n").unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let commands = block.trim_start_matches("console\n").replace("$ ", "");
+    let commands = commands.replace("http://127.0.0.1:PORT", &deployment.endpoint());
+    assert_eq!(commands.matches("\naws ").count(), 4, "{commands}");
+    let Some(aws) = aws_cli() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("set -e\naws() {{ {aws} \"$@\"; }}\n{commands}");
+    let output = Command::new("sh")
+        .current_dir(folder.path())
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{script}\n{stdout}\n{stderr}");
+    says(&stdout, &["StatusCode", "ApproximateNumberOfMessages"]);
+    let answer = std::fs::read(folder.path().join("out.json")).unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["action"], "generate_recent");
+}
+
+fn two_deployments_at_once(deployment: &Deployment) {
+    let mut first = deployment.start_deploy();
+    let pid = first.id();
+    let lock = deployment.home().join("deploy.lock");
+    let has_begun = || std::fs::read_to_string(&lock).is_ok_and(|text| text == pid.to_string());
+    while !has_begun() {
+        assert!(first.try_wait().unwrap().is_none(), "the first has ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let first_one = format!("process {pid} is deploying or destroying `local`");
+    for command in ["deploy", "destroy"] {
+        let (_, said) = ends(deployment, 2, &[command, "local", "--yes"]);
+        says(&said, &[&first_one, "cargo infra status local"]);
+    }
+    assert!(first.wait().unwrap().success());
 }
 
 fn requests_that_are_refused(deployment: &Deployment) {

@@ -20,9 +20,10 @@ use std::time::{Duration, Instant};
 use annapurna_local::paper_site::PaperSite;
 use annapurna_local_testing::with_arxiv_feed;
 use annapurna_stack::outputs::Output;
-use annapurna_test_needs::needs;
 use serde_json::Value;
-use support::{Deployment, PROJECT, distinct_papers, function_processes, kill, serve, text, until};
+use support::{
+    Deployment, PROJECT, aws_cli, distinct_papers, function_processes, kill, serve, text, until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn papers_reach_their_results_through_kills_and_repeats() {
@@ -172,16 +173,7 @@ async fn the_roles_of_the_pipeline_cannot_delete_a_paper(deployment: &Deployment
 }
 
 fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
-    let aws = ["/usr/bin/aws", "/usr/local/bin/aws", "aws"]
-        .into_iter()
-        .find(|program| {
-            let version = Command::new(program).arg("--version").output();
-            version.is_ok_and(|output| text(&output.stdout).starts_with("aws-cli/2."))
-        });
-    let remedy = "install it (Debian: awscli)";
-    let Some(aws) = needs(aws, "the aws CLI of version 2", remedy) else {
-        return;
-    };
+    let Some(aws) = aws_cli() else { return };
     let endpoint = deployment.endpoint();
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| {

@@ -1,6 +1,7 @@
 //! Locks between processes: files that the system unlocks when their holder ends, however it ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,4 +38,35 @@ pub async fn exclusive(path: &Path, limit: Duration) -> Result<File, LocalError>
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(file)
+}
+
+/// The lock, for this process alone and until the file is dropped, or else the process that has it, as far as its
+/// id is known.
+pub fn claim(path: &Path) -> Result<Result<File, Option<u32>>, LocalError> {
+    let mut file = open(path)?;
+    if file.try_lock().is_err() {
+        let holder = fs::read_to_string(path).map_err(LocalError::file("read", path))?;
+        return Ok(Err(holder.trim().parse().ok()));
+    }
+    let written = file
+        .set_len(0)
+        .and_then(|()| write!(file, "{}", std::process::id()));
+    written.map_err(LocalError::file("write", path))?;
+    Ok(Ok(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_second_is_told_who_was_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "4194304000").unwrap();
+        let first = claim(&path).unwrap().unwrap();
+        assert_eq!(claim(&path).unwrap().unwrap_err(), Some(std::process::id()));
+        drop(first);
+        assert!(claim(&path).unwrap().is_ok());
+    }
 }

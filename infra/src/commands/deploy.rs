@@ -95,6 +95,7 @@ async fn deploy_here(
     template: Template,
 ) -> Result<ExitCode, CommandError> {
     let home = cx.home(environment);
+    let _alone = local::alone(&home, environment)?;
     let here = ready(cx, args, environment, settings, &home).await?;
     let (services, assets) = (&here.services, &here.assets);
     let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;

@@ -150,6 +150,7 @@ async fn destroy_here(
         home.root().display()
     );
     agreed(cx, args, &question)?;
+    let _alone = local::alone(&home, environment)?;
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
         && let Some(cloud) = cx.cloud(environment).await?

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use annapurna_contract::Queue;
 use annapurna_local::paper_site::PaperSite;
 use annapurna_local_testing::with_arxiv_feed;
+use annapurna_test_needs::needs;
 use serde_json::Value;
 
 /// Beginning of the names of the environments' folders.
@@ -272,6 +273,21 @@ pub fn remove_leftovers(target: &Path) {
             std::fs::remove_dir_all(entry.path()).unwrap();
         }
     }
+}
+
+/// The aws CLI of version 2; `None` where the machine has none and need not have it.
+pub fn aws_cli() -> Option<&'static str> {
+    let found = ["/usr/bin/aws", "/usr/local/bin/aws", "aws"]
+        .into_iter()
+        .find(|program| {
+            let version = Command::new(program).arg("--version").output();
+            version.is_ok_and(|output| text(&output.stdout).starts_with("aws-cli/2."))
+        });
+    needs(
+        found,
+        "the aws CLI of version 2",
+        "install it (Debian: awscli)",
+    )
 }
 
 /// The program, for environments in `state`, without AWS settings of whoever runs the tests.
