@@ -136,8 +136,14 @@ fn without(problem: impl Into<String>, fix: impl Into<String>) -> State {
 
 /// A question that AWS did not answer: nothing is known, and nothing is stopped.
 fn unseen(error: &CommandError) -> State {
-    without(
-        format!("not looked at: {error}"),
-        "give the deployer the policy of docs/aws.md, and look again",
-    )
+    let reason = error.to_string();
+    let is_denied = ["AccessDenied", "Unauthorized", "not authorized"]
+        .iter()
+        .any(|word| reason.contains(word));
+    let fix = if is_denied {
+        "give the deployer the policy of docs/aws.md"
+    } else {
+        "look again when that is mended"
+    };
+    without(format!("not looked at: {reason}"), fix)
 }

@@ -286,7 +286,7 @@ fn a_service_that_refuses_is_not_looked_at_and_stops_nothing() {
         &account,
         "EventBridge Scheduler",
         "without",
-        &["AccessDeniedException", "docs/aws.md"],
+        &["AccessDeniedException", "the policy of docs/aws.md"],
     );
 }
 
@@ -524,6 +524,20 @@ fn a_deploy_stops_before_it_builds_and_says_everything_at_once() {
             .any(|it| it.starts_with("POST /model") || it.starts_with("PUT")),
         "{asked:?}"
     );
+}
+
+#[test]
+fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
+    let project = Project::new().edited(
+        "papers@example.org",
+        "set-contact-in-environments-prod.toml",
+    );
+    let account = Account::ready();
+    let output = project.infra(&account, &["deploy", "prod", "--yes", "--no-preflight"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    // This project has nothing to build.
+    assert!(said.contains("cannot build"), "{said}");
+    assert!(!account.asked().contains("DescribeSubnets"));
 }
 
 /// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.

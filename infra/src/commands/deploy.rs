@@ -43,6 +43,9 @@ pub(super) struct DeployArgs {
     /// Do not push the sample papers through a local pipeline
     #[arg(long)]
     no_sample: bool,
+    /// Do not look at the AWS account first, where `doctor` is mistaken about it
+    #[arg(long)]
+    no_preflight: bool,
 }
 
 pub(super) async fn run(cx: &Context, args: DeployArgs) -> Result<ExitCode, CommandError> {
@@ -64,8 +67,10 @@ async fn deploy_to_aws(
     let account = cloud.guard(environment).await?;
     cx.ui
         .status(format!("Account {account}, region {}", environment.region));
-    let consent = Consent::of(args.yes);
-    before_deploy(cx, environment, &template, &cloud, consent).await?;
+    if !args.no_preflight {
+        let consent = Consent::of(args.yes);
+        before_deploy(cx, environment, &template, &cloud, consent).await?;
+    }
     let assets = assets::build(&cx.root, environment).await?;
     cx.ui.done("Functions and agent are built");
     let deployment = Rollout {

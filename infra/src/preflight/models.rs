@@ -134,11 +134,14 @@ fn priced(id: ModelId<'_>) -> String {
     let dollars = |millionths: u32| f64::from(millionths) / 1e6;
     id.known().map_or_else(String::new, |known| {
         let price = known.price(id.geography);
-        format!(
-            ", {} USD in and {} USD out a million tokens",
-            dollars(price.input),
-            dollars(price.output)
-        )
+        let input = dollars(price.input);
+        match price.output {
+            0 => format!(", {input} USD a million tokens"),
+            output => format!(
+                ", {input} USD in and {} USD out a million tokens",
+                dollars(output)
+            ),
+        }
     })
 }
 
@@ -175,10 +178,11 @@ impl Answered {
         environment: &'a Environment,
         account: &str,
     ) -> Vec<NamedModel<'a>> {
-        let models = environment.models().into_iter();
+        let mut models: Vec<_> = environment.models().into();
+        models.retain(|model| !self.days.contains_key(&key(account, model.id)));
+        // One that serves twice is asked once.
+        models.dedup_by_key(|model| (model.makes_vectors, model.id));
         models
-            .filter(|model| !self.days.contains_key(&key(account, model.id)))
-            .collect()
     }
 
     /// Asks one model and remembers that it answered.
@@ -246,7 +250,7 @@ fn failed(error: &ModelError) -> State {
     match error {
         ModelError::Refused { .. } => missing(
             error.to_string(),
-            "what Bedrock says names the step; `infra doctor` shows form, agreement and permissions",
+            "what Bedrock says names the step: form, agreement, permission or quota",
         ),
         ModelError::Unavailable { .. } | ModelError::Unusable { .. } => {
             without(error.to_string(), "try again")

@@ -103,7 +103,10 @@ async fn ask_models(
             used_for: "models, asked once",
             state: State::Optional {
                 problem: format!("{} were not asked", names.join(", ")),
-                fix: "cargo infra doctor ENV --ask-models asks each one short question".to_owned(),
+                fix: format!(
+                    "cargo infra doctor {} --ask-models asks each one short question",
+                    environment.name
+                ),
             },
         }]);
     }

@@ -29,12 +29,12 @@ impl Environment {
         };
         [
             named("judge.model", self.judge.model.as_str(), false),
+            named("generator.model", self.generator.model.as_str(), false),
             named(
                 "judge.embedding-model",
                 self.judge.embedding_model.as_str(),
                 true,
             ),
-            named("generator.model", self.generator.model.as_str(), false),
         ]
     }
 
