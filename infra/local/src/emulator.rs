@@ -18,6 +18,10 @@
 //!   middle of a stack's operation, so that one is undone whole. An object changes together with what S3
 //!   says of it, whatever is killed when. What the objects and the index know more than the state is for
 //!   `infra`'s reconciliation.
+//! - Its CloudFormation refuses instances and forgets a function's VPC, dead-letter target and reserved
+//!   concurrency. `scripts/resources.py` adds both, so that it takes the whole template of an environment in AWS,
+//!   and lets a test refuse a launch for want of quota or capacity. What no template of ours can hold, because
+//!   `synth` refuses it, is not refused a second time here.
 //! - It forgets the sessions of roles when it ends; who holds one must get another.
 //! - Function code is unpacked in `TMPDIR`, which is in the environment's folder.
 //! - Functions that wait for work are its children and outlive it when it ends. They stay in its session,
@@ -38,7 +42,11 @@ use crate::process::{self, ServiceSpec, Spawn, variable};
 use crate::python::Venv;
 use crate::{Home, LocalError};
 
-const EMULATE: &str = include_str!("scripts/emulate.py");
+/// One program: what is added to ministack, and then what runs it.
+const EMULATE: &str = concat!(
+    include_str!("scripts/resources.py"),
+    include_str!("scripts/emulate.py")
+);
 
 /// The service's name: `logs/emulator.log`, `run/emulator.json`.
 pub const SERVICE: &str = "emulator";

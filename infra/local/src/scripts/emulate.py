@@ -379,6 +379,7 @@ class Application:
 
 
 SAVES.mkdir(parents=True, exist_ok=True)
+complete()
 # The child of a fork does nothing but save; what the warning is about, locks of other threads, it never takes.
 warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
 ministack.app = Application(ministack.app)
