@@ -217,7 +217,12 @@ function_config! {
         /// SSM parameter (`SecureString`) with the token of the agent at that address; [`NO_RESOURCE`] where
         /// it demands none. The token itself is in no variable.
         trainium_token_parameter = "TRAINIUM_TOKEN_PARAMETER",
-        /// Instance to start for a batch; [`NO_RESOURCE`] where the agent is a process.
+        /// Value of the tag `Purpose` of the instances to start for batches; [`NO_RESOURCE`] where the agent is a
+        /// process.
+        trainium_purpose = "TRAINIUM_PURPOSE",
+        /// Value of their tag `Environment`; [`NO_RESOURCE`] where the agent is a process.
+        trainium_environment = "TRAINIUM_ENVIRONMENT",
+        /// The one instance to start in place of those with the tags; [`NO_RESOURCE`] where the tags say.
         trainium_instance_id = "TRAINIUM_INSTANCE_ID",
         /// Programs of one batch, 1 to 10.
         batch_size = "BATCH_SIZE",

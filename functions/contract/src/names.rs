@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 pub const INDEX: &str = "research-papers-v2";
 /// The version of the search domain, as CloudFormation calls it. `local` runs an OpenSearch of the same one.
 pub const ENGINE_VERSION: &str = "OpenSearch_3.3";
-/// The `Name` tag of the instance that runs generated programs.
+/// The `Name` tag of the instances that run generated programs.
 pub const INSTANCE_NAME: &str = "PapersCodeTester-Trainium";
-/// The `Purpose` tag of that instance.
+/// The value of [`PURPOSE_TAG`] of those instances.
 pub const INSTANCE_PURPOSE: &str = "PapersCodeTester";
+/// The tag by which, together with [`ENVIRONMENT_TAG`], the tester finds its instances and may start and stop them.
+pub const PURPOSE_TAG: &str = "Purpose";
+/// The tag with the environment's name, such as `prod`: another's instances, and one made by hand, have another or none.
+pub const ENVIRONMENT_TAG: &str = "Environment";
 
 /// The buckets of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -24,7 +24,7 @@ use crate::{
     TesterError,
     agent::AgentApi,
     collect::{CollectError, Collector},
-    instance::{InstanceStatus, TrainiumInstance},
+    instances::{InstanceStatus, TrainiumInstances},
     settings::{Route, Settings},
     token::AgentToken,
     waiting::{Waiting, WaitingQueue},
@@ -53,7 +53,7 @@ pub(crate) struct Dispatched {
     pub(crate) collected_late: usize,
     /// Messages that could not be read, now in the dead-letter queue.
     pub(crate) malformed: usize,
-    /// The instance's state; `none` without one.
+    /// The instances' states; `none` where the agent is a process.
     pub(crate) instance: InstanceStatus,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Dispatcher {
     queues: Sqs,
     waiting: WaitingQueue,
     collector: Collector,
-    instance: Option<TrainiumInstance>,
+    instances: Option<TrainiumInstances>,
     token: Option<AgentToken>,
 }
 
@@ -85,7 +85,7 @@ impl Dispatcher {
         objects: S3,
         queues: Sqs,
         collector: Collector,
-        instance: Option<TrainiumInstance>,
+        instances: Option<TrainiumInstances>,
         token: Option<AgentToken>,
     ) -> Self {
         let url = settings.evaluation_queue_url.clone();
@@ -96,7 +96,7 @@ impl Dispatcher {
             objects,
             queues,
             collector,
-            instance,
+            instances,
             token,
         }
     }
@@ -111,7 +111,7 @@ impl Dispatcher {
         let mut report = Dispatched::default();
         let outcome = self.hand_over_due(force, end, &mut report).await;
         let outcome = outcome.and(self.sweep(&mut report).await);
-        // The instance is looked after even when a batch failed, since it costs money.
+        // The instances are looked after even when a batch failed, since they cost money.
         report.instance = self.tend(&report).await;
         outcome.map(|()| report)
     }
@@ -359,23 +359,24 @@ impl Dispatcher {
     }
 
     async fn tend(&self, report: &Dispatched) -> InstanceStatus {
-        match &self.instance {
+        match &self.instances {
             None => InstanceStatus::None,
-            Some(instance) => {
-                let work_waits = report.dispatched > 0 || self.work_waits().await;
-                instance.tend(work_waits).await
+            Some(instances) => {
+                // What was sent just now need not be counted by the queue yet.
+                let sent = report.batches.len() as u64;
+                instances.tend(self.batches_at_work().await.max(sent)).await
             }
         }
     }
 
-    /// Whether a batch is queued or being run. What cannot be seen counts as work: an instance that is
-    /// stopped by mistake loses a run.
-    async fn work_waits(&self) -> bool {
+    /// Batches that are queued or being run. What cannot be seen counts as one: an instance that is stopped by
+    /// mistake loses a run.
+    async fn batches_at_work(&self) -> u64 {
         match self.queues.counts(&self.settings.testing_queue_url).await {
-            Ok(counts) => !counts.is_empty(),
+            Ok(counts) => counts.total(),
             Err(reason) => {
-                warn!(%reason, "the queue of batches cannot be seen; it counts as full");
-                true
+                warn!(%reason, "the queue of batches cannot be seen; it counts as one batch");
+                1
             }
         }
     }

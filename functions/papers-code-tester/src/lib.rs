@@ -10,7 +10,7 @@
 mod agent;
 mod collect;
 mod dispatch;
-mod instance;
+mod instances;
 mod notification;
 mod settings;
 mod token;
@@ -33,7 +33,7 @@ use tracing::{error, warn};
 
 use collect::Collector;
 use dispatch::Dispatcher;
-use instance::TrainiumInstance;
+use instances::TrainiumInstances;
 use notification::Notification;
 use settings::{Route, Settings};
 use token::AgentToken;
@@ -120,8 +120,8 @@ impl Tester {
         let settings = Settings::parse(config)?;
         let objects = S3::new(sdk);
         let collector = Collector::new(search.clone(), objects.clone(), &settings);
-        let instance = settings.instance_id.clone();
-        let instance = instance.map(|id| TrainiumInstance::new(sdk, id));
+        let instances = settings.instances.clone();
+        let instances = instances.map(|which| TrainiumInstances::new(sdk, which));
         let token = match &settings.route {
             Route::Http {
                 token_parameter: Some(name),
@@ -137,7 +137,7 @@ impl Tester {
                 objects,
                 queues,
                 collector.clone(),
-                instance,
+                instances,
                 token,
             ),
             collector,

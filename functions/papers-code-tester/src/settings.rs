@@ -20,6 +20,18 @@ pub(crate) enum Route {
     },
 }
 
+/// Which instances run the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// The one with this id.
+    Id(String),
+    /// Every one with both tags.
+    Tags {
+        purpose: String,
+        environment: String,
+    },
+}
+
 /// The checked settings of the tester.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -28,7 +40,7 @@ pub(crate) struct Settings {
     pub(crate) evaluation_queue_url: String,
     pub(crate) testing_queue_url: String,
     pub(crate) route: Route,
-    pub(crate) instance_id: Option<String>,
+    pub(crate) instances: Option<Selection>,
     pub(crate) batch_size: usize,
     pub(crate) max_wait: Duration,
     /// Wall-clock limit of one program, seconds.
@@ -62,7 +74,11 @@ impl Settings {
         }
         Ok(Self {
             route: route(&config.trainium_endpoint, config.trainium_token_parameter)?,
-            instance_id: named(config.trainium_instance_id),
+            instances: selection(
+                config.trainium_instance_id,
+                config.trainium_purpose,
+                config.trainium_environment,
+            ),
             batch_size,
             max_wait: Duration::from_secs(number("MAX_WAIT_SECONDS", &config.max_wait)?),
             timeout_secs,
@@ -78,6 +94,17 @@ impl Settings {
 /// The resource's name, where the environment has one.
 fn named(variable: String) -> Option<String> {
     Some(variable).filter(|name| name != NO_RESOURCE)
+}
+
+/// An id goes before tags; `None` where the agent is a process.
+fn selection(id: String, purpose: String, environment: String) -> Option<Selection> {
+    if let Some(id) = named(id) {
+        return Some(Selection::Id(id));
+    }
+    Some(Selection::Tags {
+        purpose: named(purpose)?,
+        environment: named(environment)?,
+    })
 }
 
 fn route(endpoint: &str, token_parameter: String) -> Result<Route, ConfigError> {
@@ -120,6 +147,8 @@ pub(crate) mod tests {
             testing_queue_url: "http://127.0.0.1:1/testing.fifo".to_owned(),
             trainium_endpoint: AGENT_PULLS.to_owned(),
             trainium_token_parameter: NO_RESOURCE.to_owned(),
+            trainium_purpose: NO_RESOURCE.to_owned(),
+            trainium_environment: NO_RESOURCE.to_owned(),
             trainium_instance_id: NO_RESOURCE.to_owned(),
             batch_size: "10".to_owned(),
             max_wait: "900".to_owned(),
@@ -131,8 +160,35 @@ pub(crate) mod tests {
     #[test]
     fn none_is_no_instance_and_queue_is_no_address() {
         let settings = Settings::parse(config()).unwrap();
-        assert_eq!(settings.instance_id, None);
+        assert_eq!(settings.instances, None);
         assert_eq!(settings.route, Route::Queue);
+    }
+
+    #[test]
+    fn an_instances_id_goes_before_tags_and_one_tag_alone_selects_nothing() {
+        let tagged = || TesterConfig {
+            trainium_purpose: "dev-PapersCodeTester".to_owned(),
+            trainium_environment: "dev".to_owned(),
+            ..config()
+        };
+        let instances = |config| Settings::parse(config).unwrap().instances;
+        let tags = Selection::Tags {
+            purpose: "dev-PapersCodeTester".to_owned(),
+            environment: "dev".to_owned(),
+        };
+        assert_eq!(instances(tagged()), Some(tags));
+        let id = "i-0123456789abcdef0".to_owned();
+        let chosen = TesterConfig {
+            trainium_instance_id: id.clone(),
+            ..tagged()
+        };
+        assert_eq!(instances(chosen), Some(Selection::Id(id)));
+        // Every instance of that purpose, also another environment's, would be started.
+        let half = TesterConfig {
+            trainium_environment: NO_RESOURCE.to_owned(),
+            ..tagged()
+        };
+        assert_eq!(instances(half), None);
     }
 
     #[test]

@@ -35,13 +35,13 @@ use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Template, Url};
 use crate::constructs::alarm::{AlarmTopic, FailedExecutions};
 use crate::constructs::bucket::{Buckets, ObjectNotification, PrivateBucket, Versions};
 use crate::constructs::function::FunctionHandle;
-use crate::constructs::grants::{Models, Targets};
+use crate::constructs::grants::{Instances, Models, Targets};
 use crate::constructs::limits::{FifoQueueName, InvalidQueueName};
 use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
 use crate::constructs::trainium_instance::{
-    AgentBundle, AgentProcess, TrainiumInstance, TrainiumInstanceHandle,
+    AgentBundle, AgentProcess, TrainiumInstance,
 };
 use crate::environment::{Environment, SearchSettings};
 use crate::parameters::{self, Parameter, given};
@@ -122,7 +122,10 @@ impl<'a> Pipeline<'a> {
                 embedding: environment.judge.embedding_model.clone(),
                 generator: environment.generator.model.clone(),
             },
-            instance_purpose: has_instance.then(|| environment.named(INSTANCE_PURPOSE)),
+            instances: has_instance.then(|| Instances::Tagged {
+                purpose: environment.named(INSTANCE_PURPOSE),
+                environment: environment.name.clone(),
+            }),
             token_parameter: environment
                 .testing
                 .trainium_endpoint
@@ -327,6 +330,14 @@ impl<'a> Pipeline<'a> {
     fn add_tester(&mut self, index: &Url) -> FunctionHandle {
         let settings = &self.environment.testing;
         let trainium = self.environment.trainium.as_ref();
+        // By their tags, so that the function does not wait for them.
+        let (purpose, environment) = match &self.targets.instances {
+            None => (NO_RESOURCE, NO_RESOURCE),
+            Some(Instances::Tagged {
+                purpose,
+                environment,
+            }) => (purpose.as_str(), environment.as_str()),
+        };
         let config = TesterConfig {
             opensearch_endpoint: index.clone().into(),
             opensearch_index: Expr::from(INDEX),
@@ -341,10 +352,9 @@ impl<'a> Pipeline<'a> {
                     .token_parameter()
                     .unwrap_or(NO_RESOURCE),
             ),
-            trainium_instance_id: trainium.map_or_else(
-                || Expr::from(NO_RESOURCE),
-                |_| TrainiumInstanceHandle::new().instance_id().into(),
-            ),
+            trainium_purpose: Expr::from(purpose),
+            trainium_environment: Expr::from(environment),
+            trainium_instance_id: Expr::from(NO_RESOURCE),
             batch_size: Expr::from(settings.batch_size.to_string()),
             max_wait: Expr::from(settings.max_wait_secs.to_string()),
             trainium_timeout: Expr::from(settings.program_timeout_secs.to_string()),
@@ -386,6 +396,7 @@ impl<'a> Pipeline<'a> {
                     grants,
                     name_tag: self.environment.named(INSTANCE_NAME),
                     purpose_tag: self.environment.named(INSTANCE_PURPOSE),
+                    environment_tag: self.environment.name.clone(),
                 };
                 instance.add_to(&mut self.stack);
             }

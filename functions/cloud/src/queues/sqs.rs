@@ -36,9 +36,11 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether the queue has no message at all.
-    pub const fn is_empty(self) -> bool {
-        self.waiting == 0 && self.in_flight == 0 && self.delayed == 0
+    /// All messages of the queue, whoever has them.
+    pub const fn total(self) -> u64 {
+        self.waiting
+            .saturating_add(self.in_flight)
+            .saturating_add(self.delayed)
     }
 }
 

@@ -153,7 +153,7 @@ async fn counts_are_numbers_or_an_error() {
             delayed: 0
         }
     );
-    assert!(!counts.is_empty());
+    assert_eq!(counts.total(), 5);
     let (odd, _) = self::sqs(|_, _| {
         (
             200,

@@ -14,6 +14,7 @@ use papers_code_tester::{Tester, TesterError};
 use serde_json::{Value, json};
 
 mod agent;
+mod instances;
 
 const QUARTER: Duration = Duration::from_secs(895);
 
@@ -34,6 +35,8 @@ impl Setting {
             testing_queue_url: stage.queue().await,
             trainium_endpoint: AGENT_PULLS.to_owned(),
             trainium_token_parameter: NO_RESOURCE.to_owned(),
+            trainium_purpose: NO_RESOURCE.to_owned(),
+            trainium_environment: NO_RESOURCE.to_owned(),
             trainium_instance_id: NO_RESOURCE.to_owned(),
             batch_size: "3".to_owned(),
             max_wait: "600".to_owned(),
@@ -354,35 +357,6 @@ async fn a_result_of_a_paper_that_is_not_in_the_index_holds_up_no_other() {
         (&json!(1), &json!(0))
     );
     assert_eq!(setting.batches().await[0].batch[0].paper_id, adam);
-}
-
-#[tokio::test]
-async fn a_stopped_instance_is_started_for_a_batch_and_left_alone_without_one() {
-    let mut setting = Setting::new().await;
-    let ec2 = aws_sdk_ec2::Client::new(&setting.stage.sdk);
-    let request = ec2
-        .run_instances()
-        .image_id("ami-0123456789abcdef0")
-        .min_count(1);
-    let output = request.max_count(1).send().await.unwrap();
-    let id = output.instances()[0].instance_id().unwrap().to_owned();
-    ec2.stop_instances().instance_ids(&id).send().await.unwrap();
-    setting.config.trainium_instance_id = id;
-    assert_eq!(setting.dispatch(false).await["instance"], "stopped");
-    setting.waiting("Adam").await;
-    assert_eq!(setting.dispatch(true).await["instance"], "starting");
-    assert_eq!(setting.dispatch(false).await["instance"], "running");
-    setting.config.trainium_instance_id = "i-00000000000000000".to_owned();
-    setting.waiting("Lion").await;
-    let answer = setting.dispatch(true).await;
-    assert_eq!(
-        answer["dispatched"], 1,
-        "a batch waits in its queue whatever the instance does"
-    );
-    assert!(
-        answer["instance"].as_str().unwrap().starts_with("error: "),
-        "{answer}"
-    );
 }
 
 #[tokio::test]

@@ -136,6 +136,14 @@ impl Condition {
         }
     }
 
+    /// Holds when, besides, the key's text is this value.
+    #[must_use]
+    pub(crate) fn and_string_equals(mut self, key: &'static str, value: impl Into<Expr>) -> Self {
+        let tests = self.string_equals.get_or_insert_default();
+        tests.insert(key, value.into());
+        self
+    }
+
     /// Holds when the key is true, or when it is false.
     pub(crate) fn bool(key: &'static str, value: bool) -> Self {
         Self {

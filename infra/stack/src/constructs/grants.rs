@@ -12,6 +12,10 @@ use super::queue::QueueHandle;
 use crate::cloudformation::iam::{Condition, Statement};
 use crate::cloudformation::{Arn, Expr};
 
+/// The condition keys of an instance's tags, `annapurna_contract::names::PURPOSE_TAG` and `ENVIRONMENT_TAG`.
+const RESOURCE_PURPOSE: &str = "aws:ResourceTag/Purpose";
+const RESOURCE_ENVIRONMENT: &str = "aws:ResourceTag/Environment";
+
 /// The resources that grants are about.
 #[derive(Debug)]
 pub(crate) struct Targets {
@@ -21,10 +25,22 @@ pub(crate) struct Targets {
     pub(crate) index: Option<Arn>,
     /// Ids of the models that the functions ask.
     pub(crate) models: Models,
-    /// Value of the instance's `Purpose` tag; `None` where the environment has no instance.
-    pub(crate) instance_purpose: Option<String>,
+    /// The instances that the tester starts and stops; `None` where the agent is a process.
+    pub(crate) instances: Option<Instances>,
     /// Name of the SSM parameter with the agent's token; `None` where nobody calls the agent with one.
     pub(crate) token_parameter: Option<String>,
+}
+
+/// Which instances of the account run the environment's programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Instances {
+    /// Those of the environment's own stack, by both of their tags.
+    Tagged {
+        /// Value of the tag `Purpose`.
+        purpose: String,
+        /// Value of the tag `Environment`.
+        environment: String,
+    },
 }
 
 /// Ids of models or of inference profiles, as Bedrock has them.
@@ -129,24 +145,27 @@ impl Targets {
         index.map(allow).collect()
     }
 
-    /// Starting and stopping is limited to the instance by its tag; describing has no resource-level
+    /// Starting and stopping is limited to the instances by their tags; describing has no resource-level
     /// permission. Source: Service Authorization Reference, Amazon EC2.
     fn run_instance(&self) -> Vec<Statement> {
-        let Some(purpose) = &self.instance_purpose else {
+        let Some(instances) = &self.instances else {
             return Vec::new();
         };
-        vec![
-            Statement::allow(
-                "StartAndStopInstance",
-                &["ec2:StartInstances", "ec2:StopInstances"],
-                vec![Arn::in_account("ec2", "instance/*")],
-            )
-            .when(Condition::string_equals(
-                "aws:ResourceTag/Purpose",
-                purpose.as_str(),
-            )),
-            Statement::allow("SeeInstances", &["ec2:DescribeInstances"], vec![Arn::any()]),
-        ]
+        let Instances::Tagged {
+            purpose,
+            environment,
+        } = instances;
+        let start_and_stop = Statement::allow(
+            "StartAndStopInstances",
+            &["ec2:StartInstances", "ec2:StopInstances"],
+            vec![Arn::in_account("ec2", "instance/*")],
+        )
+        .when(
+            Condition::string_equals(RESOURCE_PURPOSE, purpose.as_str())
+                .and_string_equals(RESOURCE_ENVIRONMENT, environment.as_str()),
+        );
+        let see = Statement::allow("SeeInstances", &["ec2:DescribeInstances"], vec![Arn::any()]);
+        vec![start_and_stop, see]
     }
 
     /// The account's key `aws/ssm`, with which such a parameter is encrypted, needs no statement: its own policy

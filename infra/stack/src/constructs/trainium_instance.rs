@@ -1,5 +1,6 @@
 //! The instance that runs generated programs: no way in, IMDSv2, managed by Systems Manager.
 
+use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
 use annapurna_contract::{AgentConfig, Principal};
 
 use self::first_boot::FirstBoot;
@@ -36,8 +37,10 @@ pub(crate) struct TrainiumInstance {
     /// What the contract grants the agent.
     pub(crate) grants: Vec<Statement>,
     pub(crate) name_tag: String,
-    /// The instance's `Purpose` tag, by which the dispatcher may start and stop it.
+    /// The instance's `Purpose` tag, by which the dispatcher finds it and may start and stop it.
     pub(crate) purpose_tag: String,
+    /// Its `Environment` tag, likewise.
+    pub(crate) environment_tag: String,
 }
 
 #[derive(Debug)]
@@ -174,7 +177,11 @@ impl TrainiumInstance {
                 text: first_boot.script(),
             },
         };
-        let tags = vec![tag("Name", self.name_tag), tag("Purpose", self.purpose_tag)];
+        let tags = vec![
+            tag("Name", self.name_tag),
+            tag(PURPOSE_TAG, self.purpose_tag),
+            tag(ENVIRONMENT_TAG, self.environment_tag),
+        ];
         add_instance(stack, launch, subnet_id, tags)
     }
 }

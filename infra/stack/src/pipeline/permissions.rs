@@ -461,16 +461,19 @@ fn prod() -> Value {
     stack(&environment()).unwrap().to_json().unwrap()["Resources"].take()
 }
 
-/// The condition keys of a call: on the pipeline's own instance, and of a model by way of the profile that `prod`
+/// The condition keys of a call: on one of the pipeline's own instances, and of a model by way of the profile that `prod`
 /// names for it.
 fn keys_of(arn: &str) -> Vec<(&'static str, String)> {
     let settings = environment();
     let profile = [settings.judge.model, settings.generator.model];
     let profile = profile.into_iter().find(|id| is_model(arn, id));
     let profile = profile.map(|id| in_account("bedrock", &format!("inference-profile/{id}")));
-    let own = ("aws:ResourceTag/Purpose", "PapersCodeTester".to_owned());
+    let own = [
+        ("aws:ResourceTag/Purpose", "PapersCodeTester".to_owned()),
+        ("aws:ResourceTag/Environment", "prod".to_owned()),
+    ];
     let by = profile.map(|arn| ("bedrock:InferenceProfileArn", arn));
-    [own].into_iter().chain(by).collect()
+    own.into_iter().chain(by).collect()
 }
 
 #[test]
@@ -503,8 +506,16 @@ fn every_role_may_do_what_its_code_does_and_nothing_else() {
 fn the_dispatcher_starts_and_stops_no_instance_of_somebody_else() {
     let role = Role::of(Principal::Function(Function::Tester), &prod());
     let arn = in_account("ec2", "instance/i-0abc");
-    let others = [("aws:ResourceTag/Purpose", "Payroll".to_owned())];
-    for keys in [&[][..], &others] {
+    let purpose = |value: &str| ("aws:ResourceTag/Purpose", value.to_owned());
+    let environment = |value: &str| ("aws:ResourceTag/Environment", value.to_owned());
+    let others = [
+        vec![],
+        vec![purpose("PapersCodeTester")],
+        vec![environment("prod")],
+        vec![purpose("Payroll"), environment("prod")],
+        vec![purpose("PapersCodeTester"), environment("dev")],
+    ];
+    for keys in &others {
         for action in ["ec2:StartInstances", "ec2:StopInstances"] {
             let arn = &arn;
             assert!(!role.may(&Call { action, arn, keys }), "{action} {keys:?}");

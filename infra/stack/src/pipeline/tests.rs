@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use annapurna_contract::events::ScraperEvent;
+use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
 
 use super::*;
 use crate::outputs::Output;
@@ -252,6 +253,36 @@ fn every_output_is_given_out_in_aws_or_on_this_machine_and_no_other() {
         let known = Output::ALL.into_iter().filter(|it| *it != elsewhere);
         assert_eq!(given, known.map(Output::name).collect(), "{name}");
     }
+}
+
+/// Of `dev`, the tester's variables, and what its role says of instances.
+fn tester_of_dev() -> (serde_json::Value, serde_json::Value) {
+    let environment = environment("dev");
+    let resources = stack(&environment).unwrap().to_json().unwrap()["Resources"].take();
+    let policy = &resources["PapersCodeTesterRole"]["Properties"]["Policies"][0]["PolicyDocument"];
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    let start = statements
+        .clone()
+        .find(|it| it["Sid"] == "StartAndStopInstances");
+    let variables = &resources["PapersCodeTester"]["Properties"]["Environment"]["Variables"];
+    (variables.clone(), start.unwrap().clone())
+}
+
+#[test]
+fn the_tester_finds_its_instances_by_both_tags_and_may_start_no_others() {
+    let (variables, start) = tester_of_dev();
+    assert_eq!(variables["TRAINIUM_PURPOSE"], "dev-PapersCodeTester");
+    assert_eq!(variables["TRAINIUM_ENVIRONMENT"], "dev");
+    assert_eq!(variables["TRAINIUM_INSTANCE_ID"], "none");
+    let tag = |key: &str| format!("aws:ResourceTag/{key}");
+    let both = serde_json::json!({"StringEquals": {
+        tag(PURPOSE_TAG): "dev-PapersCodeTester", tag(ENVIRONMENT_TAG): "dev",
+    }});
+    assert_eq!(start["Condition"], both);
+    assert_eq!(
+        start["Action"],
+        serde_json::json!(["ec2:StartInstances", "ec2:StopInstances"])
+    );
 }
 
 #[test]
