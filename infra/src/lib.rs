@@ -10,6 +10,7 @@ pub mod commands;
 pub mod engine;
 pub mod error;
 pub mod index;
+pub mod instances;
 pub mod local;
 pub mod ui;
 

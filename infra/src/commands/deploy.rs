@@ -15,6 +15,7 @@ use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
 use crate::error::CommandError;
+use crate::instances;
 use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
 use crate::ui;
@@ -83,10 +84,8 @@ async fn deploy_to_aws(
     };
     let done = deployment.stack(template, BTreeMap::new()).await?;
     let deployed = done.deployed;
-    if done.has_new_bundle
-        && let Some(instance) = deployed.outputs.find(Output::TrainiumInstanceId)
-    {
-        restart_agent(cx, &cloud, instance).await?;
+    if done.has_new_bundle {
+        restart_agents(cx, &cloud, environment).await?;
     }
     report(cx, environment, &deployed)?;
     Ok(ExitCode::SUCCESS)
@@ -235,28 +234,23 @@ async fn start_agent(
     Ok(())
 }
 
-/// Has a running instance fetch the new bundle; a stopped one does so when it starts.
-async fn restart_agent(cx: &Context, cloud: &Cloud, instance: &str) -> Result<(), CommandError> {
-    let described = cloud
-        .ec2
-        .describe_instances()
-        .instance_ids(instance)
-        .send()
-        .await;
-    let described = described.map_err(CommandError::aws("describe the instance"))?;
-    let state = described
-        .reservations()
-        .iter()
-        .flat_map(|reservation| reservation.instances())
-        .find_map(|it| it.state()?.name().cloned());
-    if state != Some(aws_sdk_ec2::types::InstanceStateName::Running) {
+/// Has instances that run fetch the new bundle; a stopped one does so when it starts.
+async fn restart_agents(
+    cx: &Context,
+    cloud: &Cloud,
+    environment: &Environment,
+) -> Result<(), CommandError> {
+    let seen = instances::seen(cloud, environment).await?;
+    let running = seen.iter().filter(|it| it.runs()).map(|it| it.id.clone());
+    let running: Vec<String> = running.collect();
+    if running.is_empty() {
         return Ok(());
     }
     let request = cloud
         .ssm
         .send_command()
         .document_name("AWS-RunShellScript")
-        .instance_ids(instance)
+        .set_instance_ids(Some(running))
         .parameters(
             "commands",
             vec!["systemctl restart annapurna-agent".to_owned()],
@@ -264,7 +258,7 @@ async fn restart_agent(cx: &Context, cloud: &Cloud, instance: &str) -> Result<()
     match request.send().await {
         Ok(_) => cx
             .ui
-            .done("The agent on the instance restarts with the new bundle"),
+            .done("The agent on each running instance restarts with the new bundle"),
         // A new instance is not managed yet for its first minutes, and then starts the new bundle anyway.
         Err(error) => cx.ui.warn(format!(
             "the agent restarts with its instance only: {}",

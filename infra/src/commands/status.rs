@@ -15,7 +15,7 @@ use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local::agent;
 use crate::local::service::Service;
-use crate::{local, ui};
+use crate::{instances, local, ui};
 
 /// Show each part of an environment: what runs, where, and what waits
 #[derive(Debug, clap::Args)]
@@ -179,7 +179,7 @@ async fn stack_parts(
     let mut parts = vec![named("stack", deployed.status.as_str(), &name)];
     let counts = queues::counts(&cloud, environment).await?;
     parts.extend(domain_part(&cloud, &deployed).await?);
-    parts.extend(instance_part(&cloud, environment).await?);
+    parts.extend(instance_parts(&cloud, environment).await?);
     parts.extend(scrape_parts(&cloud, &deployed).await?);
     Ok((parts, counts))
 }
@@ -273,26 +273,17 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
     }))
 }
 
-async fn instance_part(
+/// The instances that run programs.
+async fn instance_parts(
     cloud: &Cloud,
     environment: &Environment,
-) -> Result<Option<Part>, CommandError> {
-    use aws_sdk_ec2::types::{Filter, InstanceStateName};
-    if environment.trainium.is_none() {
-        return Ok(None);
-    }
-    let purpose = environment.named(annapurna_contract::names::INSTANCE_PURPOSE);
-    let filter = Filter::builder()
-        .name("tag:Purpose")
-        .values(purpose)
-        .build();
-    let answer = cloud.ec2.describe_instances().filters(filter).send().await;
-    let answer = answer.map_err(CommandError::aws("describe the instance"))?;
-    let instances = answer.reservations().iter().flat_map(|it| it.instances());
-    Ok(instances
-        .filter_map(|it| Some((it.state()?.name()?, it.instance_id()?)))
-        .find(|(state, _)| **state != InstanceStateName::Terminated)
-        .map(|(state, id)| named("instance", state.as_str(), id)))
+) -> Result<Vec<Part>, CommandError> {
+    let seen = instances::seen(cloud, environment).await?;
+    let each = seen.into_iter().map(|it| Part {
+        detail: Some(it.zone).filter(|zone| !zone.is_empty()),
+        ..named("instance", &it.state, &it.id)
+    });
+    Ok(each.collect())
 }
 
 /// The scrapes that run, and those of the last two days that failed.

@@ -40,9 +40,7 @@ use crate::constructs::limits::{FifoQueueName, InvalidQueueName};
 use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
-use crate::constructs::trainium_instance::{
-    AgentBundle, AgentProcess, TrainiumInstance,
-};
+use crate::constructs::trainium_instance::{AgentBundle, AgentProcess, TrainiumInstance};
 use crate::environment::{Environment, SearchSettings};
 use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;

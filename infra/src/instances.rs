@@ -1,0 +1,5 @@
+//! The instances that run programs.
+
+mod seen;
+
+pub use seen::{Seen, seen};
