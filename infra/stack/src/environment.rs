@@ -27,6 +27,9 @@ pub use settings::{
     LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
 };
 
+/// What the name of the instances' stack has behind that of the environment's.
+const INSTANCES_SUFFIX: &str = "-trainium";
+
 /// The checked settings of one environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
@@ -55,7 +58,7 @@ pub struct Environment {
     pub(crate) subscribers: Vec<Subscriber>,
     /// The index: a domain of the stack, whose host `deploy` and `status` read, or an address.
     pub search: SearchSettings,
-    /// The instance; `None` where the agent is a process of this machine.
+    /// The instances; `None` where the agent is a process of this machine.
     pub trainium: Option<TrainiumSettings>,
 }
 
@@ -124,9 +127,15 @@ impl Environment {
         format!("annapurna-{}", self.name)
     }
 
-    /// The name of the environment whose stack has this name.
+    /// The name of the environment one of whose stacks has this name.
     pub fn of_stack(stack: &str) -> &str {
-        stack.strip_prefix("annapurna-").unwrap_or(stack)
+        let name = stack.strip_prefix("annapurna-").unwrap_or(stack);
+        name.strip_suffix(INSTANCES_SUFFIX).unwrap_or(name)
+    }
+
+    /// CloudFormation's name of the stack of its instances, such as `annapurna-prod-trainium`.
+    pub fn instances_stack_name(&self) -> String {
+        format!("{}{INSTANCES_SUFFIX}", self.stack_name())
     }
 
     /// The name of something that takes the environment's prefix.

@@ -9,8 +9,8 @@ use super::alarms::AlarmsFile;
 use super::hosts::{self, ScraperHosts};
 use super::problems::Problems;
 use super::settings::{
-    GeneratorSettings, JudgeSettings, LocalSettings, ScraperSettings, SearchSettings,
-    TestingSettings, TrainiumEndpoint, TrainiumSettings,
+    GeneratorSettings, JudgeSettings, LocalSettings, MOST_INSTANCES, ScraperSettings,
+    SearchSettings, TestingSettings, TrainiumEndpoint, TrainiumSettings,
 };
 use super::{Architecture, Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
@@ -56,7 +56,7 @@ pub(super) struct EnvironmentFile {
     testing: TestingFile,
     /// Alarms of what starts by itself; without it they go to a topic that nobody is subscribed to.
     alarms: Option<AlarmsFile>,
-    /// The instance that runs the programs. Not with `[local]`, where the agent is a process of this machine.
+    /// The instances that run the programs. Not with `[local]`, where the agent is a process of this machine.
     trainium: Option<TrainiumSettings>,
     /// Makes it an environment on this machine, without an AWS account.
     local: Option<LocalSettings>,
@@ -209,6 +209,13 @@ impl EnvironmentFile {
     /// The settings, with a default in place of each value that is a problem.
     pub(super) fn check(self, name: &str, problems: &mut Problems) -> Environment {
         self.check_own_values(problems);
+        problems.require(
+            !name.ends_with(super::INSTANCES_SUFFIX),
+            format!(
+                "an environment's name must not end in `{}`",
+                super::INSTANCES_SUFFIX
+            ),
+        );
         let search = check_search(self.search, problems);
         if let Some(trainium) = &self.trainium {
             check_trainium(trainium, problems);
@@ -301,6 +308,17 @@ fn check_search(search: SearchFile, problems: &mut Problems) -> SearchSettings {
 
 fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
     problems.range("trainium.volume-gib", trainium.volume_gib, 75, 16_384);
+    problems.range("trainium.instances", trainium.instances, 0, MOST_INSTANCES);
+    if let Some(id) = &trainium.instance_id {
+        problems.require(
+            is_instance(id),
+            format!("trainium.instance-id must be such as i-0123456789abcdef0, got `{id}`"),
+        );
+        problems.require(
+            trainium.instances == 0,
+            "trainium.instance-id goes with trainium.instances = 0 only",
+        );
+    }
     let price: Option<f64> = trainium.hourly_price_usd.parse().ok();
     problems.require(
         price.is_some_and(|price| price.is_finite() && price >= 0.0),
@@ -313,6 +331,13 @@ fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
         trainium.subnet_id.is_some() == trainium.vpc_id.is_some(),
         "trainium.subnet-id and trainium.vpc-id go together",
     );
+}
+
+/// `i-` and 8 or 17 hexadecimal digits. Source: EC2 user guide, "resource IDs".
+fn is_instance(id: &str) -> bool {
+    let digits = id.strip_prefix("i-").unwrap_or("");
+    let is_hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    matches!(digits.len(), 8 | 17) && digits.bytes().all(is_hexadecimal)
 }
 
 impl ScraperFile {

@@ -157,13 +157,21 @@ pub enum SearchSettings {
     },
 }
 
-/// `[trainium]`: the instance that runs the programs in AWS.
+/// `[trainium]`: the instances that run the programs in AWS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainiumSettings {
     /// Instance type, such as `trn1.2xlarge`.
     pub instance_type: String,
+    /// Instances that run programs, each started when a batch waits and stopped when none does; absent: 1. With 0 the
+    /// pipeline waits for an agent at the end of `code-testing.fifo`.
+    #[serde(default = "one")]
+    #[cfg_attr(test, schemars(range(min = 0, max = MOST_INSTANCES)))]
+    pub(crate) instances: u32,
+    /// An instance of your own that the tester starts and stops in place of the environment's, such as
+    /// `i-0123456789abcdef0`; with `instances = 0`.
+    pub instance_id: Option<String>,
     /// US dollars an hour, on demand, as text so that it stays exact.
     pub(crate) hourly_price_usd: String,
     /// Public SSM parameter that names the AMI.
@@ -171,8 +179,15 @@ pub struct TrainiumSettings {
     /// Root volume, GiB; paid for while the instance is stopped, too.
     #[cfg_attr(test, schemars(range(min = 75, max = 16_384)))]
     pub volume_gib: u32,
-    /// Subnet of the instance; with `vpc-id`, or neither for the default ones.
+    /// Subnet of the instances; with `vpc-id`. Neither: those of the default VPC, in the zones that have the type.
     pub subnet_id: Option<String>,
     /// VPC of the subnet.
-    pub(crate) vpc_id: Option<String>,
+    pub vpc_id: Option<String>,
+}
+
+/// Each is started and paid for on its own; more would be a mistake.
+pub(super) const MOST_INSTANCES: u32 = 10;
+
+const fn one() -> u32 {
+    1
 }

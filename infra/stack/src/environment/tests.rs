@@ -122,3 +122,46 @@ fn another_opensearch_is_given_by_its_address() {
         SearchSettings::Url("https://search.example.org".to_owned())
     );
 }
+
+#[test]
+fn an_instance_of_ones_own_is_named_by_its_id_and_is_the_only_one() {
+    let with = |lines: &str| {
+        let text = std::fs::read_to_string(folder().join("dev.toml")).unwrap();
+        let text = text.replace("[trainium]", &format!("[trainium]\n{lines}"));
+        Environment::parse("dev", Path::new("dev.toml"), &text)
+    };
+    for good in ["i-0123456789abcdef0", "i-01234567"] {
+        with(&format!("instances = 0\ninstance-id = \"{good}\"")).unwrap();
+    }
+    for bad in [
+        "",
+        "i-",
+        "i-0123456789ABCDEF0",
+        "lt-0123456789abcdef0",
+        "i-012345678",
+    ] {
+        let error = with(&format!("instances = 0\ninstance-id = \"{bad}\"")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("trainium.instance-id must be"), "{error}");
+    }
+    let beside = with("instance-id = \"i-0123456789abcdef0\"").unwrap_err();
+    let beside = beside.to_string();
+    assert!(
+        beside.contains("goes with trainium.instances = 0 only"),
+        "{beside}"
+    );
+}
+
+#[test]
+fn no_environment_has_the_name_of_anothers_stack_of_instances() {
+    let path = folder().join("dev.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let dev = Environment::parse("dev", &path, &text).unwrap();
+    let clash = Environment::parse("dev-trainium", &path, &text).unwrap_err();
+    let clash = clash.to_string();
+    assert!(clash.contains("must not end in `-trainium`"), "{clash}");
+    assert_eq!(dev.instances_stack_name(), "annapurna-dev-trainium");
+    for stack in [dev.stack_name(), dev.instances_stack_name()] {
+        assert_eq!(Environment::of_stack(&stack), "dev");
+    }
+}
