@@ -17,15 +17,17 @@ pub enum Output {
     BucketName(Bucket),
     /// ARN of the state machine that takes whole lists of papers.
     ScrapeConferenceArn,
-    /// Id of the instance that runs the programs; in AWS only.
-    TrainiumInstanceId,
+    /// Id of the launch template of the instances, which are a stack of their own; in AWS only.
+    TrainiumLaunchTemplateId,
+    /// Newest version of that template, a number; in AWS only.
+    TrainiumLaunchTemplateVersion,
     /// ARN of the role that the agent's process assumes; on this machine only.
     TrainiumAgentRoleArn,
 }
 
 impl Output {
-    /// Every output. Which of the last two a stack has depends on where its agent runs.
-    pub(crate) const ALL: [Self; 12] = [
+    /// Every output. Which of the last three a stack has depends on where its agent runs.
+    pub(crate) const ALL: [Self; 13] = [
         Self::SearchEndpoint,
         Self::QueueUrl(Queue::Research),
         Self::QueueUrl(Queue::CodeGeneration),
@@ -36,7 +38,8 @@ impl Output {
         Self::BucketName(Bucket::Outputs),
         Self::BucketName(Bucket::Datasets),
         Self::ScrapeConferenceArn,
-        Self::TrainiumInstanceId,
+        Self::TrainiumLaunchTemplateId,
+        Self::TrainiumLaunchTemplateVersion,
         Self::TrainiumAgentRoleArn,
     ];
 
@@ -53,7 +56,8 @@ impl Output {
             Self::BucketName(Bucket::Outputs) => "OutputsBucketName",
             Self::BucketName(Bucket::Datasets) => "DatasetsBucketName",
             Self::ScrapeConferenceArn => "ScrapeConferenceArn",
-            Self::TrainiumInstanceId => "TrainiumInstanceId",
+            Self::TrainiumLaunchTemplateId => "TrainiumLaunchTemplateId",
+            Self::TrainiumLaunchTemplateVersion => "TrainiumLaunchTemplateVersion",
             Self::TrainiumAgentRoleArn => "TrainiumAgentRoleArn",
         }
     }
@@ -67,7 +71,10 @@ impl Output {
             Self::ScrapeConferenceArn => {
                 "State machine that takes whole lists of papers".to_owned()
             }
-            Self::TrainiumInstanceId => "The instance".to_owned(),
+            Self::TrainiumLaunchTemplateId => "Launch template of the instances".to_owned(),
+            Self::TrainiumLaunchTemplateVersion => {
+                "Newest version of the launch template".to_owned()
+            }
             Self::TrainiumAgentRoleArn => "Role of the local agent".to_owned(),
         }
     }

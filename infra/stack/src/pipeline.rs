@@ -1,7 +1,7 @@
 //! The stack itself: read this file to know what exists in AWS.
 //!
 //! ```text
-//! scrapers ──▶ judge ──▶ generator ──▶ tester ──▶ agent     functions, and the machine that runs the programs
+//! scrapers ──▶ judge ──▶ generator ──▶ tester ──▶ agent     functions, and the machines that run the programs
 //!    │           │           │            │         │
 //!    ▼           ▼           ▼            ▼         ▼
 //!  papers      index        code        index    outputs    where each leaves what it made
@@ -20,14 +20,14 @@
 //! the construct turns it into a role. Sizes, schedules and outputs have files of their own in `pipeline/`.
 
 use annapurna_contract::config::{ANY_SOURCE, NO_RESOURCE};
-use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_NAME, INSTANCE_PURPOSE};
+use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, JudgeConfig, PaperHost, PerHost, Principal,
     Queue, ScraperConfig, Source, TesterConfig, keys,
 };
 
-use self::parts::{network, roles, url_of};
+use self::parts::{roles, url_of};
 use self::sizes::{
     EVALUATION_MAX_RECEIVES, PAPER_MAX_RECEIVES, TESTING_MAX_RECEIVES, TESTING_VISIBILITY,
 };
@@ -40,8 +40,10 @@ use crate::constructs::limits::{FifoQueueName, InvalidQueueName};
 use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
-use crate::constructs::trainium_instance::{AgentBundle, AgentProcess, TrainiumInstance};
-use crate::environment::{Environment, SearchSettings};
+use crate::constructs::trainium_launch::{
+    AgentBundle, AgentProcess, TrainiumLaunch, TrainiumLaunchHandle,
+};
+use crate::environment::{Environment, SearchSettings, TrainiumSettings};
 use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;
 
@@ -86,11 +88,11 @@ pub fn stack(environment: &Environment) -> Result<Template, StackError> {
     pipeline.add_judge(&index);
     let generator = pipeline.add_generator(&index);
     let tester = pipeline.add_tester(&index);
-    pipeline.add_agent();
+    let launch = pipeline.add_agent();
     // What starts them, what tells of a failure, and what a person or a command reads.
     pipeline.add_schedules(&scrape_conference, &generator, &tester)?;
     pipeline.add_alarms(&scrape_conference);
-    pipeline.add_outputs(&index, &scrape_conference);
+    pipeline.add_outputs(&index, &scrape_conference, launch.as_ref());
     Ok(pipeline.stack)
 }
 
@@ -111,7 +113,7 @@ impl<'a> Pipeline<'a> {
             let name = LogicalId::new(&parameter.name());
             stack.parameter(name, parameter.description());
         }
-        let has_instance = environment.trainium.is_some();
+        let instances = environment.trainium.as_ref();
         let targets = Targets {
             buckets: Buckets::named(|bucket| environment.bucket_name(bucket)),
             index: None,
@@ -120,10 +122,7 @@ impl<'a> Pipeline<'a> {
                 embedding: environment.judge.embedding_model.clone(),
                 generator: environment.generator.model.clone(),
             },
-            instances: has_instance.then(|| Instances::Tagged {
-                purpose: environment.named(INSTANCE_PURPOSE),
-                environment: environment.name.clone(),
-            }),
+            instances: instances.map(|it| instances_of(environment, it)),
             token_parameter: environment
                 .testing
                 .trainium_endpoint
@@ -328,13 +327,14 @@ impl<'a> Pipeline<'a> {
     fn add_tester(&mut self, index: &Url) -> FunctionHandle {
         let settings = &self.environment.testing;
         let trainium = self.environment.trainium.as_ref();
-        // By their tags, so that the function does not wait for them.
-        let (purpose, environment) = match &self.targets.instances {
-            None => (NO_RESOURCE, NO_RESOURCE),
+        // The instances are not there yet: the tester finds them by their tags.
+        let (purpose, environment, instance_id) = match &self.targets.instances {
+            None => (NO_RESOURCE, NO_RESOURCE, NO_RESOURCE),
+            Some(Instances::Own(id)) => (NO_RESOURCE, NO_RESOURCE, id.as_str()),
             Some(Instances::Tagged {
                 purpose,
                 environment,
-            }) => (purpose.as_str(), environment.as_str()),
+            }) => (purpose.as_str(), environment.as_str(), NO_RESOURCE),
         };
         let config = TesterConfig {
             opensearch_endpoint: index.clone().into(),
@@ -352,7 +352,7 @@ impl<'a> Pipeline<'a> {
             ),
             trainium_purpose: Expr::from(purpose),
             trainium_environment: Expr::from(environment),
-            trainium_instance_id: Expr::from(NO_RESOURCE),
+            trainium_instance_id: Expr::from(instance_id),
             batch_size: Expr::from(settings.batch_size.to_string()),
             max_wait: Expr::from(settings.max_wait_secs.to_string()),
             trainium_timeout: Expr::from(settings.program_timeout_secs.to_string()),
@@ -363,42 +363,32 @@ impl<'a> Pipeline<'a> {
         self.add_function(Function::Tester, description, settings.size, variables)
     }
 
-    /// What runs the programs: an instance in AWS, a process of this machine locally. Both have the same role;
-    /// who may assume it differs.
-    fn add_agent(&mut self) {
+    /// What the agent runs as: on instances in AWS, which are launched as this says and are a stack of their own; in a
+    /// process of this machine locally. Both have the same role; who may assume it differs.
+    fn add_agent(&mut self) -> Option<TrainiumLaunchHandle> {
         let grants = self.targets.granted(Principal::Agent);
-        match self.environment.trainium.clone() {
-            None => {
-                AgentProcess { grants }.add_to(&mut self.stack);
-            }
-            Some(settings) => {
-                let instance = TrainiumInstance {
-                    config: AgentConfig {
-                        testing_queue_url: url_of(Queue::CodeTesting),
-                        code_bucket: self.targets.buckets.code.name(),
-                        outputs_bucket: self.targets.buckets.outputs.name(),
-                        datasets_bucket: self.targets.buckets.datasets.name(),
-                    },
-                    bundle: AgentBundle {
-                        bucket: given(Parameter::AssetsBucket),
-                        key: given(Parameter::AgentKey),
-                        parameter_name: format!(
-                            "/annapurna/{}/trainium-agent",
-                            self.environment.name
-                        ),
-                    },
-                    network: network(&settings),
-                    instance_type: settings.instance_type,
-                    image_parameter: settings.image_parameter,
-                    volume_gib: settings.volume_gib,
-                    grants,
-                    name_tag: self.environment.named(INSTANCE_NAME),
-                    purpose_tag: self.environment.named(INSTANCE_PURPOSE),
-                    environment_tag: self.environment.name.clone(),
-                };
-                instance.add_to(&mut self.stack);
-            }
-        }
+        let Some(settings) = self.environment.trainium.clone() else {
+            AgentProcess { grants }.add_to(&mut self.stack);
+            return None;
+        };
+        let launch = TrainiumLaunch {
+            config: AgentConfig {
+                testing_queue_url: url_of(Queue::CodeTesting),
+                code_bucket: self.targets.buckets.code.name(),
+                outputs_bucket: self.targets.buckets.outputs.name(),
+                datasets_bucket: self.targets.buckets.datasets.name(),
+            },
+            bundle: AgentBundle {
+                bucket: given(Parameter::AssetsBucket),
+                key: given(Parameter::AgentKey),
+                parameter_name: format!("/annapurna/{}/trainium-agent", self.environment.name),
+            },
+            instance_type: settings.instance_type,
+            image_parameter: settings.image_parameter,
+            volume_gib: settings.volume_gib,
+            grants,
+        };
+        Some(launch.add_to(&mut self.stack))
     }
 
     /// What tells of a failed scrape where nobody starts scrapes by hand.
@@ -417,5 +407,16 @@ impl<'a> Pipeline<'a> {
             topic: &topic,
         };
         alarm.add_to(&mut self.stack);
+    }
+}
+
+/// Which instances the tester starts and stops.
+fn instances_of(environment: &Environment, settings: &TrainiumSettings) -> Instances {
+    match &settings.instance_id {
+        Some(id) => Instances::Own(id.clone()),
+        None => Instances::Tagged {
+            purpose: environment.named(INSTANCE_PURPOSE),
+            environment: environment.name.clone(),
+        },
     }
 }

@@ -9,9 +9,9 @@ use super::{Arn, Expr};
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Instance {
     pub(crate) launch_template: LaunchTemplateReference,
-    /// Subnet; the default VPC's when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) subnet_id: Option<String>,
+    pub(crate) subnet_id: Expr,
+    /// Of the subnet's VPC; a change does not replace the instance.
+    pub(crate) security_group_ids: Vec<Expr>,
     pub(crate) tags: Vec<Tag>,
 }
 
@@ -41,7 +41,6 @@ pub(crate) struct LaunchTemplateData {
     pub(crate) iam_instance_profile: IamInstanceProfile,
     pub(crate) metadata_options: MetadataOptions,
     pub(crate) block_device_mappings: Vec<BlockDeviceMapping>,
-    pub(crate) security_group_ids: Vec<Expr>,
     /// `Fn::Base64` of the first-boot script.
     pub(crate) user_data: Base64,
 }
@@ -109,13 +108,10 @@ pub(crate) struct Base64 {
 pub(crate) struct SecurityGroup {
     /// For people; changing it replaces the group.
     pub(crate) group_description: String,
-    /// VPC; the default one when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) vpc_id: Option<String>,
+    pub(crate) vpc_id: Expr,
     /// What may come in; nothing when empty.
     pub(crate) security_group_ingress: Vec<SecurityGroupRule>,
-    /// What may go out; everything when empty.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What may go out; it would be everything when empty.
     pub(crate) security_group_egress: Vec<SecurityGroupRule>,
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Instances {
         /// Value of the tag `Environment`.
         environment: String,
     },
+    /// One that somebody else made, by its id.
+    Own(String),
 }
 
 /// Ids of models or of inference profiles, as Bedrock has them.
@@ -151,19 +153,23 @@ impl Targets {
         let Some(instances) = &self.instances else {
             return Vec::new();
         };
-        let Instances::Tagged {
-            purpose,
-            environment,
-        } = instances;
-        let start_and_stop = Statement::allow(
-            "StartAndStopInstances",
-            &["ec2:StartInstances", "ec2:StopInstances"],
-            vec![Arn::in_account("ec2", "instance/*")],
-        )
-        .when(
-            Condition::string_equals(RESOURCE_PURPOSE, purpose.as_str())
-                .and_string_equals(RESOURCE_ENVIRONMENT, environment.as_str()),
-        );
+        let start_and_stop = |name: &str| {
+            Statement::allow(
+                "StartAndStopInstances",
+                &["ec2:StartInstances", "ec2:StopInstances"],
+                vec![Arn::in_account("ec2", format!("instance/{name}"))],
+            )
+        };
+        let start_and_stop = match instances {
+            Instances::Tagged {
+                purpose,
+                environment,
+            } => start_and_stop("*").when(
+                Condition::string_equals(RESOURCE_PURPOSE, purpose.as_str())
+                    .and_string_equals(RESOURCE_ENVIRONMENT, environment.as_str()),
+            ),
+            Instances::Own(id) => start_and_stop(id),
+        };
         let see = Statement::allow("SeeInstances", &["ec2:DescribeInstances"], vec![Arn::any()]);
         vec![start_and_stop, see]
     }

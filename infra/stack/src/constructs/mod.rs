@@ -14,4 +14,5 @@ pub(crate) mod role;
 pub(crate) mod schedule;
 pub(crate) mod search;
 pub(crate) mod state_machine;
-pub(crate) mod trainium_instance;
+pub(crate) mod trainium_instances;
+pub(crate) mod trainium_launch;

@@ -9,8 +9,6 @@ use crate::cloudformation::{DeletionPolicy, Expr};
 use crate::constructs::function::{FunctionHandle, FunctionSize, QueueConsumer, RustFunction};
 use crate::constructs::queue::QueueHandle;
 use crate::constructs::role::RoleHandle;
-use crate::constructs::trainium_instance::Network;
-use crate::environment::TrainiumSettings;
 use crate::parameters::{Parameter, given};
 
 impl Pipeline<'_> {
@@ -87,12 +85,4 @@ pub(super) fn url_of(queue: Queue) -> Expr {
 pub(super) fn roles() -> impl Iterator<Item = RoleHandle> {
     let functions = Function::ALL.into_iter().map(Principal::Function);
     functions.chain([Principal::Agent]).map(RoleHandle::of)
-}
-
-/// Where the instance is; the default VPC's where the settings do not say.
-pub(super) fn network(settings: &TrainiumSettings) -> Option<Network> {
-    Some(Network {
-        vpc_id: settings.vpc_id.clone()?,
-        subnet_id: settings.subnet_id.clone()?,
-    })
 }

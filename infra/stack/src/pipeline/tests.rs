@@ -243,21 +243,28 @@ fn the_first_boot_script_fits_into_user_data() {
 
 #[test]
 fn every_output_is_given_out_in_aws_or_on_this_machine_and_no_other() {
+    let launch = [
+        Output::TrainiumLaunchTemplateId,
+        Output::TrainiumLaunchTemplateVersion,
+    ];
     for (name, elsewhere) in [
-        ("local", Output::TrainiumInstanceId),
-        ("prod", Output::TrainiumAgentRoleArn),
+        ("local", &launch[..]),
+        ("prod", &[Output::TrainiumAgentRoleArn]),
     ] {
         let json = stack(&environment(name)).unwrap().to_json().unwrap();
         let given = json["Outputs"].as_object().unwrap();
         let given: BTreeSet<&str> = given.keys().map(String::as_str).collect();
-        let known = Output::ALL.into_iter().filter(|it| *it != elsewhere);
+        let known = Output::ALL.into_iter().filter(|it| !elsewhere.contains(it));
         assert_eq!(given, known.map(Output::name).collect(), "{name}");
     }
 }
 
-/// Of `dev`, the tester's variables, and what its role says of instances.
-fn tester_of_dev() -> (serde_json::Value, serde_json::Value) {
-    let environment = environment("dev");
+/// `dev` with these lines in `[trainium]`: the tester's variables, and what its role says of instances.
+fn tester_with(lines: &str) -> (serde_json::Value, serde_json::Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments/dev.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("[trainium]", &format!("[trainium]\n{lines}"));
+    let environment = Environment::parse("dev", &path, &text).unwrap();
     let resources = stack(&environment).unwrap().to_json().unwrap()["Resources"].take();
     let policy = &resources["PapersCodeTesterRole"]["Properties"]["Policies"][0]["PolicyDocument"];
     let statements = policy["Statement"].as_array().unwrap().iter();
@@ -270,7 +277,7 @@ fn tester_of_dev() -> (serde_json::Value, serde_json::Value) {
 
 #[test]
 fn the_tester_finds_its_instances_by_both_tags_and_may_start_no_others() {
-    let (variables, start) = tester_of_dev();
+    let (variables, start) = tester_with("");
     assert_eq!(variables["TRAINIUM_PURPOSE"], "dev-PapersCodeTester");
     assert_eq!(variables["TRAINIUM_ENVIRONMENT"], "dev");
     assert_eq!(variables["TRAINIUM_INSTANCE_ID"], "none");
@@ -283,6 +290,18 @@ fn the_tester_finds_its_instances_by_both_tags_and_may_start_no_others() {
         start["Action"],
         serde_json::json!(["ec2:StartInstances", "ec2:StopInstances"])
     );
+}
+
+#[test]
+fn an_instance_of_somebodys_own_is_the_only_one_that_the_tester_may_start() {
+    let id = "i-0123456789abcdef0";
+    let own = format!("instances = 0\ninstance-id = \"{id}\"");
+    let (variables, start) = tester_with(&own);
+    assert_eq!(variables["TRAINIUM_INSTANCE_ID"], id);
+    assert_eq!(variables["TRAINIUM_PURPOSE"], "none");
+    assert_eq!(start.get("Condition"), None);
+    let resource = start["Resource"].to_string();
+    assert!(resource.contains(&format!("instance/{id}")), "{resource}");
 }
 
 #[test]

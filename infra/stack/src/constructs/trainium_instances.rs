@@ -1,0 +1,81 @@
+//! The instances that run generated programs: where each is, of which version of the launch template, and no way in.
+
+use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
+
+use crate::cloudformation::ec2::{
+    Instance, IpProtocol, LaunchTemplateReference, SecurityGroup, SecurityGroupRule, Tag,
+};
+use crate::cloudformation::{Expr, LogicalId, Name, Resource, Template};
+
+/// Changing it replaces the security group.
+const DESCRIPTION: &str = "Annapurna Trainium agent: no ingress";
+
+/// The firewall of every instance of the stack. It is beside them and not in the launch template: an account without a
+/// VPC has no place for it, and that must not fail the stack of the pipeline.
+#[derive(Debug)]
+pub(crate) struct TrainiumFirewall {
+    /// Where the instances are.
+    pub(crate) vpc_id: Expr,
+}
+
+/// One instance.
+#[derive(Debug)]
+pub(crate) struct TrainiumInstance {
+    /// Its id in the template.
+    pub(crate) id: LogicalId,
+    pub(crate) launch_template_id: Expr,
+    /// A number. A newer version would replace the instance, so it stays at the one that it was made with.
+    pub(crate) launch_template_version: Expr,
+    pub(crate) subnet_id: Expr,
+    /// Value of the tag `Name`, for people.
+    pub(crate) name: String,
+    /// Value of the tag `Purpose`, by which the dispatcher finds it and may start and stop it.
+    pub(crate) purpose: String,
+    /// Value of the tag `Environment`, likewise.
+    pub(crate) environment: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TrainiumFirewallHandle(LogicalId);
+
+impl TrainiumFirewall {
+    /// Nothing comes in. Out goes HTTPS to SQS, S3 and Systems Manager, and HTTP to Ubuntu's package mirrors.
+    pub(crate) fn add_to(self, stack: &mut Template) -> TrainiumFirewallHandle {
+        let rule = |port, description| SecurityGroupRule {
+            ip_protocol: IpProtocol::Tcp,
+            from_port: port,
+            to_port: port,
+            cidr_ip: "0.0.0.0/0",
+            description,
+        };
+        let group = SecurityGroup {
+            group_description: DESCRIPTION.to_owned(),
+            vpc_id: self.vpc_id,
+            security_group_ingress: Vec::new(),
+            security_group_egress: vec![rule(443, "AWS APIs"), rule(80, "Package mirrors")],
+        };
+        let id = LogicalId::new("TrainiumFirewall");
+        TrainiumFirewallHandle(stack.add(id, Resource::new(group)))
+    }
+}
+
+impl TrainiumInstance {
+    /// Adds it behind the firewall; its EC2 id, such as `i-0abc…`.
+    pub(crate) fn add_to(self, stack: &mut Template, firewall: &TrainiumFirewallHandle) -> Name {
+        let tag = |key, value| Tag { key, value };
+        let instance = Instance {
+            launch_template: LaunchTemplateReference {
+                launch_template_id: self.launch_template_id,
+                version: self.launch_template_version,
+            },
+            subnet_id: self.subnet_id,
+            security_group_ids: vec![Expr::attribute(&firewall.0, "GroupId")],
+            tags: vec![
+                tag("Name", self.name),
+                tag(PURPOSE_TAG, self.purpose),
+                tag(ENVIRONMENT_TAG, self.environment),
+            ],
+        };
+        Name::of(&stack.add(self.id, Resource::new(instance)))
+    }
+}

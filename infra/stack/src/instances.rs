@@ -1,0 +1,164 @@
+//! The stack of the instances that run programs, beside that of the pipeline: a missing quota, a zone without capacity
+//! or an account without a VPC fails this one and leaves the pipeline as it is.
+//!
+//! In: an environment's settings, and where each instance is to be. Out: a template with the firewall and those
+//! instances, and the values of its parameters. An instance keeps the version of the launch template that it was made
+//! with, and the subnet that had room for it: both are parameters, so a newer version of the template changes nothing
+//! here. [`Steps`] says which instances go and which come. They go first: CloudFormation's own replacement starts the
+//! new one before it ends the old one, which takes the quota twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use annapurna_contract::names::{INSTANCE_NAME, INSTANCE_PURPOSE};
+
+use crate::cloudformation::{LogicalId, Template};
+use crate::constructs::trainium_instances::{TrainiumFirewall, TrainiumInstance};
+use crate::environment::Environment;
+use crate::plan::Deployment;
+
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use steps::{Steps, Wanted};
+
+const VPC_ID: &str = "TrainiumVpcId";
+const LAUNCH_TEMPLATE_ID: &str = "TrainiumLaunchTemplateId";
+
+/// One of the environment's instances, counted from 1. What is in it may change; its number stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// Those that the environment is to have; none where the agent is a process, or somebody else's instance.
+    pub fn of(environment: &Environment) -> BTreeSet<Self> {
+        let instances = environment.trainium.as_ref().map_or(0, |it| it.instances);
+        (1..=instances).map(Self).collect()
+    }
+
+    /// The output with its EC2 id. The first has no number, as when there was one only.
+    pub fn output(self) -> String {
+        match self.0 {
+            1 => "TrainiumInstanceId".to_owned(),
+            number => format!("TrainiumInstanceId{number}"),
+        }
+    }
+
+    fn version(self) -> String {
+        format!("{self}Version")
+    }
+
+    fn subnet_id(self) -> String {
+        format!("{self}SubnetId")
+    }
+}
+
+/// Its id in the template.
+impl fmt::Display for Slot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TrainiumInstance{}", self.0)
+    }
+}
+
+/// What one instance was made of, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// Version of the launch template, a number.
+    pub version: String,
+    /// Its subnet, and with it its zone.
+    pub subnet_id: String,
+}
+
+/// The stack as it is, or as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instances {
+    /// Where the firewall is, and with it every instance.
+    pub vpc_id: String,
+    /// The pipeline's launch template.
+    pub launch_template_id: String,
+    /// The instances; the firewall stays while there is none.
+    pub each: BTreeMap<Slot, Placement>,
+}
+
+impl Instances {
+    /// What is deployed; `None` when the stack is not of this kind.
+    pub fn of(deployed: &Deployment) -> Option<Self> {
+        let value = |name: &str| deployed.parameters.get(name).cloned();
+        let resources = deployed.template["Resources"].as_object()?;
+        let numbers = resources
+            .keys()
+            .filter_map(|id| id.strip_prefix("TrainiumInstance")?.parse().ok());
+        let placements = numbers.map(|number| {
+            let slot = Slot(number);
+            let placement = Placement {
+                version: value(&slot.version())?,
+                subnet_id: value(&slot.subnet_id())?,
+            };
+            Some((slot, placement))
+        });
+        Some(Self {
+            vpc_id: value(VPC_ID)?,
+            launch_template_id: value(LAUNCH_TEMPLATE_ID)?,
+            each: placements.collect::<Option<_>>()?,
+        })
+    }
+
+    /// Template and parameters.
+    ///
+    /// # Errors
+    ///
+    /// When the template cannot be written as JSON.
+    pub fn deployment(&self, environment: &Environment) -> Result<Deployment, serde_json::Error> {
+        let slots: BTreeSet<Slot> = self.each.keys().copied().collect();
+        let mut parameters = BTreeMap::from([
+            (VPC_ID.to_owned(), self.vpc_id.clone()),
+            (
+                LAUNCH_TEMPLATE_ID.to_owned(),
+                self.launch_template_id.clone(),
+            ),
+        ]);
+        for (slot, placement) in &self.each {
+            parameters.insert(slot.version(), placement.version.clone());
+            parameters.insert(slot.subnet_id(), placement.subnet_id.clone());
+        }
+        Ok(Deployment {
+            template: stack(environment, &slots).to_json()?,
+            parameters,
+        })
+    }
+}
+
+/// Builds the stack with these instances.
+pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
+    let mut stack = Template::new(format!(
+        "Annapurna, environment {}: the instances that run programs",
+        environment.name
+    ));
+    let mut given =
+        |name: &str, description: &str| stack.parameter(LogicalId::new(name), description);
+    let vpc_id = given(VPC_ID, "VPC of the instances");
+    let launch_template_id = given(LAUNCH_TEMPLATE_ID, "The pipeline's launch template");
+    let placed: Vec<_> = slots
+        .iter()
+        .map(|slot| {
+            let version = given(&slot.version(), "Version of the launch template");
+            (*slot, version, given(&slot.subnet_id(), "Its subnet"))
+        })
+        .collect();
+    let firewall = TrainiumFirewall { vpc_id }.add_to(&mut stack);
+    for (slot, launch_template_version, subnet_id) in placed {
+        let instance = TrainiumInstance {
+            id: LogicalId::new(&slot.to_string()),
+            launch_template_id: launch_template_id.clone(),
+            launch_template_version,
+            subnet_id,
+            name: environment.named(INSTANCE_NAME),
+            purpose: environment.named(INSTANCE_PURPOSE),
+            environment: environment.name.clone(),
+        };
+        let instance_id = instance.add_to(&mut stack, &firewall);
+        stack.output(&slot.output(), "An instance", instance_id.into());
+    }
+    stack
+}
