@@ -138,6 +138,16 @@ pub enum CommandError {
         /// Who began it, and when.
         who: String,
     },
+    /// The pipeline is deployed, and the stack of its instances is not as wanted.
+    #[error("the pipeline of `{environment}` is deployed, its instances are not: {problem}")]
+    Instances {
+        /// Its name.
+        environment: String,
+        /// Why, in EC2's words where it refused.
+        problem: String,
+        /// What to do, where it is known.
+        hint: Option<String>,
+    },
     /// CloudFormation refused the change set.
     #[error(
         "the change set of stack `{stack}` failed:{}",
@@ -402,6 +412,7 @@ impl CommandError {
             Self::Environment(error) => environment_hint(error),
             Self::Local(error) => error.hint(),
             Self::Build { hint, .. } | Self::Usage { hint, .. } => say(hint),
+            Self::Instances { hint, .. } => hint.clone(),
             Self::NoProject { .. } => say(hint::NO_PROJECT),
             Self::Passing { obstacle, .. } => say(obstacle.hint()),
             Self::RolledBack { .. } => say(hint::ROLLED_BACK),

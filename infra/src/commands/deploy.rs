@@ -13,9 +13,9 @@ use super::doctor::{Consent, before_deploy};
 use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
-use crate::engine::Deployed;
+use crate::engine::{Deployed, Event, Progress};
 use crate::error::CommandError;
-use crate::instances;
+use crate::instances::{self, Fleet};
 use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
 use crate::ui;
@@ -34,13 +34,17 @@ use rollout::{RolledOut, Rollout};
   cargo infra deploy local               Everything on this machine, then ten sample papers
   cargo infra deploy local --no-sample
   cargo infra deploy prod                Shows the changes and asks
-  cargo infra deploy prod --yes          Does not ask")]
+  cargo infra deploy prod --yes          Does not ask
+  cargo infra deploy prod --replace-instances")]
 pub(super) struct DeployArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
+    /// End instances of an older launch template and make new ones; without it they stay as they were made
+    #[arg(long)]
+    replace_instances: bool,
     /// Do not push the sample papers through a local pipeline
     #[arg(long)]
     no_sample: bool,
@@ -74,6 +78,7 @@ async fn deploy_to_aws(
     }
     let assets = assets::build(&cx.root, environment).await?;
     cx.ui.done("Functions and agent are built");
+    let fleet = Fleet::look(&cloud, environment, args.replace_instances).await?;
     let deployment = Rollout {
         cx,
         args,
@@ -81,14 +86,39 @@ async fn deploy_to_aws(
         cloud: &cloud,
         bucket: assets::bucket_name(&account, &environment.region),
         assets: &assets,
+        fleet: &fleet,
     };
     let done = deployment.stack(template, BTreeMap::new()).await?;
     let deployed = done.deployed;
     if done.has_new_bundle {
         restart_agents(cx, &cloud, environment).await?;
     }
+    let instances = roll_out_instances(cx, environment, &fleet, &deployed).await;
     report(cx, environment, &deployed)?;
+    instances?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the instances to what is wanted, which the person agreed to with the rest of the plan.
+async fn roll_out_instances(
+    cx: &Context,
+    environment: &Environment,
+    fleet: &Fleet<'_>,
+    pipeline: &Deployed,
+) -> Result<(), CommandError> {
+    let step = cx.ui.begin("Bringing the instances up to date");
+    let stack = environment.instances_stack_name();
+    let event = |event: &Event| {
+        if event.resource != stack {
+            step.says(format!("{} {}", event.status, event.resource));
+        }
+        if event.progress == Progress::Failed {
+            cx.ui.warn(rollout::event_line(event));
+        }
+    };
+    let brought = fleet.roll_out(&pipeline.outputs, &event).await;
+    drop(step);
+    brought
 }
 
 async fn deploy_here(
@@ -104,6 +134,7 @@ async fn deploy_here(
     let (services, assets) = (&here.services, &here.assets);
     let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;
     let account = cloud.guard(environment).await?;
+    let fleet = Fleet::look(&cloud, environment, false).await?;
     let deployment = Rollout {
         cx,
         args,
@@ -111,6 +142,7 @@ async fn deploy_here(
         cloud: &cloud,
         bucket: assets::bucket_name(&account, &environment.region),
         assets,
+        fleet: &fleet,
     };
     let RolledOut { deployed, .. } = deployment.stack(template, services.parameters()).await?;
     start_agent(cx, environment, &home, &here, &deployed).await?;

@@ -33,10 +33,15 @@ pub(super) async fn run(cx: &Context, args: DestroyArgs) -> Result<ExitCode, Com
         None => {
             let target = cx.target(&args.environment).await?;
             target.cloud.guard(&environment).await?;
-            for change in changes(&target.deployed.deployment, &Deployment::none()) {
+            let instances = Engine::new(&target.cloud, environment.instances_stack_name());
+            let doomed = instances.deployed().await?;
+            let doomed = doomed.iter().chain([&target.deployed]);
+            for change in doomed.flat_map(|it| changes(&it.deployment, &Deployment::none())) {
                 cx.ui.result(&change)?;
             }
             agreed(cx, &args, &format!("Destroy `{}`?", environment.name))?;
+            // First what is made of the other's launch template.
+            instances.delete().await?;
             delete_stack(cx, &environment, &target.cloud, &target.deployed).await?;
             Ok(ExitCode::SUCCESS)
         }

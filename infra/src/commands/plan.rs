@@ -7,6 +7,7 @@ use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
 use annapurna_stack::plan::{Change, Deployment, SIGNS, changes};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Context, EnvironmentArg};
 use crate::assets::{self, Assets};
@@ -14,6 +15,7 @@ use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
+use crate::instances::{Fleet, FleetPlan};
 use crate::local;
 use crate::local::agent::AGENT;
 
@@ -37,24 +39,37 @@ pub(super) struct PlanArgs {
 pub(super) struct DeployPlan {
     pub(super) environment: String,
     pub(super) resources: Vec<Change>,
+    /// Of the stack of the instances.
+    pub(super) instances: Vec<Change>,
     pub(super) index: IndexPlan,
     /// Why the agent would be started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agent: Option<&'static str>,
+    /// What stays though it would be made differently today, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
 }
 
 impl DeployPlan {
     pub(super) fn is_empty(&self) -> bool {
-        self.resources.is_empty() && self.index == IndexPlan::UpToDate && self.agent.is_none()
+        self.changes().next().is_none() && self.index == IndexPlan::UpToDate && self.agent.is_none()
+    }
+
+    /// The changes of both stacks.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.resources.iter().chain(&self.instances)
     }
 }
 
 impl std::fmt::Display for DeployPlan {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for note in &self.notes {
+            writeln!(formatter, "  {note}")?;
+        }
         if self.is_empty() {
             return write!(formatter, "Nothing changes in `{}`.", self.environment);
         }
-        for change in &self.resources {
+        for change in self.changes() {
             writeln!(formatter, "{change}")?;
         }
         if self.index != IndexPlan::UpToDate {
@@ -64,7 +79,7 @@ impl std::fmt::Display for DeployPlan {
             writeln!(formatter, "~ restart agent  ({reason})")?;
         }
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for change in &self.resources {
+        for change in self.changes() {
             *counts.entry(change.impact.word()).or_default() += 1;
         }
         let counts: Vec<String> = counts
@@ -92,6 +107,7 @@ pub(super) async fn compare(
     deployed: Option<&Deployed>,
     wanted: &Deployment,
     assets: &Assets,
+    fleet: &Fleet<'_>,
 ) -> Result<DeployPlan, CommandError> {
     let none = Deployment::none();
     let before = deployed.map_or(&none, |it| &it.deployment);
@@ -106,11 +122,19 @@ pub(super) async fn compare(
         None => bundle_changes(deployed, wanted)
             .then_some("its bundle changed; what it runs is given back to the queue"),
     };
+    let resources = changes(before, wanted);
+    // What a stack gives out whose launch template changes is not what it will give out.
+    let is_launch = |change: &Change| change.type_name == "AWS::EC2::LaunchTemplate";
+    let launch_stays = !resources.iter().any(is_launch);
+    let outputs = deployed.filter(|_| launch_stays).map(|it| &it.outputs);
+    let fleet = fleet.plan(outputs).await?;
     Ok(DeployPlan {
         environment: environment.name.clone(),
-        resources: changes(before, wanted),
+        resources,
+        instances: fleet.changes,
         index,
         agent,
+        notes: fleet.notes,
     })
 }
 
@@ -124,45 +148,12 @@ pub(super) fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -
 pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let template = cx.template(&environment)?.to_json()?;
-    let cloud = cx.cloud(&environment).await?;
-    let deployed = match &cloud {
+    let plan = match cx.cloud(&environment).await? {
         Some(cloud) => {
             cloud.guard(&environment).await?;
-            Engine::new(cloud, environment.stack_name())
-                .deployed()
-                .await?
+            against(cx, &environment, &cloud, template).await?
         }
-        None => None,
-    };
-    let plan = match (cloud, deployed) {
-        (Some(cloud), Some(deployed)) => {
-            let assets = assets::build(&cx.root, &environment).await?;
-            let mut parameters = deployed.deployment.parameters.clone();
-            parameters.extend(assets.parameters());
-            if let Some(settings) = environment.local()
-                && let Some(services) = local::running(&cx.home(&environment), settings)
-            {
-                parameters.extend(services.parameters());
-            }
-            let wanted = Deployment {
-                template,
-                parameters,
-            };
-            compare(cx, &environment, &cloud, Some(&deployed), &wanted, &assets).await?
-        }
-        // With nothing deployed everything is new, whatever the code is: no need to build it.
-        _ => DeployPlan {
-            environment: environment.name.clone(),
-            resources: changes(
-                &Deployment::none(),
-                &Deployment {
-                    template,
-                    parameters: BTreeMap::new(),
-                },
-            ),
-            index: IndexPlan::Create,
-            agent: environment.local().map(|_| "it is new"),
-        },
+        None => first(&environment, template, FleetPlan::default()),
     };
     if args.json {
         cx.ui.json(&plan)?
@@ -170,4 +161,57 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
         cx.ui.result(&plan)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The plan against what is deployed in this cloud.
+async fn against(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+    template: Value,
+) -> Result<DeployPlan, CommandError> {
+    let engine = Engine::new(cloud, environment.stack_name());
+    let deployed = engine.deployed().await?;
+    let fleet = Fleet::look(cloud, environment, false).await?;
+    let Some(deployed) = deployed else {
+        return Ok(first(environment, template, fleet.plan(None).await?));
+    };
+    let assets = assets::build(&cx.root, environment).await?;
+    let mut parameters = deployed.deployment.parameters.clone();
+    parameters.extend(assets.parameters());
+    if let Some(settings) = environment.local()
+        && let Some(services) = local::running(&cx.home(environment), settings)
+    {
+        parameters.extend(services.parameters());
+    }
+    let wanted = Deployment {
+        template,
+        parameters,
+    };
+    compare(
+        cx,
+        environment,
+        cloud,
+        Some(&deployed),
+        &wanted,
+        &assets,
+        &fleet,
+    )
+    .await
+}
+
+/// With nothing deployed everything is new, whatever the code is: no need to build it.
+fn first(environment: &Environment, template: Value, fleet: FleetPlan) -> DeployPlan {
+    let wanted = Deployment {
+        template,
+        parameters: BTreeMap::new(),
+    };
+    DeployPlan {
+        environment: environment.name.clone(),
+        resources: changes(&Deployment::none(), &wanted),
+        instances: fleet.changes,
+        index: IndexPlan::Create,
+        agent: environment.local().map(|_| "it is new"),
+        notes: fleet.notes,
+    }
 }

@@ -273,17 +273,24 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
     }))
 }
 
-/// The instances that run programs.
+/// The stack of the instances, and each of them.
 async fn instance_parts(
     cloud: &Cloud,
     environment: &Environment,
 ) -> Result<Vec<Part>, CommandError> {
+    if environment.trainium.is_none() {
+        return Ok(Vec::new());
+    }
+    let stack = environment.instances_stack_name();
+    let deployed = Engine::new(cloud, stack.clone()).deployed().await?;
+    let state = deployed.as_ref().map(|it| it.status.as_str());
+    let stack = named("instances", state.unwrap_or("not deployed"), &stack);
     let seen = instances::seen(cloud, environment).await?;
     let each = seen.into_iter().map(|it| Part {
         detail: Some(it.zone).filter(|zone| !zone.is_empty()),
         ..named("instance", &it.state, &it.id)
     });
-    Ok(each.collect())
+    Ok(std::iter::once(stack).chain(each).collect())
 }
 
 /// The scrapes that run, and those of the last two days that failed.

@@ -4,8 +4,8 @@ use super::CommandError;
 
 impl CommandError {
     /// 1: what was asked for was tried, and nothing of it came about. 2: the request, the credentials or this
-    /// machine are not as needed. 3: AWS, or a service of the environment, refused or undid it. 130: a person
-    /// stopped it.
+    /// machine are not as needed. 3: AWS, or a service of the environment, refused or undid it. 4: the pipeline is
+    /// deployed, its instances are not. 130: a person stopped it.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Environment(_)
@@ -43,6 +43,7 @@ impl CommandError {
             | Self::FunctionFailed { .. }
             | Self::SampleIncomplete { .. } => 3,
             Self::ScrapeFailed { .. } | Self::NothingDone { .. } => 1,
+            Self::Instances { .. } => 4,
             Self::Interrupted | Self::Declined { .. } | Self::GoesOn { .. } => 130,
         }
     }

@@ -1,5 +1,7 @@
 //! Instances as EC2 shows them.
 
+use std::collections::BTreeSet;
+
 use annapurna_contract::names::{ENVIRONMENT_TAG, INSTANCE_PURPOSE, PURPOSE_TAG};
 use annapurna_stack::environment::Environment;
 use aws_sdk_ec2::types::{Filter, InstanceStateName as State};
@@ -31,18 +33,35 @@ impl Seen {
 ///
 /// When EC2 cannot be asked.
 pub async fn seen(cloud: &Cloud, environment: &Environment) -> Result<Vec<Seen>, CommandError> {
-    if environment.trainium.is_none() {
+    let Some(settings) = &environment.trainium else {
         return Ok(Vec::new());
-    }
+    };
     let purpose = environment.named(INSTANCE_PURPOSE);
-    let filters = vec![
-        filter(&format!("tag:{PURPOSE_TAG}"), [purpose]),
-        filter(
-            &format!("tag:{ENVIRONMENT_TAG}"),
-            [environment.name.clone()],
-        ),
-    ];
+    let filters = match &settings.instance_id {
+        Some(id) => vec![filter("instance-id", [id.clone()])],
+        None => vec![
+            filter(&format!("tag:{PURPOSE_TAG}"), [purpose]),
+            filter(
+                &format!("tag:{ENVIRONMENT_TAG}"),
+                [environment.name.clone()],
+            ),
+        ],
+    };
     describe(cloud, filters).await
+}
+
+/// Those of these instances that were not ended. An id that EC2 has forgotten is no error in a filter.
+pub(super) async fn living(
+    cloud: &Cloud,
+    ids: BTreeSet<String>,
+) -> Result<BTreeSet<String>, CommandError> {
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let these = filter("instance-id", ids.iter().cloned());
+    let living = describe(cloud, vec![these]).await?;
+    let living = living.into_iter().map(|it| it.id);
+    Ok(living.filter(|id| ids.contains(id)).collect())
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {

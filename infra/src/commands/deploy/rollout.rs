@@ -18,6 +18,7 @@ use crate::engine::{
 };
 use crate::error::CommandError;
 use crate::index;
+use crate::instances::Fleet;
 
 /// One deployment of a stack.
 pub(super) struct Rollout<'a> {
@@ -28,6 +29,8 @@ pub(super) struct Rollout<'a> {
     /// The bucket of assets.
     pub(super) bucket: String,
     pub(super) assets: &'a Assets,
+    /// The instances, which are shown and agreed to with the rest.
+    pub(super) fleet: &'a Fleet<'a>,
 }
 
 /// A stack that was brought to what is wanted.
@@ -143,17 +146,19 @@ impl Operator for Person<'_> {
             environment,
             cloud,
             assets,
+            fleet,
             ..
         } = self.rollout;
-        let mut plan = compare(cx, environment, cloud, before, self.wanted, assets).await?;
+        let wanted = self.wanted;
+        let mut plan = compare(cx, environment, cloud, before, wanted, assets, fleet).await?;
         if let Some(set) = set {
             merge_change_set(&mut plan.resources, &set.entries);
         }
         cx.ui.result(&plan)?;
-        let Some(set) = set else {
+        if set.is_none() && plan.instances.is_empty() {
             return Ok(true);
-        };
-        for import in set.imports() {
+        }
+        for import in set.into_iter().flat_map(ChangeSet::imports) {
             let id = &import.resource;
             cx.ui
                 .status(format!("{id} is there already and becomes the stack's"));
@@ -192,7 +197,7 @@ impl Operator for Person<'_> {
 /// What a person is asked about a plan. In AWS that is every change; on this machine only what could lose
 /// something.
 fn question(environment: &Environment, plan: &DeployPlan) -> Option<String> {
-    let is_dangerous = plan.resources.iter().any(|change| change.is_dangerous());
+    let is_dangerous = plan.changes().any(|change| change.is_dangerous());
     let warning = match is_dangerous {
         true => " Some resources are replaced or destroyed.",
         false if environment.local().is_some() => return None,
@@ -214,7 +219,7 @@ fn declined(environment: &str, has_adopted: bool) -> CommandError {
     }
 }
 
-fn event_line(event: &Event) -> String {
+pub(super) fn event_line(event: &Event) -> String {
     let Event {
         resource, status, ..
     } = event;
@@ -244,8 +249,10 @@ mod tests {
         let plan = DeployPlan {
             environment: environment.name.clone(),
             resources: vec![change],
+            instances: Vec::new(),
             index: IndexPlan::UpToDate,
             agent: None,
+            notes: Vec::new(),
         };
         question(&environment, &plan)
     }
