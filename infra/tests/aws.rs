@@ -1,0 +1,413 @@
+//! An environment in AWS, from its first deploy to its end: the real program, the real templates of both stacks and a
+//! copy of `prod.toml`, against the emulator that `AWS_ENDPOINT_URL` names. The emulator refuses launches as EC2 does
+//! where a test says so; the functions are stand-ins, and the index is the tests' OpenSearch behind HTTPS.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use annapurna_local::emulator::{ACCOUNT_ID, EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+use annapurna_local_testing::{TestEmulator, search_url, test_emulator};
+use annapurna_stack::environment::Environment;
+use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag};
+use infra::cloud::Cloud;
+use serde_json::Value;
+
+#[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
+#[path = "preflight/account.rs"]
+mod account;
+#[path = "aws/services.rs"]
+mod services;
+
+const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");
+/// The zones of the emulator that offer the instance type, of the three it has.
+const OFFERED: [&str; 2] = ["us-east-1a", "us-east-1b"];
+
+/// HTTPS in front of the index; it ends with this value.
+struct Front {
+    port: String,
+    child: Child,
+}
+
+impl Front {
+    async fn start(emulator_python: &Path) -> Self {
+        let search = search_url().await;
+        let mut child = Command::new(emulator_python)
+            .arg("-I")
+            .arg(format!("{OWN}/front.py"))
+            .arg(format!("{OWN}/server.pem"))
+            .arg(search.rsplit(':').next().unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut port).unwrap();
+        let port = port.trim().to_owned();
+        Self { port, child }
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+/// An account with a project whose `prod` is deployed to it.
+struct Account {
+    _emulator: TestEmulator,
+    _front: Front,
+    /// Where all of AWS answers.
+    url: String,
+    project: tempfile::TempDir,
+    cloud: Cloud,
+}
+
+impl Account {
+    async fn new() -> Self {
+        let python = annapurna_local_testing::tools().await.venv.python();
+        let front = Front::start(&python).await;
+        let options = EmulatorOptions {
+            search_endpoint: Some(format!("127.0.0.1:{}", front.port)),
+            ..EmulatorOptions::default()
+        };
+        let emulator = test_emulator(&options).await;
+        let canned = account::Account::ready();
+        let url = services::listen(&emulator.endpoint_url, &canned.url).await;
+        let project = project();
+        let environments = Path::new(PROJECT).join("environments");
+        let local = Environment::load(&environments, "local").unwrap();
+        let cloud = Cloud::connect(&local, Some(&emulator.endpoint_url)).await;
+        Self {
+            _emulator: emulator,
+            _front: front,
+            url,
+            project,
+            cloud,
+        }
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.project.path().join("environments/prod.toml")
+    }
+
+    fn change(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.settings()).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(self.settings(), text.replace(from, to)).unwrap();
+    }
+
+    async fn infra(&self, args: &[&str]) -> Run {
+        let path = std::env::var("PATH").unwrap();
+        let target = self.project.path().join("target");
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_infra"))
+            .arg("--project")
+            .arg(self.project.path())
+            .arg("--state")
+            .arg(self.project.path().join("state"))
+            .args(args)
+            .env("PATH", format!("{OWN}:{path}"))
+            .env("CARGO_TARGET_DIR", target)
+            .env("SSL_CERT_FILE", format!("{OWN}/authority.pem"))
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_PROFILE")
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        Run::of(&output)
+    }
+
+    /// Each instance that was not ended: its id, state and zone.
+    async fn instances(&self) -> Vec<(String, String, String)> {
+        let output = self.cloud.ec2.describe_instances().send().await.unwrap();
+        let instances = output.reservations().iter().flat_map(|it| it.instances());
+        let mut each: Vec<_> = instances
+            .filter_map(|it| {
+                let state = it.state().unwrap().name().unwrap();
+                let has_ended = *state == InstanceStateName::Terminated;
+                let zone = it.placement().unwrap().availability_zone().unwrap();
+                let id = it.instance_id().unwrap().to_owned();
+                (!has_ended).then(|| (id, state.as_str().to_owned(), zone.to_owned()))
+            })
+            .collect();
+        each.sort();
+        each
+    }
+
+    async fn zones(&self) -> Vec<String> {
+        let each = self.instances().await.into_iter();
+        each.map(|(_, _, zone)| zone).collect()
+    }
+
+    /// Has launches in this zone refused for this reason, or for none.
+    async fn refuse(&self, zone: &str, reason: Option<&str>) {
+        let filter = Filter::builder().name("availability-zone").values(zone);
+        let request = self.cloud.ec2.describe_subnets();
+        let subnets = request.filters(filter.build()).send().await.unwrap();
+        let id = subnets.subnets()[0].subnet_id().unwrap();
+        let tag = Tag::builder().key("emulate:refuse");
+        let ec2 = &self.cloud.ec2;
+        match reason {
+            Some(reason) => {
+                let request = ec2.create_tags().resources(id);
+                request
+                    .tags(tag.value(reason).build())
+                    .send()
+                    .await
+                    .unwrap();
+            }
+            None => {
+                let request = ec2.delete_tags().resources(id);
+                request.tags(tag.build()).send().await.unwrap();
+            }
+        }
+    }
+
+    async fn stack(&self, name: &str) -> Option<String> {
+        let request = self.cloud.cloudformation.describe_stacks().stack_name(name);
+        let answer = request.send().await.ok()?;
+        let status = answer.stacks()[0].stack_status().unwrap();
+        Some(status.as_str().to_owned())
+    }
+}
+
+/// A folder with the project's `prod`, of the emulator's account, and what is packed beside the agent.
+fn project() -> tempfile::TempDir {
+    let project = tempfile::tempdir().unwrap();
+    let root = project.path();
+    std::fs::create_dir(root.join("environments")).unwrap();
+    let text = std::fs::read_to_string(format!("{PROJECT}/environments/prod.toml")).unwrap();
+    let text = text.replace(
+        "# account = \"<12 digits>\"",
+        &format!("account = \"{ACCOUNT_ID}\""),
+    );
+    let contact = "set-contact-in-environments-prod.toml";
+    let text = text.replace(contact, "papers@example.org");
+    std::fs::write(root.join("environments/prod.toml"), text).unwrap();
+    std::fs::write(root.join("Cargo.toml"), "[workspace]\n").unwrap();
+    let trainium = std::fs::canonicalize(format!("{PROJECT}/trainium")).unwrap();
+    std::os::unix::fs::symlink(trainium, root.join("trainium")).unwrap();
+    project
+}
+
+/// How a command ended.
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code().unwrap(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+
+    #[track_caller]
+    fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, words: &str) {
+        let all = format!("{}\n{}", self.out, self.err);
+        assert!(all.contains(words), "{words} is not in\n{all}");
+    }
+}
+
+#[tokio::test]
+async fn prod_is_deployed_shown_left_alone_and_destroyed_as_one() {
+    let account = Account::new().await;
+    let first = account.infra(&["plan", "prod"]).await.ends(0);
+    first.says("+ create  TrainiumInstance1");
+    first.says("+ create  PapersCodeTester");
+
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let main = account.stack("annapurna-prod").await;
+    assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
+    let made = account.instances().await;
+    assert_eq!(account.zones().await, [OFFERED[0]]);
+
+    let outputs = account.infra(&["outputs", "prod", "--json"]).await.ends(0);
+    let outputs: Value = serde_json::from_str(&outputs.out).unwrap();
+    assert_eq!(outputs["TrainiumInstanceId"], made[0].0);
+    assert_eq!(outputs["PapersBucketName"], "llm-research-papers");
+    account
+        .infra(&["plan", "prod"])
+        .await
+        .ends(0)
+        .says("Nothing changes in `prod`.");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    assert_eq!(
+        account.instances().await,
+        made,
+        "a second deploy changes nothing"
+    );
+
+    let status = account.infra(&["status", "prod", "--json"]).await.ends(0);
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    let part = |label: &str| {
+        let parts = status["parts"].as_array().unwrap();
+        let part = parts.iter().find(|it| it["part"] == label).unwrap();
+        (part["state"].clone(), part["name"].clone())
+    };
+    assert_eq!(
+        part("stack"),
+        ("CREATE_COMPLETE".into(), "annapurna-prod".into())
+    );
+    assert_eq!(part("instances").1, "annapurna-prod-trainium");
+    assert_eq!(
+        part("instance"),
+        ("running".into(), made[0].0.as_str().into())
+    );
+
+    account
+        .infra(&["destroy", "prod", "--yes"])
+        .await
+        .ends(0)
+        .says("TrainiumInstance1");
+    assert!(account.instances().await.is_empty());
+    assert_eq!(account.stack("annapurna-prod-trainium").await, None);
+    assert_eq!(account.stack("annapurna-prod").await, None);
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_made_leaves_the_pipeline_deployed() {
+    let account = Account::new().await;
+    for zone in OFFERED {
+        account.refuse(zone, Some("VcpuLimitExceeded")).await;
+    }
+    let refused = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    refused.says("the pipeline of `prod` is deployed, its instances are not");
+    refused.says("your current vCPU limit of 0");
+    refused.says("servicequotas/home/services/ec2/quotas/L-2C3B7624");
+    let main = account.stack("annapurna-prod").await;
+    assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
+    let status = account.infra(&["status", "prod"]).await.ends(0);
+    status.says("CREATE_COMPLETE");
+    assert!(account.instances().await.is_empty());
+
+    // Without room in any zone each is tried; a third one does not offer the type.
+    for zone in OFFERED {
+        account
+            .refuse(zone, Some("InsufficientInstanceCapacity"))
+            .await;
+    }
+    let refused = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    refused.says("no zone has room for it now: us-east-1a, us-east-1b");
+    refused.says("cargo infra deploy prod");
+
+    // With room in one it goes there, and the pipeline's stack is as it was.
+    account.refuse(OFFERED[1], None).await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    assert_eq!(account.zones().await, [OFFERED[1]]);
+    let main = account.stack("annapurna-prod").await;
+    assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
+    account
+        .infra(&["plan", "prod"])
+        .await
+        .ends(0)
+        .says("Nothing changes in `prod`.");
+}
+
+#[tokio::test]
+async fn a_newer_launch_template_replaces_an_instance_when_asked_and_ends_it_first() {
+    let account = Account::new().await;
+    account.change("[trainium]", "[trainium]\ninstances = 2");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let made = account.instances().await;
+    assert_eq!(made.len(), 2);
+
+    account.change("volume-gib = 200", "volume-gib = 250");
+    account
+        .infra(&["deploy", "prod", "--yes"])
+        .await
+        .ends(0)
+        .says("--replace-instances");
+    assert_eq!(account.instances().await, made);
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("TrainiumInstance1 stays as it was made");
+    plan.says("Nothing changes in `prod`.");
+
+    // Both go before one comes: where none can come, none is left.
+    for zone in OFFERED {
+        account.refuse(zone, Some("VcpuLimitExceeded")).await;
+    }
+    let replace = ["deploy", "prod", "--yes", "--replace-instances"];
+    account.infra(&replace).await.ends(4);
+    assert!(account.instances().await.is_empty());
+    account.refuse(OFFERED[0], None).await;
+    account
+        .infra(&replace)
+        .await
+        .ends(0)
+        .says("TrainiumInstance2");
+    let replaced = account.instances().await;
+    assert_eq!(replaced.len(), 2);
+    // Run again, there is nothing older to replace.
+    account.infra(&replace).await.ends(0);
+    assert_eq!(account.instances().await, replaced);
+
+    account.change("instances = 2", "instances = 0");
+    let none = account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    none.says("- destroy TrainiumInstance2");
+    assert!(account.instances().await.is_empty());
+    assert_eq!(account.stack("annapurna-prod-trainium").await, None);
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_ended_is_made_anew() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let (id, ..) = account.instances().await.remove(0);
+    let request = account.cloud.ec2.terminate_instances();
+    request.instance_ids(&id).send().await.unwrap();
+    account
+        .infra(&["plan", "prod"])
+        .await
+        .ends(0)
+        .says("! replace TrainiumInstance1");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let made = account.instances().await;
+    assert_eq!(made.len(), 1);
+    assert_ne!(made[0].0, id);
+}
+
+#[tokio::test]
+async fn an_account_without_a_default_vpc_gets_the_pipeline_and_is_told() {
+    let account = Account::new().await;
+    let ec2 = &account.cloud.ec2;
+    let vpcs = ec2.describe_vpcs().send().await.unwrap();
+    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
+    for subnet in ec2.describe_subnets().send().await.unwrap().subnets() {
+        let request = ec2.delete_subnet().subnet_id(subnet.subnet_id().unwrap());
+        request.send().await.unwrap();
+    }
+    let gateways = ec2.describe_internet_gateways().send().await.unwrap();
+    for gateway in gateways.internet_gateways() {
+        let id = gateway.internet_gateway_id().unwrap();
+        let request = ec2.detach_internet_gateway().internet_gateway_id(id);
+        request.vpc_id(vpc).send().await.unwrap();
+    }
+    ec2.delete_vpc().vpc_id(vpc).send().await.unwrap();
+    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    told.says("the account has no default VPC");
+    told.says("aws ec2 create-default-vpc");
+    let main = account.stack("annapurna-prod").await;
+    assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
+}
