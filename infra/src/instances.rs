@@ -61,6 +61,22 @@ pub struct Fleet<'a> {
     replace: bool,
 }
 
+/// What the stack of the instances gives out: their ids. Nothing where it is not deployed.
+///
+/// # Errors
+///
+/// When CloudFormation cannot be asked.
+pub async fn outputs(cloud: &Cloud, environment: &Environment) -> Result<Outputs, CommandError> {
+    if environment.local().is_some() {
+        return Ok(Outputs::default());
+    }
+    let engine = Engine::new(cloud, environment.instances_stack_name());
+    Ok(engine
+        .deployed()
+        .await?
+        .map_or_else(Outputs::default, |it| it.outputs))
+}
+
 /// What a deployment would do with the instances.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FleetPlan {
@@ -112,11 +128,6 @@ impl<'a> Fleet<'a> {
         };
         fleet.gone = fleet.find_gone().await?;
         Ok(fleet)
-    }
-
-    /// The stack as deployed.
-    pub fn deployed(&self) -> Option<&Deployed> {
-        self.deployed.as_ref()
     }
 
     async fn find_gone(&self) -> Result<BTreeSet<Slot>, CommandError> {

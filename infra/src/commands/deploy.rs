@@ -7,7 +7,7 @@ use annapurna_local::torch::{self, InstallPlan, TorchPython};
 use annapurna_local::{Home, doctor};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings};
-use annapurna_stack::outputs::Output;
+use annapurna_stack::outputs::{Output, Outputs};
 
 use super::doctor::{Consent, before_deploy};
 use super::{Context, EnvironmentArg, reconcile, sample};
@@ -18,7 +18,6 @@ use crate::error::CommandError;
 use crate::instances::{self, Fleet};
 use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
-use crate::ui;
 
 mod rollout;
 
@@ -93,9 +92,10 @@ async fn deploy_to_aws(
     if done.has_new_bundle {
         restart_agents(cx, &cloud, environment).await?;
     }
-    let instances = roll_out_instances(cx, environment, &fleet, &deployed).await;
-    report(cx, environment, &deployed)?;
-    instances?;
+    let brought = roll_out_instances(cx, environment, &fleet, &deployed).await;
+    let instances = instances::outputs(&cloud, environment).await?;
+    report(cx, environment, &deployed.outputs.with(&instances))?;
+    brought?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -146,7 +146,7 @@ async fn deploy_here(
     };
     let RolledOut { deployed, .. } = deployment.stack(template, services.parameters()).await?;
     start_agent(cx, environment, &home, &here, &deployed).await?;
-    report(cx, environment, &deployed)?;
+    report(cx, environment, &deployed.outputs)?;
     cx.ui.status(format!(
         "model: {}\nFor the aws CLI, with --endpoint-url {}:\n  export AWS_DEFAULT_REGION={} \
          AWS_ACCESS_KEY_ID={ROOT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ROOT_SECRET_KEY}",
@@ -300,17 +300,8 @@ async fn restart_agents(
     Ok(())
 }
 
-fn report(
-    cx: &Context,
-    environment: &Environment,
-    deployed: &Deployed,
-) -> Result<(), CommandError> {
-    let rows: Vec<Vec<String>> = deployed
-        .outputs
-        .iter()
-        .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
-        .collect();
-    cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
+fn report(cx: &Context, environment: &Environment, outputs: &Outputs) -> Result<(), CommandError> {
+    cx.ui.result(super::outputs::table(outputs))?;
     cx.ui.done(format!("`{}` is deployed", environment.name));
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use annapurna_local::{Home, process};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::Environment;
-use annapurna_stack::{pipeline, validate};
+use annapurna_stack::instances::Slot;
+use annapurna_stack::{instances, pipeline, validate};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cloud::Cloud;
@@ -158,6 +159,11 @@ fn find_project(from: Option<PathBuf>) -> Result<PathBuf, CommandError> {
     }
 }
 
+/// The template of the instances, with as many as the environment's file says.
+fn instances_template(environment: &Environment) -> Template {
+    instances::stack(environment, &Slot::of(environment))
+}
+
 /// A deployed environment with its clients.
 struct Target {
     environment: Environment,
@@ -177,14 +183,15 @@ impl Context {
         Home::new(self.state.join(&environment.name))
     }
 
-    /// The environment's template, free of violations; what is likely to be wrong with its models is said.
+    /// The pipeline's template; neither it nor that of the instances has a violation. What is likely to be wrong with its models is said.
     fn template(&self, environment: &Environment) -> Result<Template, CommandError> {
         let today = chrono::Utc::now().date_naive().to_string();
         for warning in environment.model_warnings(&today) {
             self.ui.warn(warning);
         }
         let template = pipeline::stack(environment)?;
-        let violations = validate::violations(&template);
+        let mut violations = validate::violations(&template);
+        violations.extend(validate::violations(&instances_template(environment)));
         if violations.is_empty() {
             Ok(template)
         } else {

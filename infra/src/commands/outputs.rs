@@ -1,8 +1,10 @@
 use std::process::ExitCode;
 
+use annapurna_stack::outputs::Outputs;
+
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
-use crate::ui;
+use crate::{instances, ui};
 
 /// Print what the stack gives out: endpoints, queue URLs, bucket names
 #[derive(Debug, clap::Args)]
@@ -19,16 +21,21 @@ pub(super) struct OutputsArgs {
 
 pub(super) async fn run(cx: &Context, args: OutputsArgs) -> Result<ExitCode, CommandError> {
     let target = cx.target(&args.environment).await?;
+    let instances = instances::outputs(&target.cloud, &target.environment).await?;
+    let outputs = target.deployed.outputs.with(&instances);
     if args.json {
-        cx.ui.json(&target.deployed.outputs)?;
+        cx.ui.json(&outputs)?;
     } else {
-        let rows: Vec<Vec<String>> = target
-            .deployed
-            .outputs
-            .iter()
-            .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
-            .collect();
-        cx.ui.result(ui::table(&["OUTPUT", "VALUE"], &rows))?;
+        cx.ui.result(table(&outputs))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Name and value of each, for people.
+pub(super) fn table(outputs: &Outputs) -> String {
+    let rows: Vec<Vec<String>> = outputs
+        .iter()
+        .map(|(name, value)| vec![name.to_owned(), value.to_owned()])
+        .collect();
+    ui::table(&["OUTPUT", "VALUE"], &rows)
 }

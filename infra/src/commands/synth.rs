@@ -13,11 +13,18 @@ use crate::error::CommandError;
 pub(super) struct SynthArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
+    /// Print the template of the instances, which are a stack of their own
+    #[arg(long)]
+    instances: bool,
 }
 
 pub(super) fn run(cx: &Context, args: SynthArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let template = cx.template(&environment)?;
+    let template = match args.instances {
+        true => super::instances_template(&environment),
+        false => template,
+    };
     cx.ui.json(&template.to_json()?)?;
     Ok(ExitCode::SUCCESS)
 }

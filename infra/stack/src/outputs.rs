@@ -107,6 +107,15 @@ impl Outputs {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// These, and those of the environment's other stack.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        let other = other.0.iter();
+        self.0
+            .extend(other.map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
     /// Name and value of each, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
