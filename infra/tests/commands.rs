@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,9 +38,41 @@ fn a_command_says_what_is_wrong_and_what_mends_it() {
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     requests_that_are_refused(&deployment);
     an_answer_with_nothing_but_failures(&deployment);
+    logs_that_are_followed_until_a_person_stops_it(&deployment);
     the_docs_commands_of_the_aws_cli(&deployment);
     two_deployments_at_once(&deployment);
     services_that_have_died(&deployment);
+}
+
+fn logs_that_are_followed_until_a_person_stops_it(deployment: &Deployment) {
+    let logs = ["logs", "local", "PapersCodeGenerator", "--since", "1h"];
+    let so_far = deployment.infra(&logs);
+    says(&so_far, &["is not in the index"]);
+    let mut command = support::infra(deployment.state.path());
+    let command = command.args(logs).arg("--follow");
+    let mut follow = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    for line in so_far.lines() {
+        assert_eq!(lines.next().unwrap().unwrap(), line);
+    }
+    let misspelt = [
+        "invoke",
+        "local",
+        "PapersCodeGenerator",
+        r#"{"action": "halt"}"#,
+    ];
+    ends(deployment, 2, &misspelt);
+    let told = lines.find(|line| line.as_ref().unwrap().contains("halt"));
+    assert!(told.is_some(), "what comes while it is followed is shown");
+    let interrupt = ["-INT", &follow.id().to_string()];
+    assert!(
+        Command::new("kill")
+            .args(interrupt)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(follow.wait().unwrap().code(), Some(0));
 }
 
 /// What docs/local.md has for the aws CLI, as it stands there.

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,26 +51,64 @@ pub(super) async fn run(cx: &Context, args: LogsArgs) -> Result<ExitCode, Comman
     let target = cx.target(&args.environment).await?;
     let group = format!("/aws/lambda/{}", target.environment.named(function.name()));
     let span = i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX);
-    let mut from = Utc::now().timestamp_millis().saturating_sub(span);
-    // Several events may share a millisecond, and not every service gives them ids: of those at the
-    // newest one's time, as many are passed over as were shown.
-    let mut shown_at_from = 0;
+    let from = Utc::now().timestamp_millis().saturating_sub(span);
+    let mut shown = Shown {
+        until: from,
+        n_at_until: 0,
+    };
+    if !args.follow {
+        shown.go_on(cx, &target.cloud, &group).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tokio::select! {
+        biased;
+        // That is how a person ends it.
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+        outcome = follow(cx, &target.cloud, &group, shown) => outcome.map(|never| match never {}),
+    }
+}
+
+async fn follow(
+    cx: &Context,
+    cloud: &Cloud,
+    group: &str,
+    mut shown: Shown,
+) -> Result<Infallible, CommandError> {
     loop {
-        let events = events(&target.cloud, &group, from).await?;
-        let known = shown_at_from.min(events.iter().filter(|event| event.at == from).count());
-        for event in events.into_iter().skip(known) {
-            shown_at_from = if event.at > from {
+        shown.go_on(cx, cloud, group).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// How far the events were shown. Several may share a millisecond, and not every service gives them ids: of those
+/// at the newest one's time, as many are passed over as were shown.
+struct Shown {
+    /// Milliseconds since 1970, of the newest event.
+    until: i64,
+    n_at_until: usize,
+}
+
+impl Shown {
+    /// Shows the events that have come since.
+    async fn go_on(
+        &mut self,
+        cx: &Context,
+        cloud: &Cloud,
+        group: &str,
+    ) -> Result<(), CommandError> {
+        let events = events(cloud, group, self.until).await?;
+        let at_until = events.iter().filter(|event| event.at == self.until);
+        let n_known = self.n_at_until.min(at_until.count());
+        for event in events.into_iter().skip(n_known) {
+            self.n_at_until = if event.at > self.until {
                 1
             } else {
-                shown_at_from + 1
+                self.n_at_until + 1
             };
-            from = event.at;
+            self.until = event.at;
             cx.ui.result(event.line())?;
         }
-        if !args.follow {
-            return Ok(ExitCode::SUCCESS);
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
     }
 }
 
