@@ -209,6 +209,24 @@ fn every_command_of_the_readme_is_taken() {
 }
 
 #[test]
+fn the_readme_builds_visibly_what_its_next_command_would_build_in_silence() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let (readme, cargo) = (read("README.md"), read(".cargo/config.toml"));
+    let (_, alias) = cargo.split_once("infra = \"").unwrap();
+    let alias = alias.split('"').next().unwrap();
+    assert!(readme.contains(&format!("`cargo {alias}`")), "{alias}");
+    let package = alias
+        .trim_start_matches("run --quiet ")
+        .trim_end_matches(" --");
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter_map(|it| it.strip_prefix("$ "))
+        .collect();
+    assert_eq!(commands[0], format!("cargo build {package}"));
+    assert!(commands[1].starts_with("cargo infra "), "{commands:?}");
+}
+
+#[test]
 fn help_and_readme_explain_the_signs_of_a_plan_in_the_same_words() {
     let in_a_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
