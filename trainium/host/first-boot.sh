@@ -91,11 +91,15 @@ wanted_bundle() {
 }
 
 fetch_bundle() {
-    local source=$1 folder
+    local source=$1 folder account address
     install -d -m 755 "$HOME_FOLDER"
     folder=$(mktemp -d "$HOME_FOLDER/release.XXXXXX")
     chmod 755 "$folder"
-    aws s3 cp --region "$AWS_REGION" --only-show-errors "$source" "$folder/bundle.zip"
+    # A bucket of that name in another account could hold anything: S3 refuses it.
+    account=$(aws sts get-caller-identity --region "$AWS_REGION" --query Account --output text)
+    address=${source#s3://}
+    aws s3api get-object --region "$AWS_REGION" --expected-bucket-owner "$account" \
+        --bucket "${address%%/*}" --key "${address#*/}" "$folder/bundle.zip" > /dev/null
     python3 -m zipfile -e "$folder/bundle.zip" "$folder"
     rm "$folder/bundle.zip"
     chmod 755 "$folder/trainium-agent"
