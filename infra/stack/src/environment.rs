@@ -49,6 +49,8 @@ pub struct Environment {
     pub(crate) log_retention_days: u32,
     /// Keep buckets and the search domain when the stack is destroyed.
     pub(crate) retain_data: bool,
+    /// The stack is kept from being deleted and what it holds from being replaced, and its name is asked for.
+    pub protected: bool,
     /// What the scrapers take where an event leaves it open; `scrape` reads the year.
     pub scraper: ScraperSettings,
     pub(crate) judge: JudgeSettings,

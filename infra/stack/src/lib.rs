@@ -17,5 +17,6 @@ pub mod outputs;
 pub mod parameters;
 pub mod pipeline;
 pub mod plan;
+pub mod protection;
 pub mod scrape_machine;
 pub mod validate;

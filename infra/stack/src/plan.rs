@@ -378,7 +378,7 @@ impl fmt::Display for Change {
         } = self;
         write!(
             formatter,
-            "{} {:<8}{}",
+            "{} {:<7} {}",
             impact.sign(),
             impact.word(),
             name.as_ref().unwrap_or(resource)

@@ -44,6 +44,10 @@ pub(super) struct EnvironmentFile {
     log_retention_days: u32,
     /// Whether `destroy` leaves buckets and search domain behind. The bucket of raw papers always stays in AWS.
     retain_data: bool,
+    /// Whether the stack refuses to be deleted, its data to be replaced, and `deploy` and `destroy` ask for the name.
+    /// Not with `[local]`.
+    #[serde(default)]
+    protected: bool,
     /// The index: this table, or the address of an OpenSearch that is there already.
     search: SearchFile,
     /// The seven functions that take papers from their sites.
@@ -229,9 +233,16 @@ impl EnvironmentFile {
                     self.trainium.is_none(),
                     "[trainium] does not go with [local]",
                 );
+                problems.require(!self.protected, "protected does not go with [local]");
                 Place::Local(check_local(local, problems))
             }
-            None => check_aws(self.account, self.profile, self.architecture, problems),
+            None => {
+                problems.require(
+                    self.retain_data || !self.protected,
+                    "protected needs retain-data = true",
+                );
+                check_aws(self.account, self.profile, self.architecture, problems)
+            }
         };
         Environment {
             name: name.to_owned(),
@@ -242,6 +253,7 @@ impl EnvironmentFile {
             contact: self.contact,
             log_retention_days: self.log_retention_days,
             retain_data: self.retain_data,
+            protected: self.protected,
             scraper: self.scraper.check(problems),
             judge: self.judge.check(problems),
             generator: self.generator.check(problems),

@@ -62,6 +62,29 @@ fn every_value_outside_its_range_is_named_at_once() {
 }
 
 #[test]
+fn only_what_is_in_aws_and_kept_can_be_protected() {
+    let prod = Environment::load(&folder(), "prod").unwrap();
+    assert!(prod.protected);
+    assert!(!Environment::load(&folder(), "dev").unwrap().protected);
+    let lost = edited("prod", "retain-data = true", "retain-data = false");
+    assert!(
+        lost.to_string()
+            .contains("protected needs retain-data = true"),
+        "{lost}"
+    );
+    let here = edited(
+        "local",
+        "retain-data = false",
+        "retain-data = false\nprotected = true",
+    );
+    let here = here.to_string();
+    assert!(
+        here.contains("protected does not go with [local]"),
+        "{here}"
+    );
+}
+
+#[test]
 fn hosts_are_base_urls_and_only_some_name_the_conference() {
     let hosts = |lines: &str| {
         let path = folder().join("dev.toml");
