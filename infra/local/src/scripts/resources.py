@@ -1,9 +1,10 @@
 """What ministack's CloudFormation and EC2 lack of AWS's that our templates need.
 
 `emulate.py` follows in the same program and calls `complete` before the server starts. Added are instances of a
-launch template, which ministack has in EC2 only; the zones that offer an instance type; and of a function its VPC, its
-dead-letter target and its reserved concurrency, which ministack's CloudFormation accepts and forgets. An instance is
-checked as EC2 checks it: the launch template, its version, the subnet, the firewall and the profile have to be there.
+launch template, which ministack has in EC2 only; the zones that offer an instance type; of a function its VPC, its
+dead-letter target and its reserved concurrency, which ministack's CloudFormation accepts and forgets; and the import
+of a search domain that is there. An instance is checked as EC2 checks it: the launch template, its version, the
+subnet, the firewall and the profile have to be there.
 
 A subnet with the tag `emulate:refuse` refuses launches for the reason that its value names, one of `REFUSALS`: that is
 how a test has no quota, or a zone no capacity.
@@ -27,6 +28,15 @@ REFUSALS = {
         "the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request "
         "an adjustment to this limit. (Service: Ec2, Status Code: 400)"
     ),
+}
+
+
+# What replaces a resource. Of a type that ministack has no list for, its change sets call every change a perhaps, and
+# what may be replaced may lose what it holds. Source: CloudFormation template reference, "Update requires".
+REPLACED_BY = {
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::OpenSearchService::Domain": ("DomainName",),
+    "AWS::S3::Bucket": ("BucketName",),
 }
 
 
@@ -147,13 +157,31 @@ def remembering(handler, functions):
     return {**handler, "create": create, "update": update}
 
 
+def importing_domains(provisioners, changesets, opensearch):
+    """Has a new stack take up a search domain that outlived its own, as AWS does and ministack does for buckets."""
+    kind = "AWS::OpenSearchService::Domain"
+
+    def problem(name):
+        known = name in opensearch._domains
+        return None if known else changesets._IMPORT_NOT_FOUND.format(type=kind, value=name)
+
+    def take_up(identifier):
+        name = identifier["DomainName"]
+        return name, provisioners._opensearch_attributes(opensearch._domains[name])
+
+    changesets._IMPORT_LOOKUPS[kind] = (("DomainName",), problem)
+    provisioners._RESOURCE_HANDLERS[kind]["import"] = take_up
+
+
 def complete():
     """Gives ministack what it lacks."""
     from ministack.core.responses import get_region
-    from ministack.services import ec2, lambda_svc
-    from ministack.services.cloudformation import provisioners
+    from ministack.services import ec2, lambda_svc, opensearch
+    from ministack.services.cloudformation import changesets, provisioners
 
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::EC2::Instance"] = instance_type(provisioners, ec2)
     handlers["AWS::Lambda::Function"] = remembering(handlers["AWS::Lambda::Function"], lambda_svc)
+    provisioners._REPLACING_PROPERTIES.update(REPLACED_BY)
+    importing_domains(provisioners, changesets, opensearch)
     ec2._ACTION_MAP["DescribeInstanceTypeOfferings"] = offerings(ec2, get_region)
