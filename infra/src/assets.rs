@@ -15,7 +15,8 @@ mod build;
 mod pack;
 mod publish;
 
-pub use publish::{bucket_name, ensure_bucket, publish, publish_template};
+pub use publish::AssetsBucket;
+pub(crate) use publish::bucket_name;
 
 use build::{build_for_lambda, build_for_this_machine, target_folder};
 use pack::pack;

@@ -15,8 +15,11 @@ use crate::cloud::Cloud;
 use crate::error::CommandError;
 
 mod change_set;
+mod estimate;
 mod events;
 mod findings;
+mod protection;
+mod rollback;
 mod rollout;
 mod who;
 mod words;
@@ -45,6 +48,21 @@ pub struct Engine {
     stack: String,
 }
 
+/// Where a stack stands when nothing is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There is none.
+    Absent,
+    /// It is only the place of a change set that was not executed.
+    Review,
+    /// It takes an update.
+    Whole,
+    /// A failed creation or deletion left it: it takes no update and has to go.
+    Remnant,
+    /// An update could be neither finished nor undone.
+    Stuck,
+}
+
 /// A stack that exists, as CloudFormation describes it.
 #[derive(Debug, Clone)]
 pub struct Deployed {
@@ -66,7 +84,7 @@ impl Engine {
         }
     }
 
-    /// The stack as deployed; `None` when there is none, or nothing but a review or a failed creation.
+    /// The stack as deployed; `None` when there is none, or nothing but a review or what a failed creation left.
     ///
     /// # Errors
     ///
@@ -120,36 +138,37 @@ impl Engine {
         }
     }
 
-    /// Makes the stack ready for a change set: waits for what is in progress, and removes what a failed
-    /// creation left, which CloudFormation can neither update nor create again.
+    /// Waits until nothing is under way, and says where the stack stands.
     ///
     /// # Errors
     ///
     /// When it does not come to rest in time.
-    pub async fn settle(&self, say: &(dyn Fn(String) + Sync)) -> Result<(), CommandError> {
-        let Some(description) = self.describe().await? else {
-            return Ok(());
-        };
-        let status = status_of(&description)?;
-        let stack = &self.stack;
-        match StackState::of(&status) {
-            StackState::Review | StackState::Whole | StackState::Deleted => Ok(()),
-            StackState::UnderWay => {
-                let (word, who) = (status.as_str(), self.who().await?);
+    pub async fn at_rest(&self, say: &(dyn Fn(String) + Sync)) -> Result<Standing, CommandError> {
+        let mut description = self.describe().await?;
+        if let Some(it) = &description {
+            let status = status_of(it)?;
+            if StackState::of(&status) == StackState::UnderWay {
+                let (stack, word, who) = (&self.stack, status.as_str(), self.who().await?);
                 say(format!(
                     "stack `{stack}` is {word}, begun {who}; waiting for its end"
                 ));
-                self.wait_for_rest().await?;
-                Box::pin(self.settle(say)).await
+                description = self.wait_for_rest().await?;
             }
-            StackState::Undone | StackState::Remnant => {
-                say(format!(
-                    "removing what a failed deployment left of `{stack}`"
-                ));
-                self.delete().await
-            }
-            StackState::Stuck => Err(self.first_cause(Some(&status), &[]).await),
         }
+        let status = description.as_ref().map(status_of).transpose()?;
+        Ok(match status.as_ref().map(StackState::of) {
+            None | Some(StackState::Deleted) => Standing::Absent,
+            Some(StackState::Review) => Standing::Review,
+            Some(StackState::Undone | StackState::Remnant) => Standing::Remnant,
+            Some(StackState::Stuck) => Standing::Stuck,
+            Some(StackState::Whole | StackState::UnderWay) => Standing::Whole,
+        })
+    }
+
+    /// The error of a stack that takes no update, with what could not be brought back.
+    pub async fn stuck(&self) -> CommandError {
+        self.first_cause(Some(&StackStatus::UpdateRollbackFailed), &[])
+            .await
     }
 
     async fn wait_for_rest(&self) -> Result<Option<Stack>, CommandError> {
@@ -171,31 +190,32 @@ impl Engine {
         }
     }
 
-    /// Deletes the stack and waits for its end.
+    /// Deletes the stack and follows that to its end. `event` hears each event once, in order.
     ///
     /// # Errors
     ///
     /// [`CommandError::NotDeleted`] with everything of it that cannot be deleted.
-    pub async fn delete(&self) -> Result<(), CommandError> {
+    pub async fn delete(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<(), CommandError> {
         let Some(before) = self.describe().await? else {
             return Ok(());
         };
         let doing = format!("delete stack `{}`", self.stack);
-        let seen = self.newest_event().await?;
-        let request = self.client.delete_stack().stack_name(&self.stack);
+        let id = before.stack_id().map(str::to_owned);
+        // Once it is deleted, only its id still leads to it.
+        let by_id = Self {
+            stack: id.ok_or_else(|| incomplete("its id", &self.stack))?,
+            ..self.clone()
+        };
+        let seen = by_id.newest_event().await?;
+        let request = self.client.delete_stack().stack_name(&by_id.stack);
         let request = request.client_request_token(self.token().await?);
         request.send().await.map_err(CommandError::aws(doing))?;
-        // A review goes at once, and is not followed: its word is no operation's.
-        if StackState::of(&status_of(&before)?) == StackState::Review {
-            return Ok(());
-        }
-        match self.wait_for_rest().await? {
-            None => Ok(()),
-            Some(it) if StackState::of(&status_of(&it)?) == StackState::Deleted => Ok(()),
-            Some(it) => {
-                let events = self.events_since(seen.as_deref()).await?;
-                Err(self.first_cause(Some(&status_of(&it)?), &events).await)
-            }
+        let events = by_id.follow(seen, event).await?;
+        let status = by_id.describe().await?;
+        let status = status.as_ref().map(status_of).transpose()?;
+        match status.as_ref().map(StackState::of) {
+            None | Some(StackState::Deleted) => Ok(()),
+            Some(_) => Err(self.first_cause(status.as_ref(), &events).await),
         }
     }
 }

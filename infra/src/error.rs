@@ -316,10 +316,12 @@ pub enum CommandError {
         again: Option<String>,
     },
     /// There is a question and no terminal to ask it on.
-    #[error("nobody can be asked `{question}`: standard input is no terminal")]
+    #[error("nobody can be asked \"{question}\": standard input is no terminal")]
     NobodyToAsk {
         /// The whole question.
         question: String,
+        /// The option that answers it.
+        flag: String,
     },
     /// Ctrl-C: what was begun is safe to go on with.
     #[error("interrupted")]
@@ -441,7 +443,7 @@ impl CommandError {
                 ..
             } => Some(hint::logs(environment, function)),
             Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),
-            Self::NobodyToAsk { .. } => say(hint::ANSWER),
+            Self::NobodyToAsk { flag, .. } => Some(format!("answer it with {flag}")),
             Self::Declined { again, .. } => {
                 again.as_ref().map(|again| format!("to go on: {again}"))
             }

@@ -14,7 +14,7 @@ use annapurna_stack::outputs::{Output, Outputs};
 use annapurna_stack::plan::{Change, Deployment, changes};
 
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine, Event, TemplateSource};
+use crate::engine::{Deployed, Engine, Event, Standing, TemplateSource};
 use crate::error::CommandError;
 
 mod refusal;
@@ -236,7 +236,7 @@ impl<'a> Fleet<'a> {
     ) -> Result<(), CommandError> {
         let brought = match (self.settings(), &self.deployed) {
             (Some(settings), _) => self.bring(settings, pipeline, event).await,
-            (None, Some(_)) => self.engine.delete().await,
+            (None, Some(_)) => self.engine.delete(event).await,
             (None, None) => Ok(()),
         };
         brought.map_err(|error| match error {
@@ -279,7 +279,11 @@ impl<'a> Fleet<'a> {
                 )),
             ));
         }
-        self.engine.settle(&|_| {}).await?;
+        match self.engine.at_rest(&|_| {}).await? {
+            Standing::Remnant => self.engine.delete(event).await?,
+            Standing::Stuck => return Err(self.engine.stuck().await),
+            Standing::Absent | Standing::Review | Standing::Whole => {}
+        }
         self.deploy(&now, event).await?;
         for slot in &steps.add {
             let placement = self.place(*slot, &now, &launch, &zones, event).await?;

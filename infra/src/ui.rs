@@ -25,6 +25,7 @@ use annapurna_contract::text::is_hidden;
 pub struct Ui {
     bar: Arc<ProgressBar>,
     interactive: bool,
+    can_ask: bool,
 }
 
 impl Default for Ui {
@@ -40,6 +41,17 @@ impl Ui {
         Self {
             bar: Arc::new(bar),
             interactive: io::stderr().is_terminal(),
+            can_ask: io::stdin().is_terminal(),
+        }
+    }
+
+    /// One that nobody sees and that asks nobody, wherever tests run.
+    #[cfg(test)]
+    pub(crate) fn unattended() -> Self {
+        Self {
+            interactive: false,
+            can_ask: false,
+            ..Self::new()
         }
     }
 
@@ -92,6 +104,14 @@ impl Ui {
         }
     }
 
+    /// Says how far it is as one line of JSON, on standard error.
+    pub fn progress_json(&self, value: &impl serde::Serialize) {
+        match serde_json::to_string(value) {
+            Ok(json) => self.line(None, visible_json(&json)),
+            Err(error) => self.warn(error),
+        }
+    }
+
     fn line(&self, mark: Option<StyledObject<&str>>, text: impl Display) {
         let line = line(mark, &text.to_string());
         self.bar.suspend(|| {
@@ -101,8 +121,8 @@ impl Ui {
     }
 
     /// Whether there is a person to ask.
-    pub fn can_ask(&self) -> bool {
-        io::stdin().is_terminal()
+    pub const fn can_ask(&self) -> bool {
+        self.can_ask
     }
 
     /// Asks a question that is answered with yes or no.
@@ -110,19 +130,49 @@ impl Ui {
     /// # Errors
     ///
     /// [`CommandError::NobodyToAsk`] without a terminal, and when standard input cannot be read.
-    pub fn confirm(&self, question: &str) -> Result<bool, CommandError> {
+    pub async fn confirm(&self, question: &str) -> Result<bool, CommandError> {
+        let answer = self.answer(&format!("{question} [y/N]"), "--yes").await?;
+        Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for a name to be typed, which a hand does not do by habit. `flag` is the option that answers it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::confirm`].
+    pub async fn confirm_by_name(
+        &self,
+        question: &str,
+        name: &str,
+        flag: &str,
+    ) -> Result<bool, CommandError> {
+        let question = format!("{question} Type `{name}`:");
+        Ok(self.answer(&question, flag).await? == name)
+    }
+
+    /// The line that a person types; the end of input is an empty one. Others of the program run meanwhile: the
+    /// one that hears Ctrl-C.
+    async fn answer(&self, question: &str, flag: &str) -> Result<String, CommandError> {
         if !self.can_ask() {
             return Err(CommandError::NobodyToAsk {
                 question: question.to_owned(),
+                flag: flag.to_owned(),
             });
         }
         self.bar.suspend(|| {
-            write!(io::stderr().lock(), "{} [y/N] ", safe(question))?;
-            io::stderr().flush()?;
+            write!(io::stderr().lock(), "{} ", safe(question))?;
+            io::stderr().flush()
+        })?;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // A thread of its own: the runtime waits at its end for its own, and this one reads until a line is there.
+        std::thread::spawn(move || {
             let mut answer = String::new();
-            io::stdin().lock().read_line(&mut answer)?;
-            Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-        })
+            let read = io::stdin().lock().read_line(&mut answer);
+            // Nobody waits any more after Ctrl-C.
+            let _ = sender.send(read.map(|_| answer));
+        });
+        let answer = receiver.await.map_err(|_| CommandError::Interrupted)??;
+        Ok(answer.trim().to_owned())
     }
 
     /// Begins a step that takes a while: a line, and on a terminal a moving one.

@@ -393,10 +393,15 @@ fn a_status_needs_no_key_of_the_model() {
 }
 
 #[test]
-fn a_production_environment_is_not_destroyed_without_credentials() {
+fn a_production_environment_is_destroyed_neither_by_yes_nor_without_credentials() {
     let project = TestProject::new();
-    let destroy = project.infra(["destroy", "prod", "--yes"]);
-    assert_eq!(destroy.code, Some(2), "{destroy}");
+    let protected = project.infra(["destroy", "prod", "--yes"]);
+    assert_eq!(protected.code, Some(2), "{protected}");
+    assert!(protected.stderr.contains("is protected"), "{protected}");
+    let args = ["destroy", "prod", "--force-destroy", "--confirm", "prod"];
+    let nobody = project.infra(args);
+    assert_eq!(nobody.code, Some(2), "{nobody}");
+    assert!(!nobody.stderr.contains("is protected"), "{nobody}");
 }
 
 #[test]

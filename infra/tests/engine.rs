@@ -13,9 +13,9 @@ use annapurna_stack::adoption::adopting;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::pipeline::stack;
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Deployment, Replacement};
-use infra::assets;
+use infra::assets::AssetsBucket;
 use infra::cloud::Cloud;
-use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, TemplateSource};
+use infra::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, Standing, TemplateSource};
 use infra::error::CommandError;
 use serde_json::{Value, json};
 
@@ -95,12 +95,9 @@ async fn a_large_template_goes_through_s3_and_the_same_one_changes_nothing() {
     let (_emulator, cloud) = cloud().await;
     let engine = Engine::new(&cloud, STACK);
     let body = queues(&["First", "Second"]);
-    assets::ensure_bucket(&cloud, "assets", "us-east-1")
-        .await
-        .unwrap();
-    let url = assets::publish_template(&cloud, "assets", "us-east-1", &body)
-        .await
-        .unwrap();
+    let bucket = AssetsBucket::new(&cloud, "000000000000", "us-east-1");
+    bucket.ensure(false).await.unwrap();
+    let url = bucket.publish_template(&body).await.unwrap();
     deploy(&engine, TemplateSource::Url(url.clone()))
         .await
         .unwrap();
@@ -126,7 +123,9 @@ async fn a_failed_creation_is_cleared_away_by_the_next_deployment() {
         json!({"Resources": {"Machine": {"Type": "AWS::EC2::Instance", "Properties": {}}}});
     let outcome = deploy(&engine, TemplateSource::Body(broken.to_string())).await;
     assert!(outcome.is_err(), "the emulator has no instances");
-    engine.settle(&|_| {}).await.unwrap();
+    let standing = engine.at_rest(&|_| {}).await.unwrap();
+    assert_eq!(standing, Standing::Remnant);
+    engine.delete(&|_| {}).await.unwrap();
     deploy(&engine, TemplateSource::Body(queues(&["First"])))
         .await
         .unwrap();
@@ -230,7 +229,11 @@ impl Operator for Scripted {
         self.answers.borrow_mut().pop().unwrap()
     }
 
-    async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
+    async fn execute(
+        &self,
+        _before: Option<&Deployed>,
+        set: &ChangeSet,
+    ) -> Result<(), CommandError> {
         self.executed.borrow_mut().push(set.entries.clone());
         set.execute(&|_| {}).await
     }
@@ -284,8 +287,8 @@ async fn a_change_set_that_nobody_could_be_asked_about_is_gone() {
     let (_emulator, cloud) = cloud().await;
     let engine = Engine::new(&cloud, STACK);
     let template = serde_json::from_str(&queues(&["First"])).unwrap();
-    let question = "Deploy?".to_owned();
-    let nobody = Scripted::new([Err(CommandError::NobodyToAsk { question })]);
+    let (question, flag) = ("Deploy?".to_owned(), "--yes".to_owned());
+    let nobody = Scripted::new([Err(CommandError::NobodyToAsk { question, flag })]);
     let error = engine.roll_out(&wanted(template), &nobody).await;
     let error = error.unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");
@@ -373,6 +376,6 @@ async fn an_alarms_subscribers_come_and_go_without_a_word_to_the_others() {
         .unwrap()
         .len();
     assert_eq!(resources, 3, "topic, policy and alarm");
-    engine.delete().await.unwrap();
+    engine.delete(&|_| {}).await.unwrap();
     assert!(engine.deployed().await.unwrap().is_none());
 }

@@ -9,7 +9,7 @@ use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
 use infra::cloud::Cloud;
-use infra::engine::{Engine, TemplateSource};
+use infra::engine::{Engine, Standing, TemplateSource};
 use infra::error::{CommandError, Obstacle};
 use serde_json::json;
 
@@ -93,7 +93,7 @@ async fn what_was_done_before_the_connection_was_cut_is_not_done_again() {
         "CREATE_COMPLETE"
     );
     faults.next("DeleteStack", 1, Fault::CutAfter);
-    engine.delete().await.unwrap();
+    engine.delete(&|_| {}).await.unwrap();
     assert!(engine.deployed().await.unwrap().is_none());
 }
 
@@ -125,7 +125,7 @@ async fn an_expired_token_is_said_plainly_and_the_next_run_goes_on() {
         2,
         "it is not tried again"
     );
-    engine.settle(&|_| {}).await.unwrap();
+    assert_eq!(engine.at_rest(&|_| {}).await.unwrap(), Standing::Whole);
     deploy(&engine, queue(30)).await.unwrap();
     assert_eq!(
         faults.count("ExecuteChangeSet"),
@@ -324,7 +324,8 @@ async fn a_stack_that_cannot_be_brought_back_is_said_with_its_resources_and_the_
         <ResourceStatus>UPDATE_ROLLBACK_FAILED</ResourceStatus>\
         <ResourceStatusReason>denied by a policy</ResourceStatusReason></member></StackEvents>";
     faults.next("DescribeStackEvents", 1, xml("DescribeStackEvents", events));
-    let error = engine.settle(&|_| {}).await.unwrap_err();
+    assert_eq!(engine.at_rest(&|_| {}).await.unwrap(), Standing::Stuck);
+    let error = engine.stuck().await;
     assert_eq!(
         error.to_string(),
         "stack `annapurna-test` could be neither updated nor brought back, and takes no update:\n  \
@@ -369,7 +370,7 @@ async fn a_killed_client_leaves_an_operation_that_the_next_waits_for() {
     }
     client.abort();
     faults.clear();
-    engine.settle(&|_| {}).await.unwrap();
+    assert_eq!(engine.at_rest(&|_| {}).await.unwrap(), Standing::Whole);
     deploy(&engine, queue(30)).await.unwrap();
     assert_eq!(faults.count("ExecuteChangeSet"), 1);
     let deployed = engine.deployed().await.unwrap().unwrap();

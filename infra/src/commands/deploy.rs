@@ -10,40 +10,53 @@ use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::outputs::{Output, Outputs};
 
 use super::doctor::{Consent, before_deploy};
+use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg, reconcile, sample};
-use crate::assets::{self, Assets};
+use crate::assets::{self, Assets, AssetsBucket};
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Event, Progress};
+use crate::engine::{Deployed, Event};
 use crate::error::CommandError;
 use crate::instances::{self, Fleet};
 use crate::local::agent::{self, Agent};
 use crate::local::{self, Services};
 
+mod consent;
 mod rollout;
 
 use rollout::{RolledOut, Rollout};
 
 /// Deploy the stack, the functions and the agent of an environment
 ///
-/// Builds, uploads what is missing, shows the change set, asks, executes it, brings the index's mapping
-/// up to date and prints the outputs. A failed deploy leaves the previous state. Interrupted and run
-/// again, it goes on from there.
+/// Builds, shows the plan, asks, uploads what is missing, executes the change set, brings the index's mapping up
+/// to date and prints the outputs. What CloudFormation would do beyond the plan is asked about again; what
+/// would lose data is refused unless it is named. A failed deploy leaves the previous state. Interrupted and
+/// run again, it goes on from there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo infra deploy local               Everything on this machine, then ten sample papers
   cargo infra deploy local --no-sample
   cargo infra deploy prod                Shows the changes and asks
-  cargo infra deploy prod --yes          Does not ask
+  cargo infra deploy prod --yes          Does not ask, and loses nothing
+  cargo infra deploy dev --allow-replace ResearchQueue
   cargo infra deploy prod --replace-instances")]
 pub(super) struct DeployArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation of what loses nothing
     #[arg(long)]
     yes: bool,
     /// End instances of an older launch template and make new ones; without it they stay as they were made
     #[arg(long)]
     replace_instances: bool,
+    /// Logical id of a resource that may be replaced or destroyed with what it holds; repeatable
+    #[arg(long, value_name = "ID")]
+    allow_replace: Vec<String>,
+    /// Answer the question for the name of a protected environment
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// How events are shown [default: bar on a terminal, plain elsewhere]
+    #[arg(long, value_enum)]
+    progress: Option<ProgressStyle>,
     /// Do not push the sample papers through a local pipeline
     #[arg(long)]
     no_sample: bool,
@@ -83,7 +96,7 @@ async fn deploy_to_aws(
         args,
         environment,
         cloud: &cloud,
-        bucket: assets::bucket_name(&account, &environment.region),
+        bucket: AssetsBucket::new(&cloud, &account, &environment.region),
         assets: &assets,
         fleet: &fleet,
     };
@@ -92,7 +105,7 @@ async fn deploy_to_aws(
     if done.has_new_bundle {
         restart_agents(cx, &cloud, environment).await?;
     }
-    let brought = roll_out_instances(cx, environment, &fleet, &deployed).await;
+    let brought = roll_out_instances(cx, args, environment, &fleet, &deployed).await;
     let instances = instances::outputs(&cloud, environment).await?;
     report(cx, environment, &deployed.outputs.with(&instances))?;
     brought?;
@@ -102,23 +115,16 @@ async fn deploy_to_aws(
 /// Brings the instances to what is wanted, which the person agreed to with the rest of the plan.
 async fn roll_out_instances(
     cx: &Context,
+    args: &DeployArgs,
     environment: &Environment,
     fleet: &Fleet<'_>,
     pipeline: &Deployed,
 ) -> Result<(), CommandError> {
-    let step = cx.ui.begin("Bringing the instances up to date");
+    let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
     let stack = environment.instances_stack_name();
-    let event = |event: &Event| {
-        if event.resource != stack {
-            step.says(format!("{} {}", event.status, event.resource));
-        }
-        if event.progress == Progress::Failed {
-            cx.ui.warn(rollout::event_line(event));
-        }
-    };
-    let brought = fleet.roll_out(&pipeline.outputs, &event).await;
-    drop(step);
-    brought
+    let follower = Follower::new(&cx.ui, style, &stack, 0, None);
+    let event = |event: &Event| follower.show(event);
+    fleet.roll_out(&pipeline.outputs, &event).await
 }
 
 async fn deploy_here(
@@ -140,7 +146,7 @@ async fn deploy_here(
         args,
         environment,
         cloud: &cloud,
-        bucket: assets::bucket_name(&account, &environment.region),
+        bucket: AssetsBucket::new(&cloud, &account, &environment.region),
         assets,
         fleet: &fleet,
     };
@@ -184,7 +190,7 @@ async fn ready(
     .await;
     super::doctor::require(cx, "this machine lacks something", found.checks)?;
     let programs = torch::plan(settings.python.as_deref(), found.torch).await;
-    let programs = agreed_to_install(cx, args, programs)?;
+    let programs = agreed_to_install(cx, args, programs).await?;
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
     cx.ui
         .status("Building the functions and the agent; starting the local cloud and OpenSearch");
@@ -205,7 +211,7 @@ async fn ready(
 }
 
 /// Asks once for everything the machine lacks for running generated programs, and says what stays as it is.
-fn agreed_to_install(
+async fn agreed_to_install(
     cx: &Context,
     args: &DeployArgs,
     plan: InstallPlan,
@@ -220,7 +226,7 @@ fn agreed_to_install(
         "To run generated programs this machine lacks:\n  {}",
         plan.lines.join("\n  ")
     ));
-    if args.yes || (cx.ui.can_ask() && cx.ui.confirm("Install it?")?) {
+    if args.yes || (cx.ui.can_ask() && cx.ui.confirm("Install it?").await?) {
         return Ok(plan);
     }
     cx.ui.warn(

@@ -1,56 +1,147 @@
 use std::process::ExitCode;
 
+use annapurna_contract::Bucket;
 use annapurna_stack::cloudformation::Holds;
 use annapurna_stack::environment::{Environment, LocalSettings};
-use annapurna_stack::plan::{Deployment, Impact, changes};
+use annapurna_stack::plan::{Change, Deployment, Impact, changes};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
+use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine};
+use crate::engine::{Engine, Standing};
 use crate::error::CommandError;
 use crate::local;
 
 /// Delete an environment's stack; a local one leaves nothing behind
 ///
-/// Buckets and domains with the policy Retain stay, and are named before anything is deleted.
+/// Buckets and domains with the policy Retain stay, and are named before anything is deleted. An environment
+/// with `protected = true` is deleted with --force-destroy alone, after its name was typed; the bucket of raw
+/// papers outlives that too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo infra destroy local              Stops everything, asks, removes it
-  cargo infra destroy dev                Names what goes and what stays, and asks")]
+  cargo infra destroy dev                Names what goes and what stays, and asks
+  cargo infra destroy dev --yes          Does not ask
+  cargo infra destroy prod --force-destroy")]
 pub(super) struct DestroyArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation; in a protected environment it is no answer
     #[arg(long)]
     yes: bool,
+    /// Delete a protected environment
+    #[arg(long)]
+    force_destroy: bool,
+    /// Answer the question for the name of a protected environment
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// How events are shown [default: bar on a terminal, plain elsewhere]
+    #[arg(long, value_enum)]
+    progress: Option<ProgressStyle>,
 }
 
 pub(super) async fn run(cx: &Context, args: DestroyArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     match environment.local() {
         Some(settings) => destroy_here(cx, &args, &environment, settings).await,
-        None => {
-            let target = cx.target(&args.environment).await?;
-            target.cloud.guard(&environment).await?;
-            let instances = Engine::new(&target.cloud, environment.instances_stack_name());
-            let doomed = instances.deployed().await?;
-            let doomed = doomed.iter().chain([&target.deployed]);
-            for change in doomed.flat_map(|it| changes(&it.deployment, &Deployment::none())) {
-                cx.ui.result(&change)?;
-            }
-            agreed(cx, &args, &format!("Destroy `{}`?", environment.name))?;
-            // First what is made of the other's launch template.
-            instances.delete().await?;
-            delete_stack(cx, &environment, &target.cloud, &target.deployed).await?;
-            Ok(ExitCode::SUCCESS)
-        }
+        None => destroy_in_aws(cx, &args, &environment).await,
     }
 }
 
-/// Stops the command unless a person, or `--yes`, says yes.
-fn agreed(cx: &Context, args: &DestroyArgs, question: &str) -> Result<(), CommandError> {
-    if args.yes || cx.ui.confirm(question)? {
+async fn destroy_in_aws(
+    cx: &Context,
+    args: &DestroyArgs,
+    environment: &Environment,
+) -> Result<ExitCode, CommandError> {
+    let name = &environment.name;
+    if environment.protected && !args.force_destroy {
+        return Err(CommandError::Usage {
+            problem: format!(
+                "environment `{name}` is protected: its file says `protected = true`, so it is not destroyed"
+            ),
+            hint: format!(
+                "if it has to go: cargo infra destroy {name} --force-destroy; the raw papers stay even then"
+            ),
+        });
+    }
+    let cloud = Cloud::connect(environment, None).await;
+    cloud.guard(environment).await?;
+    let say = |text| cx.ui.status(text);
+    let engine = Engine::new(&cloud, environment.stack_name());
+    let standing = engine.at_rest(&say).await?;
+    let instances = Engine::new(&cloud, environment.instances_stack_name());
+    let has_instances = instances.at_rest(&say).await? != Standing::Absent;
+    match standing {
+        Standing::Absent if !has_instances => {
+            return Err(CommandError::NotDeployed {
+                environment: name.clone(),
+            });
+        }
+        Standing::Review => cx.ui.status(format!(
+            "Stack {} is only under review: nothing of it exists but its change sets.",
+            environment.stack_name()
+        )),
+        _ => {}
+    }
+    let going = doomed(&instances).await?;
+    let doomed = doomed(&engine).await?;
+    for change in going.iter().chain(&doomed) {
+        cx.ui.result(change)?;
+    }
+    refuse_papers(environment, &doomed)?;
+    agreed(cx, args, environment, &format!("Destroy `{name}`?")).await?;
+    // First what is made of the other's launch template.
+    let stack = environment.instances_stack_name();
+    delete(cx, args, &instances, &stack, going.len()).await?;
+    if environment.protected && standing != Standing::Absent {
+        engine.set_termination_protection(false).await?;
+    }
+    delete_stack(cx, args, environment, &cloud, &doomed).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What goes with a stack, and what of it stays.
+async fn doomed(engine: &Engine) -> Result<Vec<Change>, CommandError> {
+    let deployed = engine.deployed().await?;
+    Ok(deployed.map_or_else(Vec::new, |it| changes(&it.deployment, &Deployment::none())))
+}
+
+/// The raw papers of a protected environment cannot be had again where a site has taken them down: a stack whose
+/// template would let them go, such as one that was deployed before it was protected, is not deleted.
+fn refuse_papers(environment: &Environment, doomed: &[Change]) -> Result<(), CommandError> {
+    let papers = environment.bucket_name(Bucket::Papers);
+    let goes =
+        |it: &&Change| it.impact == Impact::Destroy && it.name.as_deref() == Some(papers.as_str());
+    match doomed.iter().find(goes) {
+        Some(_) if environment.protected => Err(CommandError::Usage {
+            problem: format!("the stack as it is deployed would take bucket `{papers}` with it"),
+            hint: format!(
+                "deploy it once, so that the bucket stays: cargo infra deploy {}",
+                environment.name
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Stops the command unless a person, or the command line, says yes; for a protected environment by its name.
+async fn agreed(
+    cx: &Context,
+    args: &DestroyArgs,
+    environment: &Environment,
+    question: &str,
+) -> Result<(), CommandError> {
+    let name = &environment.name;
+    let agreed = match environment.protected {
+        true if args.confirm.as_ref() == Some(name) => true,
+        true => {
+            let flag = format!("--confirm {name}");
+            cx.ui.confirm_by_name(question, name, &flag).await?
+        }
+        false => args.yes || cx.ui.confirm(question).await?,
+    };
+    if agreed {
         return Ok(());
     }
     Err(CommandError::Declined {
@@ -61,11 +152,11 @@ fn agreed(cx: &Context, args: &DestroyArgs, question: &str) -> Result<(), Comman
 
 async fn delete_stack(
     cx: &Context,
+    args: &DestroyArgs,
     environment: &Environment,
     cloud: &Cloud,
-    deployed: &Deployed,
+    doomed: &[Change],
 ) -> Result<(), CommandError> {
-    let doomed = changes(&deployed.deployment, &Deployment::none());
     let buckets = doomed
         .iter()
         .filter(|change| change.impact == Impact::Destroy && change.holds() == Holds::Objects);
@@ -74,15 +165,24 @@ async fn delete_stack(
         empty_bucket(cloud, bucket).await?;
         drop(step);
     }
-    let step = cx
-        .ui
-        .begin(format!("Deleting stack {}", environment.stack_name()));
-    Engine::new(cloud, environment.stack_name())
-        .delete()
-        .await?;
-    drop(step);
+    let stack = environment.stack_name();
+    let engine = Engine::new(cloud, &stack);
+    delete(cx, args, &engine, &stack, doomed.len()).await?;
     cx.ui.done(format!("`{}` is destroyed", environment.name));
     Ok(())
+}
+
+/// Deletes a stack of `total` resources and shows how far that is; nothing when there is none.
+async fn delete(
+    cx: &Context,
+    args: &DestroyArgs,
+    engine: &Engine,
+    stack: &str,
+    total: usize,
+) -> Result<(), CommandError> {
+    let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
+    let follower = Follower::new(&cx.ui, style, stack, total, None);
+    engine.delete(&|event| follower.show(event)).await
 }
 
 /// Removes every version of every object, since CloudFormation deletes only empty buckets.
@@ -154,7 +254,7 @@ async fn destroy_here(
         environment.name,
         home.root().display()
     );
-    agreed(cx, args, &question)?;
+    agreed(cx, args, environment, &question).await?;
     let _alone = local::alone(&home, environment)?;
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
@@ -163,7 +263,8 @@ async fn destroy_here(
             .deployed()
             .await?
     {
-        delete_stack(cx, environment, &cloud, &deployed).await?;
+        let doomed = changes(&deployed.deployment, &Deployment::none());
+        delete_stack(cx, args, environment, &cloud, &doomed).await?;
     }
     let step = cx.ui.begin("Stopping");
     local::remove(&home, &cx.ui).await?;

@@ -25,8 +25,10 @@ mod logs;
 mod outputs;
 mod papers;
 mod plan;
+mod progress;
 mod queues;
 mod reconcile;
+mod rollback;
 mod sample;
 mod scrape;
 mod serve;
@@ -63,6 +65,7 @@ enum Command {
     #[command(visible_alias = "diff")]
     Plan(plan::PlanArgs),
     Deploy(deploy::DeployArgs),
+    Rollback(rollback::RollbackArgs),
     Destroy(destroy::DestroyArgs),
     Status(status::StatusArgs),
     Outputs(outputs::OutputsArgs),
@@ -127,6 +130,7 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
         Command::Synth(args) => synth::run(&cx, args),
         Command::Plan(args) => plan::run(&cx, args).await,
         Command::Deploy(args) => deploy::run(&cx, args).await,
+        Command::Rollback(args) => rollback::run(&cx, args).await,
         Command::Destroy(args) => destroy::run(&cx, args).await,
         Command::Status(args) => status::run(&cx, args).await,
         Command::Outputs(args) => outputs::run(&cx, args).await,

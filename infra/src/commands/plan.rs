@@ -138,11 +138,11 @@ pub(super) async fn compare(
     })
 }
 
-/// Whether a stack that is there gets another agent.
+/// Whether a stack that is there gets another agent; never one without `[trainium]`, whose template knows no bundle.
 pub(super) fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -> bool {
     let name = Parameter::AgentKey.name();
-    let key = |deployment: &Deployment| deployment.parameters.get(&name).cloned();
-    deployed.is_some_and(|deployed| key(&deployed.deployment) != key(wanted))
+    let key = deployed.and_then(|it| it.deployment.parameters.get(&name));
+    key.is_some_and(|key| Some(key) != wanted.parameters.get(&name))
 }
 
 pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, CommandError> {

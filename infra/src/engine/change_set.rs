@@ -251,7 +251,7 @@ impl ChangeSet {
         if review.as_ref().map(StackState::of) == Some(StackState::Review)
             && !self.engine.has_change_sets().await?
         {
-            self.engine.delete().await?;
+            self.engine.delete(&|_| {}).await?;
         }
         Ok(())
     }

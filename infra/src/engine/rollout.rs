@@ -28,7 +28,11 @@ pub trait Operator {
     ) -> impl Future<Output = Result<bool, CommandError>>;
 
     /// Executes a change set that was agreed to, and shows how far it is.
-    fn execute(&self, set: &ChangeSet) -> impl Future<Output = Result<(), CommandError>>;
+    fn execute(
+        &self,
+        before: Option<&Deployed>,
+        set: &ChangeSet,
+    ) -> impl Future<Output = Result<(), CommandError>>;
 }
 
 /// How a rollout ended.
@@ -107,7 +111,7 @@ async fn carried_out(
 ) -> Result<bool, CommandError> {
     let agrees = operator.agrees(before, set).await;
     match set {
-        Some(set) if matches!(agrees, Ok(true)) => operator.execute(set).await?,
+        Some(set) if matches!(agrees, Ok(true)) => operator.execute(before, set).await?,
         Some(set) => {
             let discarded = set.discard().await;
             // Why nobody was asked comes first.

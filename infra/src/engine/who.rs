@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::words::StackState;
 use super::{Engine, Event, status_of};
 use crate::error::CommandError;
+use crate::ui::safe;
 
 /// Begins the token of every operation of this program.
 const OURS: &str = "by-";
@@ -32,10 +33,12 @@ impl Engine {
     /// When CloudFormation cannot be asked.
     pub(super) async fn who(&self) -> Result<String, CommandError> {
         let events = self.newest_events().await?;
-        let begin = events
-            .iter()
-            .find(|event| event.resource == self.stack && event.status.ends_with("_IN_PROGRESS"));
-        Ok(begin.map_or_else(|| "by somebody".to_owned(), who))
+        let is_begin =
+            |event: &&Event| event.resource == self.stack && event.status.ends_with("_IN_PROGRESS");
+        // Every event of an operation has its token; the first of a long one is on a later page.
+        let newest = events.first().and_then(|it| it.token.as_deref());
+        let begin = events.iter().find(is_begin);
+        Ok(who(newest, begin.and_then(|it| it.at)))
     }
 
     /// The error of one who comes second; `None` when nothing is under way.
@@ -69,17 +72,17 @@ fn token(arn: &str, now: DateTime<Utc>) -> String {
     format!("{OURS}{name}-{}", now.format("%Y%m%dT%H%M%S%3f"))
 }
 
-/// Who began an operation, from its first event.
-fn who(begin: &Event) -> String {
+/// Who began an operation that calls itself this, and when.
+fn who(token: Option<&str>, at: Option<DateTime<Utc>>) -> String {
     let ours = |token: &str| {
         let (name, _) = token.strip_prefix(OURS)?.rsplit_once('-')?;
         Some(format!("by {name}"))
     };
-    let by = match begin.token.as_deref() {
+    let by = match token {
         None => "by somebody".to_owned(),
-        Some(token) => ours(token).unwrap_or_else(|| format!("by another tool ({token})")),
+        Some(token) => ours(token).unwrap_or_else(|| format!("by another tool ({})", safe(token))),
     };
-    match begin.at {
+    match at {
         Some(at) => format!("{by} at {} UTC", at.format("%H:%M")),
         None => by,
     }
@@ -87,14 +90,10 @@ fn who(begin: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudformation::types::StackEvent;
-
     use super::*;
 
-    fn told(token: Option<String>) -> String {
-        let event = StackEvent::builder().set_client_request_token(token);
-        let at = aws_sdk_cloudformation::primitives::DateTime::from_secs(1_700_000_000);
-        who(&Event::of(event.timestamp(at).build()))
+    fn told(token: Option<&str>) -> String {
+        who(token, DateTime::from_timestamp(1_700_000_000, 0))
     }
 
     #[test]
@@ -111,11 +110,12 @@ mod tests {
             let token = token(arn, now);
             let allowed = |it: char| it.is_ascii_alphanumeric() || it == '-';
             assert!(token.chars().all(allowed), "{token}");
-            assert_eq!(told(Some(token)), format!("by {name} at 22:13 UTC"));
+            assert_eq!(told(Some(&token)), format!("by {name} at 22:13 UTC"));
         }
         assert!(token(&"x".repeat(1_000), now).len() <= 128);
         assert_eq!(told(None), "by somebody at 22:13 UTC");
-        let other = told(Some("Console-UpdateStack-1".to_owned()));
+        assert_eq!(who(Some("by-bob-1"), None), "by bob");
+        let other = told(Some("Console-UpdateStack-1"));
         assert_eq!(
             other,
             "by another tool (Console-UpdateStack-1) at 22:13 UTC"

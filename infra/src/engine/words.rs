@@ -118,6 +118,16 @@ pub struct Event {
 }
 
 impl Event {
+    /// One that tests tell of.
+    #[cfg(test)]
+    pub(crate) fn example(resource: &str, status: &str, reason: Option<&str>) -> Self {
+        let event = StackEvent::builder()
+            .logical_resource_id(resource)
+            .resource_status(status.into())
+            .set_resource_status_reason(reason.map(str::to_owned));
+        Self::of(event.build())
+    }
+
     pub(super) fn of(event: StackEvent) -> Self {
         let status = event.resource_status.as_ref();
         Self {

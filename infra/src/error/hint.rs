@@ -15,7 +15,6 @@ pub(super) const GOES_ON: &str = "run the same command again: it goes on from th
 pub(super) const NOT_DELETED: &str =
     "correct the cause and destroy it again: it goes on with what is left";
 pub(super) const BUSY: &str = "nothing of yours was begun; when that has ended, run it again";
-pub(super) const ANSWER: &str = "answer it with --yes";
 pub(super) const OTHER_VERSION: &str =
     "another version of this program deployed it; deploy the environment again";
 

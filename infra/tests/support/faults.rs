@@ -158,7 +158,12 @@ async fn pass(State(proxy): State<Forwarding>, request: Request) -> Response {
         });
         plan.fault_for(&action)
     };
-    let forward = || forward(&proxy, &head.method, &head.uri, &head.headers, &body);
+    // The service goes on with what it has heard when the client is gone.
+    let forward = async || {
+        let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
+        let forwarded = forward(proxy.clone(), method, uri, headers, body.clone());
+        tokio::spawn(forwarded).await.unwrap()
+    };
     match fault {
         None => forward().await,
         Some(Fault::Throttled) => refused(400, "Throttling", "Rate exceeded"),
@@ -179,17 +184,17 @@ async fn pass(State(proxy): State<Forwarding>, request: Request) -> Response {
 }
 
 async fn forward(
-    proxy: &Forwarding,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &Bytes,
+    proxy: Forwarding,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
     let request = proxy
         .client
-        .request(method.clone(), format!("{}{uri}", proxy.target))
-        .headers(headers.clone())
-        .body(body.clone());
+        .request(method, format!("{}{uri}", proxy.target))
+        .headers(headers)
+        .body(body);
     let answer = request.send().await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut response = Response::new(Body::from(answer.bytes().await.unwrap()));

@@ -7,15 +7,16 @@ use annapurna_stack::environment::{Environment, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
 use annapurna_stack::plan::{Deployment, merge_change_set};
+use annapurna_stack::protection::stack_policy;
 
 use super::DeployArgs;
-use crate::assets::{self, Assets};
+use super::consent::Consent;
+use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::commands::Context;
 use crate::commands::plan::{DeployPlan, bundle_changes, compare};
-use crate::engine::{
-    ChangeSet, Deployed, Engine, Event, Operator, Outcome, Progress, TemplateSource,
-};
+use crate::commands::progress::{Follower, ProgressStyle};
+use crate::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, Standing, TemplateSource};
 use crate::error::CommandError;
 use crate::index;
 use crate::instances::Fleet;
@@ -26,8 +27,7 @@ pub(super) struct Rollout<'a> {
     pub(super) args: &'a DeployArgs,
     pub(super) environment: &'a Environment,
     pub(super) cloud: &'a Cloud,
-    /// The bucket of assets.
-    pub(super) bucket: String,
+    pub(super) bucket: AssetsBucket,
     pub(super) assets: &'a Assets,
     /// The instances, which are shown and agreed to with the rest.
     pub(super) fleet: &'a Fleet<'a>,
@@ -41,7 +41,8 @@ pub(super) struct RolledOut {
 }
 
 impl Rollout<'_> {
-    /// Brings the stack and the index to what is wanted.
+    /// Brings the stack and the index to what is wanted. Nothing is uploaded, and nothing of the stack is
+    /// removed, before the person has agreed to the plan.
     ///
     /// # Errors
     ///
@@ -51,22 +52,43 @@ impl Rollout<'_> {
         template: Template,
         mut parameters: BTreeMap<String, String>,
     ) -> Result<RolledOut, CommandError> {
+        let (ui, name) = (&self.cx.ui, &self.environment.name);
         let engine = Engine::new(self.cloud, self.environment.stack_name());
-        engine.settle(&|text| self.cx.ui.status(text)).await?;
-        self.publish().await?;
-        parameters.insert(Parameter::AssetsBucket.name(), self.bucket.clone());
+        let standing = engine.at_rest(&|text| ui.status(text)).await?;
+        if standing == Standing::Stuck {
+            return Err(engine.stuck().await);
+        }
+        let bucket = self.bucket.name().to_owned();
+        parameters.insert(Parameter::AssetsBucket.name(), bucket);
+        // Their keys are their content's digests, so the plan needs no upload.
         parameters.extend(self.assets.parameters());
         let wanted = Deployment {
             template: template.to_json()?,
             parameters,
         };
-        let operator = Person {
-            rollout: self,
-            wanted: &wanted,
+        let is_remnant = standing == Standing::Remnant;
+        let before = match is_remnant {
+            true => None,
+            false => engine.deployed().await?,
         };
-        match engine.roll_out(&wanted, &operator).await? {
-            Outcome::Declined { has_adopted } => Err(declined(&self.environment.name, has_adopted)),
+        let person = Person::new(self, &wanted, &engine);
+        let plan = person.plan(before.as_ref()).await?;
+        if !person.consent.to_plan(ui, &plan, is_remnant).await? {
+            return Err(declined(name, false));
+        }
+        if is_remnant {
+            let step = ui.begin("Removing what a failed deployment left");
+            engine.delete(&|_| {}).await?;
+            drop(step);
+        }
+        self.publish().await?;
+        match engine.roll_out(&wanted, &person).await? {
+            Outcome::Declined { has_adopted } => Err(declined(name, has_adopted)),
             Outcome::Done { before, now } => {
+                if self.environment.protected {
+                    engine.set_termination_protection(true).await?;
+                    engine.set_policy(&stack_policy(&[&wanted], &[])).await?;
+                }
                 self.index(&now).await?;
                 Ok(RolledOut {
                     has_new_bundle: bundle_changes(before.as_ref(), &wanted),
@@ -77,8 +99,8 @@ impl Rollout<'_> {
     }
 
     async fn publish(&self) -> Result<(), CommandError> {
-        let bucket = &self.bucket;
-        assets::ensure_bucket(self.cloud, bucket, &self.environment.region).await?;
+        let demands_tls = self.environment.local().is_none();
+        self.bucket.ensure(demands_tls).await?;
         let zips: Vec<_> = self
             .assets
             .functions
@@ -88,7 +110,7 @@ impl Rollout<'_> {
         let step = self.cx.ui.begin_counted("uploading code", zips.len());
         let mut uploaded = 0;
         for (number, zip) in zips.iter().enumerate() {
-            uploaded += usize::from(assets::publish(self.cloud, bucket, zip).await?);
+            uploaded += usize::from(self.bucket.publish(zip).await?);
             step.reached(number + 1);
         }
         drop(step);
@@ -117,30 +139,31 @@ impl Rollout<'_> {
     }
 }
 
-/// The person at the terminal, who sees each change set as a plan.
+/// The person at the terminal, who agrees to a plan and to what a change set has beyond it.
 struct Person<'a> {
     rollout: &'a Rollout<'a>,
     wanted: &'a Deployment,
+    engine: &'a Engine,
+    consent: Consent<'a>,
 }
 
-impl Operator for Person<'_> {
-    /// In the request, or in S3 when it is too large for one.
-    async fn source(&self, template: &serde_json::Value) -> Result<TemplateSource, CommandError> {
-        let Rollout { cloud, bucket, .. } = self.rollout;
-        let body = template.to_string();
-        if body.len() <= Template::MAX_INLINE_BYTES {
-            return Ok(TemplateSource::Body(body));
+impl<'a> Person<'a> {
+    fn new(rollout: &'a Rollout<'a>, wanted: &'a Deployment, engine: &'a Engine) -> Self {
+        let DeployArgs {
+            yes,
+            allow_replace,
+            confirm,
+            ..
+        } = rollout.args;
+        Self {
+            rollout,
+            wanted,
+            engine,
+            consent: Consent::new(rollout.environment, *yes, allow_replace, confirm.as_deref()),
         }
-        let region = &self.rollout.environment.region;
-        let url = assets::publish_template(cloud, bucket, region, &body).await?;
-        Ok(TemplateSource::Url(url))
     }
 
-    async fn agrees(
-        &self,
-        before: Option<&Deployed>,
-        set: Option<&ChangeSet>,
-    ) -> Result<bool, CommandError> {
+    async fn plan(&self, before: Option<&Deployed>) -> Result<DeployPlan, CommandError> {
         let Rollout {
             cx,
             environment,
@@ -150,60 +173,74 @@ impl Operator for Person<'_> {
             ..
         } = self.rollout;
         let wanted = self.wanted;
-        let mut plan = compare(cx, environment, cloud, before, wanted, assets, fleet).await?;
-        if let Some(set) = set {
-            merge_change_set(&mut plan.resources, &set.entries);
-        }
-        cx.ui.result(&plan)?;
-        if set.is_none() && plan.instances.is_empty() {
-            return Ok(true);
-        }
-        for import in set.into_iter().flat_map(ChangeSet::imports) {
-            let id = &import.resource;
-            cx.ui
-                .status(format!("{id} is there already and becomes the stack's"));
-        }
-        match question(environment, &plan) {
-            Some(question) if !self.rollout.args.yes => cx.ui.confirm(&question),
-            _ => Ok(true),
-        }
-    }
-
-    async fn execute(&self, set: &ChangeSet) -> Result<(), CommandError> {
-        let ui = &self.rollout.cx.ui;
-        let step = ui.begin_counted("resources", set.entries.len());
-        let finished = std::sync::atomic::AtomicUsize::new(0);
-        let stack_name = self.rollout.environment.stack_name();
-        set.execute(&|event| {
-            if event.resource == stack_name {
-                return;
-            }
-            if event.progress == Progress::Done {
-                let done = finished.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                step.reached(done);
-            }
-            step.says(format!("{} {}", event.status, event.resource));
-            if event.progress == Progress::Failed {
-                ui.warn(event_line(event));
-            }
-        })
-        .await?;
-        drop(step);
-        ui.done(format!("Stack {stack_name}: {} changes", set.entries.len()));
-        Ok(())
+        compare(cx, environment, cloud, before, wanted, assets, fleet).await
     }
 }
 
-/// What a person is asked about a plan. In AWS that is every change; on this machine only what could lose
-/// something.
-fn question(environment: &Environment, plan: &DeployPlan) -> Option<String> {
-    let is_dangerous = plan.changes().any(|change| change.is_dangerous());
-    let warning = match is_dangerous {
-        true => " Some resources are replaced or destroyed.",
-        false if environment.local().is_some() => return None,
-        false => "",
-    };
-    Some(format!("Deploy `{}`?{warning}", environment.name))
+impl Operator for Person<'_> {
+    /// In the request, or in S3 when it is too large for one.
+    async fn source(&self, template: &serde_json::Value) -> Result<TemplateSource, CommandError> {
+        let body = template.to_string();
+        if body.len() <= Template::MAX_INLINE_BYTES {
+            return Ok(TemplateSource::Body(body));
+        }
+        let url = self.rollout.bucket.publish_template(&body).await?;
+        Ok(TemplateSource::Url(url))
+    }
+
+    async fn agrees(
+        &self,
+        before: Option<&Deployed>,
+        set: Option<&ChangeSet>,
+    ) -> Result<bool, CommandError> {
+        let Some(set) = set else {
+            return Ok(true);
+        };
+        let ui = &self.rollout.cx.ui;
+        let mut plan = self.plan(before).await?;
+        merge_change_set(&mut plan.resources, &set.entries);
+        for import in set.imports() {
+            let id = &import.resource;
+            ui.status(format!("{id} is there already and becomes the stack's"));
+        }
+        self.consent.to_change_set(ui, &plan.resources).await
+    }
+
+    async fn execute(
+        &self,
+        before: Option<&Deployed>,
+        set: &ChangeSet,
+    ) -> Result<(), CommandError> {
+        let Rollout {
+            cx,
+            args,
+            environment,
+            ..
+        } = self.rollout;
+        let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
+        let stack = environment.stack_name();
+        // CloudFormation itself holds the update to what was agreed to.
+        let deployments = before.map(|it| [&it.deployment, self.wanted]);
+        let guarded = deployments.filter(|_| environment.protected);
+        if let Some(deployments) = guarded {
+            let policy = stack_policy(&deployments, self.consent.allowed);
+            self.engine.set_policy(&policy).await?;
+        }
+        let estimate = self.engine.estimate(&set.entries).await?;
+        let follower = Follower::new(&cx.ui, style, &stack, set.entries.len(), estimate);
+        let executed = set.execute(&|event| follower.show(event)).await;
+        drop(follower);
+        if let Some(deployments) = guarded {
+            let policy = stack_policy(&deployments, &[]);
+            let closed = self.engine.set_policy(&policy).await;
+            executed.and(closed)?;
+        } else {
+            executed?;
+        }
+        cx.ui
+            .done(format!("Stack {stack}: {} changes", set.entries.len()));
+        Ok(())
+    }
 }
 
 fn declined(environment: &str, has_adopted: bool) -> CommandError {
@@ -219,59 +256,9 @@ fn declined(environment: &str, has_adopted: bool) -> CommandError {
     }
 }
 
-pub(super) fn event_line(event: &Event) -> String {
-    let Event {
-        resource, status, ..
-    } = event;
-    let reason = event.reason.as_deref().unwrap_or("no reason given");
-    format!("{resource} {status}: {reason}")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use annapurna_stack::plan::{Change, Impact};
-
     use super::*;
-    use crate::index::IndexPlan;
-
-    fn asked(environment: &str, impact: Impact, type_name: &str) -> Option<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
-        let environment = Environment::load(&folder, environment).unwrap();
-        let change = Change {
-            impact,
-            resource: "It".to_owned(),
-            type_name: type_name.to_owned(),
-            name: None,
-            properties: Vec::new(),
-        };
-        let plan = DeployPlan {
-            environment: environment.name.clone(),
-            resources: vec![change],
-            instances: Vec::new(),
-            index: IndexPlan::UpToDate,
-            agent: None,
-            notes: Vec::new(),
-        };
-        question(&environment, &plan)
-    }
-
-    #[test]
-    fn what_may_lose_something_is_asked_everywhere_and_the_rest_in_aws() {
-        let queue = "AWS::SQS::Queue";
-        for environment in ["local", "dev"] {
-            for impact in [Impact::Replace, Impact::MayReplace, Impact::Destroy] {
-                let question = asked(environment, impact, queue).unwrap();
-                assert!(question.ends_with("replaced or destroyed."), "{question}");
-            }
-        }
-        assert_eq!(asked("local", Impact::Update, queue), None);
-        assert_eq!(
-            asked("dev", Impact::Update, queue).unwrap(),
-            "Deploy `dev`?"
-        );
-    }
 
     #[test]
     fn a_person_who_stops_halfway_is_not_told_that_nothing_changed() {

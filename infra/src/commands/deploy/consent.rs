@@ -1,0 +1,323 @@
+//! What a deployment may do: asked on our own plan before anything is uploaded, and held against each change
+//! set, which may say more.
+
+use std::cell::RefCell;
+
+use annapurna_stack::environment::Environment;
+use annapurna_stack::plan::{Change, Impact};
+
+use crate::commands::plan::DeployPlan;
+use crate::error::CommandError;
+use crate::ui::Ui;
+
+/// What a person, or the command line, has agreed to.
+pub(super) struct Consent<'a> {
+    pub(super) environment: &'a Environment,
+    /// Answers the ordinary question.
+    pub(super) yes: bool,
+    /// Logical ids of what may be lost.
+    pub(super) allowed: &'a [String],
+    /// Answers the question for a name.
+    pub(super) confirm: Option<&'a str>,
+    /// What was shown and agreed to.
+    agreed: RefCell<Vec<Change>>,
+}
+
+impl<'a> Consent<'a> {
+    pub(super) fn new(
+        environment: &'a Environment,
+        yes: bool,
+        allowed: &'a [String],
+        confirm: Option<&'a str>,
+    ) -> Self {
+        Self {
+            environment,
+            yes,
+            allowed,
+            confirm,
+            agreed: RefCell::default(),
+        }
+    }
+
+    /// Shows the plan and asks. `remnant` is true when what a failed deployment left goes first.
+    ///
+    /// # Errors
+    ///
+    /// When something would be lost that was not named.
+    pub(super) async fn to_plan(
+        &self,
+        ui: &Ui,
+        plan: &DeployPlan,
+        remnant: bool,
+    ) -> Result<bool, CommandError> {
+        ui.result(plan)?;
+        if remnant {
+            ui.status("What a failed deployment left of the stack is removed first.");
+        }
+        self.refuse_losses(&plan.resources)?;
+        // An instance that goes loses nothing: what it runs is given back to its queue.
+        let changes = remnant || plan.changes().next().is_some();
+        let agreed = !changes || self.ask(ui, &plan.resources, remnant).await?;
+        if agreed {
+            self.agreed.borrow_mut().clone_from(&plan.resources);
+        }
+        Ok(agreed)
+    }
+
+    /// Asks again for what is worse than what was agreed to: CloudFormation follows references that a plan
+    /// cannot, and the stack may have changed since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::to_plan`].
+    pub(super) async fn to_change_set(
+        &self,
+        ui: &Ui,
+        changes: &[Change],
+    ) -> Result<bool, CommandError> {
+        let more = beyond(&self.agreed.borrow(), changes);
+        if more.is_empty() {
+            return Ok(true);
+        }
+        ui.status("CloudFormation would do more than the plan says:");
+        for change in &more {
+            ui.result(change)?;
+        }
+        self.refuse_losses(&more)?;
+        let agreed = self.ask(ui, &more, false).await?;
+        if agreed {
+            self.agreed.borrow_mut().extend(more);
+        }
+        Ok(agreed)
+    }
+
+    /// Nothing that holds something goes without being named, whatever else is answered.
+    fn refuse_losses(&self, changes: &[Change]) -> Result<(), CommandError> {
+        let losses: Vec<&Change> = changes
+            .iter()
+            .filter(|it| it.is_dangerous() && !self.allowed.contains(&it.resource))
+            .collect();
+        if losses.is_empty() {
+            return Ok(());
+        }
+        let line = |it: &&Change| {
+            let (id, kind, word) = (&it.resource, &it.type_name, it.impact.word());
+            format!("  `{id}` ({kind}): {word}")
+        };
+        let lines: Vec<String> = losses.iter().map(line).collect();
+        let flags: Vec<String> = self
+            .allowed
+            .iter()
+            .chain(losses.iter().map(|it| &it.resource))
+            .map(|id| format!("--allow-replace {id}"))
+            .collect();
+        Err(CommandError::Usage {
+            problem: format!(
+                "what these hold would be lost, so nothing was done:\n{}",
+                lines.join("\n")
+            ),
+            hint: format!(
+                "if it may go: cargo infra deploy {} {}",
+                self.environment.name,
+                flags.join(" ")
+            ),
+        })
+    }
+
+    /// In AWS every change is asked about, on this machine only a loss. A protected environment asks for its
+    /// name, and for a loss in it `--yes` is no answer.
+    async fn ask(&self, ui: &Ui, changes: &[Change], remnant: bool) -> Result<bool, CommandError> {
+        let name = &self.environment.name;
+        let loses = changes.iter().any(Change::is_dangerous);
+        let question = match (loses, remnant) {
+            (true, _) => format!("Deploy `{name}`? Some resources are replaced or destroyed."),
+            (false, false) if self.environment.local().is_some() => return Ok(true),
+            (false, _) => format!("Deploy `{name}`?"),
+        };
+        let by_name = self.environment.protected;
+        if by_name && self.confirm == Some(name.as_str()) {
+            return Ok(true);
+        }
+        if self.yes && !(by_name && loses) {
+            return Ok(true);
+        }
+        match by_name {
+            true => {
+                let flag = match loses {
+                    true => format!("--confirm {name}"),
+                    false => "--yes".to_owned(),
+                };
+                ui.confirm_by_name(&question, name, &flag).await
+            }
+            false => ui.confirm(&question).await,
+        }
+    }
+}
+
+/// The changes that are worse than what was agreed to, or that nobody was shown. To what was to be created anything
+/// may be done that loses nothing: taking up what is there is done in two steps.
+fn beyond(agreed: &[Change], changes: &[Change]) -> Vec<Change> {
+    let is_covered = |change: &&Change| {
+        let known = agreed.iter().find(|it| it.resource == change.resource);
+        known.is_some_and(|known| {
+            change.impact >= known.impact
+                || (known.impact == Impact::Create && !change.is_dangerous())
+        })
+    };
+    let more = changes.iter().filter(|change| !is_covered(change));
+    more.cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use annapurna_stack::plan::{
+        ChangeSetAction, ChangeSetEntry, Deployment, Replacement, changes, merge_change_set,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::index::IndexPlan;
+
+    fn environment(name: &str) -> Environment {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
+        Environment::load(&folder, name).unwrap()
+    }
+
+    /// A change of the queue `It` with this impact.
+    fn change(impact: Impact) -> [Change; 1] {
+        let deployment = |resources: Value| Deployment {
+            template: json!({ "Resources": resources }),
+            parameters: BTreeMap::new(),
+        };
+        let queue = |name: &str, timeout: u32| {
+            let properties = json!({"QueueName": name, "VisibilityTimeout": timeout});
+            deployment(json!({"It": {"Type": "AWS::SQS::Queue", "Properties": properties}}))
+        };
+        let none = || deployment(json!({}));
+        let (old, new) = match impact {
+            Impact::Create => (none(), queue("a", 30)),
+            Impact::Destroy => (queue("a", 30), none()),
+            Impact::Replace => (queue("a", 30), queue("b", 30)),
+            _ => (queue("a", 30), queue("a", 31)),
+        };
+        let mut changes = changes(&old, &new);
+        if impact == Impact::MayReplace {
+            let entry = ChangeSetEntry {
+                resource: "It".to_owned(),
+                type_name: "AWS::SQS::Queue".to_owned(),
+                action: ChangeSetAction::Modify,
+                replacement: Replacement::Conditional,
+            };
+            merge_change_set(&mut changes, &[entry]);
+        }
+        assert_eq!(changes[0].impact, impact);
+        changes.try_into().unwrap()
+    }
+
+    /// What becomes of a change where nobody can be asked: tests have no terminal.
+    async fn outcome(
+        name: &str,
+        impact: Impact,
+        yes: bool,
+        allowed: &[&str],
+        confirm: Option<&str>,
+    ) -> Result<bool, String> {
+        let environment = environment(name);
+        let allowed: Vec<String> = allowed.iter().map(|it| (*it).to_owned()).collect();
+        let consent = Consent::new(&environment, yes, &allowed, confirm);
+        let plan = DeployPlan {
+            environment: name.to_owned(),
+            resources: change(impact).to_vec(),
+            instances: Vec::new(),
+            notes: Vec::new(),
+            index: IndexPlan::UpToDate,
+            agent: None,
+        };
+        let agreed = consent.to_plan(&Ui::unattended(), &plan, false).await;
+        agreed.map_err(|error| format!("{error} — {}", error.hint().unwrap_or_default()))
+    }
+
+    #[tokio::test]
+    async fn yes_loses_nothing_and_what_may_go_is_named() {
+        for environment in ["local", "dev", "prod"] {
+            for impact in [Impact::Replace, Impact::MayReplace, Impact::Destroy] {
+                let refused = outcome(environment, impact, true, &[], Some(environment)).await;
+                let refused = refused.unwrap_err();
+                assert!(refused.contains("`It` (AWS::SQS::Queue): "), "{refused}");
+                assert!(
+                    refused.ends_with(&format!(
+                        "cargo infra deploy {environment} --allow-replace It"
+                    )),
+                    "{refused}"
+                );
+            }
+            let other = outcome(environment, Impact::Replace, true, &["Other"], None).await;
+            assert!(
+                other
+                    .unwrap_err()
+                    .contains("--allow-replace Other --allow-replace It")
+            );
+        }
+        for environment in ["local", "dev"] {
+            let agreed = outcome(environment, Impact::Replace, true, &["It"], None).await;
+            assert_eq!(agreed, Ok(true));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loss_in_a_protected_environment_takes_its_name() {
+        let loss =
+            async |yes, confirm| outcome("prod", Impact::Replace, yes, &["It"], confirm).await;
+        let asked = loss(true, None).await.unwrap_err();
+        assert!(asked.contains("Type `prod`:"), "{asked}");
+        assert!(asked.ends_with("answer it with --confirm prod"), "{asked}");
+        assert!(loss(true, Some("dev")).await.is_err());
+        assert_eq!(loss(false, Some("prod")).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn every_change_in_aws_is_asked_about_and_on_this_machine_none_but_a_loss() {
+        let update = async |name, yes| outcome(name, Impact::Update, yes, &[], None).await;
+        assert_eq!(update("local", false).await, Ok(true));
+        let dev = update("dev", false).await.unwrap_err();
+        assert!(dev.contains("\"Deploy `dev`? [y/N]\""), "{dev}");
+        let prod = update("prod", false).await.unwrap_err();
+        assert!(prod.contains("Type `prod`:"), "{prod}");
+        assert_eq!(update("dev", true).await, Ok(true));
+        assert_eq!(update("prod", true).await, Ok(true));
+        let loss = outcome("local", Impact::Replace, false, &["It"], None).await;
+        assert!(loss.unwrap_err().contains("replaced or destroyed"));
+    }
+
+    #[test]
+    fn what_a_change_set_adds_is_shown_again_and_what_it_repeats_is_not() {
+        let [create, update, may_replace, replace] = [
+            Impact::Create,
+            Impact::Update,
+            Impact::MayReplace,
+            Impact::Replace,
+        ]
+        .map(change);
+        assert!(beyond(&create, &create).is_empty());
+        assert!(beyond(&create, &update).is_empty());
+        assert_eq!(beyond(&create, &replace), replace);
+        assert_eq!(beyond(&update, &may_replace), may_replace);
+        assert!(beyond(&replace, &update).is_empty(), "less is agreed to");
+        assert_eq!(beyond(&[], &update), update, "nobody was shown it");
+    }
+
+    #[tokio::test]
+    async fn a_change_set_that_loses_more_than_the_plan_is_refused() {
+        let environment = environment("dev");
+        let consent = Consent::new(&environment, true, &[], None);
+        let more = change(Impact::Replace);
+        let refused = consent
+            .to_change_set(&Ui::unattended(), &more)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.exit_code(), 2, "{refused}");
+    }
+}

@@ -1,0 +1,78 @@
+use std::process::ExitCode;
+
+use super::progress::{Follower, ProgressStyle};
+use super::{Context, EnvironmentArg};
+use crate::engine::{Engine, Event, Standing};
+use crate::error::CommandError;
+
+/// Bring back a stack whose update could be neither finished nor undone
+///
+/// A stack in that state takes no update. Correct what the events name, then go on. What cannot be corrected is
+/// left out with --skip: it stays as the failed update left it, so put it right by hand before the next deploy.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra rollback prod                         Says what could not be brought back, and why
+  cargo infra rollback prod --continue              Goes on with it
+  cargo infra rollback prod --continue --skip Judge")]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    environment: EnvironmentArg,
+    /// Go on with the rollback
+    #[arg(long = "continue")]
+    go_on: bool,
+    /// Logical id of a resource that is left as it is; repeatable
+    #[arg(long, value_name = "ID", requires = "go_on")]
+    skip: Vec<String>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    yes: bool,
+    /// How events are shown [default: bar on a terminal, plain elsewhere]
+    #[arg(long, value_enum)]
+    progress: Option<ProgressStyle>,
+}
+
+pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, CommandError> {
+    let environment = cx.environment(&args.environment)?;
+    let name = &environment.name;
+    let not_deployed = || CommandError::NotDeployed {
+        environment: name.clone(),
+    };
+    let cloud = cx.cloud(&environment).await?.ok_or_else(not_deployed)?;
+    cloud.guard(&environment).await?;
+    let stack = environment.stack_name();
+    let engine = Engine::new(&cloud, &stack);
+    match engine.at_rest(&|text| cx.ui.status(text)).await? {
+        Standing::Stuck => {}
+        Standing::Absent => return Err(not_deployed()),
+        Standing::Review | Standing::Whole | Standing::Remnant => {
+            cx.ui
+                .status(format!("Stack {stack} has no rollback to go on with."));
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let stuck = engine.stuck().await;
+    if !args.go_on {
+        return Err(stuck);
+    }
+    cx.ui.status(&stuck);
+    for id in &args.skip {
+        cx.ui
+            .warn(format!("`{id}` is left as the failed update left it"));
+    }
+    let question = format!("Go on with the rollback of `{name}`?");
+    if !args.yes && !cx.ui.confirm(&question).await? {
+        return Err(CommandError::Declined {
+            left: "nothing was changed",
+            again: None,
+        });
+    }
+    let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
+    let follower = Follower::new(&cx.ui, style, &stack, 0, None);
+    let show = |event: &Event| follower.show(event);
+    engine.continue_rollback(&args.skip, &show).await?;
+    drop(follower);
+    cx.ui.done(format!(
+        "`{name}` is as it was before the update; deploy it again"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
