@@ -277,13 +277,36 @@ async fn prod_is_deployed_shown_left_alone_and_destroyed_as_one() {
     );
 
     account
-        .infra(&["destroy", "prod", "--yes"])
+        .infra(&["destroy", "prod", "--force-destroy", "--confirm", "prod"])
         .await
         .ends(0)
         .says("TrainiumInstance1");
     assert!(account.instances().await.is_empty());
     assert_eq!(account.stack("annapurna-prod-trainium").await, None);
     assert_eq!(account.stack("annapurna-prod").await, None);
+}
+
+#[tokio::test]
+async fn a_destroyed_prod_is_made_anew_over_its_domain_and_its_buckets() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let s3 = &account.cloud.s3;
+    let paper = s3.put_object().bucket("llm-research-papers").key("k");
+    paper.body(b"kept".to_vec().into()).send().await.unwrap();
+    let destroy = ["destroy", "prod", "--force-destroy", "--confirm", "prod"];
+    account.infra(&destroy).await.ends(0);
+
+    let again = account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    again.says("SearchDomain is there already and becomes the stack's");
+    again.says("PapersBucket is there already and becomes the stack's");
+    let paper = s3.get_object().bucket("llm-research-papers").key("k");
+    let paper = paper.send().await.unwrap().body.collect().await.unwrap();
+    assert_eq!(paper.to_vec(), b"kept");
+    account
+        .infra(&["plan", "prod"])
+        .await
+        .ends(0)
+        .says("Nothing changes in `prod`.");
 }
 
 #[tokio::test]

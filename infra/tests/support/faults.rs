@@ -96,6 +96,7 @@ impl Faults {
     }
 
     /// The next `times` requests of this action meet this fault. A later plan of one action follows the earlier.
+    /// `DescribeStacks NAME` is meant for one stack; a part of its id, as a form writes it, is a name too.
     pub fn next(&self, action: &str, times: usize, fault: Fault) {
         self.after(action, 0, times, fault);
     }
@@ -133,8 +134,16 @@ impl Faults {
 }
 
 impl Plan {
-    fn fault_for(&mut self, action: &str) -> Option<Fault> {
-        let mine = |it: &&mut Planned| it.action == action && it.times > 0;
+    fn fault_for(&mut self, action: &str, stack: Option<&str>) -> Option<Fault> {
+        let mine = |it: &&mut Planned| {
+            let is_meant = match (it.action.split_once(' '), stack) {
+                (Some((named, of)), Some(stack)) if named == action => {
+                    stack == of || (of.contains('%') && stack.contains(of))
+                }
+                _ => it.action == action,
+            };
+            is_meant && it.times > 0
+        };
         let planned = self.faults.iter_mut().find(mine)?;
         if planned.after > 0 {
             planned.after -= 1;
@@ -156,7 +165,7 @@ async fn pass(State(proxy): State<Forwarding>, request: Request) -> Response {
             headers: head.headers.clone(),
             body: body.clone(),
         });
-        plan.fault_for(&action)
+        plan.fault_for(&action, form_field(&body, "StackName").as_deref())
     };
     // The service goes on with what it has heard when the client is gone.
     let forward = async || {

@@ -95,7 +95,7 @@ async fn ask_models(
     );
     let agreed = match consent {
         Consent::Given => true,
-        Consent::Ask => cx.ui.can_ask() && cx.ui.confirm(&question)?,
+        Consent::Ask => cx.ui.can_ask() && cx.ui.confirm(&question).await?,
     };
     if !agreed {
         return Ok(vec![Check {

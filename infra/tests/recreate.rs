@@ -1,0 +1,144 @@
+//! An environment made anew over what an earlier one, or somebody else, left: as the built program does it.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+
+use annapurna_contract::Bucket;
+use annapurna_stack::environment::Environment;
+use infra::engine::{Standing, TemplateSource};
+use serde_json::json;
+
+#[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
+#[path = "preflight/account.rs"]
+mod account;
+#[path = "support/aws.rs"]
+mod aws;
+#[path = "support/faults.rs"]
+mod faults;
+#[path = "aws/services.rs"]
+mod services;
+
+use aws::{AwsProject, Run};
+
+async fn infra(project: &AwsProject, args: &[&str]) -> Run {
+    let run = project.infra(args).await;
+    assert_eq!(run.code, Some(0), "{run}");
+    run
+}
+
+async fn put(project: &AwsProject, bucket: &str) {
+    let s3 = project.cloud().await.s3;
+    let object = s3.put_object().bucket(bucket).key("k");
+    object.body(b"kept".to_vec().into()).send().await.unwrap();
+}
+
+async fn is_kept(project: &AwsProject, bucket: &str) -> bool {
+    let s3 = project.cloud().await.s3;
+    let object = s3
+        .get_object()
+        .bucket(bucket)
+        .key("k")
+        .send()
+        .await
+        .unwrap();
+    object.body.collect().await.unwrap().to_vec() == b"kept"
+}
+
+async fn is_versioned(project: &AwsProject, bucket: &str) -> bool {
+    let s3 = project.cloud().await.s3;
+    let versioning = s3.get_bucket_versioning().bucket(bucket).send().await;
+    versioning
+        .unwrap()
+        .status
+        .is_some_and(|it| it.as_str() == "Enabled")
+}
+
+fn buckets(project: &AwsProject, environment: &str) -> Vec<String> {
+    let folder = project.root().join("environments");
+    let environment = Environment::load(&folder, environment).unwrap();
+    let all = [
+        Bucket::Papers,
+        Bucket::Code,
+        Bucket::Outputs,
+        Bucket::Datasets,
+    ];
+    all.map(|it| environment.bucket_name(it)).to_vec()
+}
+
+#[tokio::test]
+async fn a_retained_environment_is_made_anew_over_what_it_left() {
+    let project = AwsProject::new().await;
+    infra(&project, &["deploy", "prod", "--yes"]).await;
+    for bucket in buckets(&project, "prod") {
+        put(&project, &bucket).await;
+    }
+    let destroy = ["destroy", "prod", "--force-destroy", "--confirm", "prod"];
+    infra(&project, &destroy).await;
+
+    let again = infra(&project, &["deploy", "prod", "--yes"]).await;
+    assert!(
+        again
+            .stderr
+            .contains("is there already and becomes the stack's"),
+        "{again}"
+    );
+    for bucket in buckets(&project, "prod") {
+        assert!(is_kept(&project, &bucket).await, "{bucket}");
+        assert!(is_versioned(&project, &bucket).await, "{bucket}");
+    }
+    let nothing = infra(&project, &["deploy", "prod", "--yes"]).await;
+    assert!(
+        nothing.stdout.contains("Nothing changes in `prod`."),
+        "{nothing}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_environment_takes_up_buckets_that_are_there_and_loses_none_of_their_objects() {
+    let project = AwsProject::new().await;
+    let s3 = project.cloud().await.s3;
+    for bucket in buckets(&project, "dev") {
+        s3.create_bucket().bucket(&bucket).send().await.unwrap();
+        put(&project, &bucket).await;
+    }
+    // One agreement is enough: taking up what is there is no more than making it.
+    let first = infra(&project, &["deploy", "dev", "--yes"]).await;
+    assert!(!first.stderr.contains("more than the plan"), "{first}");
+    for bucket in buckets(&project, "dev") {
+        assert!(is_kept(&project, &bucket).await, "{bucket}");
+        assert!(is_versioned(&project, &bucket).await, "{bucket}");
+    }
+    let nothing = infra(&project, &["deploy", "dev", "--yes"]).await;
+    assert!(
+        nothing.stdout.contains("Nothing changes in `dev`."),
+        "{nothing}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_failed_creation_left_goes_only_after_the_question() {
+    let project = AwsProject::new().await;
+    let engine = project.engine("dev").await;
+    let instance = json!({"Type": "AWS::EC2::Instance", "Properties": {}});
+    let body = json!({"Resources": {"Instance": instance}}).to_string();
+    let source = TemplateSource::Body(body);
+    let set = engine.prepare(source, &BTreeMap::new()).await.unwrap();
+    let failed = set.unwrap().execute(&|_| {}).await;
+    assert!(failed.is_err(), "it has no launch template");
+    let standing = async || engine.at_rest(&|_| {}).await.unwrap();
+    assert_eq!(standing().await, Standing::Remnant);
+
+    let unanswered = project.infra(&["deploy", "dev"]).await;
+    assert_eq!(unanswered.code, Some(2), "{unanswered}");
+    assert!(
+        unanswered
+            .stderr
+            .contains("What a failed deployment left of the stack is removed first."),
+        "{unanswered}"
+    );
+    assert_eq!(standing().await, Standing::Remnant);
+
+    infra(&project, &["deploy", "dev", "--yes"]).await;
+    assert_eq!(standing().await, Standing::Whole);
+}
