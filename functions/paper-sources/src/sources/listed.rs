@@ -58,8 +58,8 @@ impl ListKind {
     }
 }
 
-/// A paper as one list has it.
-#[derive(Debug, Clone, PartialEq)]
+/// A paper as one list has it. What a list leaves out is as in the default.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListedPaper {
     /// The list's own name of the paper: the virtual site's id, OpenReview's forum, the hash or id of proceedings.
     pub source_id: String,

@@ -5,7 +5,7 @@
 //! PDFs were on three hosts over the years. The page has no count of its own, so a page without its
 //! end is refused.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use annapurna_contract::{PaperHost, Source};
 use scraper::ElementRef;
@@ -189,7 +189,6 @@ fn listed_paper(
         .ok_or("it links neither to its page nor to its PDF")?;
     let authors = authors(element);
     Ok(ListedPaper {
-        repeated_as: Vec::new(),
         proceedings_id: volume_path(page).map(|volume| format!("{volume}/{source_id}")),
         source_id,
         place,
@@ -202,12 +201,9 @@ fn listed_paper(
             "info": html::first(element, ".info").and_then(html::text_of),
         }),
         title,
-        abstract_text: None,
-        date: None,
         pdf_urls,
-        topics: BTreeSet::new(),
-        keywords: Vec::new(),
         details_url,
+        ..ListedPaper::default()
     })
 }
 

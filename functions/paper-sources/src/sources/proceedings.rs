@@ -5,7 +5,7 @@
 //! papers of NeurIPS 2021 are on a host of their own. Only links of the software's own shape, a hash of
 //! 32 digits, count as papers. Abstracts are cut from the page's source, see [`parse_details`].
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use annapurna_contract::text::excerpt;
 use annapurna_contract::{PaperHost, Source};
@@ -228,7 +228,6 @@ fn listed_paper(
         .map(html::raw_text_of);
     let authors = html::split_names(&authors.unwrap_or_default(), &[',']);
     Ok(ListedPaper {
-        repeated_as: Vec::new(),
         source_id: path.hash.clone(),
         proceedings_id: Some(path.hash.clone()),
         place,
@@ -239,12 +238,8 @@ fn listed_paper(
         }),
         title,
         authors,
-        abstract_text: None,
-        date: None,
-        forum: None,
-        topics: BTreeSet::new(),
-        keywords: Vec::new(),
         details_url: Some(url),
+        ..ListedPaper::default()
     })
 }
 

@@ -4,7 +4,7 @@
 //! though the site has one per event (talk and poster, two cities). A link counts as a paper when its
 //! path is that of a paper's event in the year asked for; sessions, workshops and other years do not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use annapurna_contract::{PaperHost, normalize_title};
 use scraper::ElementRef;
@@ -153,24 +153,16 @@ fn merge(events: BTreeMap<u64, Event>, page: &Url) -> Listed {
 
 fn paper_of(event: Event, title: String, page: &Url) -> ListedPaper {
     ListedPaper {
-        repeated_as: Vec::new(),
         source_id: event.id.to_string(),
         place: event.id,
         record: json!({
             "list": page.as_str(), "title": title, "events": [event.url.path()],
         }),
         title,
-        authors: Vec::new(),
-        abstract_text: None,
-        date: None,
         url: Some(event.url.to_string()),
-        forum: None,
-        proceedings_id: None,
-        pdf_urls: Vec::new(),
-        topics: BTreeSet::new(),
-        keywords: Vec::new(),
         // The list has titles only.
         details_url: Some(event.url),
+        ..ListedPaper::default()
     }
 }
 

@@ -5,8 +5,6 @@
 //! but itself. An address in a note is never followed: a PDF's path is taken only when it is of the
 //! one known form.
 
-use std::collections::BTreeSet;
-
 use annapurna_contract::PaperHost;
 use annapurna_contract::text::{clean, clean_option, excerpt};
 use chrono::{DateTime, Datelike};
@@ -77,7 +75,6 @@ impl Reader<'_> {
         let mut page = join(&self.hosts[PaperHost::OpenReview], "forum");
         page.query_pairs_mut().append_pair("id", &forum);
         ListedPaper {
-            repeated_as: Vec::new(),
             place: note["number"].as_u64().unwrap_or(UNNUMBERED),
             title,
             authors: authors_of(field(content, "authors"), self.group.api),
@@ -85,13 +82,11 @@ impl Reader<'_> {
             date: date_of(&note),
             url: Some(page.into()),
             pdf_urls: self.pdf_urls(field(content, "pdf"), &forum),
-            topics: BTreeSet::new(),
             keywords: keywords_of(field(content, "keywords")),
-            details_url: None,
             forum: Some(forum.clone()),
-            proceedings_id: None,
             source_id: forum,
             record: self.record(note),
+            ..ListedPaper::default()
         }
     }
 
