@@ -163,7 +163,9 @@ impl Names<'_> {
                     self.add_forum(home).await?;
                     return Ok(Some((home.clone(), By::First)));
                 }
-                Some((record, _)) if self.may_have_become(&record) => {
+                Some((record, _))
+                    if self.may_have_become(&record) && !self.is_another(home, &record).await? =>
+                {
                     self.add_forum(home).await?;
                     return Ok(Some((home.clone(), By::Name)));
                 }
@@ -265,11 +267,7 @@ impl Names<'_> {
             return Ok(None);
         };
         let record = self.store.record(&home).await?;
-        let is_it = record.is_some_and(|(record, _)| {
-            let (_, abstract_text) = self.said();
-            let known = record.abstract_text.as_deref();
-            self.has_title_of(&record) || (known.is_some() && agree(known, abstract_text))
-        });
+        let is_it = record.is_some_and(|(record, _)| self.says_the_same(&record));
         Ok(is_it.then_some(home))
     }
 
@@ -277,14 +275,38 @@ impl Names<'_> {
         normalize_title(&record.title) == normalize_title(&self.paper.title)
     }
 
+    /// Whether an entry that shares no more than an author with the record of its name is another paper: a list
+    /// that is numbered anew gives one paper's number to another of the same author.
+    async fn is_another(&self, home: &Home, record: &SourceRecord) -> Result<bool, StoreError> {
+        if self.paper.source == Source::Arxiv || self.says_the_same(record) {
+            return Ok(false);
+        }
+        if let Some(forum) = self.other_name() {
+            // Whatever is edited, the forum stays.
+            let there = self.alias(&self.key(forum)).await?;
+            return Ok(there.is_none_or(|(known, _)| known != *home));
+        }
+        let (alias, _) = self.title().await?;
+        Ok(match self.titled(&alias) {
+            Some(place) => alias.papers[place].home != *home,
+            // Better a paper twice than a paper lost.
+            None => record.abstract_text.is_some() && self.paper.abstract_text.is_some(),
+        })
+    }
+
+    /// Whether the record has the entry's title or its abstract.
+    fn says_the_same(&self, record: &SourceRecord) -> bool {
+        let (_, abstract_text) = self.said();
+        let known = record.abstract_text.as_deref();
+        self.has_title_of(record) || (known.is_some() && agree(known, abstract_text))
+    }
+
     /// Whether the record's paper may be what is named like this now. arXiv never gives an id again; a
     /// site that counts its entries may do it after each change of its list.
     fn may_have_become(&self, record: &SourceRecord) -> bool {
-        let (authors, abstract_text) = self.said();
-        let known = record.abstract_text.as_deref();
+        let (authors, _) = self.said();
         self.paper.source == Source::Arxiv
-            || self.has_title_of(record)
-            || (known.is_some() && agree(known, abstract_text))
+            || self.says_the_same(record)
             || authors.is_empty()
             || record.authors.is_empty()
             || share_an_author(authors, &record.authors)

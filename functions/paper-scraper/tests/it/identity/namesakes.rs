@@ -195,6 +195,44 @@ async fn a_name_that_a_site_gives_to_another_paper_leads_to_that_one() {
     assert_eq!((n_new, store.messages().len()), (0, 3));
 }
 
+/// The papers of one author: only their forums, or else their titles, tell a new number from an edit.
+#[tokio::test]
+async fn a_list_that_is_numbered_anew_makes_no_paper_another_one_of_its_author() {
+    for has_forums in [true, false] {
+        let store = MemoryStore::default();
+        let paper = |id: usize, title: &str| Listed {
+            forum: has_forums.then(|| format!("forum-of-{title}")),
+            ..listed(id, title, &["Ada One"])
+        };
+        let papers = [paper(1, "Thimbles"), paper(2, "Needles"), paper(3, "Pins")];
+        scrape(conference(&papers), "ICLR", &store).await;
+        let before = records(&store);
+        let renumbered = [paper(1, "Needles"), paper(2, "Pins"), paper(3, "Thimbles")];
+        let summary = scrape(conference(&renumbered), "ICLR", &store).await;
+        assert_eq!((summary.found, summary.queued), (3, 0), "{summary:?}");
+        let titles = |records: BTreeMap<PaperId, SourceRecord>| -> Vec<(PaperId, String)> {
+            let records = records.into_iter();
+            records.map(|(id, record)| (id, record.title)).collect()
+        };
+        assert_eq!(titles(records(&store)), titles(before));
+        // A paper that is edited keeps its forum.
+        if has_forums {
+            let edited = Listed {
+                title: "Buttons".to_owned(),
+                abstract_text: Some(about("Buttons")),
+                ..renumbered[0].clone()
+            };
+            let summary = scrape(conference(&[edited]), "ICLR", &store).await;
+            assert_eq!((summary.already, summary.queued), (1, 1));
+            assert_eq!(record_titled(&store, "Buttons").revision, 2);
+        }
+        let new = [paper(1, "Threads"), paper(4, "Needles")];
+        let summary = scrape(conference(&new), "ICLR", &store).await;
+        assert_eq!(summary.found, 2);
+        assert_eq!(records(&store).len(), 4, "{summary:?}");
+    }
+}
+
 /// The feed of one day and OpenReview's list of another number the same papers differently.
 #[tokio::test]
 async fn a_forum_leads_to_its_paper_under_another_title_and_a_wrong_link_does_not() {
