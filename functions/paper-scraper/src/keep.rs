@@ -134,6 +134,43 @@ pub(crate) async fn take(
     }
 }
 
+/// Where the record is that an entry's name leads to, and the record's S3 metadata.
+async fn known(store: &Store, paper: &Paper) -> Result<Option<(Home, Metadata)>, StoreError> {
+    let alias = keys::id_alias(paper.source, paper.year, &paper.source_id);
+    let alias = store.metadata(&alias).await?;
+    let Some(home) = alias.as_ref().and_then(home_of) else {
+        return Ok(None);
+    };
+    let metadata = store.metadata(&home.record_key()).await?;
+    Ok(metadata.map(|metadata| (home, metadata)))
+}
+
+/// What there is to do for a paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Everything: it has no record yet.
+    New,
+    /// Something: its source says something else now, or its PDF has yet to come.
+    Open,
+    /// Nothing.
+    Settled,
+}
+
+/// Looks what there is to do for the paper that an entry names. One that is known by another name is new.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub(crate) async fn look(store: &Store, paper: &Paper) -> Result<Look, StoreError> {
+    let known = known(store, paper).await?;
+    Ok(known.map_or(Look::New, |(_, metadata)| {
+        match Glance::of(&metadata).is_settled(paper, &said_by(paper)) {
+            true => Look::Settled,
+            false => Look::Open,
+        }
+    }))
+}
+
 fn too_long(limit: Duration) -> String {
     format!("it took longer than {} s", limit.as_secs())
 }
@@ -174,12 +211,7 @@ impl Keeper<'_> {
 
     /// What there is to say of a paper with which nothing is to be done.
     async fn unchanged(&self, paper: &Paper, said: &str) -> Result<Option<Outcome>, StoreError> {
-        let alias = keys::id_alias(paper.source, paper.year, &paper.source_id);
-        let alias = self.store.metadata(&alias).await?;
-        let Some(home) = alias.as_ref().and_then(home_of) else {
-            return Ok(None);
-        };
-        let Some(metadata) = self.store.metadata(&home.record_key()).await? else {
+        let Some((home, metadata)) = known(self.store, paper).await? else {
             return Ok(None);
         };
         let record = Glance::of(&metadata);

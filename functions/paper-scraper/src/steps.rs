@@ -5,6 +5,9 @@
 //! list again nor see it change. A window ends before its deadline and answers where to go on; what it
 //! has taken is in S3, so one that is killed goes on from its last answer and finds the rest done.
 //! The machine itself decides nothing, see [`annapurna_contract::scrape`].
+//!
+//! A scrape that is bounded by `MAX_PAPERS` takes papers that no earlier call or scrape had, so that the same
+//! one again takes the next.
 
 use annapurna_cloud::Object;
 use annapurna_contract::Source;
@@ -20,20 +23,24 @@ use annapurna_paper_sources::sources::arxiv::Query;
 use annapurna_paper_sources::sources::conference::Filter;
 use annapurna_paper_sources::sources::listed::Edition;
 use chrono::{Datelike, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::error::RunError;
-use crate::keep::{Kept, Outcome};
+use crate::keep::{Kept, Look, Outcome, look};
 use crate::lists::PageEnd;
 use crate::papers::{HeldOff, Pace, Taken};
 use crate::report::{PaperName, Report, log_failed, log_summary};
 use crate::request::{Request, Target, cursor_of};
 use crate::scraper::Scraper;
+use crate::store::StoreError;
 
 /// Papers of a window at least.
 const SMALLEST_PART: usize = 200;
+/// Papers that are looked up at the same moment; each is two requests to S3.
+const LOOKS_AT_ONCE: usize = 16;
 /// Rounds in a row that may settle nothing before the rest is given up.
 const FRUITLESS_ROUNDS: u32 = 4;
 /// Calls of a window in a row that a site may hold off before the window's papers wait for the next round.
@@ -67,15 +74,33 @@ impl Scraper {
         deadline: Instant,
     ) -> Result<ScrapePlan, RunError> {
         let mut request = Request::whole(event, &self.settings)?;
+        let is_bounded = event.max_papers.is_some();
         let mut lists: Vec<(Target, Vec<Paper>)> = Vec::new();
-        let read = self.read_lists(&mut request, deadline, IN_BRIEF, async |page, _| {
-            match lists.last_mut() {
-                Some((target, papers)) if target == page.target => papers.extend(page.papers),
-                _ => lists.push((page.target.clone(), page.papers)),
+        let mut unseen = None;
+        let read = self.read_lists(&mut request, deadline, IN_BRIEF, async |page, summary| {
+            let mut papers = page.papers;
+            let n_papers = papers.len();
+            let mut n_known = 0;
+            if is_bounded {
+                match self.unsettled(papers).await {
+                    Ok(looked) => (papers, n_known) = looked,
+                    Err(error) => {
+                        unseen = Some(error);
+                        return PageEnd::StoppedAt(page.from);
+                    }
+                }
+                summary.known += n_papers - papers.len();
             }
-            PageEnd::Taken { n_known: 0 }
+            match lists.last_mut() {
+                Some((target, known)) if target == page.target => known.extend(papers),
+                _ => lists.push((page.target.clone(), papers)),
+            }
+            PageEnd::Taken { n_known }
         });
         let summary = read.await?;
+        if let Some(error) = unseen {
+            return Err(error.into());
+        }
         let plan = ScrapePlan {
             source: request.name,
             windows: self.windows(lists, summary).await?,
@@ -96,6 +121,18 @@ impl Scraper {
         Ok(plan)
     }
 
+    /// Leaves out the papers for which nothing is to be done, and counts those that an earlier call or scrape
+    /// had: a bounded scrape takes as many new ones, and what is edited or unfinished besides.
+    async fn unsettled(&self, papers: Vec<Paper>) -> Result<(Vec<Paper>, usize), StoreError> {
+        let looks = stream::iter(&papers).map(|paper| look(&self.store, paper));
+        let looks: Vec<Look> = looks.buffered(LOOKS_AT_ONCE).try_collect().await?;
+        let n_new = looks.iter().filter(|look| **look == Look::New).count();
+        let n_known = papers.len() - n_new;
+        let papers = papers.into_iter().zip(looks);
+        let unsettled = papers.filter(|(_, look)| *look != Look::Settled);
+        Ok((unsettled.map(|(paper, _)| paper).collect(), n_known))
+    }
+
     /// The windows of all lists. The first of them has what went wrong with the lists.
     async fn windows(
         &self,
@@ -109,7 +146,7 @@ impl Scraper {
         }
         if let Some((target, _)) = lists.first()
             && windows.is_empty()
-            && summary.n_failed() > 0
+            && (summary.n_failed() > 0 || summary.known > 0)
         {
             // It has to be reported by some window.
             windows = self.store_parts(target, vec![&[]]).await?;

@@ -39,7 +39,8 @@ pub(super) struct ScrapeArgs {
     /// Only papers with these words
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
-    /// Papers at most [default: all; arXiv needs it, or --since]
+    /// New papers at most: those that an earlier scrape had are passed over, so the same command takes the
+    /// next ones [default: all; arXiv needs it, or --since]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PAPERS_OF_SCRAPE)))]
     max_papers: Option<u32>,
     /// Only arXiv's papers submitted since a day, 2026-11-20, or a span before now, 2d or 36h

@@ -25,8 +25,9 @@ pub struct ScrapeSummary {
     pub already: usize,
     /// Papers without a PDF so far.
     pub metadata_only: usize,
-    /// Of those found, papers that a direct call passed over, since an earlier call had them: they are none of the
-    /// `MAX_PAPERS` that it takes.
+    /// Papers passed over since an earlier call or scrape had them: they are none of the `MAX_PAPERS`. A direct call
+    /// has looked at them again, and they are among those found; a whole scrape leaves them out, but those that
+    /// were edited or wait for their PDF.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub known: usize,
     /// What went wrong, paper by paper: the first of them.

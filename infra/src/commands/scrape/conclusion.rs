@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use annapurna_contract::events::{INVALID_REQUEST, ScraperEvent};
-use annapurna_contract::scrape::{MOST_PAPERS_OF_ARXIV, ScrapeSummary, Since, SourceChoice};
+use annapurna_contract::scrape::{ScrapeSummary, Since};
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use chrono::{DateTime, Utc};
@@ -90,6 +90,12 @@ pub(super) fn conclude(
         return Err(end_of(environment, execution, description.error(), reason));
     }
     say_how_it_stands(cx, execution, status, progress);
+    if summary.known > 0 {
+        cx.ui.status(format!(
+            "{} papers were passed over: an earlier scrape had them",
+            summary.known
+        ));
+    }
     if summary.cursor.is_some() {
         cx.ui.status(how_to_go_on(environment, request, Utc::now()));
     }
@@ -163,24 +169,16 @@ fn say_how_it_stands(
     }
 }
 
-/// What to do about a list that has more papers than were taken. What is there is not loaded twice, and
-/// arXiv lists its newest papers first.
+/// What to do about a list that has more papers than were taken. A bounded scrape takes the next ones, and arXiv
+/// lists its newest papers first.
 fn how_to_go_on(environment: &str, asked: &ScraperEvent, now: DateTime<Utc>) -> String {
-    let is_arxiv = request::choice(asked).is_some_and(SourceChoice::is_arxiv);
     let since = asked
         .since
         .as_deref()
         .and_then(|text| Since::parse(text, now));
     let mut next = asked.clone();
     let advice = match (asked.max_papers, since) {
-        (Some(most), _) if is_arxiv && most < MOST_PAPERS_OF_ARXIV => {
-            next.max_papers = Some(most.saturating_mul(2).min(MOST_PAPERS_OF_ARXIV));
-            "for more of it"
-        }
-        (Some(_), _) if !is_arxiv => {
-            next.max_papers = None;
-            "for all of it"
-        }
+        (Some(_), _) => "for the next of them",
         (_, Some(since)) => {
             next.since = Some(half(&since, now));
             "these are its newest; a shorter --since, or --search, makes a list that ends"
@@ -347,8 +345,7 @@ mod tests {
             ..event("ARXIV", None)
         };
         let cases = [
-            (arxiv(None, Some(40)), "arxiv --max-papers 80"),
-            (arxiv(None, Some(9_000)), "arxiv --max-papers 10000"),
+            (arxiv(None, Some(40)), "arxiv --max-papers 40"),
             (arxiv(Some("30d"), None), "arxiv --since 15d"),
             (arxiv(Some("1d"), None), "arxiv --since 12h"),
             (arxiv(Some("1h"), None), "arxiv --since 1h"),
@@ -358,7 +355,7 @@ mod tests {
                     max_papers: Some(5),
                     ..event("ICLR", Some(2025))
                 },
-                "iclr --year 2025",
+                "iclr --year 2025 --max-papers 5",
             ),
         ];
         for (request, ending) in cases {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use annapurna_contract::scrape::{ScrapeErrorType, ScrapePlan, ScrapeStep, ScrapeWindow};
 use annapurna_local::paper_site::PaperSite;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use paper_scraper::call::Call;
 use serde_json::json;
 use tokio::time::Instant;
@@ -60,10 +62,11 @@ async fn a_plan_takes_both_conferences_topics_and_a_number_of_papers() {
         .unwrap_err();
     assert_eq!(endless.kind(), ScrapeErrorType::InvalidRequest);
     // A list that is cut says where it goes on.
-    let cut = plan(&scraper, json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": 4}))
+    let empty = support::scraper(&site, "ANY", &MemoryStore::default());
+    let cut = plan(&empty, json!({"CONFERENCE": "ARXIV", "MAX_PAPERS": 4}))
         .await
         .unwrap();
-    let cut = round(&scraper, cut).await.summary.unwrap();
+    let cut = round(&empty, cut).await.summary.unwrap();
     assert!(cut.cursor.as_deref().unwrap().ends_with(":4"), "{cut:?}");
     // A conference that has no list does not keep the other from being taken.
     let half = json!({"CONFERENCE": "BOTH", "CONFERENCE_YEAR": 2025});
@@ -84,6 +87,48 @@ async fn a_plan_takes_both_conferences_topics_and_a_number_of_papers() {
         (nothing.again, counts(&nothing.summary.unwrap())),
         (false, [0; 6])
     );
+}
+
+#[tokio::test]
+async fn a_bounded_scrape_takes_the_next_new_papers_and_what_is_unfinished() {
+    // The first paper's PDF cannot be had for now.
+    let (site, seen) = conference(7, |paper, _| {
+        (paper == 0).then(|| StatusCode::BAD_GATEWAY.into_response())
+    })
+    .await;
+    let store = MemoryStore::default();
+    let scraper = scraper(&site, "NEURIPS", &store);
+    let event = json!({"CONFERENCE_YEAR": 2025, "MAX_PAPERS": "3"});
+    let bounded = async || plan(&scraper, event.clone()).await.unwrap();
+    let first = bounded().await;
+    assert_eq!(first, bounded().await, "a retry of the step takes the same");
+    let first = round(&scraper, first).await.summary.unwrap();
+    assert_eq!((first.found, first.known), (3, 0), "{first:?}");
+    assert!(first.cursor.is_some());
+    // Of the known ones, the one without its PDF is taken again.
+    for (n_new, n_passed_over) in [(3, 2), (1, 5), (0, 6)] {
+        let before = store.messages().len();
+        let next = bounded().await;
+        let n_papers: u32 = next.windows.iter().map(|window| window.n_papers).sum();
+        let sum = round(&scraper, next).await.summary.unwrap();
+        assert_eq!(n_papers, n_new + 1, "{sum:?}");
+        assert_eq!(
+            (sum.known, store.messages().len() - before),
+            (n_passed_over, n_new as usize),
+            "{sum:?}"
+        );
+    }
+    assert!(seen.of("/pdf?id=forum0") > 4);
+    assert_eq!(store.messages().len(), 7);
+    let all = plan(&scraper, json!({"CONFERENCE_YEAR": 2025}))
+        .await
+        .unwrap();
+    assert_eq!(all.windows[0].n_papers, 7, "without a number, every paper");
+    // Nothing is left but what is settled: the answer says how much was passed over.
+    let done = json!({"CONFERENCE_YEAR": 2025, "MAX_PAPERS": 3, "search_term": "Paper 5"});
+    let done = plan(&scraper, done).await.unwrap();
+    let done = round(&scraper, done).await.summary.unwrap();
+    assert_eq!((done.found, done.known, done.cursor), (0, 1, None));
 }
 
 #[tokio::test]
