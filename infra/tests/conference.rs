@@ -16,11 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use annapurna_cloud::{MessageQueues, Receive, Sqs};
 use annapurna_local::paper_site::PaperSite;
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use serde_json::json;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
 use support::{Deployment, function_processes, kill, until};
 
 /// Papers on their way at once, in both windows together.
@@ -44,38 +47,53 @@ impl Loads {
     }
 }
 
+/// A paper as the list has it: nothing in its abstract is said of another one.
+fn record(paper: usize) -> Value {
+    let sentence = |place: usize| format!("Thing{paper} number{paper} shows{paper} place {place}.");
+    let abstract_text: Vec<String> = (0..25).map(sentence).collect();
+    json!({"id": 1000 + paper, "name": format!("Paper {paper}"),
+        "abstract": abstract_text.join(" "),
+        "authors": [{"id": 1, "fullname": "Ines Halvorsen", "institution": ""}],
+        "paper_url": format!("https://openreview.net/forum?id=forum{paper}")})
+}
+
+/// The list of the site, which a test may edit.
+type List = Arc<Mutex<Vec<Value>>>;
+
 /// A conference of `n_papers`, every one with a PDF of its own size class.
-async fn conference(n_papers: usize, pdf_kib: usize) -> (String, Loads) {
-    let abstract_text = "A sentence of an abstract that is as long as they are. ".repeat(25);
-    let record = |paper: usize| {
-        json!({"id": 1000 + paper, "name": format!("Paper {paper}"),
-            "abstract": format!("{paper}: {abstract_text}"),
-            "authors": [{"id": 1, "fullname": "Ines Halvorsen", "institution": ""}],
-            "paper_url": format!("https://openreview.net/forum?id=forum{paper}")})
-    };
+async fn conference(n_papers: usize, pdf_kib: usize) -> (String, Loads, List) {
     let mut pdf = b"%PDF-1.4\n".to_vec();
     pdf.resize(pdf_kib * 1024, b'\n');
     pdf.extend_from_slice(b"%%EOF\n");
-    let records = (0..n_papers).map(record).collect();
-    let mut site = PaperSite::new().with_list("neurips-2025-orals-posters", records);
+    let list = List::new(Mutex::new((0..n_papers).map(record).collect()));
+    let mut site = PaperSite::new();
     let pdf = Bytes::from(pdf);
     for paper in 0..n_papers {
         site = site.with_openreview_pdf(&format!("forum{paper}"), pdf.clone());
     }
     let loads = Loads::default();
-    let seen = loads.clone();
-    let count = from_fn(move |request: Request, next: Next| {
+    let (seen, served) = (loads.clone(), Arc::clone(&list));
+    let layer = from_fn(move |request: Request, next: Next| {
         let path = request.uri().path_and_query().unwrap().to_string();
+        let listed = path.ends_with("/neurips-2025-orals-posters.json").then(|| {
+            let records = served.lock().unwrap();
+            Json(json!({"count": records.len(), "next": null, "results": *records}))
+        });
         if path.starts_with("/pdf?") {
             *seen.0.lock().unwrap().entry(path).or_default() += 1;
         }
-        next.run(request)
+        async move {
+            match listed {
+                Some(list) => list.into_response(),
+                None => next.run(request).await,
+            }
+        }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = site.router().layer(count);
+    let router = site.router().layer(layer);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, loads)
+    (url, loads, list)
 }
 
 /// The judge would take its time over every paper; here the queue is to be counted.
@@ -112,7 +130,8 @@ fn research_messages(deployment: &Deployment) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_conference_goes_through_the_state_machine_and_survives_kills() {
     let n_papers = setting("ANNAPURNA_CONFERENCE_PAPERS", 450);
-    let (site, loads) = conference(n_papers, setting("ANNAPURNA_CONFERENCE_PDF_KIB", 20)).await;
+    let pdf_kib = setting("ANNAPURNA_CONFERENCE_PDF_KIB", 20);
+    let (site, loads, list) = conference(n_papers, pdf_kib).await;
     let mut deployment = Deployment::new();
     deployment.paper_site = site;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
@@ -155,6 +174,97 @@ async fn a_whole_conference_goes_through_the_state_machine_and_survives_kills() 
     assert_eq!(second["summary"]["stored"], 0, "{second}");
     assert_eq!(loads.total(), n_loads, "a second run loads nothing");
     assert_eq!(research_messages(&deployment), n_papers as u64);
+
+    edits_are_told_once(&deployment, &list, n_papers).await;
+    assert_eq!(loads.total(), n_loads, "an edit loads no PDF");
+}
+
+/// Papers whose titles are edited, by their numbers.
+const NEW_TITLES: [usize; 3] = [1, 2, 3];
+/// Papers whose abstracts are edited in substance.
+const NEW_ABSTRACTS: [usize; 2] = [4, 5];
+const N_EDITED: usize = NEW_TITLES.len() + NEW_ABSTRACTS.len();
+
+/// The same list with edited titles and abstracts and in another order, then under other numbers.
+async fn edits_are_told_once(deployment: &Deployment, list: &List, n_papers: usize) {
+    let scrape = || {
+        let scrape = ["scrape", "local", "neurips", "--year", "2025"];
+        let report = deployment.json(&[&scrape[..], &["--follow", "--json"]].concat());
+        assert_eq!(report["summary"]["already"], n_papers, "{report}");
+        assert_eq!(report["summary"]["failed"], json!([]), "{report}");
+        let n_told = research_messages(deployment) as usize;
+        (
+            report["summary"]["queued"].as_u64().unwrap() as usize,
+            n_told,
+        )
+    };
+    edit(&mut list.lock().unwrap());
+    let n_told = n_papers + N_EDITED;
+    assert_eq!(scrape(), (N_EDITED, n_told), "what was edited is told");
+    assert_eq!(scrape(), (0, n_told), "and nothing twice");
+    for (record, id) in list.lock().unwrap().iter_mut().zip(1000..) {
+        record["id"] = json!(id);
+    }
+    assert_eq!(scrape(), (0, n_told), "nor what has another number");
+    told_as_edited(deployment, n_papers).await;
+}
+
+/// Edits titles and abstracts, and turns the list round.
+fn edit(list: &mut [Value]) {
+    for paper in NEW_TITLES {
+        list[paper]["name"] = json!(format!("On Paper {paper}"));
+    }
+    for paper in NEW_ABSTRACTS {
+        let text = format!("Paper {paper} says something else now. ").repeat(9);
+        list[paper]["abstract"] = json!(text);
+    }
+    list.reverse();
+}
+
+/// The judge's queue has the edited papers twice, as they were and as they are, and all others once.
+async fn told_as_edited(deployment: &Deployment, n_papers: usize) {
+    let mut told: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for message in taken_messages(deployment).await {
+        let id = message["paper_id"].as_str().unwrap().to_owned();
+        told.entry(id).or_default().push(message);
+    }
+    assert_eq!(
+        told.len(),
+        n_papers,
+        "each has the id that it was given first"
+    );
+    let mut last = BTreeMap::new();
+    for messages in told.into_values().filter(|it| it.len() > 1) {
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        let title = messages[1]["title"].as_str().unwrap().to_owned();
+        last.insert(title, messages[1]["revision"].clone());
+    }
+    let titles = NEW_TITLES.map(|paper| (format!("On Paper {paper}"), Value::Null));
+    let abstracts = NEW_ABSTRACTS.map(|paper| (format!("Paper {paper}"), json!(2)));
+    assert_eq!(last, titles.into_iter().chain(abstracts).collect());
+}
+
+/// Takes every message out of the judge's queue.
+async fn taken_messages(deployment: &Deployment) -> Vec<Value> {
+    let sqs = Sqs::new(&deployment.sdk_config());
+    let outputs = deployment.json(&["outputs", "local", "--json"]);
+    let queue = outputs["ResearchQueueUrl"].as_str().unwrap();
+    let few = Receive {
+        most: 10,
+        hide_for: Duration::from_secs(60),
+        wait: Duration::from_secs(1),
+    };
+    let mut taken = Vec::new();
+    loop {
+        let some = sqs.receive(queue, few).await.unwrap();
+        if some.is_empty() {
+            return taken;
+        }
+        for message in some {
+            taken.push(serde_json::from_str(&message.body).unwrap());
+            sqs.delete(queue, &message.receipt).await.unwrap();
+        }
+    }
 }
 
 /// Kills the function's processes at a third and at two thirds of the papers.
