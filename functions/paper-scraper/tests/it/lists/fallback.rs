@@ -228,6 +228,40 @@ async fn a_blocked_bibliography_leaves_the_abstracts_to_the_papers_pages() {
     }
 }
 
+#[tokio::test]
+async fn what_the_list_that_serves_says_twice_is_in_the_answer() {
+    let twice = [
+        ("one25a", "Thimbles"),
+        ("one25b", "THIMBLES"),
+        ("two25a", "Needles"),
+    ];
+    let mut site = Site::default().with("/v267/", Answer::Page(pmlr_volume(&twice)));
+    for (key, title) in twice {
+        let page = format!(
+            "<html><head><meta name='citation_title' content='{title}'></head>\
+             <body><div id='abstract'>On {title}.</div></body></html>"
+        );
+        site = site
+            .with(&format!("/v267/{key}.html"), Answer::Page(page))
+            .with(&format!("{PMLR_PDF}{key}/{key}.pdf"), Answer::Pdf);
+    }
+    let store = MemoryStore::default();
+    let event = json!({"CONFERENCE_YEAR": 2025});
+    let scraper = scraper(&site.serve().await, "ICML", &store);
+    let summary = run(&scraper, event).await.unwrap();
+    assert_eq!(
+        (summary.found, summary.queued, summary.repeated),
+        (2, 2, 1),
+        "{summary:?}"
+    );
+    let repeat = &summary.repeats[0];
+    assert_eq!(
+        (repeat.paper.as_str(), repeat.title.as_str()),
+        ("one25b", "THIMBLES")
+    );
+    assert_eq!(repeat.repeats, "ICML 2025 one25a: THIMBLES");
+}
+
 /// MLSys 2026, whose abstracts are in a file of their own, with one paper and its page.
 fn with_abstracts_apart(abstracts: Answer, page: bool) -> Site {
     let mut record = record(1, "Thimbles", Some("ThimblesForum"));

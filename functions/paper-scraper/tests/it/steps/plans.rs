@@ -131,6 +131,22 @@ async fn a_bounded_scrape_takes_the_next_new_papers_and_what_is_unfinished() {
     assert_eq!((done.found, done.known, done.cursor), (0, 1, None));
 }
 
+/// Talks beside posters: more of them than a window lists.
+#[tokio::test]
+async fn what_a_list_says_twice_is_in_the_answer_of_a_whole_scrape() {
+    let (site, _) = conference(7, |_, _| None).await;
+    let store = MemoryStore::default();
+    let scraper = scraper(&site, "NEURIPS", &store);
+    let plan = plan(&scraper, json!({"CONFERENCE_YEAR": 2025})).await;
+    let sum = round(&scraper, plan.unwrap()).await.summary.unwrap();
+    assert_eq!((sum.found, sum.queued, sum.repeated), (7, 7, 3), "{sum:?}");
+    let repeat = &sum.repeats[0];
+    assert_eq!(
+        (repeat.paper.as_str(), repeat.repeats.as_str()),
+        ("100000", "NEURIPS 2025 0: Paper 0")
+    );
+}
+
 #[tokio::test]
 async fn a_step_that_fits_no_list_is_refused() {
     let (site, _) = conference(3, |_, _| None).await;
