@@ -205,7 +205,9 @@ impl Seen {
         let title = (paper.source, normalize_title(&paper.title));
         let namesakes = self.titles.entry(title).or_default();
         if let Some(same) = namesakes.iter().find(|it| it.is(paper)) {
-            return Some(entry_of(paper, &same.source_id, &paper.title));
+            let first = (paper.source, same.source_id.clone());
+            let title = self.names.get(&first).unwrap_or(&paper.title);
+            return Some(entry_of(paper, &same.source_id, title));
         }
         namesakes.push(SeenPaper {
             source_id: paper.source_id.clone(),

@@ -145,7 +145,7 @@ async fn what_a_list_says_twice_is_in_the_answer() {
             (repeat.paper.as_str(), repeat.title.as_str()),
             ("2", "THIMBLES")
         );
-        assert_eq!(repeat.repeats, "ICLR 2025 1: THIMBLES");
+        assert_eq!(repeat.repeats, "ICLR 2025 1: Thimbles");
     }
     assert_eq!(records(&store).len(), 1);
     // A call that begins behind the first one knows it from its record.

@@ -259,7 +259,7 @@ async fn what_the_list_that_serves_says_twice_is_in_the_answer() {
         (repeat.paper.as_str(), repeat.title.as_str()),
         ("one25b", "THIMBLES")
     );
-    assert_eq!(repeat.repeats, "ICML 2025 one25a: THIMBLES");
+    assert_eq!(repeat.repeats, "ICML 2025 one25a: Thimbles");
 }
 
 /// MLSys 2026, whose abstracts are in a file of their own, with one paper and its page.
