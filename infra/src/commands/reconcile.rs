@@ -161,12 +161,7 @@ async fn reconcile(
         papers: deployed.outputs.get(Output::BucketName(Bucket::Papers))?,
         code: deployed.outputs.get(Output::BucketName(Bucket::Code))?,
     };
-    let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
-    let papers: Vec<Paper> = stream::iter(evidence.papers())
-        .map(async |id| evidence.of(&id).await)
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+    let papers = all_papers(environment, cloud, deployed).await?;
     let mut done = Reconciled::default();
     let mut results = Vec::new();
     for paper in papers {
@@ -198,6 +193,20 @@ async fn reconcile(
         done.sent.results += collect(cx, environment, cloud, papers).await?;
     }
     Ok(done)
+}
+
+/// Every paper, with what is there of it.
+async fn all_papers(
+    environment: &Environment,
+    cloud: &Cloud,
+    deployed: &Deployed,
+) -> Result<Vec<Paper>, CommandError> {
+    let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
+    stream::iter(evidence.papers())
+        .map(async |id| evidence.of(&id).await)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Sends messages once more, each once for a start of the emulator and of OpenSearch.
