@@ -33,19 +33,16 @@ impl Keeper<'_> {
         record: &SourceRecord,
         paper: &Paper,
     ) -> Result<Outcome, StoreError> {
-        let pdf = match &record.pdf {
-            Some(pdf) => Pdf::Stored {
-                pdf: pdf.clone(),
-                is_new: false,
-            },
+        let pdf = match record.pdf.clone() {
+            Some(pdf) => Pdf::Stored { pdf, is_new: false },
             None => self.pdf(home, paper).await?,
         };
+        let key = home.record_key();
         let mut outcome = outcome_of(&pdf);
         let mut told: Option<ResearchMessage> = None;
         for _ in 0..MOST_TRIES {
             // Another run may have written meanwhile: the judge is told what the record says now.
-            let Some((mut before, etag)) = self.store.record(home).await? else {
-                let key = home.record_key();
+            let Some((before, etag)) = self.store.record(home).await? else {
                 return Err(StoreError::Gone { key });
             };
             let Reading {
@@ -63,9 +60,7 @@ impl Keeper<'_> {
             let is_new = told.as_ref() != Some(&message) && (!is_known || was_overtaken);
             if goal != RecordState::Waiting && is_new {
                 if !is_noted {
-                    // Refused or not, it is read again.
-                    under_way::note(&mut before, &self.run);
-                    let _ = self.store.write_record(home, &before, Some(&etag)).await?;
+                    self.note(home, before, &etag).await?;
                     continue;
                 }
                 self.send(&message, was_overtaken.then_some(&etag)).await?;
@@ -80,8 +75,19 @@ impl Keeper<'_> {
             }
             pause().await;
         }
-        let key = home.record_key();
         Err(StoreError::Contended { key })
+    }
+
+    /// Writes into a record that this run is about to tell of it. Refused or not, the record is read again.
+    async fn note(
+        &self,
+        home: &Home,
+        mut record: SourceRecord,
+        etag: &str,
+    ) -> Result<(), StoreError> {
+        under_way::note(&mut record, &self.run);
+        let _ = self.store.write_record(home, &record, Some(etag)).await?;
+        Ok(())
     }
 
     /// What is to be made of a record as it was read; `told` is what this run told before.
