@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 #[path = "preflight/account.rs"]
 mod account;
+mod support;
 
 /// A project whose `prod` is this account's, with a contact.
 struct Project(tempfile::TempDir);
@@ -538,6 +539,41 @@ fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
     // This project has nothing to build.
     assert!(said.contains("cannot build"), "{said}");
     assert!(!account.asked().contains("DescribeSubnets"));
+}
+
+/// The aws CLI reads its arguments before it sends anything, and the request is the operation that the page means.
+#[test]
+fn the_aws_cli_takes_each_of_its_commands_on_the_page() {
+    let page = Path::new(support::PROJECT).join("docs/aws.md");
+    let page = std::fs::read_to_string(page).unwrap().replace("\\\n", "");
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ aws ")).collect();
+    assert!(commands.len() > 9, "{commands:?}");
+    let Some(aws) = support::aws_cli() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["policy.json", "token"] {
+        std::fs::write(folder.path().join(file), "{}").unwrap();
+    }
+    let account = Account::ready();
+    for command in commands {
+        let words = command.replace("ACCOUNT", ACCOUNT).replace("ami-…", "ami-0123456789abcdef0");
+        let line = format!("{aws} --endpoint-url {} {words}", account.url);
+        let output = Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(folder.path())
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_MAX_ATTEMPTS", "1")
+            .output()
+            .unwrap();
+        let asked: String = account.asked().into_iter().collect();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let letters = |text: &str| text.replace(['-', '/'], "").to_lowercase();
+        let operation = letters(command.split(' ').nth(1).unwrap());
+        // REST calls have no operation in them, only their path.
+        let is_it = letters(&asked).contains(&operation) || asked.contains(" /2015-03-31/");
+        assert!(is_it, "{command}: {asked}: {said}");
+    }
 }
 
 /// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.
