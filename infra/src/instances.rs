@@ -21,6 +21,7 @@ mod refusal;
 mod seen;
 mod zones;
 
+pub(crate) use refusal::TRN_QUOTA;
 use refusal::{Refusal, no_capacity};
 pub use seen::{Seen, seen};
 pub use zones::Zones;

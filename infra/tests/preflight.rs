@@ -316,39 +316,45 @@ fn a_quota_that_lets_no_instance_start_is_told_with_the_command_that_asks_for_mo
 }
 
 #[test]
+fn the_quota_is_that_of_all_instances_and_none_is_looked_at_for_no_instance() {
+    let three = Project::new().edited("[trainium]", "[trainium]\ninstances = 3");
+    let rows = three.doctor(&Account::ready());
+    assert!(
+        rows["Trainium quota"]
+            .1
+            .contains("3 x trn1.2xlarge takes 24"),
+        "{rows:?}"
+    );
+    let none = Project::new().edited("[trainium]", "[trainium]\ninstances = 0");
+    assert!(
+        !none
+            .doctor(&Account::ready())
+            .contains_key("Trainium quota")
+    );
+}
+
+#[test]
 fn an_instance_needs_a_zone_a_subnet_and_a_way_out() {
     let with = |operation: &str, xml| Account::ready().with(operation, Answer::Xml(xml));
+    let said = |account: &Account, words: &[&str]| {
+        assert_said(account, "Trainium network", "without", words);
+    };
     let no_zone = with(
         "DescribeInstanceTypeOfferings",
-        "<instanceTypeOfferingSet/><nextSet></nextSet>",
+        "<instanceTypeOfferingSet></instanceTypeOfferingSet>",
     );
-    assert_said(
-        &no_zone,
-        "Trainium network",
-        "without",
-        &["no zone of us-east-1"],
-    );
-    let no_vpc = with("DescribeSubnets", "<subnetSet></subnetSet>");
-    assert_said(
-        &no_vpc,
-        "Trainium network",
-        "without",
-        &["no default VPC", "create-default-vpc"],
-    );
+    said(&no_zone, &["offered in no zone", "choose another region"]);
+    let no_vpc = with("DescribeVpcs", "<vpcSet></vpcSet>");
+    said(&no_vpc, &["no default VPC", "create-default-vpc"]);
     let elsewhere = "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>\
         <availabilityZone>us-east-1f</availabilityZone></item></subnetSet>";
     let other_zone = with("DescribeSubnets", elsewhere);
-    assert_said(
+    said(
         &other_zone,
-        "Trainium network",
-        "without",
-        &["no subnet is in a zone", "us-east-1a"],
+        &["offered in us-east-1a", "subnets in us-east-1f"],
     );
-    let closed = with("DescribeRouteTables", CLOSED);
-    assert_said(
-        &closed,
-        "Trainium network",
-        "without",
+    said(
+        &with("DescribeRouteTables", CLOSED),
         &["no fitting subnet has a route"],
     );
 }
@@ -546,16 +552,23 @@ fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
 fn the_aws_cli_takes_each_of_its_commands_on_the_page() {
     let page = Path::new(support::PROJECT).join("docs/aws.md");
     let page = std::fs::read_to_string(page).unwrap().replace("\\\n", "");
-    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ aws ")).collect();
+    let commands: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ aws "))
+        .collect();
     assert!(commands.len() > 9, "{commands:?}");
-    let Some(aws) = support::aws_cli() else { return };
+    let Some(aws) = support::aws_cli() else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     for file in ["policy.json", "token"] {
         std::fs::write(folder.path().join(file), "{}").unwrap();
     }
     let account = Account::ready();
     for command in commands {
-        let words = command.replace("ACCOUNT", ACCOUNT).replace("ami-…", "ami-0123456789abcdef0");
+        let words = command
+            .replace("ACCOUNT", ACCOUNT)
+            .replace("ami-…", "ami-0123456789abcdef0");
         let line = format!("{aws} --endpoint-url {} {words}", account.url);
         let output = Command::new("sh")
             .args(["-c", &line])

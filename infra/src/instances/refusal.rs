@@ -36,7 +36,7 @@ impl Refusal {
 }
 
 /// "Running On-Demand Trn instances", counted in vCPUs: 8 for a `trn1.2xlarge`. Source: Service Quotas, Amazon EC2.
-const TRN_QUOTA: &str = "L-2C3B7624";
+pub(crate) const TRN_QUOTA: &str = "L-2C3B7624";
 
 /// Where the account's quota is raised for instances of this type.
 pub(super) fn raise_quota(region: &str, kind: &str) -> String {

@@ -69,8 +69,10 @@ fn judged(subject: &Subject<'_>, settings: &TrainiumSettings, id: &str, image: &
             format!("an image-parameter below /aws/service/neuron/dlami in {file}"),
         );
     }
-    let needs = size_gib(image);
-    if needs > settings.volume_gib {
+    let size = size_gib(image);
+    if let Some(needs) = size
+        && needs > settings.volume_gib
+    {
         return without(
             format!(
                 "image {id} needs {needs} GiB, volume-gib is {}",
@@ -89,7 +91,10 @@ fn judged(subject: &Subject<'_>, settings: &TrainiumSettings, id: &str, image: &
                 "an image-parameter of an image of SDK 2.{LAST_XLA_TRAINING} in {file}; docs/aws.md, \"The image\""
             ),
         ),
-        Some(minor) => State::Ok(format!("{id}, Neuron SDK 2.{minor}, {needs} GiB")),
+        Some(minor) => {
+            let size = size.map_or_else(String::new, |gib| format!(", {gib} GiB"));
+            State::Ok(format!("{id}, Neuron SDK 2.{minor}{size}"))
+        }
         None => without(
             format!("image {id} ({name}) does not say which Neuron SDK it has"),
             format!("make sure that it is 2.{LAST_XLA_TRAINING} or older for trn1"),
@@ -97,15 +102,15 @@ fn judged(subject: &Subject<'_>, settings: &TrainiumSettings, id: &str, image: &
     }
 }
 
-/// Of the root device's snapshot, GiB.
-fn size_gib(image: &Image) -> u32 {
+/// Of the root device's snapshot, GiB, where the image says it.
+fn size_gib(image: &Image) -> Option<u32> {
     let root = image.root_device_name();
     let device = image
         .block_device_mappings()
         .iter()
         .find(|it| it.device_name() == root);
-    let size = device.and_then(|it| it.ebs()?.volume_size());
-    size.and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
+    let size = device.and_then(|it| it.ebs()?.volume_size())?;
+    u32::try_from(size).ok()
 }
 
 /// The minor version of the SDK after the words that name it, such as `Neuron SDK 2.29.1`.

@@ -284,6 +284,10 @@ fn ready() -> Vec<(&'static str, Answer)> {
             ),
         ),
         (
+            "DescribeVpcs",
+            Xml("<vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet>"),
+        ),
+        (
             "DescribeSubnets",
             Xml(
                 "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>\

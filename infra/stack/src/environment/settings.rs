@@ -168,7 +168,7 @@ pub struct TrainiumSettings {
     /// pipeline waits for an agent at the end of `code-testing.fifo`.
     #[serde(default = "one")]
     #[cfg_attr(test, schemars(range(min = 0, max = MOST_INSTANCES)))]
-    pub(crate) instances: u32,
+    pub instances: u32,
     /// An instance of your own that the tester starts and stops in place of the environment's, such as
     /// `i-0123456789abcdef0`; with `instances = 0`.
     pub instance_id: Option<String>,

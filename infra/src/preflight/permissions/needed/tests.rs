@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use annapurna_stack::environment::Environment;
+use annapurna_stack::instances::{self, Slot};
 use annapurna_stack::pipeline;
 use serde_json::{Value, json};
 
@@ -98,10 +99,13 @@ fn whatever_the_stack_has_may_be_made() {
     let listed: BTreeSet<&str> = NEEDED.iter().flat_map(|it| it.actions).copied().collect();
     for name in ["dev", "prod"] {
         let environment = Environment::load(&project().join("environments"), name).unwrap();
-        let template = pipeline::stack(&environment).unwrap().to_json().unwrap();
-        for resource in template["Resources"].as_object().unwrap().values() {
-            for action in creation(resource["Type"].as_str().unwrap()) {
-                assert!(listed.contains(action), "{action}");
+        let instances = instances::stack(&environment, &Slot::of(&environment));
+        for template in [pipeline::stack(&environment).unwrap(), instances] {
+            let template = template.to_json().unwrap();
+            for resource in template["Resources"].as_object().unwrap().values() {
+                for action in creation(resource["Type"].as_str().unwrap()) {
+                    assert!(listed.contains(action), "{action}");
+                }
             }
         }
     }
