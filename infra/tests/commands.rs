@@ -220,7 +220,7 @@ fn services_that_have_died(deployment: &Deployment) {
         says(&said, &["stopped in `local`: the cloud emulator", restart]);
     }
     let (status, _) = ends(deployment, 0, &["status", "local"]);
-    says(&status, &["cloud is stopped", restart]);
+    says(&status, &["it has died: `deploy` starts it again", restart]);
     assert!(!status.contains("not deployed"), "{status}");
     let part = |name: &str| {
         let status = deployment.json(&["status", "local", "--json"]);
@@ -229,7 +229,7 @@ fn services_that_have_died(deployment: &Deployment) {
     };
     assert_eq!(
         (part("cloud"), part("papers")),
-        ("has died".into(), "runs".into())
+        ("stopped".into(), "runs".into())
     );
 
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);

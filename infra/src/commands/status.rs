@@ -119,15 +119,17 @@ fn service(home: &Home, service: Service, detail: Option<String>) -> Part {
     let running = process::running(home, name);
     let state = match running {
         Some(_) => "runs",
-        None if service.has_died(home) => "has died",
         None => "stopped",
     };
+    let has_died = running.is_none() && service.has_died(home);
+    let died = has_died.then(|| "it has died: `deploy` starts it again".to_owned());
+    let details: Vec<String> = died.into_iter().chain(detail).collect();
     let port = running.as_ref().and_then(|state| state.port);
     Part {
         address: port.map(|port| format!("http://127.0.0.1:{port}")),
-        log: running.as_ref().map(|_| process::log_file(home, name)),
+        log: (running.is_some() || has_died).then(|| process::log_file(home, name)),
         pid: running.map(|state| state.pid),
-        detail,
+        detail: (!details.is_empty()).then(|| details.join(", ")),
         ..part(service.part(), state)
     }
 }
@@ -340,7 +342,7 @@ mod tests {
         };
         let state = process::spawn(&home, &spec).unwrap();
         let part = service(&home, Service::Papers, Some("deep".to_owned()));
-        let died = Service::Papers.has_died(&home);
+        assert!(!Service::Papers.has_died(&home));
         kill(Pid::from_raw(state.pid), Signal::SIGKILL).unwrap();
         let log = home.logs().join("paper-site.log");
         assert_eq!(
@@ -358,12 +360,18 @@ mod tests {
                 log.display()
             )
         );
-        let state_of = || service(&home, Service::Papers, None).state;
         while process::running(&home, Service::Papers.name()).is_some() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        assert!(!died && Service::Papers.has_died(&home));
-        assert_eq!(state_of(), "has died");
+        assert!(Service::Papers.has_died(&home));
+        let dead = service(&home, Service::Papers, Some("deep".to_owned()));
+        assert_eq!(
+            serde_json::to_value(&dead).unwrap(),
+            serde_json::json!({
+                "part": "papers", "state": "stopped", "log": log,
+                "detail": "it has died: `deploy` starts it again, deep",
+            })
+        );
         process::stop_now(&home, Service::Papers.name(), std::time::Duration::ZERO).unwrap();
         assert!(!Service::Papers.has_died(&home));
         let stopped = service(&home, Service::Papers, None);
