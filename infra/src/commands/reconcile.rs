@@ -7,15 +7,17 @@
 //! What is guaranteed: a paper with a record that was meant for the judge goes on, whatever queue lost its
 //! message, and whatever part of its document the index lost; so do a revision that was not judged, a PDF
 //! and a title that the document does not have. A message that was not lost is sent a second time, which is
-//! harmless and costs no model: it waits behind the first, which has the same group, and each stage recognises
-//! what it has done. Only the program of a batch under way may get into another batch, where the agent skips it
-//! once it has a result.
+//! harmless and costs no model: SQS drops it within five minutes of the first, since both ids are made from the
+//! content; after that it waits behind the first, which has the same group, and each stage recognises what it has
+//! done. Only the program of a batch under way may get into another batch, where the agent skips it once it has a
+//! result.
 //!
 //! Not to send a hundred messages at each deploy, [`after_start`] does this once for each start of the
 //! emulator and of OpenSearch, which is when the queues or the index can have lost something. It does not
-//! ask first whether a queue is empty: one that kept three messages of five is not, and has lost two. The start
-//! is part of a message's deduplication id, so SQS takes it although the one that was lost, or done before the
-//! index was, is not five minutes old; and drops it when a second deploy sends it for the same start.
+//! ask first whether a queue is empty: one that kept three messages of five is not, and has lost two. An
+//! index that is lost alone within five minutes of a paper's last messages gets that paper back at the start after
+//! those only, since SQS drops them as the same. Another id for what is sent here would bring the document back and
+//! no more: the judge's message to the generator, and the generator's to the tester, would still be dropped.
 //!
 //! Deliberately absent: a paper in state `waiting` with neither abstract nor PDF is the next scrape's, a
 //! dead letter is a person's, and a paper that waits for its text has no message: the generator's schedule
@@ -123,13 +125,12 @@ pub(super) async fn after_start(
 ) -> Result<(), CommandError> {
     let mark = home.run().join("reconciled");
     let started = [emulator::SERVICE, opensearch::SERVICE].map(|name| process::running(home, name));
-    let this_start = serde_json::to_string(&started)?;
-    if started[0].is_some() && std::fs::read_to_string(&mark).is_ok_and(|last| last == this_start) {
+    let this_start = serde_json::to_vec(&started)?;
+    if started[0].is_some() && std::fs::read(&mark).is_ok_and(|last| last == this_start) {
         return Ok(());
     }
     let step = cx.ui.begin("Looking for papers that lost their message");
-    let Reconciled { sent, stuck } =
-        reconcile(cx, environment, cloud, deployed, &this_start).await?;
+    let Reconciled { sent, stuck } = reconcile(cx, environment, cloud, deployed).await?;
     drop(step);
     if stuck.is_empty() {
         std::fs::write(&mark, this_start).map_err(CommandError::file("write", &mark))?;
@@ -150,13 +151,7 @@ async fn reconcile(
     environment: &Environment,
     cloud: &Cloud,
     deployed: &Deployed,
-    this_start: &str,
 ) -> Result<Reconciled, CommandError> {
-    let again = Again {
-        cloud,
-        deployed,
-        this_start,
-    };
     let buckets = Buckets {
         papers: deployed.outputs.get(Output::BucketName(Bucket::Papers))?,
         code: deployed.outputs.get(Output::BucketName(Bucket::Code))?,
@@ -171,15 +166,15 @@ async fn reconcile(
         match step {
             None => {}
             Some(Next::Judge(message)) => {
-                again.send(&message).await?;
+                send(cloud, deployed, &message).await?;
                 done.sent.papers += 1;
             }
             Some(Next::Generate(message)) => {
-                again.send(&message).await?;
+                send(cloud, deployed, &message).await?;
                 done.sent.accepted += 1;
             }
             Some(Next::Test(message)) => {
-                again.send(&message).await?;
+                send(cloud, deployed, &message).await?;
                 done.sent.programs += 1;
             }
             Some(Next::Collect(paper)) => results.push(paper),
@@ -209,19 +204,14 @@ async fn all_papers(
         .await
 }
 
-/// Sends messages once more, each once for a start of the emulator and of OpenSearch.
-struct Again<'a> {
-    cloud: &'a Cloud,
-    deployed: &'a Deployed,
-    this_start: &'a str,
-}
-
-impl Again<'_> {
-    async fn send<M: QueueMessage>(&self, message: &M) -> Result<(), CommandError> {
-        let url = queue_url(self.deployed, M::QUEUE)?;
-        let message = Message::of(message)?.again(self.this_start);
-        Ok(self.cloud.sqs.send(url, message).await?)
-    }
+async fn send<M: QueueMessage>(
+    cloud: &Cloud,
+    deployed: &Deployed,
+    message: &M,
+) -> Result<(), CommandError> {
+    let url = queue_url(deployed, M::QUEUE)?;
+    let message = Message::of(message)?;
+    Ok(cloud.sqs.send(url, message).await?)
 }
 
 fn queue_url(deployed: &Deployed, queue: Queue) -> Result<&str, CommandError> {
