@@ -64,7 +64,7 @@ impl Impact {
 
 /// A property that differs, with what it was and what it will be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PropertyChange {
+pub(crate) struct PropertyChange {
     /// Such as `Environment.Variables.MAX_PAPERS`.
     pub(crate) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub struct Change {
     pub name: Option<String>,
     /// What differs; empty for new and removed resources.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub properties: Vec<PropertyChange>,
+    pub(crate) properties: Vec<PropertyChange>,
 }
 
 impl Change {
