@@ -387,8 +387,10 @@ async fn progress_as_json_is_a_line_for_each_event() {
 async fn a_killed_deploy_is_gone_on_with() {
     let project = AwsProject::new().await;
     let mut killed = project.start(&["deploy", "dev", "--yes"]);
+    let begin = std::time::Instant::now();
     while project.faults.count("ExecuteChangeSet") == 0 {
         assert!(killed.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(begin.elapsed().as_secs() < 300, "it executes nothing");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     killed.kill().await.unwrap();

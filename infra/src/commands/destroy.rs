@@ -55,16 +55,7 @@ async fn destroy_in_aws(
     environment: &Environment,
 ) -> Result<ExitCode, CommandError> {
     let name = &environment.name;
-    if environment.protected && !args.force_destroy {
-        return Err(CommandError::Usage {
-            problem: format!(
-                "environment `{name}` is protected: its file says `protected = true`, so it is not destroyed"
-            ),
-            hint: format!(
-                "if it has to go: cargo infra destroy {name} --force-destroy; the raw papers stay even then"
-            ),
-        });
-    }
+    refuse_protected(args, environment)?;
     let cloud = Cloud::connect(environment, None).await;
     cloud.guard(environment).await?;
     let say = |text| cx.ui.status(text);
@@ -99,6 +90,22 @@ async fn destroy_in_aws(
     }
     delete_stack(cx, args, environment, &cloud, &doomed).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A protected environment goes only by force, and without one AWS is not even asked.
+fn refuse_protected(args: &DestroyArgs, environment: &Environment) -> Result<(), CommandError> {
+    let name = &environment.name;
+    if environment.protected && !args.force_destroy {
+        return Err(CommandError::Usage {
+            problem: format!(
+                "environment `{name}` is protected: its file says `protected = true`, so it is not destroyed"
+            ),
+            hint: format!(
+                "if it has to go: cargo infra destroy {name} --force-destroy; the raw papers stay even then"
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// What goes with a stack, and what of it stays.

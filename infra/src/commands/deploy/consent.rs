@@ -57,7 +57,7 @@ impl<'a> Consent<'a> {
         self.refuse_losses(&plan.resources)?;
         // An instance that goes loses nothing: what it runs is given back to its queue.
         let changes = remnant || plan.changes().next().is_some();
-        let agreed = !changes || self.ask(ui, &plan.resources, remnant).await?;
+        let agreed = !changes || self.ask(ui, &plan.resources).await?;
         if agreed {
             self.agreed.borrow_mut().clone_from(&plan.resources);
         }
@@ -84,7 +84,7 @@ impl<'a> Consent<'a> {
             ui.result(change)?;
         }
         self.refuse_losses(&more)?;
-        let agreed = self.ask(ui, &more, false).await?;
+        let agreed = self.ask(ui, &more).await?;
         if agreed {
             self.agreed.borrow_mut().extend(more);
         }
@@ -126,13 +126,13 @@ impl<'a> Consent<'a> {
 
     /// In AWS every change is asked about, on this machine only a loss. A protected environment asks for its
     /// name, and for a loss in it `--yes` is no answer.
-    async fn ask(&self, ui: &Ui, changes: &[Change], remnant: bool) -> Result<bool, CommandError> {
+    async fn ask(&self, ui: &Ui, changes: &[Change]) -> Result<bool, CommandError> {
         let name = &self.environment.name;
         let loses = changes.iter().any(Change::is_dangerous);
-        let question = match (loses, remnant) {
-            (true, _) => format!("Deploy `{name}`? Some resources are replaced or destroyed."),
-            (false, false) if self.environment.local().is_some() => return Ok(true),
-            (false, _) => format!("Deploy `{name}`?"),
+        let question = match loses {
+            true => format!("Deploy `{name}`? Some resources are replaced or destroyed."),
+            false if self.environment.local().is_some() => return Ok(true),
+            false => format!("Deploy `{name}`?"),
         };
         let by_name = self.environment.protected;
         if by_name && self.confirm == Some(name.as_str()) {
