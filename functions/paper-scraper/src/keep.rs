@@ -246,7 +246,7 @@ impl Keeper<'_> {
                 None => {
                     let mut record = first(home, paper, said);
                     record.taken_by = self.request.map(str::to_owned);
-                    under_way::note(&mut record, &self.run);
+                    under_way::note(&mut record, &self.run, now());
                     let written = self.store.write_record(home, &record, None).await?;
                     (record, written)
                 }
@@ -256,7 +256,7 @@ impl Keeper<'_> {
                     }
                     add_title(self.store, home, paper).await?;
                     if record.state == RecordState::Waiting {
-                        under_way::note(&mut record, &self.run);
+                        under_way::note(&mut record, &self.run, now());
                     }
                     record.written_at = now();
                     let written = self.store.write_record(home, &record, Some(&etag)).await?;

@@ -11,8 +11,6 @@ use annapurna_cloud::Metadata;
 use annapurna_contract::{SourceRecord, UnderWay};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::record::now;
-
 /// No run is alive after this time. Lambda ends a function after 15 minutes (source: Lambda quotas, "Function
 /// timeout"); the rest is for clocks that differ.
 const LONGEST_RUN: TimeDelta = TimeDelta::minutes(20);
@@ -25,11 +23,11 @@ fn has_ended(since: &str) -> bool {
     since.map_or(true, |since| Utc::now() - since.to_utc() > LONGEST_RUN)
 }
 
-/// Notes a run.
-pub(crate) fn note(record: &mut SourceRecord, run: &str) {
+/// Notes a run; `since` is the time of it, as a record writes times.
+pub(crate) fn note(record: &mut SourceRecord, run: &str, since: String) {
     record.under_way.push(UnderWay {
         run: run.to_owned(),
-        since: now(),
+        since,
         is_overtaken: false,
     });
 }

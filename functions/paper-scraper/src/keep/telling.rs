@@ -85,7 +85,7 @@ impl Keeper<'_> {
         mut record: SourceRecord,
         etag: &str,
     ) -> Result<(), StoreError> {
-        under_way::note(&mut record, &self.run);
+        under_way::note(&mut record, &self.run, now());
         let _ = self.store.write_record(home, &record, Some(etag)).await?;
         Ok(())
     }
