@@ -434,3 +434,25 @@ async fn an_account_without_a_default_vpc_gets_the_pipeline_and_is_told() {
     let main = account.stack("annapurna-prod").await;
     assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
 }
+
+#[tokio::test]
+async fn an_instance_goes_into_the_subnet_that_is_named_or_nowhere() {
+    let account = Account::new().await;
+    let vpcs = account.cloud.ec2.describe_vpcs().send().await.unwrap();
+    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
+    let named = |subnet: &str| format!("[trainium]\nvpc-id = \"{vpc}\"\nsubnet-id = \"{subnet}\"");
+    // The emulator's third zone does not offer the type.
+    account.change("[trainium]", &named("subnet-00000003"));
+    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    told.says("trn1.2xlarge is offered in us-east-1a, us-east-1b");
+    told.says("has subnets in us-east-1c");
+    account.change("subnet-00000003", "subnet-00000002");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    assert_eq!(account.zones().await, [OFFERED[1]]);
+    account.change("subnet-00000002", "subnet-00000001");
+    let moved = account.infra(&["plan", "prod"]).await.ends(0);
+    moved.says("TrainiumInstance1 stays as it was made");
+    let replace = ["deploy", "prod", "--yes", "--replace-instances"];
+    account.infra(&replace).await.ends(0);
+    assert_eq!(account.zones().await, [OFFERED[0]]);
+}
