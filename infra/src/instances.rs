@@ -224,6 +224,17 @@ impl<'a> Fleet<'a> {
         after
     }
 
+    /// The same, looked at when no operation is under way any more: one that a killed deployment began may have failed
+    /// since the plan was made.
+    async fn again(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<Self, CommandError> {
+        match self.engine.at_rest(&|_| {}).await? {
+            Standing::Remnant => self.engine.delete(event).await?,
+            Standing::Stuck => return Err(self.engine.stuck().await),
+            Standing::Absent | Standing::Review | Standing::Whole => {}
+        }
+        Self::look(self.cloud, self.environment, self.replace).await
+    }
+
     /// Brings the instances to what is wanted. `pipeline` is what its stack gives out; `event` hears what happens to
     /// each resource.
     ///
@@ -235,12 +246,15 @@ impl<'a> Fleet<'a> {
         pipeline: &Outputs,
         event: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), CommandError> {
-        let brought = match (self.settings(), &self.deployed) {
-            (Some(settings), _) => self.bring(settings, pipeline, event).await,
-            (None, Some(_)) => self.engine.delete(event).await,
-            (None, None) => Ok(()),
+        let brought = async {
+            let now = self.again(event).await?;
+            match (now.settings(), &now.deployed) {
+                (Some(settings), _) => now.bring(settings, pipeline, event).await,
+                (None, Some(_)) => now.engine.delete(event).await,
+                (None, None) => Ok(()),
+            }
         };
-        brought.map_err(|error| match error {
+        brought.await.map_err(|error| match error {
             told @ CommandError::Instances { .. } => told,
             error => CommandError::Instances {
                 environment: self.environment.name.clone(),
@@ -279,11 +293,6 @@ impl<'a> Fleet<'a> {
                     self.environment.name
                 )),
             ));
-        }
-        match self.engine.at_rest(&|_| {}).await? {
-            Standing::Remnant => self.engine.delete(event).await?,
-            Standing::Stuck => return Err(self.engine.stuck().await),
-            Standing::Absent | Standing::Review | Standing::Whole => {}
         }
         self.deploy(&now, event).await?;
         for slot in &steps.add {

@@ -4,20 +4,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use annapurna_local::emulator::{ACCOUNT_ID, EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
-use annapurna_local_testing::{TestEmulator, search_url, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag};
+use front::Front;
 use infra::cloud::Cloud;
 use serde_json::Value;
 
 #[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
 #[path = "preflight/account.rs"]
 mod account;
+#[path = "aws/front.rs"]
+mod front;
 #[path = "aws/services.rs"]
 mod services;
 
@@ -25,39 +28,6 @@ const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");
 /// The zones of the emulator that offer the instance type, of the three it has.
 const OFFERED: [&str; 2] = ["us-east-1a", "us-east-1b"];
-
-/// HTTPS in front of the index; it ends with this value.
-struct Front {
-    port: String,
-    child: Child,
-}
-
-impl Front {
-    async fn start(emulator_python: &Path) -> Self {
-        let search = search_url().await;
-        let mut child = Command::new(emulator_python)
-            .arg("-I")
-            .arg(format!("{OWN}/front.py"))
-            .arg(format!("{OWN}/server.pem"))
-            .arg(search.rsplit(':').next().unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut port = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut port).unwrap();
-        let port = port.trim().to_owned();
-        Self { port, child }
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
 
 /// An account with a project whose `prod` is deployed to it.
 struct Account {
@@ -104,9 +74,14 @@ impl Account {
     }
 
     async fn infra(&self, args: &[&str]) -> Run {
+        Run::of(&self.command(args).output().await.unwrap())
+    }
+
+    fn command(&self, args: &[&str]) -> tokio::process::Command {
         let path = std::env::var("PATH").unwrap();
         let target = self.project.path().join("target");
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_infra"))
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_infra"));
+        command
             .arg("--project")
             .arg(self.project.path())
             .arg("--state")
@@ -120,11 +95,25 @@ impl Account {
             .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE")
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
-        Run::of(&output)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Begins to deploy, and kills the program while an instance is being made.
+    async fn killed_while_an_instance_is_made(&self) {
+        let mut deploy = self.command(&["deploy", "prod", "--yes"]);
+        let deploy = deploy.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut deploy = deploy.spawn().unwrap();
+        let is_made = async {
+            // The first change set makes the firewall.
+            let stack = || self.stack("annapurna-prod-trainium");
+            while stack().await.as_deref() != Some("UPDATE_IN_PROGRESS") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let limit = Duration::from_secs(120);
+        tokio::time::timeout(limit, is_made).await.unwrap();
+        deploy.kill().await.unwrap();
     }
 
     /// Each instance that was not ended: its id, state and zone.
@@ -151,20 +140,21 @@ impl Account {
 
     /// Has launches in this zone refused for this reason, or for none.
     async fn refuse(&self, zone: &str, reason: Option<&str>) {
+        self.tag(zone, "emulate:refuse", reason).await;
+    }
+
+    /// Gives the zone's subnet a tag, or takes it away.
+    async fn tag(&self, zone: &str, key: &str, value: Option<&str>) {
         let filter = Filter::builder().name("availability-zone").values(zone);
         let request = self.cloud.ec2.describe_subnets();
         let subnets = request.filters(filter.build()).send().await.unwrap();
         let id = subnets.subnets()[0].subnet_id().unwrap();
-        let tag = Tag::builder().key("emulate:refuse");
+        let tag = Tag::builder().key(key);
         let ec2 = &self.cloud.ec2;
-        match reason {
-            Some(reason) => {
+        match value {
+            Some(value) => {
                 let request = ec2.create_tags().resources(id);
-                request
-                    .tags(tag.value(reason).build())
-                    .send()
-                    .await
-                    .unwrap();
+                request.tags(tag.value(value).build()).send().await.unwrap();
             }
             None => {
                 let request = ec2.delete_tags().resources(id);
@@ -455,4 +445,27 @@ async fn an_instance_goes_into_the_subnet_that_is_named_or_nowhere() {
     let replace = ["deploy", "prod", "--yes", "--replace-instances"];
     account.infra(&replace).await.ends(0);
     assert_eq!(account.zones().await, [OFFERED[0]]);
+}
+
+#[tokio::test]
+async fn a_deploy_that_is_killed_while_an_instance_is_made_is_gone_on_with() {
+    let account = Account::new().await;
+    // The other zone has no room: all of it is about one launch at a time.
+    let no_room = Some("InsufficientInstanceCapacity");
+    account.refuse(OFFERED[1], no_room).await;
+    account.tag(OFFERED[0], "emulate:seconds", Some("4")).await;
+
+    // The launch under way is refused after the next deploy has begun, which must not count on it.
+    account.refuse(OFFERED[0], Some("VcpuLimitExceeded")).await;
+    account.killed_while_an_instance_is_made().await;
+    let refused = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    refused.says("your current vCPU limit of 0");
+    assert!(account.instances().await.is_empty());
+
+    account.refuse(OFFERED[0], None).await;
+    account.killed_while_an_instance_is_made().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    assert_eq!(account.zones().await, [OFFERED[0]]);
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("Nothing changes in `prod`.");
 }

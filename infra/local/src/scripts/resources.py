@@ -7,12 +7,16 @@ of a search domain that is there. An instance is checked as EC2 checks it: the l
 subnet, the firewall and the profile have to be there.
 
 A subnet with the tag `emulate:refuse` refuses launches for the reason that its value names, one of `REFUSALS`: that is
-how a test has no quota, or a zone no capacity.
+how a test has no quota, or a zone no capacity. With the tag `emulate:seconds` a launch takes so long until it succeeds
+or is refused.
 """
+
+from time import sleep
 
 # Where every instance type is offered: not in every zone, as in AWS. ministack's zones are a, b and c.
 OFFERED_IN = "ab"
 REFUSE = "emulate:refuse"
+SECONDS = "emulate:seconds"
 # As CloudFormation passes on EC2's words.
 REFUSALS = {
     "InsufficientInstanceCapacity": (
@@ -69,10 +73,10 @@ def placed(ec2, subnet_id, groups, instance_type):
         if ec2._security_groups.get(group, {}).get("VpcId") != subnet["VpcId"]:
             raise Refused(f"Security group {group} and subnet {subnet_id} belong to different networks.")
     zone = subnet["AvailabilityZone"]
-    reasons = [tag["Value"] for tag in ec2._tags.get(subnet_id, []) if tag["Key"] == REFUSE]
-    if zone[-1] not in OFFERED_IN:
-        reasons.append("Unsupported")
-    for reason in reasons:
+    tags = {tag["Key"]: tag["Value"] for tag in ec2._tags.get(subnet_id, [])}
+    sleep(float(tags.get(SECONDS, 0)))
+    reason = tags.get(REFUSE) if zone[-1] in OFFERED_IN else "Unsupported"
+    if reason:
         raise Refused(REFUSALS[reason].format(type=instance_type, zone=zone))
     return zone
 
@@ -177,10 +181,13 @@ def complete():
     """Gives ministack what it lacks."""
     from ministack.core.responses import get_region
     from ministack.services import ec2, lambda_svc, opensearch
-    from ministack.services.cloudformation import changesets, provisioners
+    from ministack.services.cloudformation import changesets, provisioners, stacks
 
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::EC2::Instance"] = instance_type(provisioners, ec2)
+    # A launch that takes long must not hold up the server.
+    blocks = stacks._runs_on_worker_thread
+    stacks._runs_on_worker_thread = lambda kind: kind == "AWS::EC2::Instance" or blocks(kind)
     handlers["AWS::Lambda::Function"] = remembering(handlers["AWS::Lambda::Function"], lambda_svc)
     provisioners._REPLACING_PROPERTIES.update(REPLACED_BY)
     importing_domains(provisioners, changesets, opensearch)
