@@ -234,6 +234,9 @@ fn referenced(value: &serde_json::Value, names: &mut Vec<String>) {
             if let Some(name) = map.get("Fn::GetAtt").and_then(|parts| parts[0].as_str()) {
                 names.push(name.to_owned());
             }
+            if let Some(text) = map.get("Fn::Sub").and_then(|text| text.as_str()) {
+                names.extend(substituted(text));
+            }
             map.values().for_each(|value| referenced(value, names));
         }
         serde_json::Value::Array(values) => {
@@ -241,6 +244,14 @@ fn referenced(value: &serde_json::Value, names: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// The names in a text of `Fn::Sub`, without their attributes; `${!` begins none.
+fn substituted(text: &str) -> impl Iterator<Item = String> {
+    let names = text.split("${").skip(1);
+    let names = names.filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
+    let names = names.filter(|name| !name.starts_with('!'));
+    names.map(|name| name.split('.').next().unwrap_or(name).to_owned())
 }
 
 #[cfg(test)]
@@ -345,6 +356,12 @@ mod tests {
     #[test]
     fn one_second_less_than_six_times_is_too_little() {
         assert_eq!(violations(&template("d.fifo", 359, 60, 10, None)).len(), 1);
+    }
+
+    #[test]
+    fn names_within_a_text_are_references() {
+        let found: Vec<String> = substituted("arn:${AWS::Region}:${!HOME}:${Queue.Arn}").collect();
+        assert_eq!(found, ["AWS::Region", "Queue"]);
     }
 
     #[test]

@@ -4,20 +4,14 @@ use serde::Serialize;
 
 use super::{Arn, Expr};
 
-/// `AWS::CloudWatch::Alarm` of one metric.
+/// `AWS::CloudWatch::Alarm`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Alarm {
     pub(crate) alarm_name: String,
     pub(crate) alarm_description: String,
-    /// Such as `AWS/States`.
-    pub(crate) namespace: &'static str,
-    pub(crate) metric_name: &'static str,
-    /// By which the metric is told from others of its name.
-    pub(crate) dimensions: Vec<Dimension>,
-    pub(crate) statistic: Statistic,
-    /// Seconds that a value of the statistic is about.
-    pub(crate) period: u32,
+    #[serde(flatten)]
+    pub(crate) metric: Metric,
     /// How many periods, one after the other, are compared.
     pub(crate) evaluation_periods: u32,
     /// How a value is compared with the threshold.
@@ -33,9 +27,33 @@ pub(crate) struct Alarm {
     pub(crate) ok_actions: Vec<Arn>,
 }
 
+/// A number that a service counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Metric {
+    /// Such as `AWS/States`.
+    pub(crate) namespace: &'static str,
+    pub(crate) metric_name: &'static str,
+    /// By which the metric is told from others of its name.
+    pub(crate) dimensions: Vec<Dimension>,
+    pub(crate) statistic: Statistic,
+    /// Seconds that a value of the statistic is about.
+    pub(crate) period: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Statistic {
+    Maximum,
     Sum,
+}
+
+/// `AWS::CloudWatch::Dashboard`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Dashboard {
+    pub(crate) dashboard_name: String,
+    /// JSON, as the CloudWatch API reference, "Dashboard body structure and syntax", has it.
+    pub(crate) dashboard_body: Expr,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

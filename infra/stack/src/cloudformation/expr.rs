@@ -45,7 +45,7 @@ pub(crate) enum Expr {
     Ref(String),
     /// `Fn::GetAtt`: an attribute that the resource has once it is made.
     GetAtt(LogicalId, &'static str),
-    /// `Fn::Join` with nothing between the parts.
+    /// `Fn::Sub`: the parts one after the other.
     Concat(Vec<Expr>),
 }
 
@@ -72,6 +72,25 @@ impl Expr {
     /// The stack's region, such as `us-east-1`.
     pub(crate) fn region() -> Self {
         Self::Ref("AWS::Region".to_owned())
+    }
+
+    /// Whether a part that is known now is such a text.
+    pub(crate) fn has_literal(&self, is_it: fn(&str) -> bool) -> bool {
+        match self {
+            Self::Literal(text) => is_it(text),
+            Self::Ref(_) | Self::GetAtt(..) => false,
+            Self::Concat(parts) => parts.iter().any(|part| part.has_literal(is_it)),
+        }
+    }
+
+    /// As a text of `Fn::Sub` has it, in which `${!` stands for `${` itself.
+    fn in_a_text(&self) -> String {
+        match self {
+            Self::Literal(text) => text.replace("${", "${!"),
+            Self::Ref(name) => format!("${{{name}}}"),
+            Self::GetAtt(id, attribute) => format!("${{{id}.{attribute}}}"),
+            Self::Concat(parts) => parts.iter().map(Self::in_a_text).collect(),
+        }
     }
 
     /// The logical ids this value depends on; pseudo parameters are not among them.
@@ -114,7 +133,8 @@ impl Serialize for Expr {
             }
             Self::Concat(parts) => {
                 let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("Fn::Join", &("", parts))?;
+                let text: String = parts.iter().map(Self::in_a_text).collect();
+                map.serialize_entry("Fn::Sub", &text)?;
                 map.end()
             }
         }
@@ -131,13 +151,13 @@ mod tests {
     fn values_render_as_cloudformation_writes_them() {
         let queue = LogicalId::new("Queue");
         let value = Expr::concat([
-            Expr::from("a-"),
+            Expr::from("a-${HOME}-"),
             Expr::reference(&queue),
             Expr::attribute(&queue, "Arn"),
         ]);
         assert_eq!(
             serde_json::to_value(&value).unwrap(),
-            json!({"Fn::Join": ["", ["a-", {"Ref": "Queue"}, {"Fn::GetAtt": ["Queue", "Arn"]}]]})
+            json!({"Fn::Sub": "a-${!HOME}-${Queue}${Queue.Arn}"})
         );
         assert_eq!(value.dependencies(), ["Queue", "Queue"]);
     }

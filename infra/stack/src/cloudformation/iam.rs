@@ -94,6 +94,8 @@ pub(crate) enum Principal {
 /// A service that acts for the account. Source: IAM user guide, "AWS service principals".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum ServicePrincipal {
+    #[serde(rename = "budgets.amazonaws.com")]
+    Budgets,
     #[serde(rename = "cloudwatch.amazonaws.com")]
     CloudWatch,
     #[serde(rename = "ec2.amazonaws.com")]
@@ -153,6 +155,15 @@ impl Condition {
         }
     }
 
+    /// Holds when the key is this ARN.
+    pub(crate) fn arn_equals(key: &'static str, arn: Arn) -> Self {
+        Self {
+            string_equals: None,
+            arn_equals: Some(Test::from([(key, arn.into())])),
+            bool: None,
+        }
+    }
+
     /// Holds when, besides, the key is this ARN.
     #[must_use]
     pub(crate) fn and_arn_equals(mut self, key: &'static str, arn: Arn) -> Self {
@@ -188,6 +199,16 @@ impl Statement {
         }
     }
 
+    /// Refuses plain HTTP to everyone: every action of a service, such as `sqs:*`, on these resources.
+    pub(crate) fn encrypted_transport_only(actions: &'static str, resource: Vec<Arn>) -> Self {
+        Self {
+            effect: Effect::Deny,
+            ..Self::allow("EncryptedTransportOnly", &[actions], resource)
+        }
+        .about(Principal::Aws(vec![Arn::any()]))
+        .when(Condition::bool("aws:SecureTransport", false))
+    }
+
     /// Lets `principal` assume the role.
     pub(crate) fn trust(principal: Principal) -> Self {
         Self {
@@ -195,6 +216,12 @@ impl Statement {
             principal: Some(principal),
             ..Self::allow("", &["sts:AssumeRole"], Vec::new())
         }
+    }
+
+    /// Whether it allows something on a resource of which a part that is known now is such a text.
+    pub(crate) fn allows_on(&self, is_it: fn(&str) -> bool) -> bool {
+        let mut resources = self.resource.iter().map(AsRef::<Expr>::as_ref);
+        self.effect == Effect::Allow && resources.any(|it| it.has_literal(is_it))
     }
 
     /// The same statement about `principal`, as a policy of a resource has it.

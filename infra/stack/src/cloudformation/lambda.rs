@@ -120,6 +120,32 @@ pub(crate) struct ScalingConfig {
     pub(crate) maximum_concurrency: u32,
 }
 
+/// `AWS::Lambda::EventInvokeConfig`: what becomes of events that nobody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EventInvokeConfig {
+    /// The function's, by `Ref`.
+    pub(crate) function_name: Name,
+    /// `$LATEST`: every version that is called without a name.
+    pub(crate) qualifier: &'static str,
+    pub(crate) destination_config: DestinationConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DestinationConfig {
+    pub(crate) on_failure: OnFailure,
+}
+
+/// Where an event goes that failed as often as Lambda repeats it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct OnFailure {
+    /// ARN of a standard queue; a FIFO queue cannot be one.
+    /// Source: Lambda guide, "Capturing records of Lambda asynchronous invocations".
+    pub(crate) destination: Arn,
+}
+
 /// `AWS::Lambda::Permission`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -3,8 +3,10 @@
 //! A [`Template`] holds typed resources and renders to the JSON that CloudFormation takes. Nothing
 //! here has an opinion; our defaults are in `constructs`, and what exists is in `pipeline`.
 
+pub(crate) mod budgets;
 pub(crate) mod cloudwatch;
 pub(crate) mod ec2;
+pub(crate) mod exceptions;
 pub(crate) mod expr;
 pub(crate) mod facts;
 pub(crate) mod iam;
@@ -21,6 +23,7 @@ pub(crate) mod step_functions;
 pub(crate) mod template;
 pub(crate) mod values;
 
+pub(crate) use exceptions::{Exception, Rule};
 pub(crate) use expr::{Expr, LogicalId};
 pub(crate) use template::{DeletionPolicy, Properties, Resource};
 pub use template::{Holds, Template};

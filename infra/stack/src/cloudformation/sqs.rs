@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::Arn;
+use super::iam::PolicyDocument;
+use super::{Arn, LogicalId, Url};
 
 /// `AWS::SQS::Queue`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +27,25 @@ pub(crate) struct Queue {
     /// Where messages go that are received too often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redrive_policy: Option<RedrivePolicy>,
+}
+
+/// `AWS::SQS::QueuePolicy` of one queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct QueuePolicy {
+    /// The queue's URL.
+    pub(crate) queues: [Url; 1],
+    pub(crate) policy_document: PolicyDocument,
+}
+
+impl QueuePolicy {
+    /// A policy on the queue of this id.
+    pub(crate) fn on(queue: &LogicalId, policy_document: PolicyDocument) -> Self {
+        Self {
+            queues: [Url::of_queue(queue)],
+            policy_document,
+        }
+    }
 }
 
 /// Among which messages of a FIFO queue one counts as sent twice.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::exceptions::{Exception, Exceptions};
 use super::{
-    Expr, LogicalId, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sns, sqs, ssm,
-    step_functions,
+    Expr, LogicalId, budgets, cloudwatch, ec2, iam, lambda, logs, opensearch, s3, scheduler, sns,
+    sqs, ssm, step_functions,
 };
 
 macro_rules! resource_types {
@@ -45,15 +46,20 @@ macro_rules! resource_types {
 
 resource_types! {
     Queue(sqs::Queue) = "AWS::SQS::Queue", holds Messages;
+    QueuePolicy(sqs::QueuePolicy) = "AWS::SQS::QueuePolicy", holds Nothing;
     Bucket(s3::Bucket) = "AWS::S3::Bucket", holds Objects;
     BucketPolicy(s3::BucketPolicy) = "AWS::S3::BucketPolicy", holds Nothing;
     Function(lambda::Function) = "AWS::Lambda::Function", holds Nothing;
     EventSourceMapping(lambda::EventSourceMapping) = "AWS::Lambda::EventSourceMapping", holds Nothing;
+    EventInvokeConfig(lambda::EventInvokeConfig) = "AWS::Lambda::EventInvokeConfig", holds Nothing;
     Permission(lambda::Permission) = "AWS::Lambda::Permission", holds Nothing;
     Role(iam::Role) = "AWS::IAM::Role", holds Nothing;
     InstanceProfile(iam::InstanceProfile) = "AWS::IAM::InstanceProfile", holds Nothing;
     LogGroup(logs::LogGroup) = "AWS::Logs::LogGroup", holds LogEvents;
+    LogsPolicy(logs::ResourcePolicy) = "AWS::Logs::ResourcePolicy", holds Nothing;
     Alarm(cloudwatch::Alarm) = "AWS::CloudWatch::Alarm", holds Nothing;
+    Dashboard(cloudwatch::Dashboard) = "AWS::CloudWatch::Dashboard", holds Nothing;
+    Budget(budgets::Budget) = "AWS::Budgets::Budget", holds Nothing;
     Topic(sns::Topic) = "AWS::SNS::Topic", holds Nothing;
     TopicPolicy(sns::TopicPolicy) = "AWS::SNS::TopicPolicy", holds Nothing;
     Subscription(sns::Subscription) = "AWS::SNS::Subscription", holds Nothing;
@@ -116,6 +122,9 @@ impl DeletionPolicy {
 pub(crate) struct Resource {
     #[serde(rename = "Type")]
     type_name: &'static str,
+    /// The rules of checkers that it breaks on purpose.
+    #[serde(skip_serializing_if = "Exceptions::is_empty")]
+    metadata: Exceptions,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     depends_on: Vec<LogicalId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,15 +135,30 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
+    /// What holds data says in words that it goes with its definition, unless [`Self::on_removal`] says otherwise.
     pub(crate) fn new(properties: impl Into<Properties>) -> Self {
         let properties = properties.into();
-        Self {
+        let resource = Self {
             type_name: properties.type_name(),
+            metadata: Exceptions::default(),
             depends_on: Vec::new(),
             deletion_policy: None,
             update_replace_policy: None,
             properties,
+        };
+        match Holds::of(resource.type_name) {
+            Holds::Nothing | Holds::Program | Holds::Unknown => resource,
+            Holds::Messages | Holds::Objects | Holds::Documents | Holds::LogEvents => {
+                resource.on_removal(DeletionPolicy::Delete)
+            }
         }
+    }
+
+    /// It breaks these rules of checkers, for the reasons that stand with them.
+    #[must_use]
+    pub(crate) fn except(mut self, exceptions: &[Exception]) -> Self {
+        self.metadata.add(exceptions);
+        self
     }
 
     /// Created after, and deleted before, `other`.

@@ -74,6 +74,7 @@ fn universe() -> Vec<(String, String)> {
             add(QUEUE_ACTIONS, "sqs", &in_account("sqs", &name));
         }
     }
+    add(QUEUE_ACTIONS, "sqs", &in_account("sqs", "failed-events"));
     let domain = in_account("es", "domain/research-papers");
     for path in INDEX_PATHS {
         add(INDEX_ACTIONS, "es", &format!("{domain}/{path}"));
@@ -200,7 +201,8 @@ fn in_account(service: &str, name: &str) -> String {
     format!("arn:aws:{service}:us-east-1:111122223333:{name}")
 }
 
-/// Whether the code of the principal makes the call: read off the code, not off its grants.
+/// Whether the code of the principal makes the call, or Lambda makes it for the principal: read off the code, not off
+/// its grants.
 fn is_made(principal: Principal, action: &str, resource: &str) -> bool {
     match principal {
         Principal::Agent => agent_makes(action, resource),
@@ -264,6 +266,7 @@ fn generator_makes(action: &str, resource: &str) -> bool {
         "sqs:SendMessage" => {
             resource.ends_with(":code-generation.fifo")
                 || resource.ends_with(":code-evaluation.fifo")
+                || resource.ends_with(":failed-events")
         }
         "bedrock:InvokeModel" => is_model(resource, &environment().generator.model),
         _ => {
@@ -290,6 +293,7 @@ fn tester_makes(action: &str, resource: &str) -> bool {
         "sqs:SendMessage" => {
             resource.ends_with(":code-evaluation-dlq.fifo")
                 || resource.ends_with(":code-testing.fifo")
+                || resource.ends_with(":failed-events")
         }
         "ec2:StartInstances" | "ec2:StopInstances" | "ec2:DescribeInstances" => true,
         _ => reads_index(action, resource) || replaces(action, resource),

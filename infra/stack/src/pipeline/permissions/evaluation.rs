@@ -69,7 +69,12 @@ fn holds(statement: &Value, call: &Call) -> bool {
     any("Action", call.action)
         && about
         && conditions.into_iter().flatten().all(|(operator, tests)| {
-            assert_eq!(operator, "StringEquals", "the operator is not evaluated");
+            // Of texts without wildcards, as here, both are the same.
+            let known = ["StringEquals", "ArnEquals"];
+            assert!(
+                known.contains(&operator.as_str()),
+                "{operator} is not evaluated"
+            );
             tests.as_object().unwrap().iter().all(|(key, wanted)| {
                 let mut keys = call.keys.iter();
                 keys.any(|(name, value)| name == key && *value == wanted.as_str().unwrap())
@@ -100,11 +105,7 @@ fn resolved(value: &Value, resources: &Value) -> Value {
                     assert_eq!(target[1], "Arn");
                     referred(target[0].as_str().unwrap(), resources).into()
                 }
-                Some(("Fn::Join", joined)) => {
-                    let parts = joined[1].as_array().unwrap().iter();
-                    let text = |it| resolved(it, resources).as_str().unwrap().to_owned();
-                    parts.map(text).collect::<String>().into()
-                }
+                Some(("Fn::Sub", text)) => substituted(text.as_str().unwrap(), resources).into(),
                 _ => map
                     .iter()
                     .map(|(key, it)| (key.clone(), resolved(it, resources)))
@@ -113,6 +114,15 @@ fn resolved(value: &Value, resources: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+fn substituted(text: &str, resources: &Value) -> String {
+    let mut parts = text.split("${");
+    let start = parts.next().unwrap().to_owned();
+    parts.fold(start, |done, part| {
+        let (name, rest) = part.split_once('}').unwrap();
+        done + &referred(name.trim_end_matches(".Arn"), resources) + rest
+    })
 }
 
 fn referred(name: &str, resources: &Value) -> String {

@@ -286,8 +286,10 @@ fn each_misspelt_property_of_prod_is_refused() {
         "AWS::IAM::Role.Policies.*.PolicyDocument",
         "AWS::Lambda::Function.Environment.Variables",
         "AWS::OpenSearchService::Domain.AccessPolicies",
+        "AWS::OpenSearchService::Domain.LogPublishingOptions",
         "AWS::S3::BucketPolicy.PolicyDocument",
         "AWS::SNS::TopicPolicy.PolicyDocument",
+        "AWS::SQS::QueuePolicy.PolicyDocument",
         "AWS::StepFunctions::StateMachine.DefinitionSubstitutions",
     ];
     assert_eq!(
