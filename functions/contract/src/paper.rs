@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::model::EMBEDDING_DIMENSIONS;
 use crate::{Decision, ErrorType, ExecutedOn, Question, YesOrNo};
 
+/// What takes longer is told in the domain's slow logs.
+const SLOW: &str = "5s";
+
 /// Analysed text that is also sortable and countable by its exact form.
 fn text() -> Value {
     json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 512}}})
@@ -252,7 +255,12 @@ impl PaperRecord {
     /// `replicas`: 0 on a single node, else yellow for ever.
     pub fn index_body(replicas: u32) -> Value {
         json!({
-            "settings": {"index": {"knn": true, "number_of_shards": 1, "number_of_replicas": replicas}},
+            "settings": {"index": {
+                "knn": true, "number_of_shards": 1, "number_of_replicas": replicas,
+                // Without a threshold a slow log stays empty.
+                "search.slowlog.threshold.query.warn": SLOW,
+                "indexing.slowlog.threshold.index.warn": SLOW,
+            }},
             "mappings": {"dynamic": "strict", "properties": Self::mapping_properties()},
         })
     }

@@ -4,14 +4,22 @@ use annapurna_contract::Bucket;
 
 use super::function::FunctionHandle;
 use super::role::RoleHandle;
-use crate::cloudformation::iam::{Condition, Effect, PolicyDocument, Principal, Statement};
+use crate::cloudformation::iam::{Effect, PolicyDocument, Principal, Statement};
 use crate::cloudformation::s3::{
     self, BucketEncryption, BucketEvent, BucketPolicy, LambdaConfiguration, LifecycleAction,
     LifecycleConfiguration, LifecycleRule, NotificationConfiguration, NotificationFilter,
     PublicAccessBlock, ServerSideEncryptionByDefault, ServerSideEncryptionRule, SseAlgorithm,
     Status, VersioningConfiguration,
 };
-use crate::cloudformation::{Arn, DeletionPolicy, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{
+    Arn, DeletionPolicy, Exception, Expr, LogicalId, Resource, Rule, Template,
+};
+
+const EXCEPTIONS: [Exception; 1] = [Exception {
+    rules: &[Rule::Checkov("CKV_AWS_18"), Rule::CdkNag("AwsSolutions-S1")],
+    reason: "Only this account's roles read and write it, each within its prefixes; a log of every request would be \
+             more objects than the pipeline writes, and CloudTrail's data events serve where an audit is wanted.",
+}];
 
 /// Defines a bucket that nobody outside the account reads, encrypted and with versions.
 #[derive(Debug)]
@@ -101,11 +109,6 @@ impl BucketHandle {
         Arn::global("s3", self.name.as_str())
     }
 
-    /// The ARN of every object in it.
-    pub(crate) fn objects(&self) -> Arn {
-        self.arn().followed_by("/*")
-    }
-
     fn id(&self) -> LogicalId {
         LogicalId::new(match self.bucket {
             Bucket::Papers => "PapersBucket",
@@ -121,7 +124,7 @@ impl PrivateBucket<'_> {
     /// to invoke the function it tells.
     pub(crate) fn add_to(self, stack: &mut Template) -> BucketHandle {
         let id = self.handle.id();
-        let statements = self.statements();
+        let statements = self.statements(&id);
         let bucket = s3::Bucket {
             bucket_name: self.handle.name.clone(),
             public_access_block_configuration: PublicAccessBlock {
@@ -137,7 +140,9 @@ impl PrivateBucket<'_> {
             lifecycle_configuration: lifecycle(self.versions),
             notification_configuration: self.notification.as_ref().map(notification),
         };
-        let mut resource = Resource::new(bucket).on_removal(self.removal);
+        let mut resource = Resource::new(bucket)
+            .on_removal(self.removal)
+            .except(&EXCEPTIONS);
         if let Some(notification) = &self.notification {
             // S3 refuses a bucket that names a function it may not invoke.
             let permission = notification.function.allow_bucket(stack, self.handle.arn());
@@ -151,12 +156,14 @@ impl PrivateBucket<'_> {
         self.handle
     }
 
-    fn statements(&self) -> Vec<Statement> {
+    fn statements(&self, id: &LogicalId) -> Vec<Statement> {
+        let bucket = Arn::of(id);
+        let all = vec![bucket.clone(), bucket.followed_by("/*")];
+        let undeletable = (!self.undeletable_by.is_empty())
+            .then(|| deny_deletion(all.clone(), &self.undeletable_by));
         let encrypted = self
             .encrypted_transport
-            .then(|| encrypted_transport_only(&self.handle));
-        let undeletable = (!self.undeletable_by.is_empty())
-            .then(|| deny_deletion(&self.handle, &self.undeletable_by));
+            .then(|| Statement::encrypted_transport_only("s3:*", all));
         encrypted.into_iter().chain(undeletable).collect()
     }
 }
@@ -201,29 +208,8 @@ fn lifecycle(versions: Versions) -> LifecycleConfiguration {
     LifecycleConfiguration { rules }
 }
 
-/// Denies something on the bucket and on all its objects.
-fn deny(
-    sid: &str,
-    bucket: &BucketHandle,
-    action: &[&'static str],
-    principal: Principal,
-) -> Statement {
-    let resource = vec![bucket.arn(), bucket.objects()];
-    Statement {
-        effect: Effect::Deny,
-        ..Statement::allow(sid, action, resource)
-    }
-    .about(principal)
-}
-
-fn encrypted_transport_only(bucket: &BucketHandle) -> Statement {
-    let everyone = Principal::Aws(vec![Arn::any()]);
-    deny("EncryptedTransportOnly", bucket, &["s3:*"], everyone)
-        .when(Condition::bool("aws:SecureTransport", false))
-}
-
 /// Refuses these roles to delete, or to weaken what protects, the objects of a bucket.
-fn deny_deletion(bucket: &BucketHandle, roles: &[RoleHandle]) -> Statement {
+fn deny_deletion(resource: Vec<Arn>, roles: &[RoleHandle]) -> Statement {
     let actions = [
         "s3:DeleteObject",
         "s3:DeleteObjectVersion",
@@ -234,5 +220,9 @@ fn deny_deletion(bucket: &BucketHandle, roles: &[RoleHandle]) -> Statement {
         "s3:DeleteBucketPolicy",
     ];
     let roles = Principal::Aws(roles.iter().map(RoleHandle::arn).collect());
-    deny("PapersAreNeverDeleted", bucket, &actions, roles)
+    Statement {
+        effect: Effect::Deny,
+        ..Statement::allow("PapersAreNeverDeleted", &actions, resource)
+    }
+    .about(roles)
 }

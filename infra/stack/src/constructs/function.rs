@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use annapurna_contract::{Function, Principal};
 
 use super::limits::{BatchSize, FunctionTimeout, MaxConcurrency, MemoryMib};
-use super::queue::QueueHandle;
+use super::queue::{FailedEvents, QueueHandle};
 use super::role::{Role, RoleHandle};
 use crate::cloudformation::iam::{Principal as Trusted, ServicePrincipal, Statement};
 use crate::cloudformation::lambda::{
-    self, Architecture, Code, Environment, EventSourceMapping, FunctionResponseType, LoggingConfig,
-    Permission, Runtime, ScalingConfig,
+    self, Architecture, Code, DestinationConfig, Environment, EventInvokeConfig,
+    EventSourceMapping, FunctionResponseType, LoggingConfig, OnFailure, Permission, Runtime,
+    ScalingConfig,
 };
 use crate::cloudformation::logs::LogGroup;
-use crate::cloudformation::{Arn, Expr, LogicalId, Name, Resource, Template};
+use crate::cloudformation::{Arn, Exception, Expr, LogicalId, Name, Resource, Rule, Template};
 
 /// How large a function is and how long it may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,38 @@ pub(crate) struct RustFunction {
     pub(crate) grants: Vec<Statement>,
     /// Days its logs are kept, one of `RETENTION_DAYS`.
     pub(crate) retention_days: u32,
+    /// Whether Scheduler or S3 call it, who do not wait for its answer.
+    pub(crate) is_told_events: bool,
 }
+
+const EXCEPTIONS: [Exception; 4] = [
+    Exception {
+        rules: &[Rule::Checkov("CKV_AWS_115")],
+        reason: "Reserving takes from the account's concurrency, which is 10 in a new account; what runs at once is \
+                 bounded by the event source mappings and by the state machine's two windows.",
+    },
+    Exception {
+        rules: &[Rule::Checkov("CKV_AWS_116")],
+        reason: "False for functions that are called by queues with dead-letter queues, or by somebody who waits; \
+                 those that are told events have a destination on failure, which the rule does not read.",
+    },
+    Exception {
+        rules: &[Rule::Checkov("CKV_AWS_117")],
+        reason: "It asks sites of the internet or APIs of AWS and serves nobody; a VPC would add NAT gateways and \
+                 close nothing that IAM leaves open.",
+    },
+    Exception {
+        rules: &[Rule::Checkov("CKV_AWS_173")],
+        reason: "The variables are names and numbers, no secrets, and Lambda encrypts them with a key of its own.",
+    },
+];
+
+/// What every log group of the stack has.
+pub(super) const LOG_EXCEPTIONS: [Exception; 1] = [Exception {
+    rules: &[Rule::Checkov("CKV_AWS_158")],
+    reason: "CloudWatch Logs encrypts it with keys of its own; titles and reasons of published papers need no key \
+             that a person manages.",
+}];
 
 /// Lets a queue's messages invoke a function, which reports the ones that failed.
 #[derive(Debug)]
@@ -112,13 +144,19 @@ impl RustFunction {
             log_group_name,
             retention_in_days: self.retention_days,
         };
-        let logs = stack.add(id.part("Logs"), Resource::new(log_group));
+        let log_group = Resource::new(log_group).except(&LOG_EXCEPTIONS);
+        let logs = stack.add(id.part("Logs"), log_group);
         let mut statements = self.grants;
         statements.push(Statement::allow(
             "WriteOwnLogs",
             &["logs:CreateLogStream", "logs:PutLogEvents"],
             vec![streams],
         ));
+        if self.is_told_events {
+            let failed = vec![FailedEvents::arn()];
+            let keep = Statement::allow("KeepFailedEvents", &["sqs:SendMessage"], failed);
+            statements.push(keep);
+        }
         let role = Role {
             handle: RoleHandle::of(Principal::Function(self.handle.function)),
             trust: Statement::trust(Trusted::Service([ServicePrincipal::Lambda])),
@@ -143,9 +181,27 @@ impl RustFunction {
                 log_group: Expr::reference(&logs),
             },
         };
-        stack.add(id, Resource::new(function));
+        stack.add(id.clone(), Resource::new(function).except(&EXCEPTIONS));
+        if self.is_told_events {
+            add_destination(stack, &id);
+        }
         self.handle
     }
+}
+
+/// Lambda repeats an event twice, and what fails again goes to the queue of failed events.
+/// Source: Lambda guide, "How Lambda handles errors and retries with asynchronous invocation".
+fn add_destination(stack: &mut Template, function: &LogicalId) {
+    let config = EventInvokeConfig {
+        function_name: Name::of(function),
+        qualifier: "$LATEST",
+        destination_config: DestinationConfig {
+            on_failure: OnFailure {
+                destination: FailedEvents::arn(),
+            },
+        },
+    };
+    stack.add(function.part("Events"), Resource::new(config));
 }
 
 impl QueueConsumer<'_> {

@@ -223,7 +223,7 @@ fn invoke(grant: Grant, model: &str) -> Vec<Statement> {
     }
     let profile = Arn::in_account("bedrock", format!("inference-profile/{model}"));
     let behind = bedrock(format!("*::foundation-model/{}", id.base));
-    let by_profile = Condition::string_equals("bedrock:InferenceProfileArn", profile.clone());
+    let by_profile = Condition::arn_equals("bedrock:InferenceProfileArn", profile.clone());
     vec![
         Statement::allow(sid.clone(), &ACTION, vec![profile]),
         Statement::allow(format!("{sid}Behind"), &ACTION, vec![behind]).when(by_profile),

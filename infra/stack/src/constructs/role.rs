@@ -3,7 +3,7 @@
 use annapurna_contract::Principal;
 
 use crate::cloudformation::iam::{Policy, PolicyDocument, Role as Properties, Statement};
-use crate::cloudformation::{Arn, LogicalId, Name, Resource, Template};
+use crate::cloudformation::{Arn, Exception, LogicalId, Name, Resource, Rule, Template};
 
 #[derive(Debug)]
 pub(crate) struct Role {
@@ -49,19 +49,51 @@ impl RoleHandle {
     }
 }
 
+/// Of roles whose statements have a `*` in a resource.
+const PATTERNS: Exception = Exception {
+    rules: &[Rule::CdkNag("AwsSolutions-IAM5")],
+    reason: "No action has a wildcard. In a resource it stands for the rest of a key below a prefix, of a document's \
+             path or of a log stream, for a region of an inference profile, for an instance told by its tag, or, with \
+             ec2:DescribeInstances alone, for what has no resource-level permission. A test asks every role about \
+             its neighbours' resources.",
+};
+
+/// Of roles with a policy that AWS maintains.
+const MAINTAINED: Exception = Exception {
+    rules: &[Rule::CdkNag("AwsSolutions-IAM4")],
+    reason: "AmazonSSMManagedInstanceCore follows what Systems Manager's agent needs; its reading of every parameter \
+             is denied beside it.",
+};
+
+/// Of roles that ask a model.
+const MODEL: Exception = Exception {
+    rules: &[Rule::Parliament("RESOURCE_MISMATCH bedrock:InvokeModel")],
+    reason: "False: parliament wants an ARN of every kind that a model may be, and takes none with a version after a \
+             colon; a role asks the model, or the profile, that the settings name.",
+};
+
 impl Role {
     pub(crate) fn add_to(self, stack: &mut Template) -> RoleHandle {
         let policy = Policy {
             policy_name: self.policy_name.to_owned(),
             policy_document: PolicyDocument::new(self.statements),
         };
-        let is_empty = policy.policy_document.statement.is_empty();
+        let statements = &policy.policy_document.statement;
+        let is_empty = statements.is_empty();
+        let allow_on = |is_it: fn(&str) -> bool| statements.iter().any(|it| it.allows_on(is_it));
+        let exceptions = [
+            allow_on(|text| text.contains('*')).then_some(PATTERNS),
+            allow_on(|text| text.contains("foundation-model/")).then_some(MODEL),
+            (!self.managed.is_empty()).then_some(MAINTAINED),
+        ];
+        let exceptions: Vec<Exception> = exceptions.into_iter().flatten().collect();
         let properties = Properties {
             assume_role_policy_document: PolicyDocument::new(vec![self.trust]),
             policies: if is_empty { Vec::new() } else { vec![policy] },
             managed_policy_arns: self.managed,
         };
-        stack.add(self.handle.0.clone(), Resource::new(properties));
+        let resource = Resource::new(properties).except(&exceptions);
+        stack.add(self.handle.0.clone(), resource);
         self.handle
     }
 }

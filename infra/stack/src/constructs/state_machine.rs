@@ -4,7 +4,19 @@ use super::function::FunctionHandle;
 use super::role::{Role, RoleHandle};
 use crate::cloudformation::iam::{Condition, Principal, ServicePrincipal, Statement};
 use crate::cloudformation::step_functions::{self, Definition, StateMachineType};
-use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, Exception, Expr, LogicalId, Resource, Rule, Template};
+
+const EXCEPTIONS: [Exception; 2] = [
+    Exception {
+        rules: &[Rule::CdkNag("AwsSolutions-SF1")],
+        reason: "The history of a standard execution holds every event for 90 days; delivering it to a log needs \
+                 permissions on all log deliveries of the account.",
+    },
+    Exception {
+        rules: &[Rule::CdkNag("AwsSolutions-SF2")],
+        reason: "Its only task is one function, whose own log lines and metrics say what X-Ray would.",
+    },
+];
 
 #[derive(Debug)]
 pub(crate) struct StateMachine<'a> {
@@ -26,7 +38,7 @@ impl StateMachineHandle {
         Arn::of_reference(&self.0)
     }
 
-    pub(super) fn id(&self) -> &LogicalId {
+    pub(crate) fn id(&self) -> &LogicalId {
         &self.0
     }
 }
@@ -66,6 +78,7 @@ impl StateMachine<'_> {
             definition_substitutions: substitutions.collect(),
             role_arn: role.arn(),
         };
-        StateMachineHandle(stack.add(id, Resource::new(properties)))
+        let resource = Resource::new(properties).except(&EXCEPTIONS);
+        StateMachineHandle(stack.add(id, resource))
     }
 }

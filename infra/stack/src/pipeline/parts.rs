@@ -33,6 +33,8 @@ impl Pipeline<'_> {
             },
             grants: self.targets.granted(Principal::Function(name)),
             retention_days: self.environment.log_retention_days,
+            // Scheduler calls both, and S3 the tester.
+            is_told_events: matches!(name, Function::Generator | Function::Tester),
         };
         function.add_to(&mut self.stack)
     }
