@@ -58,6 +58,8 @@ pub struct Environment {
     pub(crate) testing: TestingSettings,
     /// Who is told of an alarm; only where [`Self::has_alarms`].
     pub(crate) subscribers: Vec<Subscriber>,
+    /// What the account may cost in a month, US dollars, where somebody should be told of more.
+    pub(crate) monthly_budget_usd: Option<u32>,
     /// The index: a domain of the stack, whose host `deploy` and `status` read, or an address.
     pub search: SearchSettings,
     /// The instances; `None` where the agent is a process of this machine.

@@ -32,12 +32,11 @@ use self::sizes::{
     EVALUATION_MAX_RECEIVES, PAPER_MAX_RECEIVES, TESTING_MAX_RECEIVES, TESTING_VISIBILITY,
 };
 use crate::cloudformation::{DeletionPolicy, Expr, LogicalId, Template, Url};
-use crate::constructs::alarm::{AlarmTopic, FailedExecutions};
 use crate::constructs::bucket::{Buckets, ObjectNotification, PrivateBucket, Versions};
 use crate::constructs::function::FunctionHandle;
 use crate::constructs::grants::{Instances, Models, Targets};
 use crate::constructs::limits::{FifoQueueName, InvalidQueueName};
-use crate::constructs::queue::{QueueHandle, WorkQueue, visibility_for};
+use crate::constructs::queue::{FailedEvents, QueueHandle, WorkQueue, visibility_for};
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
 use crate::constructs::trainium_launch::{
@@ -47,6 +46,8 @@ use crate::environment::{Environment, SearchSettings, TrainiumSettings};
 use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;
 
+mod alarms;
+mod dashboard;
 mod outputs;
 mod parts;
 #[cfg(test)]
@@ -193,9 +194,15 @@ impl<'a> Pipeline<'a> {
                 dead_letter_name: FifoQueueName::checked(dead_letter_name)?,
                 visibility_timeout,
                 max_receives,
+                encrypted_transport: environment.local().is_none(),
             };
             work_queue.add_to(&mut self.stack);
         }
+        let failed = FailedEvents {
+            name: environment.named("failed-events"),
+            encrypted_transport: environment.local().is_none(),
+        };
+        failed.add_to(&mut self.stack);
         Ok(())
     }
 
@@ -209,6 +216,8 @@ impl<'a> Pipeline<'a> {
                 instance_count,
                 volume_gib,
             } => {
+                let is_local = self.environment.local().is_some();
+                let days = self.environment.log_retention_days;
                 let domain = SearchDomain {
                     name: self.environment.named("research-papers"),
                     engine_version: ENGINE_VERSION,
@@ -216,11 +225,11 @@ impl<'a> Pipeline<'a> {
                     instance_count: *instance_count,
                     volume_gib: *volume_gib,
                     removal: self.removal(),
+                    log_retention_days: (!is_local).then_some(days),
                 };
                 let domain = domain.add_to(&mut self.stack);
                 self.targets.index = Some(domain.arn.followed_by(format!("/{INDEX}")));
                 // The local OpenSearch speaks plain HTTP on loopback; a domain in AWS is HTTPS only.
-                let is_local = self.environment.local().is_some();
                 let scheme = if is_local { "http://" } else { "https://" };
                 Expr::concat([Expr::from(scheme), domain.host])
             }
@@ -389,24 +398,6 @@ impl<'a> Pipeline<'a> {
             grants,
         };
         Some(launch.add_to(&mut self.stack))
-    }
-
-    /// What tells of a failed scrape where nobody starts scrapes by hand.
-    fn add_alarms(&mut self, state_machine: &StateMachineHandle) {
-        if !self.environment.has_alarms() {
-            return;
-        }
-        let topic = AlarmTopic {
-            name: self.environment.named("PipelineAlarms"),
-            subscribers: &self.environment.subscribers,
-        };
-        let topic = topic.add_to(&mut self.stack);
-        let alarm = FailedExecutions {
-            name: self.environment.named("ScrapeConferenceFailed"),
-            state_machine,
-            topic: &topic,
-        };
-        alarm.add_to(&mut self.stack);
     }
 }
 

@@ -1,20 +1,25 @@
-//! Alarms: what a person should see who starts nothing by hand, and who is told of them.
+//! Alarms and the budget: what a person should see who starts nothing by hand, and who is told of them.
 
 use sha2::{Digest, Sha256};
 
-use super::state_machine::StateMachineHandle;
-use crate::cloudformation::cloudwatch::{
-    Alarm, ComparisonOperator, Dimension, MissingData, Statistic,
+use crate::cloudformation::budgets::{
+    Budget, BudgetData, BudgetSubscriber, BudgetType, Comparison, Currency, Notification,
+    NotificationType, NotificationWithSubscribers, Spend, SubscriptionType, TimeUnit,
 };
+use crate::cloudformation::cloudwatch::{Alarm, ComparisonOperator, Metric, MissingData};
 use crate::cloudformation::iam::{
     Condition, PolicyDocument, Principal, ServicePrincipal, Statement,
 };
 use crate::cloudformation::sns::{Protocol, Subscription, Topic, TopicPolicy};
-use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template};
+use crate::cloudformation::{Arn, Exception, Expr, LogicalId, Resource, Rule, Template};
 use crate::environment::Subscriber;
 
-/// The period, in seconds, within which one failure is enough.
-const A_DAY: u32 = 86_400;
+/// The key that AWS manages for SNS is no way out, see [`Topic`].
+const EXCEPTIONS: [Exception; 1] = [Exception {
+    rules: &[Rule::Checkov("CKV_AWS_26")],
+    reason: "Its messages name alarms and queues, nothing of papers. CloudWatch may not use the key that AWS manages \
+             for SNS, so that alarms would be lost; a key of one's own costs more than all alarms.",
+}];
 
 /// Defines the topic that every alarm of the stack is sent to, and who is told.
 ///
@@ -34,12 +39,12 @@ impl AlarmTopic<'_> {
     /// Adds the topic, who may publish to it, and a subscription for each subscriber.
     ///
     /// The policy stands in place of the one that a topic is made with, which lets everybody of the account
-    /// publish: only alarms of this account do. Source: SNS developer guide, "Example cases for access control".
+    /// publish: only alarms and budgets of this account do. Source: SNS developer guide, "Example cases for access control".
     pub(crate) fn add_to(self, stack: &mut Template) -> AlarmTopicHandle {
         let topic_name = self.name;
         let id = stack.add(
             LogicalId::new("Alarms"),
-            Resource::new(Topic { topic_name }),
+            Resource::new(Topic { topic_name }).except(&EXCEPTIONS),
         );
         let topic = Arn::of_reference(&id);
         let own_alarms = Condition::string_equals("aws:SourceAccount", Expr::account())
@@ -47,9 +52,14 @@ impl AlarmTopic<'_> {
         let publish = Statement::allow("OwnAlarms", &["sns:Publish"], vec![topic.clone()])
             .about(Principal::Service([ServicePrincipal::CloudWatch]))
             .when(own_alarms);
+        let own_budgets = Condition::string_equals("aws:SourceAccount", Expr::account());
+        let budgets = Statement::allow("OwnBudgets", &["sns:Publish"], vec![topic.clone()])
+            .about(Principal::Service([ServicePrincipal::Budgets]))
+            .when(own_budgets);
+        let encrypted = Statement::encrypted_transport_only("sns:Publish", vec![topic.clone()]);
         let policy = TopicPolicy {
             topics: [topic.clone()],
-            policy_document: PolicyDocument::new(vec![publish]),
+            policy_document: PolicyDocument::new(vec![publish, budgets, encrypted]),
         };
         stack.add(id.part("Policy"), Resource::new(policy));
         for subscriber in self.subscribers {
@@ -76,44 +86,82 @@ fn subscription_id(topic: &LogicalId, subscriber: &Subscriber) -> LogicalId {
     topic.part(&format!("Subscriber{}", &digest[..8]))
 }
 
-/// Defines the alarm of a day in which an execution of a state machine failed.
-///
-/// One that a person aborted is no surprise, and one without a time limit does not time out. Source: Step
-/// Functions developer guide, "Execution metrics".
+/// Defines the alarm of one metric, which goes off as soon as one period is above the threshold.
 #[derive(Debug)]
-pub(crate) struct FailedExecutions<'a> {
+pub(crate) struct MetricAlarm<'a> {
+    pub(crate) id: LogicalId,
     /// The alarm's name in this environment.
     pub(crate) name: String,
-    /// Whose executions.
-    pub(crate) state_machine: &'a StateMachineHandle,
-    /// What is told that a day had a failure, and that a day had none again.
+    /// What happened and what helps, as the message says it.
+    pub(crate) description: String,
+    pub(crate) metric: Metric,
+    /// What is not too much yet.
+    pub(crate) threshold: u32,
+    /// What is told that it went off, and that it is over.
     pub(crate) topic: &'a AlarmTopicHandle,
 }
 
-impl FailedExecutions<'_> {
+impl MetricAlarm<'_> {
+    /// Adds the alarm, to which nothing refers. A period without a value is a good one.
     pub(crate) fn add_to(self, stack: &mut Template) {
         let told = vec![self.topic.0.clone()];
         let alarm = Alarm {
             alarm_name: self.name,
-            alarm_description:
-                "An execution of the state machine failed within a day: `cargo infra logs` \
-                                of PapersScraper and the execution's history say why"
-                    .to_owned(),
-            namespace: "AWS/States",
-            metric_name: "ExecutionsFailed",
-            dimensions: vec![Dimension {
-                name: "StateMachineArn",
-                value: self.state_machine.arn().into(),
-            }],
-            statistic: Statistic::Sum,
-            period: A_DAY,
+            alarm_description: self.description,
+            metric: self.metric,
             evaluation_periods: 1,
             comparison_operator: ComparisonOperator::GreaterThanThreshold,
-            threshold: 0,
+            threshold: self.threshold,
             treat_missing_data: MissingData::NotBreaching,
             alarm_actions: told.clone(),
             ok_actions: told,
         };
-        stack.add(self.state_machine.id().part("Failed"), Resource::new(alarm));
+        stack.add(self.id, Resource::new(alarm));
+    }
+}
+
+/// Defines the budget of a month: of everything in the account, since costs are told apart by tags that a person must
+/// first make known to billing.
+#[derive(Debug)]
+pub(crate) struct MonthlyBudget<'a> {
+    pub(crate) name: String,
+    /// US dollars.
+    pub(crate) limit_usd: u32,
+    pub(crate) topic: &'a AlarmTopicHandle,
+}
+
+impl MonthlyBudget<'_> {
+    /// Adds the budget, to which nothing refers. It tells when four fifths are spent, when all is, and when AWS reckons
+    /// that all will be.
+    pub(crate) fn add_to(self, stack: &mut Template) {
+        let told = |notification_type, threshold| NotificationWithSubscribers {
+            notification: Notification {
+                notification_type,
+                comparison_operator: Comparison::GreaterThan,
+                threshold,
+            },
+            subscribers: vec![BudgetSubscriber {
+                subscription_type: SubscriptionType::Sns,
+                address: self.topic.0.clone(),
+            }],
+        };
+        let notifications_with_subscribers = vec![
+            told(NotificationType::Actual, 80),
+            told(NotificationType::Actual, 100),
+            told(NotificationType::Forecasted, 100),
+        ];
+        let budget = Budget {
+            budget: BudgetData {
+                budget_name: self.name,
+                budget_type: BudgetType::Cost,
+                time_unit: TimeUnit::Monthly,
+                budget_limit: Spend {
+                    amount: self.limit_usd,
+                    unit: Currency::Usd,
+                },
+            },
+            notifications_with_subscribers,
+        };
+        stack.add(LogicalId::new("MonthlyBudget"), Resource::new(budget));
     }
 }

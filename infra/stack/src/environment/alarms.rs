@@ -17,6 +17,18 @@ pub(super) struct AlarmsFile {
     /// Who is told of an alarm and of its end: e-mail addresses and `https://` URLs. Each is asked once to confirm,
     /// and is told nothing before it has.
     subscribers: Vec<String>,
+    /// US dollars that the whole account may cost in a month: the same are told when four fifths are spent, when all
+    /// is, and when AWS reckons that all will be. Absent: there is no budget.
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
+    monthly_budget_usd: Option<u32>,
+}
+
+/// The checked table.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Alarms {
+    /// Sorted.
+    pub(super) subscribers: Vec<Subscriber>,
+    pub(super) monthly_budget_usd: Option<u32>,
 }
 
 /// Who is told of an alarm. [`Subscriber::parse`] is the only way to get one.
@@ -57,8 +69,8 @@ impl Subscriber {
 }
 
 impl AlarmsFile {
-    /// The subscribers, sorted. `has_alarms` says whether anything of the environment has an alarm.
-    pub(super) fn check(self, has_alarms: bool, problems: &mut Problems) -> Vec<Subscriber> {
+    /// `has_alarms` says whether anything of the environment has an alarm.
+    pub(super) fn check(self, has_alarms: bool, problems: &mut Problems) -> Alarms {
         let mut found = BTreeSet::new();
         for text in &self.subscribers {
             match Subscriber::parse(text) {
@@ -76,7 +88,20 @@ impl AlarmsFile {
             has_alarms || found.is_empty(),
             "alarms.subscribers would never be told: there is an alarm only with scraper.scheduled = true",
         );
-        found.into_iter().collect()
+        if let Some(budget) = self.monthly_budget_usd {
+            problems.require(
+                (1..=1_000_000).contains(&budget),
+                format!("alarms.monthly-budget-usd must be 1 to 1000000 US dollars, got {budget}"),
+            );
+            problems.require(
+                has_alarms,
+                "alarms.monthly-budget-usd would tell nobody: there is a topic only with scraper.scheduled = true",
+            );
+        }
+        Alarms {
+            subscribers: found.into_iter().collect(),
+            monthly_budget_usd: self.monthly_budget_usd,
+        }
     }
 }
 
@@ -87,9 +112,13 @@ mod tests {
     fn checked(subscribers: &[&str], has_alarms: bool) -> Result<Vec<Subscriber>, Vec<String>> {
         let mut problems = Problems::default();
         let subscribers = subscribers.iter().map(|&it| it.to_owned()).collect();
-        let found = AlarmsFile { subscribers }.check(has_alarms, &mut problems);
+        let file = AlarmsFile {
+            subscribers,
+            monthly_budget_usd: None,
+        };
+        let found = file.check(has_alarms, &mut problems);
         match problems.0.is_empty() {
-            true => Ok(found),
+            true => Ok(found.subscribers),
             false => Err(problems.0),
         }
     }

@@ -226,6 +226,7 @@ impl EnvironmentFile {
         }
         let has_alarms = self.scraper.scheduled;
         let alarms = self.alarms.map(|it| it.check(has_alarms, problems));
+        let alarms = alarms.unwrap_or_default();
         let place = match self.local {
             Some(local) => {
                 problems.require(self.account.is_none(), "account does not go with [local]");
@@ -258,7 +259,8 @@ impl EnvironmentFile {
             judge: self.judge.check(problems),
             generator: self.generator.check(problems),
             testing: self.testing.check(problems),
-            subscribers: alarms.unwrap_or_default(),
+            subscribers: alarms.subscribers,
+            monthly_budget_usd: alarms.monthly_budget_usd,
             search,
             trainium: self.trainium,
         }

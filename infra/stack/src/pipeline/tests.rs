@@ -5,6 +5,7 @@ use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
 
 use super::*;
+use crate::cloudformation::Holds;
 use crate::outputs::Output;
 use crate::plan::{Deployment, changes};
 
@@ -99,6 +100,95 @@ fn a_scrape_that_failed_is_told_where_nobody_starts_it_by_hand() {
 }
 
 #[test]
+fn the_dashboard_is_json_that_names_what_is_there() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let body = &json["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"];
+    let body: serde_json::Value = serde_json::from_str(body.as_str().unwrap()).unwrap();
+    let widgets = body["widgets"].as_array().unwrap();
+    let metrics = widgets
+        .iter()
+        .flat_map(|it| it["properties"]["metrics"].as_array().unwrap());
+    let named: BTreeSet<&str> = metrics.map(|it| it[3].as_str().unwrap()).collect();
+    for name in [
+        "researchQueue.fifo",
+        "code-testing-dlq.fifo",
+        "PapersJudge",
+        "failed-events",
+    ] {
+        assert!(named.contains(name), "{name}");
+    }
+    assert!(named.contains("${ScrapeConference}") && named.contains("research-papers"));
+    let places: BTreeSet<String> = widgets
+        .iter()
+        .map(|it| format!("{} {}", it["x"], it["y"]))
+        .collect();
+    assert_eq!(places.len(), widgets.len());
+}
+
+#[test]
+fn everything_that_holds_data_says_what_becomes_of_it() {
+    for name in ["local", "dev", "prod"] {
+        let json = stack(&environment(name)).unwrap().to_json().unwrap();
+        for (id, resource) in json["Resources"].as_object().unwrap() {
+            let holds = Holds::of(resource["Type"].as_str().unwrap());
+            let holds_data = !matches!(holds, Holds::Nothing | Holds::Program);
+            for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+                assert_eq!(resource.get(policy).is_some(), holds_data, "{name} {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_queue_and_bucket_in_aws_refuses_plain_http() {
+    for name in ["dev", "prod"] {
+        let json = stack(&environment(name)).unwrap().to_json().unwrap();
+        let resources = json["Resources"].as_object().unwrap();
+        let kinds = ["AWS::SQS::Queue", "AWS::S3::Bucket"];
+        let of_kind =
+            |it: &(&String, &serde_json::Value)| kinds.iter().any(|kind| it.1["Type"] == *kind);
+        let mut n_refusing = 0;
+        for (id, _) in resources.iter().filter(of_kind) {
+            let policy = &resources[&format!("{id}Policy")]["Properties"]["PolicyDocument"];
+            let statements = policy["Statement"].as_array().unwrap();
+            let refusing = statements
+                .iter()
+                .find(|it| it["Sid"] == "EncryptedTransportOnly")
+                .unwrap();
+            assert_eq!(refusing["Effect"], "Deny");
+            assert_eq!(refusing["Principal"]["AWS"][0], "*");
+            assert_eq!(
+                refusing["Condition"]["Bool"]["aws:SecureTransport"],
+                "false"
+            );
+            n_refusing += 1;
+        }
+        assert_eq!(n_refusing, Bucket::ALL.len() + Queue::ALL.len() * 2 + 1);
+    }
+}
+
+#[test]
+fn what_scheduler_and_s3_call_keeps_its_failed_events() {
+    let json = stack(&environment("prod")).unwrap().to_json().unwrap();
+    let resources = json["Resources"].as_object().unwrap();
+    let called = resources
+        .values()
+        .filter_map(|it| it["Properties"]["Target"]["Arn"]["Fn::GetAtt"][0].as_str());
+    let called: BTreeSet<&str> = called.chain(["PapersCodeTester"]).collect();
+    let kept = resources
+        .values()
+        .filter(|it| it["Type"] == "AWS::Lambda::EventInvokeConfig");
+    let kept: BTreeSet<&str> = kept
+        .map(|it| {
+            let destination = &it["Properties"]["DestinationConfig"]["OnFailure"]["Destination"];
+            assert_eq!(destination["Fn::GetAtt"][0], "FailedEvents");
+            it["Properties"]["FunctionName"]["Ref"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(kept, called);
+}
+
+#[test]
 fn both_spellings_of_arxivs_scraper_are_one_program_with_one_configuration() {
     let json = stack(&environment("prod")).unwrap().to_json().unwrap();
     let function = |id: &str| {
@@ -135,26 +225,46 @@ fn every_alarm_and_its_end_is_told_to_the_topic_that_only_alarms_may_use() {
     let resources = resources.as_object().unwrap();
     let topic = serde_json::json!([{"Ref": "Alarms"}]);
     let mut n_alarms = 0;
+    let mut told_of = BTreeSet::new();
     for alarm in resources
         .values()
         .filter(|it| it["Type"] == "AWS::CloudWatch::Alarm")
     {
         assert_eq!(alarm["Properties"]["AlarmActions"], topic);
         assert_eq!(alarm["Properties"]["OKActions"], topic);
+        let metric = alarm["Properties"]["MetricName"].as_str().unwrap();
+        told_of.insert(metric.to_owned());
         n_alarms += 1;
     }
-    assert!(n_alarms > 0);
+    // Two for each queue and each function, failed scrapes, failed events.
+    assert_eq!(n_alarms, Queue::ALL.len() * 2 + Function::ALL.len() * 2 + 2);
+    let wanted = [
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesVisible",
+        "Errors",
+        "ExecutionsFailed",
+        "Throttles",
+    ];
+    assert_eq!(told_of, wanted.map(str::to_owned).into());
     // The key that AWS manages for SNS stops CloudWatch's messages.
     let properties = serde_json::json!({"TopicName": "PipelineAlarms"});
     assert_eq!(resources["Alarms"]["Properties"], properties);
     let policy = &resources["AlarmsPolicy"]["Properties"];
     assert_eq!(policy["Topics"], topic);
     let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
-    assert_eq!(statements.len(), 1);
-    let principal = serde_json::json!({"Service": ["cloudwatch.amazonaws.com"]});
-    assert_eq!(statements[0]["Principal"], principal);
-    let account = &statements[0]["Condition"]["StringEquals"]["aws:SourceAccount"];
-    assert_eq!(account["Ref"], "AWS::AccountId");
+    let allowed = statements.iter().filter(|it| it["Effect"] == "Allow");
+    let principals = allowed.map(|it| {
+        let account = &it["Condition"]["StringEquals"]["aws:SourceAccount"];
+        assert_eq!(account["Ref"], "AWS::AccountId");
+        it["Principal"]["Service"][0].as_str().unwrap()
+    });
+    let principals: Vec<&str> = principals.collect();
+    assert_eq!(
+        principals,
+        ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+    );
+    let denied = statements.iter().filter(|it| it["Effect"] == "Deny");
+    assert_eq!(denied.count(), 1, "plain HTTP");
     let subscribed =
         |(_, it): &(&String, &serde_json::Value)| it["Type"] == "AWS::SNS::Subscription";
     assert_eq!(resources.iter().find(subscribed), None);
