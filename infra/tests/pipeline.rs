@@ -10,6 +10,8 @@
     reason = "a failed step fails the test, which says how far it is"
 )]
 
+#[path = "pipeline/roles.rs"]
+mod roles;
 mod support;
 
 use std::collections::BTreeSet;
@@ -39,6 +41,7 @@ async fn papers_reach_their_results_through_kills_and_repeats() {
     killed_processes_lose_nothing_and_repeat_nothing(&mut deployment).await;
     real_papers_end_in_the_index(&mut deployment).await;
     the_readmes_events_answer_papers(&mut deployment);
+    roles::each_function_may_do_no_more_than_it_does(&deployment).await;
     destroy_leaves_nothing(&deployment);
 }
 
@@ -304,7 +307,7 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
     assert!(
         status
             .lines()
-            .any(|line| line.starts_with("agent") && line.contains("stopped")),
+            .any(|line| line.starts_with("agent") && line.contains("has died")),
         "{status}"
     );
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
