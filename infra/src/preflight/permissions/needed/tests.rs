@@ -67,6 +67,7 @@ fn no_action_is_there_twice_or_has_a_wildcard_which_a_simulation_refuses() {
 /// What makes a resource of each type that the stacks have.
 fn creation(kind: &str) -> &'static [&'static str] {
     match kind {
+        "AWS::Budgets::Budget" => &["budgets:ModifyBudget"],
         "AWS::CloudWatch::Alarm" => &["cloudwatch:PutMetricAlarm"],
         "AWS::CloudWatch::Dashboard" => &["cloudwatch:PutDashboard"],
         "AWS::EC2::Instance" => &["ec2:RunInstances"],
