@@ -16,6 +16,11 @@ pub const PURPOSE_TAG: &str = "Purpose";
 /// The tag with the environment's name, such as `prod`: another's instances, and one made by hand, have another or none.
 pub const ENVIRONMENT_TAG: &str = "Environment";
 
+/// The topic that alarms and the budget are told to.
+pub const ALARM_TOPIC: &str = "PipelineAlarms";
+/// The queue of events of schedules and of S3 that no repetition healed.
+pub const FAILED_EVENTS: &str = "failed-events";
+
 /// The buckets of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {

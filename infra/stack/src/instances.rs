@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use annapurna_contract::names::{INSTANCE_NAME, INSTANCE_PURPOSE};
+use annapurna_contract::Queue;
+use annapurna_contract::names::{ALARM_TOPIC, INSTANCE_NAME, INSTANCE_PURPOSE};
 
 use crate::cloudformation::{LogicalId, Template};
+use crate::constructs::alarm::{AlarmTopicHandle, IdleInstance};
 use crate::constructs::trainium_instances::{TrainiumFirewall, TrainiumInstance};
 use crate::environment::Environment;
 use crate::plan::Deployment;
@@ -158,6 +160,17 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
             environment: environment.name.clone(),
         };
         let instance_id = instance.add_to(&mut stack, &firewall);
+        if environment.has_alarms() {
+            let topic = AlarmTopicHandle::named(environment.named(ALARM_TOPIC));
+            let idle = IdleInstance {
+                id: LogicalId::new(&format!("{slot}IdleAlarm")),
+                name: environment.named(&format!("{slot}Idle")),
+                instance_id: instance_id.clone(),
+                queue_name: environment.named(&Queue::CodeTesting.name()),
+                topic: &topic,
+            };
+            idle.add_to(&mut stack);
+        }
         stack.output(&slot.output(), "An instance", instance_id.into());
     }
     stack

@@ -20,7 +20,7 @@
 //! the construct turns it into a role. Sizes, schedules and outputs have files of their own in `pipeline/`.
 
 use annapurna_contract::config::{ANY_SOURCE, NO_RESOURCE};
-use annapurna_contract::names::{ENGINE_VERSION, INDEX, INSTANCE_PURPOSE};
+use annapurna_contract::names::{ENGINE_VERSION, FAILED_EVENTS, INDEX, INSTANCE_PURPOSE};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, JudgeConfig, PaperHost, PerHost, Principal,
@@ -199,7 +199,7 @@ impl<'a> Pipeline<'a> {
             work_queue.add_to(&mut self.stack);
         }
         let failed = FailedEvents {
-            name: environment.named("failed-events"),
+            name: environment.named(FAILED_EVENTS),
             encrypted_transport: environment.local().is_none(),
         };
         failed.add_to(&mut self.stack);

@@ -1,9 +1,10 @@
 """What ministack's CloudFormation and EC2 lack of AWS's that our templates need.
 
 `emulate.py` follows in the same program and calls `complete` before the server starts. Added are instances of a
-launch template, which ministack has in EC2 only; the zones that offer an instance type; of a function its VPC, its
-dead-letter target and its reserved concurrency, which ministack's CloudFormation accepts and forgets; and the import
-of a search domain that is there. An instance is checked as EC2 checks it: the launch template, its version, the
+launch template and budgets, which ministack has in their services only; alarms of an expression; the zones that offer
+an instance type; of a function its VPC, its dead-letter target and its reserved concurrency, which ministack's
+CloudFormation accepts and forgets; the import of a search domain that is there; and that a request over loopback is as
+good as encrypted. An instance is checked as EC2 checks it: the launch template, its version, the
 subnet, the firewall and the profile have to be there.
 
 A subnet with the tag `emulate:refuse` refuses launches for the reason that its value names, one of `REFUSALS`: that is
@@ -177,6 +178,67 @@ def importing_domains(provisioners, changesets, opensearch):
     provisioners._RESOURCE_HANDLERS[kind]["import"] = take_up
 
 
+def budget_type(budgets):
+    """The handlers of `AWS::Budgets::Budget`; it is known by its name."""
+
+    def create(logical_id, props, stack_name):
+        # A template has numbers where the API has texts.
+        limit = {**props["Budget"]["BudgetLimit"], "Amount": str(props["Budget"]["BudgetLimit"]["Amount"])}
+        status, _, body = budgets._create_budget({**props, "Budget": {**props["Budget"], "BudgetLimit": limit}})
+        if status != 200:
+            raise Refused(body.decode() if isinstance(body, bytes) else body)
+        return props["Budget"]["BudgetName"], {}
+
+    def update(physical_id, old_props, new_props, stack_name):
+        delete(physical_id, old_props)
+        return create(physical_id, new_props, stack_name)
+
+    def delete(physical_id, props):
+        # One that somebody removed is gone, and that is what was wanted.
+        budgets._delete_budget({"BudgetName": physical_id})
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def computed(handler):
+    """Handlers of `AWS::CloudWatch::Alarm` that take one of an expression, as an alarm of its first metric.
+
+    Nothing is measured here, so that no alarm goes off.
+    """
+
+    def simple(props):
+        queries = props.get("Metrics")
+        if not queries:
+            return props
+        stat = next(query["MetricStat"] for query in queries if "MetricStat" in query)
+        rest = {key: value for key, value in props.items() if key != "Metrics"}
+        return {**rest, **stat["Metric"], "Period": stat["Period"], "Statistic": stat["Stat"]}
+
+    def create(logical_id, props, stack_name):
+        return handler["create"](logical_id, simple(props), stack_name)
+
+    def update(physical_id, old_props, new_props, *more):
+        return handler["update"](physical_id, simple(old_props), simple(new_props), *more)
+
+    def delete(physical_id, props):
+        return handler["delete"](physical_id, simple(props))
+
+    return {**handler, "create": create, "update": update, "delete": delete}
+
+
+def watching(handlers):
+    """Adds budgets and alarms of an expression, and takes plain HTTP over loopback for encrypted."""
+    from ministack import app
+    from ministack.core import iam_evaluator
+    from ministack.services import budgets
+
+    alarm = "AWS::CloudWatch::Alarm"
+    handlers["AWS::Budgets::Budget"] = budget_type(budgets)
+    handlers[alarm] = computed(handlers[alarm])
+    # What an environment in AWS refuses over plain HTTP is for its tests here, where nobody can listen.
+    app.pin_request_origin = lambda address, secure: iam_evaluator.pin_request_origin(address, True)
+
+
 def complete():
     """Gives ministack what it lacks."""
     from ministack.core.responses import get_region
@@ -192,3 +254,4 @@ def complete():
     provisioners._REPLACING_PROPERTIES.update(REPLACED_BY)
     importing_domains(provisioners, changesets, opensearch)
     ec2._ACTION_MAP["DescribeInstanceTypeOfferings"] = offerings(ec2, get_region)
+    watching(handlers)

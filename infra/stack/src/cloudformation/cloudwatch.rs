@@ -11,7 +11,7 @@ pub(crate) struct Alarm {
     pub(crate) alarm_name: String,
     pub(crate) alarm_description: String,
     #[serde(flatten)]
-    pub(crate) metric: Metric,
+    pub(crate) measure: Measure,
     /// How many periods, one after the other, are compared.
     pub(crate) evaluation_periods: u32,
     /// How a value is compared with the threshold.
@@ -25,6 +25,67 @@ pub(crate) struct Alarm {
     /// Topics that are told when it is over, five at most.
     #[serde(rename = "OKActions")]
     pub(crate) ok_actions: Vec<Arn>,
+}
+
+/// What an alarm looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Measure {
+    One(Metric),
+    /// What an expression makes of several metrics; it stands last and alone returns data.
+    #[serde(rename_all = "PascalCase")]
+    Computed {
+        metrics: Vec<MetricDataQuery>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct MetricDataQuery {
+    /// How the expression names it: a small letter first.
+    pub(crate) id: &'static str,
+    #[serde(flatten)]
+    pub(crate) value: QueryValue,
+    /// Of one query of an alarm.
+    pub(crate) return_data: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) enum QueryValue {
+    /// CloudWatch user guide, "Using math expressions".
+    Expression(&'static str),
+    MetricStat(MetricStat),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct MetricStat {
+    pub(crate) metric: NamedMetric,
+    /// Seconds.
+    pub(crate) period: u32,
+    pub(crate) stat: Statistic,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NamedMetric {
+    pub(crate) namespace: &'static str,
+    pub(crate) metric_name: &'static str,
+    pub(crate) dimensions: Vec<Dimension>,
+}
+
+impl From<Metric> for MetricStat {
+    fn from(metric: Metric) -> Self {
+        Self {
+            period: metric.period,
+            stat: metric.statistic,
+            metric: NamedMetric {
+                namespace: metric.namespace,
+                metric_name: metric.metric_name,
+                dimensions: metric.dimensions,
+            },
+        }
+    }
 }
 
 /// A number that a service counts.
@@ -44,6 +105,8 @@ pub(crate) struct Metric {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) enum Statistic {
     Maximum,
+    /// How many values there were.
+    SampleCount,
     Sum,
 }
 

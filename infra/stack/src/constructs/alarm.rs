@@ -6,12 +6,15 @@ use crate::cloudformation::budgets::{
     Budget, BudgetData, BudgetSubscriber, BudgetType, Comparison, Currency, Notification,
     NotificationType, NotificationWithSubscribers, Spend, SubscriptionType, TimeUnit,
 };
-use crate::cloudformation::cloudwatch::{Alarm, ComparisonOperator, Metric, MissingData};
+use crate::cloudformation::cloudwatch::{
+    Alarm, ComparisonOperator, Dimension, Measure, Metric, MetricDataQuery, MissingData,
+    QueryValue, Statistic,
+};
 use crate::cloudformation::iam::{
     Condition, PolicyDocument, Principal, ServicePrincipal, Statement,
 };
 use crate::cloudformation::sns::{Protocol, Subscription, Topic, TopicPolicy};
-use crate::cloudformation::{Arn, Exception, Expr, LogicalId, Resource, Rule, Template};
+use crate::cloudformation::{Arn, Exception, Expr, LogicalId, Name, Resource, Rule, Template};
 use crate::environment::Subscriber;
 
 /// The key that AWS manages for SNS is no way out, see [`Topic`].
@@ -34,6 +37,13 @@ pub(crate) struct AlarmTopic<'a> {
 /// A topic that alarms are sent to.
 #[derive(Debug, Clone)]
 pub(crate) struct AlarmTopicHandle(Arn);
+
+impl AlarmTopicHandle {
+    /// The topic of another stack of the environment, by its name.
+    pub(crate) fn named(name: String) -> Self {
+        Self(Arn::in_account("sns", name))
+    }
+}
 
 impl AlarmTopic<'_> {
     /// Adds the topic, who may publish to it, and a subscription for each subscriber.
@@ -108,7 +118,7 @@ impl MetricAlarm<'_> {
         let alarm = Alarm {
             alarm_name: self.name,
             alarm_description: self.description,
-            metric: self.metric,
+            measure: Measure::One(self.metric),
             evaluation_periods: 1,
             comparison_operator: ComparisonOperator::GreaterThanThreshold,
             threshold: self.threshold,
@@ -117,6 +127,87 @@ impl MetricAlarm<'_> {
             ok_actions: told,
         };
         stack.add(self.id, Resource::new(alarm));
+    }
+}
+
+/// Seconds that a value of the metrics of instances and queues is about.
+const FIVE_MINUTES: u32 = 300;
+
+/// Defines the alarm of an instance that runs for an hour while the queue of batches is empty: the dispatcher stops
+/// one after ten minutes, so it cannot, and the instance costs money.
+#[derive(Debug)]
+pub(crate) struct IdleInstance<'a> {
+    pub(crate) id: LogicalId,
+    /// The alarm's name in this environment.
+    pub(crate) name: String,
+    /// Its EC2 id.
+    pub(crate) instance_id: Name,
+    /// The queue of batches, by its name.
+    pub(crate) queue_name: String,
+    pub(crate) topic: &'a AlarmTopicHandle,
+}
+
+impl IdleInstance<'_> {
+    /// Adds the alarm, to which nothing refers. A stopped instance has no metrics, and then neither has the expression.
+    pub(crate) fn add_to(self, stack: &mut Template) {
+        let told = vec![self.topic.0.clone()];
+        let alarm = Alarm {
+            alarm_description: "It has run for an hour without a batch: the dispatcher did not stop it, and it costs \
+                                money; `cargo infra logs` of PapersCodeTester says why"
+                .to_owned(),
+            measure: Measure::Computed {
+                metrics: self.queries().into(),
+            },
+            alarm_name: self.name,
+            evaluation_periods: 12,
+            comparison_operator: ComparisonOperator::GreaterThanThreshold,
+            threshold: 0,
+            treat_missing_data: MissingData::NotBreaching,
+            alarm_actions: told.clone(),
+            ok_actions: told,
+        };
+        stack.add(self.id, Resource::new(alarm));
+    }
+
+    fn queries(&self) -> [MetricDataQuery; 4] {
+        let metric = |namespace, metric_name, name, value: Expr, statistic| Metric {
+            namespace,
+            metric_name,
+            dimensions: vec![Dimension { name, value }],
+            statistic,
+            period: FIVE_MINUTES,
+        };
+        let instance = Expr::from(self.instance_id.clone());
+        let lives = metric(
+            "AWS/EC2",
+            "CPUUtilization",
+            "InstanceId",
+            instance,
+            Statistic::SampleCount,
+        );
+        let in_queue = |metric_name| {
+            let queue = Expr::from(self.queue_name.as_str());
+            metric(
+                "AWS/SQS",
+                metric_name,
+                "QueueName",
+                queue,
+                Statistic::Maximum,
+            )
+        };
+        let query = |id, value, return_data| MetricDataQuery {
+            id,
+            value,
+            return_data,
+        };
+        let counted = |id, metric: Metric| query(id, QueryValue::MetricStat(metric.into()), false);
+        let idle = "IF(lives > 0 AND waiting + taken == 0, 1, 0)";
+        [
+            counted("lives", lives),
+            counted("waiting", in_queue("ApproximateNumberOfMessagesVisible")),
+            counted("taken", in_queue("ApproximateNumberOfMessagesNotVisible")),
+            query("idle", QueryValue::Expression(idle), true),
+        ]
     }
 }
 

@@ -5,10 +5,27 @@ use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
 use crate::cloudformation::ec2::{
     Instance, IpProtocol, LaunchTemplateReference, SecurityGroup, SecurityGroupRule, Tag,
 };
-use crate::cloudformation::{Expr, LogicalId, Name, Resource, Template};
+use crate::cloudformation::{Exception, Expr, LogicalId, Name, Resource, Rule, Template};
 
 /// Changing it replaces the security group.
 const DESCRIPTION: &str = "Annapurna Trainium agent: no ingress";
+
+const EXCEPTIONS: [Exception; 3] = [
+    Exception {
+        rules: &[Rule::CdkNag("AwsSolutions-EC26")],
+        reason: "False: its volume is in the launch template, encrypted; the rule reads the instance alone.",
+    },
+    Exception {
+        rules: &[Rule::CdkNag("AwsSolutions-EC28")],
+        reason: "The dispatcher looks at queue and instance every minute; metrics of every minute would cost and tell \
+                 nobody more.",
+    },
+    Exception {
+        rules: &[Rule::CdkNag("AwsSolutions-EC29")],
+        reason: "It holds nothing: programs and results are in S3, and a new version ends the old one first, so that \
+                 the quota serves for one.",
+    },
+];
 
 /// The firewall of every instance of the stack. It is beside them and not in the launch template: an account without a
 /// VPC has no place for it, and that must not fail the stack of the pipeline.
@@ -76,6 +93,7 @@ impl TrainiumInstance {
                 tag(ENVIRONMENT_TAG, self.environment),
             ],
         };
-        Name::of(&stack.add(self.id, Resource::new(instance)))
+        let resource = Resource::new(instance).except(&EXCEPTIONS);
+        Name::of(&stack.add(self.id, resource))
     }
 }

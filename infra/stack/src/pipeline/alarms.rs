@@ -1,5 +1,6 @@
 //! What tells a person of what went wrong, where scrapes start by themselves.
 
+use annapurna_contract::names::{ALARM_TOPIC, FAILED_EVENTS};
 use annapurna_contract::{Function, Queue};
 
 use super::Pipeline;
@@ -25,7 +26,7 @@ impl Pipeline<'_> {
             return;
         }
         let topic = AlarmTopic {
-            name: self.environment.named("PipelineAlarms"),
+            name: self.environment.named(ALARM_TOPIC),
             subscribers: &self.environment.subscribers,
         };
         let topic = topic.add_to(&mut self.stack);
@@ -97,7 +98,7 @@ impl Pipeline<'_> {
 
     /// An event that nobody waited for, and that failed as often as it was repeated.
     fn failed_events<'t>(&self, topic: &'t AlarmTopicHandle) -> MetricAlarm<'t> {
-        let name = self.environment.named("failed-events");
+        let name = self.environment.named(FAILED_EVENTS);
         MetricAlarm {
             id: LogicalId::new("FailedEventsAlarm"),
             name: self.environment.named("FailedEvents"),

@@ -3,6 +3,7 @@
 //! In: the names that the environment's resources have. Out: one resource with the dashboard as JSON.
 //! Source of its form: CloudWatch API reference, "Dashboard body structure and syntax".
 
+use annapurna_contract::names::FAILED_EVENTS;
 use annapurna_contract::{Function, Queue};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ impl Pipeline<'_> {
             true => queue.dead_letter_name(),
             false => queue.name(),
         });
-        let events = dead_letters.then(|| "failed-events".to_owned());
+        let events = dead_letters.then(|| FAILED_EVENTS.to_owned());
         let names = names.into_iter().chain(events);
         let metrics = names.map(|name| {
             json!([
