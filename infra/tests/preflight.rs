@@ -8,114 +8,22 @@
     reason = "a failed step fails the test"
 )]
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-use annapurna_local::emulator::EmulatorOptions;
-use annapurna_local_testing::test_emulator;
+use std::process::Command;
 
 use account::{ACCOUNT, Account, Answer, CLOSED, LARGE_IMAGE, LATER_IMAGE};
-use serde_json::{Value, json};
+use annapurna_local::emulator::EmulatorOptions;
+use annapurna_local_testing::test_emulator;
+use project::{Project, assert_said, rows};
+use serde_json::json;
 
 #[path = "preflight/account.rs"]
 mod account;
+#[path = "preflight/models.rs"]
+mod models;
+#[path = "preflight/project.rs"]
+mod project;
 mod support;
-
-/// A project whose `prod` is this account's, with a contact.
-struct Project(tempfile::TempDir);
-
-impl Project {
-    fn new() -> Self {
-        let project = Self(tempfile::tempdir().unwrap());
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments/prod.toml");
-        let text = std::fs::read_to_string(ours).unwrap();
-        project.write(
-            &text
-                .replace(
-                    "# account = \"<12 digits>\"",
-                    &format!("account = \"{ACCOUNT}\""),
-                )
-                .replace(
-                    "set-contact-in-environments-prod.toml",
-                    "papers@example.org",
-                ),
-        );
-        std::fs::write(project.0.path().join("Cargo.toml"), "[workspace]\n").unwrap();
-        project
-    }
-
-    fn write(&self, prod: &str) {
-        let folder = self.0.path().join("environments");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("prod.toml"), prod).unwrap();
-    }
-
-    fn edited(self, from: &str, to: &str) -> Self {
-        let path = self.0.path().join("environments/prod.toml");
-        let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.write(&text.replace(from, to));
-        self
-    }
-
-    fn infra(&self, account: &Account, args: &[&str]) -> Output {
-        self.infra_at(&account.url, args)
-    }
-
-    fn infra_at(&self, url: &str, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
-                command.env_remove(&name);
-            }
-        }
-        command
-            .env("HOME", self.0.path())
-            .env("AWS_ENDPOINT_URL", url)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .arg("--project")
-            .arg(self.0.path())
-            .arg("--state")
-            .arg(self.0.path().join("state"))
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    /// What `doctor --json` says of each part: its state and the words.
-    fn doctor(&self, account: &Account) -> BTreeMap<String, (String, String)> {
-        rows(&self.infra(account, &["doctor", "prod", "--json"]))
-    }
-}
-
-/// By part.
-fn rows(output: &Output) -> BTreeMap<String, (String, String)> {
-    let rows: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
-    let of = |row: &Value| (text(row, "part"), (text(row, "state"), text(row, "found")));
-    rows.as_array().unwrap().iter().map(of).collect()
-}
-
-/// What doctor says of one part of an account.
-fn said(account: &Account, part: &str) -> (String, String) {
-    let mut rows = Project::new().doctor(account);
-    rows.remove(part)
-        .unwrap_or_else(|| panic!("{part}: {rows:?}"))
-}
-
-/// The part is in that state, and the words hold all of these.
-fn assert_said(account: &Account, part: &str, state: &str, words: &[&str]) {
-    let (found_state, found) = said(account, part);
-    assert_eq!(found_state, state, "{part}: {found}");
-    for word in words {
-        assert!(found.contains(word), "{part}: `{word}` is not in `{found}`");
-    }
-}
 
 #[test]
 fn a_new_account_in_which_everything_is_ready_is_ok_and_nothing_is_changed() {
@@ -392,116 +300,6 @@ fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
         Answer::Error(400, "ParameterNotFound", "none"),
     );
     assert_said(&unknown, "Trainium image", "without", &["no parameter"]);
-}
-
-#[test]
-fn a_model_must_be_there_active_and_allowed() {
-    let card = |status: &str| {
-        Answer::Json(json!({"modelDetails": {"modelLifecycle": {"status": status}}}))
-    };
-    let ready = Account::ready();
-    assert_said(
-        &ready,
-        "judge.model",
-        "ok",
-        &["us.anthropic.claude-haiku-5-5", "0.11 USD in"],
-    );
-    let legacy = Account::ready().with("GET /foundation-models/*", card("LEGACY"));
-    assert_said(
-        &legacy,
-        "generator.model",
-        "without",
-        &["is LEGACY", "docs/costs.md"],
-    );
-    let unknown = Answer::Error(404, "ResourceNotFoundException", "no such model");
-    let unknown = Account::ready().with("GET /foundation-models/*", unknown);
-    assert_said(
-        &unknown,
-        "judge.model",
-        "missing",
-        &["knows no", "list-foundation-models"],
-    );
-    let may = |key: &str, value: Value| {
-        let mut answer = json!({"agreementAvailability": {"status": "AVAILABLE"},
-            "authorizationStatus": "AUTHORIZED", "regionAvailability": "AVAILABLE"});
-        answer[key] = value;
-        Account::ready().with("GET /foundation-model-availability/*", Answer::Json(answer))
-    };
-    let denied = may("authorizationStatus", json!("NOT_AUTHORIZED"));
-    assert_said(&denied, "judge.model", "missing", &["may not use"]);
-    let unpaid = may(
-        "agreementAvailability",
-        json!({"status": "ERROR", "errorMessage": "INVALID_PAYMENT"}),
-    );
-    assert_said(
-        &unpaid,
-        "judge.model",
-        "missing",
-        &["INVALID_PAYMENT", "payment method"],
-    );
-    // A profile may lead elsewhere; the model of vectors has none.
-    let elsewhere = may("regionAvailability", json!("NOT_AVAILABLE"));
-    assert_said(&elsewhere, "judge.model", "ok", &[]);
-    assert_said(
-        &elsewhere,
-        "judge.embedding-model",
-        "missing",
-        &["is not in us-east-1"],
-    );
-}
-
-#[test]
-fn anthropics_form_has_to_be_submitted_once() {
-    let never = Answer::Error(404, "ResourceNotFoundException", "none");
-    let account = Account::ready().with("GET /use-case-for-model-access", never);
-    assert_said(
-        &account,
-        "first-use form",
-        "missing",
-        &["never submitted", "#/model-catalog"],
-    );
-}
-
-#[test]
-fn each_model_is_asked_once_in_an_account() {
-    let (project, account) = (Project::new(), Account::ready());
-    let ask = || {
-        let output = project.infra(&account, &["doctor", "prod", "--json", "--ask-models"]);
-        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-        let answers = |row: &&Value| row["used_for"] == "one short question";
-        let states = rows.iter().filter(answers).map(|row| row["state"].clone());
-        states.collect::<Vec<_>>()
-    };
-    assert_eq!(ask(), ["ok", "ok", "ok"]);
-    let asked = account.asked();
-    assert!(asked.contains("POST /model/*/converse") && asked.contains("POST /model/*/invoke"));
-    assert_eq!(ask(), Vec::<Value>::new());
-    assert!(
-        !account
-            .asked()
-            .iter()
-            .any(|it| it.starts_with("POST /model"))
-    );
-}
-
-#[test]
-fn a_model_that_refuses_is_told_in_bedrocks_words_and_asked_again_next_time() {
-    let project = Project::new();
-    let refused = Answer::Error(
-        403,
-        "AccessDeniedException",
-        "Model use case details have not been submitted",
-    );
-    let account = Account::ready().with("POST /model/*/converse", refused);
-    for _ in 0..2 {
-        let output = project.infra(&account, &["doctor", "prod", "--ask-models"]);
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        assert!(
-            said.contains("use case details have not been submitted"),
-            "{said}"
-        );
-    }
 }
 
 #[test]
