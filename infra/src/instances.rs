@@ -136,9 +136,7 @@ impl<'a> Fleet<'a> {
             return Ok(BTreeSet::new());
         };
         let id_of = |slot: &Slot| {
-            let name = slot.output();
-            let mut outputs = deployed.outputs.iter();
-            let (_, id) = outputs.find(|(output, _)| *output == name)?;
+            let id = deployed.outputs.find(Output::TrainiumInstanceId(*slot))?;
             Some(id.to_owned())
         };
         let ids = current.each.keys().filter_map(id_of).collect();

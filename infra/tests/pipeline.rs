@@ -130,7 +130,7 @@ async fn the_roles_of_the_pipeline_cannot_delete_a_paper(deployment: &Deployment
         .await
         .remove(0);
     let outputs = deployment.json(&["outputs", "local", "--json"]);
-    let role = outputs[Output::TrainiumAgentRoleArn.name()]
+    let role = outputs[&*Output::TrainiumAgentRoleArn.name()]
         .as_str()
         .unwrap();
     let sts = aws_sdk_sts::Client::new(&deployment.sdk_config());

@@ -43,7 +43,7 @@ fn template() -> String {
     json.as_object_mut().unwrap().remove("Parameters");
     let output = Output::ScrapeConferenceArn.name();
     let outputs = json["Outputs"].as_object_mut().unwrap();
-    outputs.retain(|name, _| name == output);
+    outputs.retain(|name, _| *name == output);
     let of_the_machine = [
         SCRAPE_CONFERENCE,
         "ScrapeConferenceRole",

@@ -139,7 +139,7 @@ async fn a_dead_letter_stays_a_persons(deployment: &Deployment) {
     let paper_id = PaperId::try_from(paper["paper_id"].as_str().unwrap().to_owned()).unwrap();
     let queues = Sqs::new(&deployment.sdk_config());
     let outputs = deployment.json(&["outputs", "local", "--json"]);
-    let url = outputs[Output::QueueUrl(Queue::CodeGeneration).name()].as_str();
+    let url = outputs[&*Output::QueueUrl(Queue::CodeGeneration).name()].as_str();
     let dead = queues.dead_letter_url(url.unwrap()).await.unwrap();
     let letter = CodeGenerationMessage {
         paper_id: paper_id.clone(),

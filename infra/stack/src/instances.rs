@@ -17,6 +17,7 @@ use crate::cloudformation::{LogicalId, Template};
 use crate::constructs::alarm::{AlarmTopicHandle, IdleInstance};
 use crate::constructs::trainium_instances::{TrainiumFirewall, TrainiumInstance};
 use crate::environment::Environment;
+use crate::outputs::Output;
 use crate::plan::Deployment;
 
 mod steps;
@@ -26,7 +27,8 @@ mod tests;
 pub use steps::{Steps, Wanted};
 
 const VPC_ID: &str = "TrainiumVpcId";
-const LAUNCH_TEMPLATE_ID: &str = "TrainiumLaunchTemplateId";
+/// Begins the id of an instance in the template, before its number.
+const INSTANCE: &str = "TrainiumInstance";
 
 /// One of the environment's instances, counted from 1. What is in it may change; its number stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,12 +41,15 @@ impl Slot {
         (1..=instances).map(Self).collect()
     }
 
-    /// The output with its EC2 id. The first has no number, as when there was one only.
-    pub fn output(self) -> String {
-        match self.0 {
-            1 => "TrainiumInstanceId".to_owned(),
-            number => format!("TrainiumInstanceId{number}"),
-        }
+    /// From its id in the template; `None` where that is not of an instance.
+    fn parse(id: &str) -> Option<Self> {
+        let number: u32 = id.strip_prefix(INSTANCE)?.parse().ok()?;
+        Some(Self(number)).filter(|slot| number > 0 && slot.to_string() == id)
+    }
+
+    /// Its number, from 1.
+    pub(crate) fn number(self) -> u32 {
+        self.0
     }
 
     fn version(self) -> String {
@@ -59,7 +64,7 @@ impl Slot {
 /// Its id in the template.
 impl fmt::Display for Slot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "TrainiumInstance{}", self.0)
+        write!(formatter, "{INSTANCE}{}", self.0)
     }
 }
 
@@ -84,15 +89,16 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// What is deployed; `None` when the stack is not of this kind.
+    /// What is deployed; `None` when the stack is not of this kind, or has an instance with an id of another form,
+    /// which a deployment would end unasked.
     pub fn of(deployed: &Deployment) -> Option<Self> {
         let value = |name: &str| deployed.parameters.get(name).cloned();
         let resources = deployed.template["Resources"].as_object()?;
-        let numbers = resources
-            .keys()
-            .filter_map(|id| id.strip_prefix("TrainiumInstance")?.parse().ok());
-        let placements = numbers.map(|number| {
-            let slot = Slot(number);
+        let instances = resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == "AWS::EC2::Instance");
+        let placements = instances.map(|(id, _)| {
+            let slot = Slot::parse(id)?;
             let placement = Placement {
                 version: value(&slot.version())?,
                 subnet_id: value(&slot.subnet_id())?,
@@ -101,7 +107,7 @@ impl Instances {
         });
         Some(Self {
             vpc_id: value(VPC_ID)?,
-            launch_template_id: value(LAUNCH_TEMPLATE_ID)?,
+            launch_template_id: value(&launch_template_id())?,
             each: placements.collect::<Option<_>>()?,
         })
     }
@@ -115,10 +121,7 @@ impl Instances {
         let slots: BTreeSet<Slot> = self.each.keys().copied().collect();
         let mut parameters = BTreeMap::from([
             (VPC_ID.to_owned(), self.vpc_id.clone()),
-            (
-                LAUNCH_TEMPLATE_ID.to_owned(),
-                self.launch_template_id.clone(),
-            ),
+            (launch_template_id(), self.launch_template_id.clone()),
         ]);
         for (slot, placement) in &self.each {
             parameters.insert(slot.version(), placement.version.clone());
@@ -131,6 +134,11 @@ impl Instances {
     }
 }
 
+/// The parameter that takes the pipeline's output of this name.
+fn launch_template_id() -> String {
+    Output::TrainiumLaunchTemplateId.name().into_owned()
+}
+
 /// Builds the stack with these instances.
 pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
     let mut stack = Template::new(format!(
@@ -140,7 +148,7 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
     let mut given =
         |name: &str, description: &str| stack.parameter(LogicalId::new(name), description);
     let vpc_id = given(VPC_ID, "VPC of the instances");
-    let launch_template_id = given(LAUNCH_TEMPLATE_ID, "The pipeline's launch template");
+    let launch_template_id = given(&launch_template_id(), "The pipeline's launch template");
     let placed: Vec<_> = slots
         .iter()
         .map(|slot| {
@@ -155,11 +163,12 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
             launch_template_id: launch_template_id.clone(),
             launch_template_version,
             subnet_id,
+            firewall: firewall.clone(),
             name: environment.named(INSTANCE_NAME),
             purpose: environment.named(INSTANCE_PURPOSE),
             environment: environment.name.clone(),
         };
-        let instance_id = instance.add_to(&mut stack, &firewall);
+        let instance_id = instance.add_to(&mut stack).instance_id();
         if environment.has_alarms() {
             let topic = AlarmTopicHandle::named(environment.named(ALARM_TOPIC));
             let idle = IdleInstance {
@@ -171,7 +180,8 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
             };
             idle.add_to(&mut stack);
         }
-        stack.output(&slot.output(), "An instance", instance_id.into());
+        let output = Output::TrainiumInstanceId(slot);
+        stack.output(&output.name(), output.description(), instance_id.into());
     }
     stack
 }

@@ -1,10 +1,13 @@
 //! What a deployed stack gives out. `pipeline` writes these names and the commands read them, both through
 //! [`Output`], so that a misspelt one does not compile and an absent one is an error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use annapurna_contract::{Bucket, Queue};
 use serde::Serialize;
+
+use crate::instances::Slot;
 
 /// An output of the stack. `infra outputs` shows the names, and people's scripts read them: they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,10 +26,12 @@ pub enum Output {
     TrainiumLaunchTemplateVersion,
     /// ARN of the role that the agent's process assumes; on this machine only.
     TrainiumAgentRoleArn,
+    /// EC2 id of an instance, such as `i-0abc…`; of the stack of the instances.
+    TrainiumInstanceId(Slot),
 }
 
 impl Output {
-    /// Every output. Which of the last three a stack has depends on where its agent runs.
+    /// Every output of the pipeline's stack. Which of the last three it has depends on where its agent runs.
     pub(crate) const ALL: [Self; 13] = [
         Self::SearchEndpoint,
         Self::QueueUrl(Queue::Research),
@@ -44,8 +49,8 @@ impl Output {
     ];
 
     /// Its name in the template and in `infra outputs`.
-    pub const fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> Cow<'static, str> {
+        let name = match self {
             Self::SearchEndpoint => "SearchEndpoint",
             Self::QueueUrl(Queue::Research) => "ResearchQueueUrl",
             Self::QueueUrl(Queue::CodeGeneration) => "CodeGenerationQueueUrl",
@@ -59,7 +64,13 @@ impl Output {
             Self::TrainiumLaunchTemplateId => "TrainiumLaunchTemplateId",
             Self::TrainiumLaunchTemplateVersion => "TrainiumLaunchTemplateVersion",
             Self::TrainiumAgentRoleArn => "TrainiumAgentRoleArn",
-        }
+            // The first has no number, as when there was one only.
+            Self::TrainiumInstanceId(slot) if slot.number() == 1 => "TrainiumInstanceId",
+            Self::TrainiumInstanceId(slot) => {
+                return format!("TrainiumInstanceId{}", slot.number()).into();
+            }
+        };
+        name.into()
     }
 
     /// What CloudFormation's console shows beside it.
@@ -76,6 +87,7 @@ impl Output {
                 "Newest version of the launch template".to_owned()
             }
             Self::TrainiumAgentRoleArn => "Role of the local agent".to_owned(),
+            Self::TrainiumInstanceId(_) => "An instance".to_owned(),
         }
     }
 }
@@ -103,7 +115,7 @@ impl Outputs {
 
     /// The value of an output that not every stack has.
     pub fn find(&self, output: Output) -> Option<&str> {
-        let value = self.0.get(output.name())?;
+        let value = self.0.get(output.name().as_ref())?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
@@ -148,7 +160,7 @@ mod tests {
                 "the deployed stack gives out no `CodeTestingQueueUrl`"
             );
         }
-        let outputs = Outputs::from_iter([(testing.name().to_owned(), "http://q".to_owned())]);
+        let outputs = Outputs::from_iter([(testing.name().into_owned(), "http://q".to_owned())]);
         assert_eq!(outputs.get(testing), Ok("http://q"));
     }
 }

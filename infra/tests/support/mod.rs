@@ -103,7 +103,7 @@ impl Deployment {
     pub fn endpoint(&self) -> String {
         let outputs = self.json(&["outputs", "local", "--json"]);
         let queue = annapurna_stack::outputs::Output::QueueUrl(Queue::Research);
-        let url = outputs[queue.name()].as_str().unwrap().to_owned();
+        let url = outputs[&*queue.name()].as_str().unwrap().to_owned();
         url.split('/').take(3).collect::<Vec<_>>().join("/")
     }
 

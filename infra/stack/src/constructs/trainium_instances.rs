@@ -44,6 +44,8 @@ pub(crate) struct TrainiumInstance {
     /// A number. A newer version would replace the instance, so it stays at the one that it was made with.
     pub(crate) launch_template_version: Expr,
     pub(crate) subnet_id: Expr,
+    /// Behind which it is.
+    pub(crate) firewall: TrainiumFirewallHandle,
     /// Value of the tag `Name`, for people.
     pub(crate) name: String,
     /// Value of the tag `Purpose`, by which the dispatcher finds it and may start and stop it.
@@ -54,6 +56,9 @@ pub(crate) struct TrainiumInstance {
 
 #[derive(Debug, Clone)]
 pub(crate) struct TrainiumFirewallHandle(LogicalId);
+
+#[derive(Debug)]
+pub(crate) struct TrainiumInstanceHandle(LogicalId);
 
 impl TrainiumFirewall {
     /// Nothing comes in. Out goes HTTPS to SQS, S3 and Systems Manager, and HTTP to Ubuntu's package mirrors.
@@ -77,8 +82,7 @@ impl TrainiumFirewall {
 }
 
 impl TrainiumInstance {
-    /// Adds it behind the firewall; its EC2 id, such as `i-0abc…`.
-    pub(crate) fn add_to(self, stack: &mut Template, firewall: &TrainiumFirewallHandle) -> Name {
+    pub(crate) fn add_to(self, stack: &mut Template) -> TrainiumInstanceHandle {
         let tag = |key, value| Tag { key, value };
         let instance = Instance {
             launch_template: LaunchTemplateReference {
@@ -86,7 +90,7 @@ impl TrainiumInstance {
                 version: self.launch_template_version,
             },
             subnet_id: self.subnet_id,
-            security_group_ids: vec![Expr::attribute(&firewall.0, "GroupId")],
+            security_group_ids: vec![Expr::attribute(&self.firewall.0, "GroupId")],
             tags: vec![
                 tag("Name", self.name),
                 tag(PURPOSE_TAG, self.purpose),
@@ -94,6 +98,13 @@ impl TrainiumInstance {
             ],
         };
         let resource = Resource::new(instance).except(&EXCEPTIONS);
-        Name::of(&stack.add(self.id, resource))
+        TrainiumInstanceHandle(stack.add(self.id, resource))
+    }
+}
+
+impl TrainiumInstanceHandle {
+    /// Its EC2 id, such as `i-0abc…`.
+    pub(crate) fn instance_id(&self) -> Name {
+        Name::of(&self.0)
     }
 }

@@ -81,6 +81,15 @@ fn what_is_deployed_is_read_as_it_was_written() {
     let mut odd = instances(&[(1, "3")]).deployment(&environment).unwrap();
     odd.parameters.remove("TrainiumInstance1Version");
     assert_eq!(Instances::of(&odd), None);
+    for id in [
+        "TrainiumInstanceB",
+        "TrainiumInstance01",
+        "TrainiumInstance0",
+    ] {
+        let mut odd = instances(&[(1, "3")]).deployment(&environment).unwrap();
+        odd.template["Resources"][id] = json!({"Type": "AWS::EC2::Instance"});
+        assert_eq!(Instances::of(&odd), None, "{id}");
+    }
     assert_eq!(Instances::of(&Deployment::none()), None);
 }
 

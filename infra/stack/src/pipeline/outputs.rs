@@ -32,10 +32,11 @@ impl Pipeline<'_> {
                     Some(_) => None,
                     None => Some(RoleHandle::of(Principal::Agent).arn().into()),
                 },
+                Output::TrainiumInstanceId(_) => None,
             };
             if let Some(value) = value {
                 self.stack
-                    .output(output.name(), output.description(), value);
+                    .output(&output.name(), output.description(), value);
             }
         }
     }
