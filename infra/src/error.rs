@@ -11,6 +11,7 @@ use annapurna_cloud::{ObjectError, QueueError, reason};
 use annapurna_contract::text::safe;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
+use annapurna_stack::cloudformation::NoFacts;
 use annapurna_stack::environment::EnvironmentError;
 use annapurna_stack::outputs::MissingOutput;
 use annapurna_stack::pipeline::StackError;
@@ -39,6 +40,9 @@ pub enum CommandError {
     /// Each setting is allowed, and together they make no stack.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// Of a resource type in the template is not known what this program asks.
+    #[error(transparent)]
+    Facts(#[from] NoFacts),
     /// The folder with `environments/` is not above the working directory.
     #[error("no Annapurna project in {} or above it", from.display())]
     NoProject {
@@ -468,6 +472,7 @@ impl CommandError {
 
 fn environment_hint(error: &EnvironmentError) -> Option<String> {
     match error {
+            | Self::Facts(_)
         EnvironmentError::Unknown { known, .. } => {
             Some(format!("known environments: {}", known.join(", ")))
         }

@@ -24,6 +24,7 @@ impl CommandError {
             | Self::Usage { .. }
             | Self::NobodyToAsk { .. }
             | Self::Terminal(_)
+            | Self::Facts(_)
             | Self::Json(_) => 2,
             Self::Aws { .. }
             | Self::Passing { .. }

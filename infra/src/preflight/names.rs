@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use annapurna_local::doctor::{Check, State};
+use annapurna_stack::cloudformation::names;
 use aws_sdk_s3::error::SdkError;
-use serde_json::Value;
 
 use super::{Subject, missing, unseen, without};
 use crate::assets;
@@ -23,7 +23,11 @@ pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
         domain(subject),
     );
     vec![
-        super::check("bucket names", "papers, programs and results", buckets),
+        super::check(
+            "bucket names",
+            "papers, programs and results",
+            buckets.unwrap_or_else(|error| unseen(&error)),
+        ),
         super::check(
             "other names",
             "functions, queues, logs, the state machine",
@@ -37,18 +41,6 @@ pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
     ]
 }
 
-/// What the template calls the resources of a type.
-fn named<'a>(template: &'a Value, kind: &str, property: &str) -> Vec<&'a str> {
-    let resources = template["Resources"].as_object();
-    let of_kind = resources
-        .into_iter()
-        .flat_map(|it| it.values())
-        .filter(|it| it["Type"] == kind);
-    of_kind
-        .filter_map(|it| it["Properties"][property].as_str())
-        .collect()
-}
-
 /// Whose a bucket's name is.
 #[derive(Debug, PartialEq, Eq)]
 enum Owner {
@@ -59,32 +51,31 @@ enum Owner {
     OtherRegion,
 }
 
-async fn buckets(subject: &Subject<'_>) -> State {
-    let mut names = named(&subject.template, "AWS::S3::Bucket", "BucketName");
+async fn buckets(subject: &Subject<'_>) -> Result<State, CommandError> {
+    let mut names = names(&subject.template, "AWS::S3::Bucket")?;
     let assets = assets::bucket_name(&subject.account, &subject.environment.region);
     names.push(&assets);
     let mut ours = 0;
     let mut taken = Vec::new();
     for name in &names {
-        match owner(subject, name).await {
-            Ok(Owner::Nobody) => {}
-            Ok(Owner::Us) => ours += 1,
-            Ok(Owner::Another) => taken.push(format!("`{name}` is somebody else's")),
-            Ok(Owner::OtherRegion) => taken.push(format!("`{name}` is in another region")),
-            Err(error) => return unseen(&error),
+        match owner(subject, name).await? {
+            Owner::Nobody => {}
+            Owner::Us => ours += 1,
+            Owner::Another => taken.push(format!("`{name}` is somebody else's")),
+            Owner::OtherRegion => taken.push(format!("`{name}` is in another region")),
         }
     }
     if taken.is_empty() {
         let free = names.len() - ours;
-        return State::Ok(format!("{free} free, {ours} of this account"));
+        return Ok(State::Ok(format!("{free} free, {ours} of this account")));
     }
-    missing(
+    Ok(missing(
         taken.join(", "),
         format!(
             "choose a bucket-suffix in {}, such as \"-acme\"",
             subject.file()
         ),
-    )
+    ))
 }
 
 /// S3 answers 403 for a bucket of another account, or of another owner than the expected one, 404 for none, and 301
@@ -127,23 +118,17 @@ async fn outside_the_stack(subject: &Subject<'_>) -> Result<State, CommandError>
     )?;
     let mut found = Vec::new();
     let mut n_wanted = 0;
-    for (kind, type_name, property, there) in [
-        (
-            "function",
-            "AWS::Lambda::Function",
-            "FunctionName",
-            functions,
-        ),
-        ("queue", "AWS::SQS::Queue", "QueueName", queues),
-        ("log group", "AWS::Logs::LogGroup", "LogGroupName", logs),
+    for (kind, type_name, there) in [
+        ("function", "AWS::Lambda::Function", functions),
+        ("queue", "AWS::SQS::Queue", queues),
+        ("log group", "AWS::Logs::LogGroup", logs),
         (
             "state machine",
             "AWS::StepFunctions::StateMachine",
-            "StateMachineName",
             machines,
         ),
     ] {
-        let wanted = named(&subject.template, type_name, property);
+        let wanted = names(&subject.template, type_name)?;
         n_wanted += wanted.len();
         let is_theirs = |name: &&&str| there.contains(**name) && !ours.contains(**name);
         let theirs: Vec<&str> = wanted.iter().filter(is_theirs).copied().collect();
@@ -229,7 +214,7 @@ async fn functions(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandErr
 async fn queues(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
     let client = aws_sdk_sqs::Client::new(&subject.cloud.config);
     let mut there = BTreeSet::new();
-    for name in named(&subject.template, "AWS::SQS::Queue", "QueueName") {
+    for name in names(&subject.template, "AWS::SQS::Queue")? {
         match client.get_queue_url().queue_name(name).send().await {
             Ok(_) => {
                 there.insert(name.to_owned());
@@ -267,11 +252,7 @@ async fn machines(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandErro
 
 /// A domain that outlived its stack is taken up with its data; one that somebody else made would be, too.
 async fn domain(subject: &Subject<'_>) -> Result<State, CommandError> {
-    let names = named(
-        &subject.template,
-        "AWS::OpenSearchService::Domain",
-        "DomainName",
-    );
+    let names = names(&subject.template, "AWS::OpenSearchService::Domain")?;
     let Some(name) = names.first() else {
         return Ok(State::Ok("another OpenSearch than the stack's".to_owned()));
     };

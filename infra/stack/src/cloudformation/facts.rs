@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::schema::Schema;
 
@@ -22,12 +23,18 @@ struct Facts {
     types: BTreeMap<String, TypeFacts>,
 }
 
+/// What is not known of a resource type.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoFacts {
+pub enum NoFacts {
+    /// The file itself.
     #[error("facts.json cannot be read: {0}")]
     Unreadable(&'static serde_json::Error),
+    /// No template of this program has the type.
     #[error("facts.json says nothing of {0}")]
     UnknownType(String),
+    /// People give the type no name.
+    #[error("facts.json names no property with the name of {0}")]
+    Unnamed(String),
 }
 
 /// The facts of one resource type.
@@ -35,6 +42,22 @@ pub(crate) fn of(type_name: &str) -> Result<&'static TypeFacts, NoFacts> {
     let facts = FACTS.as_ref().map_err(NoFacts::Unreadable)?;
     let unknown = || NoFacts::UnknownType(type_name.to_owned());
     facts.types.get(type_name).ok_or_else(unknown)
+}
+
+/// What the template calls its resources of a type; one that CloudFormation is to name is not among them.
+///
+/// # Errors
+///
+/// When the facts do not know the type, or no name of it.
+pub fn names<'a>(template: &'a Value, type_name: &str) -> Result<Vec<&'a str>, NoFacts> {
+    let property = of(type_name)?.name_property.as_deref();
+    let property = property.ok_or_else(|| NoFacts::Unnamed(type_name.to_owned()))?;
+    let resources = template["Resources"].as_object().into_iter();
+    let resources = resources.flat_map(|it| it.values());
+    Ok(resources
+        .filter(|it| it["Type"] == type_name)
+        .filter_map(|it| it["Properties"][property].as_str())
+        .collect())
 }
 
 /// What CloudFormation says of one resource type.
@@ -146,6 +169,23 @@ mod tests {
         // The function's name, and not its own.
         assert_eq!(name("AWS::Lambda::Permission"), None);
         assert_eq!(name("AWS::EC2::Instance"), None);
+    }
+
+    #[test]
+    fn the_names_of_a_type_are_the_templates_and_an_unknown_type_is_an_error() {
+        let template = serde_json::json!({"Resources": {
+            "A": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "a.fifo"}},
+            "B": {"Type": "AWS::SQS::Queue", "Properties": {}},
+            "C": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "c"}},
+        }});
+        let names = |kind| names(&template, kind).map_err(|error| error.to_string());
+        assert_eq!(names("AWS::SQS::Queue").unwrap(), ["a.fifo"]);
+        assert_eq!(names("AWS::S3::Bucket").unwrap(), ["c"]);
+        assert!(names("AWS::SNS::Topic").unwrap().is_empty());
+        for kind in ["AWS::SQS::Queues", "AWS::EC2::Instance"] {
+            let error = names(kind).unwrap_err();
+            assert!(error.ends_with(kind), "{error}");
+        }
     }
 
     #[test]

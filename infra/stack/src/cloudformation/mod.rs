@@ -25,6 +25,7 @@ pub(crate) mod values;
 
 pub(crate) use exceptions::{Exception, Rule};
 pub(crate) use expr::{Expr, LogicalId};
+pub use facts::{NoFacts, names};
 pub(crate) use template::{DeletionPolicy, Properties, Resource};
 pub use template::{Holds, Template};
 pub(crate) use values::{Arn, Name, Url};
