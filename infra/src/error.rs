@@ -398,6 +398,14 @@ impl CommandError {
         }
     }
 
+    /// An answer of AWS without what it was asked for.
+    pub(crate) fn lacks(doing: impl Into<String>, what: &str) -> Self {
+        Self::Aws {
+            doing: doing.into(),
+            reason: format!("the answer has no {what}"),
+        }
+    }
+
     /// A failed call on a file.
     pub fn file(
         doing: &'static str,

@@ -29,6 +29,9 @@ pub use zones::Zones;
 /// What a plan says of a subnet that is chosen when the instance is made.
 const FIRST_WITH_ROOM: &str = "(the first zone that has room)";
 
+/// What a plan says of a VPC that cannot be found, and of a launch template that the deployment makes.
+const NOT_KNOWN_YET: &str = "(not known yet)";
+
 /// The launch template that the pipeline's stack gives out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Launch {
@@ -195,7 +198,7 @@ impl<'a> Fleet<'a> {
         let current = self.current.as_ref();
         // What is not known is as it is.
         let known = |value: Option<&'w str>, is: fn(&Instances) -> &str| {
-            value.or(current.map(is)).unwrap_or_default()
+            value.or(current.map(is)).unwrap_or(NOT_KNOWN_YET)
         };
         Wanted {
             slots: Slot::of(self.environment),

@@ -23,7 +23,10 @@ impl Engine {
     pub(super) async fn token(&self) -> Result<String, CommandError> {
         let identity = self.sts.get_caller_identity().send().await;
         let identity = identity.map_err(CommandError::aws("learn whose the credentials are"))?;
-        Ok(token(identity.arn().unwrap_or_default(), Utc::now()))
+        let arn = identity.arn();
+        let arn =
+            arn.ok_or_else(|| CommandError::lacks("learn whose the credentials are", "ARN"))?;
+        Ok(token(arn, Utc::now()))
     }
 
     /// Who began what is under way, and when, as far as the stack's events say it.
@@ -63,7 +66,7 @@ impl Engine {
 
 /// The token of an operation that the owner of `arn` begins: letters, digits and hyphens.
 fn token(arn: &str, now: DateTime<Utc>) -> String {
-    let name = arn.rsplit(['/', ':']).next().unwrap_or_default();
+    let name = arn.rsplit(['/', ':']).next().unwrap_or(arn);
     let name: String = name
         .chars()
         .map(|it| if it.is_ascii_alphanumeric() { it } else { '-' })

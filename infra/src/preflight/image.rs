@@ -38,10 +38,9 @@ pub(super) async fn look(
             ));
         }
     };
-    let id = found
-        .parameter()
-        .and_then(|it| it.value())
-        .unwrap_or_default();
+    let id = found.parameter().and_then(|it| it.value());
+    let id =
+        id.ok_or_else(|| CommandError::lacks(format!("read parameter `{parameter}`"), "image id"))?;
     let images = subject
         .cloud
         .ec2

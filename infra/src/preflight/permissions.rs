@@ -79,7 +79,8 @@ async fn simulated(subject: &Subject<'_>) -> Result<State, CommandError> {
 async fn deployer(subject: &Subject<'_>) -> Result<Deployer, CommandError> {
     let identity = subject.cloud.sts.get_caller_identity().send().await;
     let identity = identity.map_err(CommandError::aws("learn who the deployer is"))?;
-    let arn = identity.arn().unwrap_or_default();
+    let arn = identity.arn();
+    let arn = arn.ok_or_else(|| CommandError::lacks("learn who the deployer is", "ARN"))?;
     if arn.ends_with(":root") {
         return Ok(Deployer::Root);
     }
@@ -89,8 +90,9 @@ async fn deployer(subject: &Subject<'_>) -> Result<Deployer, CommandError> {
     };
     let found = subject.cloud.iam.get_role().role_name(role).send().await;
     let found = found.map_err(CommandError::aws(format!("read role `{role}`")))?;
-    let arn = found.role().map(|it| it.arn().to_owned());
-    Ok(Deployer::Principal(arn.unwrap_or_default()))
+    let found = found.role();
+    let found = found.ok_or_else(|| CommandError::lacks(format!("read role `{role}`"), "role"))?;
+    Ok(Deployer::Principal(found.arn().to_owned()))
 }
 
 /// The actions of one entry that would be refused.
