@@ -419,11 +419,29 @@ impl CommandError {
         }
     }
 
+    /// For what a function did, or did not.
+    fn where_it_is_logged(&self) -> Option<String> {
+        let (Self::FunctionFailed {
+            environment,
+            function,
+            ..
+        }
+        | Self::NothingDone {
+            environment,
+            function,
+            ..
+        }) = self
+        else {
+            return None;
+        };
+        Some(hint::logs(environment, function))
+    }
+
     /// The one next step worth trying, when there is one.
     pub fn hint(&self) -> Option<String> {
         let say = |words: &str| Some(words.to_owned());
         match self {
-            Self::Environment(error) => environment_hint(error),
+            Self::Environment(error) => hint::environment(error),
             Self::Local(error) => error.hint(),
             Self::Build { hint, .. } | Self::Usage { hint, .. } => say(hint),
             Self::Instances { hint, .. } => hint.clone(),
@@ -444,29 +462,17 @@ impl CommandError {
             Self::NotDeployed { environment } => Some(hint::deploy(environment)),
             Self::Stopped { environment, .. } => Some(hint::start(environment)),
             Self::IndexConflict { index, .. } => Some(hint::reindex(index)),
-            Self::FunctionFailed {
-                environment,
-                function,
-                ..
-            }
-            | Self::NothingDone {
-                environment,
-                function,
-                ..
-            } => Some(hint::logs(environment, function)),
+            Self::FunctionFailed { .. } | Self::NothingDone { .. } => self.where_it_is_logged(),
             Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),
-            Self::NobodyToAsk { flag, .. } => Some(format!("answer it with {flag}")),
-            Self::Declined { again, .. } => {
-                again.as_ref().map(|again| format!("to go on: {again}"))
-            }
-            Self::GoesOn { again, .. } => Some(format!("follow it again: {again}")),
-            Self::SampleIncomplete { waiting, .. } => {
-                Some(format!("still on their way: {}", waiting.join(", ")))
-            }
+            Self::NobodyToAsk { flag, .. } => Some(hint::answer(flag)),
+            Self::Declined { again, .. } => again.as_deref().map(hint::go_on),
+            Self::GoesOn { again, .. } => Some(hint::follow(again)),
+            Self::SampleIncomplete { waiting, .. } => Some(hint::on_their_way(waiting)),
             Self::Aws { .. }
             | Self::InvalidRequest { .. }
             | Self::Violations { .. }
             | Self::Stack(_)
+            | Self::Facts(_)
             | Self::Unretained { .. }
             | Self::File { .. }
             | Self::Object(_)
@@ -475,18 +481,5 @@ impl CommandError {
             | Self::Terminal(_)
             | Self::Json(_) => None,
         }
-    }
-}
-
-fn environment_hint(error: &EnvironmentError) -> Option<String> {
-    match error {
-            | Self::Facts(_)
-        EnvironmentError::Unknown { known, .. } => {
-            Some(format!("known environments: {}", known.join(", ")))
-        }
-        EnvironmentError::Malformed { nearest, .. } => nearest
-            .as_ref()
-            .map(|nearest| format!("did you mean `{nearest}`?")),
-        EnvironmentError::Unreadable { .. } | EnvironmentError::Invalid { .. } => None,
     }
 }

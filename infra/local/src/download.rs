@@ -131,6 +131,26 @@ fn check_certificates(downloader: Downloader, file: &str) -> Result<(), LocalErr
 
 /// What requests says before the path of a file of certificates that is not there.
 const NO_CERTIFICATES: &str = "invalid path: ";
+/// What is said where a name has no address, by urllib3, the C library and reqwest.
+const UNKNOWN_NAME: [&str; 6] = [
+    "NameResolutionError",
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "nodename nor servname",
+    "No address associated with hostname",
+    "dns error",
+];
+/// What is said where an answer ends early, by urllib3, requests, OpenSSL and reqwest.
+const CUT_OFF: [&str; 8] = [
+    "IncompleteRead",
+    "not enough bytes",
+    "end of file before message length",
+    "connection closed before message completed",
+    "Connection aborted",
+    "Connection reset",
+    "unexpected EOF",
+    "UNEXPECTED_EOF",
+];
 
 impl Obstacle {
     /// The last line that names one counts: earlier ones were overcome by trying again.
@@ -165,26 +185,10 @@ impl Obstacle {
         if has(&["ProxyError", "Tunnel connection failed", "tunnel error"]) {
             return Some(Self::Proxy(proxy_reason(line)));
         }
-        if has(&[
-            "NameResolutionError",
-            "Name or service not known",
-            "Temporary failure in name resolution",
-            "nodename nor servname",
-            "No address associated with hostname",
-            "dns error",
-        ]) {
+        if has(&UNKNOWN_NAME) {
             return Some(Self::UnknownName);
         }
-        if has(&[
-            "IncompleteRead",
-            "not enough bytes",
-            "end of file before message length",
-            "connection closed before message completed",
-            "Connection aborted",
-            "Connection reset",
-            "unexpected EOF",
-            "UNEXPECTED_EOF",
-        ]) {
+        if has(&CUT_OFF) {
             return Some(Self::CutOff);
         }
         for reason in [

@@ -77,16 +77,9 @@ impl Engine {
     ) -> Result<Option<ChangeSet>, CommandError> {
         let exists = self.deployed().await?.is_some();
         let name = format!("deploy-{}", chrono::Utc::now().format("%Y%m%d-%H%M%S%3f"));
-        let parameters = parameters.iter().map(|(key, value)| {
-            Parameter::builder()
-                .parameter_key(key)
-                .parameter_value(value)
-                .build()
-        });
-        let kind = if exists {
-            ChangeSetType::Update
-        } else {
-            ChangeSetType::Create
+        let kind = match exists {
+            true => ChangeSetType::Update,
+            false => ChangeSetType::Create,
         };
         let mut request = self
             .client
@@ -100,7 +93,7 @@ impl Engine {
             // exists adopts nothing: there a name that is taken is a mistake.
             .import_existing_resources(!exists)
             .set_disable_validation(without_validation.then_some(true))
-            .set_parameters(Some(parameters.collect()))
+            .set_parameters(Some(given(parameters)))
             .tags(Tag::builder().key("application").value("annapurna").build());
         request = match template {
             TemplateSource::Body(body) => request.template_body(body),
@@ -109,9 +102,8 @@ impl Engine {
         let made = request.send().await;
         // The name is of this moment, so one that is there is what an earlier try of this request made.
         let ours = made.as_ref().is_err_and(|error| {
-            error
-                .as_service_error()
-                .is_some_and(|it| it.is_already_exists_exception())
+            let said = error.as_service_error();
+            said.is_some_and(|it| it.is_already_exists_exception())
         });
         if !ours {
             made.map_err(CommandError::aws(format!(
@@ -304,6 +296,15 @@ impl ChangeSet {
             None => Err(CommandError::aws("execute the change set")(error)),
         }
     }
+}
+
+/// Parameters as a request has them.
+fn given(parameters: &BTreeMap<String, String>) -> Vec<Parameter> {
+    let parameters = parameters.iter().map(|(key, value)| {
+        let parameter = Parameter::builder().parameter_key(key);
+        parameter.parameter_value(value).build()
+    });
+    parameters.collect()
 }
 
 /// One entry of a change set; `None` for what is no resource. A word that this program does not know counts as

@@ -1,6 +1,6 @@
 //! The next steps that an error names.
 
-use annapurna_stack::environment::Environment;
+use annapurna_stack::environment::{Environment, EnvironmentError};
 
 use super::Finding;
 
@@ -71,4 +71,37 @@ pub(super) fn scrape_again(environment: &str) -> String {
     format!(
         "correct the cause and start it again: what is there is not loaded twice; its log: cargo infra logs {environment} PapersScraper --since 1h"
     )
+}
+
+/// For settings that cannot be taken.
+pub(super) fn environment(error: &EnvironmentError) -> Option<String> {
+    match error {
+        EnvironmentError::Unknown { known, .. } => {
+            Some(format!("known environments: {}", known.join(", ")))
+        }
+        EnvironmentError::Malformed { nearest, .. } => nearest
+            .as_ref()
+            .map(|nearest| format!("did you mean `{nearest}`?")),
+        EnvironmentError::Unreadable { .. } | EnvironmentError::Invalid { .. } => None,
+    }
+}
+
+/// For a question that was answered with no.
+pub(super) fn go_on(again: &str) -> String {
+    format!("to go on: {again}")
+}
+
+/// For what goes on without this program.
+pub(super) fn follow(again: &str) -> String {
+    format!("follow it again: {again}")
+}
+
+/// For sample papers that are not at their end.
+pub(super) fn on_their_way(waiting: &[String]) -> String {
+    format!("still on their way: {}", waiting.join(", "))
+}
+
+/// For a question that nobody is there to answer.
+pub(super) fn answer(flag: &str) -> String {
+    format!("answer it with {flag}")
 }
