@@ -6,7 +6,7 @@ use annapurna_local::{Home, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use annapurna_stack::outputs::Output;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg, scrape};
@@ -34,7 +34,7 @@ pub(super) struct StatusArgs {
 #[derive(Debug, Default, Serialize)]
 struct Part {
     part: String,
-    state: String,
+    state: State,
     /// URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -57,6 +57,56 @@ struct Part {
     /// What is not said by a field, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+}
+
+/// How a part is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Unknown,
+    Runs,
+    Stopped,
+    /// Another than this program runs it.
+    External,
+    NotDeployed,
+    CloudIsStopped,
+    Present,
+    Missing,
+    Active,
+    Changing,
+    Failed,
+    /// AWS's own word, or the agent's of its isolation.
+    Said(String),
+}
+
+impl State {
+    /// As the table and `--json` show it.
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Runs => "runs",
+            Self::Stopped => "stopped",
+            Self::External => "external",
+            Self::NotDeployed => "not deployed",
+            Self::CloudIsStopped => "cloud is stopped",
+            Self::Present => "present",
+            Self::Missing => "missing",
+            Self::Active => "active",
+            Self::Changing => "changing",
+            Self::Failed => "failed",
+            Self::Said(word) => word,
+        }
+    }
+
+    fn said(word: &str) -> Self {
+        Self::Said(word.to_owned())
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl Part {
@@ -89,16 +139,16 @@ struct Status {
     queues: Vec<Count>,
 }
 
-fn part(part: &str, state: impl Into<String>) -> Part {
+fn part(part: &str, state: State) -> Part {
     Part {
         part: part.to_owned(),
-        state: state.into(),
+        state,
         ..Part::default()
     }
 }
 
 /// A part that AWS has under this name or id.
-fn named(label: &str, state: &str, name: &str) -> Part {
+fn named(label: &str, state: State, name: &str) -> Part {
     Part {
         name: Some(name.to_owned()),
         ..part(label, state)
@@ -109,7 +159,7 @@ fn named(label: &str, state: &str, name: &str) -> Part {
 fn external(name: &str, url: &str) -> Part {
     Part {
         address: Some(url.to_owned()),
-        ..part(name, "external")
+        ..part(name, State::External)
     }
 }
 
@@ -118,16 +168,17 @@ fn service(home: &Home, service: Service, detail: Option<String>) -> Part {
     let name = service.name();
     let running = process::running(home, name);
     let state = match running {
-        Some(_) => "runs",
-        None => "stopped",
+        Some(_) => State::Runs,
+        None => State::Stopped,
     };
     let has_died = running.is_none() && service.has_died(home);
     let died = has_died.then(|| "it has died: `deploy` starts it again".to_owned());
     let details: Vec<String> = died.into_iter().chain(detail).collect();
     let port = running.as_ref().and_then(|state| state.port);
+    let log = process::log_file(home, name);
     Part {
         address: port.map(|port| format!("http://127.0.0.1:{port}")),
-        log: (running.is_some() || has_died).then(|| process::log_file(home, name)),
+        log: log.exists().then_some(log),
         pid: running.map(|state| state.pid),
         detail: (!details.is_empty()).then(|| details.join(", ")),
         ..part(service.part(), state)
@@ -162,23 +213,23 @@ async fn stack_parts(
     environment: &Environment,
 ) -> Result<(Vec<Part>, Vec<Count>), CommandError> {
     let name = environment.stack_name();
-    let alone = |state: &str| Ok((vec![named("stack", state, &name)], Vec::new()));
+    let alone = |state| Ok((vec![named("stack", state, &name)], Vec::new()));
     let cloud = match cx.cloud(environment).await {
         Ok(Some(cloud)) => cloud,
-        Ok(None) => return alone("not deployed"),
+        Ok(None) => return alone(State::NotDeployed),
         Err(error @ CommandError::Stopped { .. }) => {
             let stack = Part {
                 detail: error.hint(),
-                ..named("stack", "cloud is stopped", &name)
+                ..named("stack", State::CloudIsStopped, &name)
             };
             return Ok((vec![stack], Vec::new()));
         }
         Err(error) => return Err(error),
     };
     let Some(deployed) = Engine::new(&cloud, name.clone()).deployed().await? else {
-        return alone("not deployed");
+        return alone(State::NotDeployed);
     };
-    let mut parts = vec![named("stack", deployed.status.as_str(), &name)];
+    let mut parts = vec![named("stack", State::said(deployed.status.as_str()), &name)];
     let counts = queues::counts(&cloud, environment).await?;
     parts.extend(domain_part(&cloud, &deployed).await?);
     parts.extend(instance_parts(&cloud, environment).await?);
@@ -190,7 +241,7 @@ fn show(cx: &Context, status: &Status) -> Result<(), CommandError> {
     let rows: Vec<Vec<String>> = status
         .parts
         .iter()
-        .map(|it| vec![it.part.clone(), it.state.clone(), it.line()])
+        .map(|it| vec![it.part.clone(), it.state.as_str().to_owned(), it.line()])
         .collect();
     cx.ui
         .result(ui::table(&["PART", "STATE", "DETAIL"], &rows))?;
@@ -218,9 +269,9 @@ async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSetti
     ];
     match agent::health(home).await {
         None => {}
-        Some(Err(why)) => parts.push(detailed("isolation", "unknown", &why)),
+        Some(Err(why)) => parts.push(detailed("isolation", State::Unknown, &why)),
         Some(Ok(health)) => {
-            let isolation = health.isolation.as_str();
+            let isolation = State::said(health.isolation.as_str());
             parts.push(detailed("isolation", isolation, "of generated programs"));
             parts.push(torch_part(health));
         }
@@ -228,7 +279,7 @@ async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSetti
     parts
 }
 
-fn detailed(label: &str, state: &str, detail: &str) -> Part {
+fn detailed(label: &str, state: State, detail: &str) -> Part {
     Part {
         detail: Some(detail.to_owned()),
         ..part(label, state)
@@ -238,8 +289,8 @@ fn detailed(label: &str, state: &str, detail: &str) -> Part {
 /// The torch of the Python that runs generated programs.
 fn torch_part(health: AgentHealth) -> Part {
     let state = match &health.torch {
-        Some(_) => "present",
-        None => "missing",
+        Some(_) => State::Present,
+        None => State::Missing,
     };
     let is_missing = health.torch.is_none();
     Part {
@@ -264,9 +315,9 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
     let answer = answer.map_err(CommandError::aws(format!("describe the domain {name}")))?;
     let status = answer.domain_status();
     let state = match status {
-        Some(status) if status.processing() == Some(true) => "changing",
-        Some(_) => "active",
-        None => "unknown",
+        Some(status) if status.processing() == Some(true) => State::Changing,
+        Some(_) => State::Active,
+        None => State::Unknown,
     };
     let version = status.and_then(|it| it.engine_version());
     Ok(Some(Part {
@@ -285,12 +336,12 @@ async fn instance_parts(
     }
     let stack = environment.instances_stack_name();
     let deployed = Engine::new(cloud, stack.clone()).deployed().await?;
-    let state = deployed.as_ref().map(|it| it.status.as_str());
-    let stack = named("instances", state.unwrap_or("not deployed"), &stack);
+    let state = deployed.map_or(State::NotDeployed, |it| State::said(it.status.as_str()));
+    let stack = named("instances", state, &stack);
     let seen = instances::seen(cloud, environment).await?;
     let each = seen.into_iter().map(|it| Part {
         detail: Some(it.zone).filter(|zone| !zone.is_empty()),
-        ..named("instance", &it.state, &it.id)
+        ..named("instance", State::Said(it.state), &it.id)
     });
     Ok(std::iter::once(stack).chain(each).collect())
 }
@@ -307,10 +358,10 @@ async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, C
         .iter()
         .filter_map(|it| {
             let state = match it.status() {
-                ExecutionStatus::Running => "runs",
+                ExecutionStatus::Running => State::Runs,
                 ExecutionStatus::Succeeded => return None,
                 _ if it.start_date().secs() < recent => return None,
-                _ => "failed",
+                _ => State::Failed,
             };
             Some(Part {
                 since: DateTime::from_timestamp(it.start_date().secs(), 0),
@@ -377,7 +428,7 @@ mod tests {
         let stopped = service(&home, Service::Papers, None);
         assert_eq!(
             serde_json::to_value(&stopped).unwrap(),
-            serde_json::json!({"part": "papers", "state": "stopped"})
+            serde_json::json!({"part": "papers", "state": "stopped", "log": log})
         );
     }
 
@@ -398,11 +449,11 @@ mod tests {
         );
         assert_eq!(torch.line(), "2.9.0, Python 3.12.3");
         let torch = torch_part(health(serde_json::Value::Null).unwrap());
-        assert_eq!(torch.state, "missing");
+        assert_eq!(torch.state, State::Missing);
         assert_eq!(torch.line(), "Python 3.12.3, programs fail and say so");
         let scrape = Part {
             since: DateTime::from_timestamp(1_767_323_045, 0),
-            ..named("scrape", "runs", "iclr-2025")
+            ..named("scrape", State::Runs, "iclr-2025")
         };
         assert_eq!(
             serde_json::to_value(&scrape).unwrap(),
