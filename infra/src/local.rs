@@ -242,14 +242,18 @@ async fn own_service(
 /// AWS configuration (for the Bedrock backend), certificates and proxies.
 fn inherited() -> Vec<(OsString, OsString)> {
     std::env::vars_os()
-        .filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            ["PATH", "HOME", "RUST_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name.as_ref())
-                || ["AWS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
-                    .iter()
-                    .any(|it| name.starts_with(it))
-        })
+        .filter(|(name, _)| is_inherited(&name.to_string_lossy()))
         .collect()
+}
+
+/// Programs take the names of proxies in either case.
+fn is_inherited(name: &str) -> bool {
+    let is_proxy = |proxy: &&str| name.eq_ignore_ascii_case(proxy);
+    ["PATH", "HOME", "RUST_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
+        || name.starts_with("AWS_")
+        || ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
+            .iter()
+            .any(is_proxy)
 }
 
 /// Stops everything, the agent first and the index last, and removes the environment's folder.
@@ -280,4 +284,19 @@ pub async fn stop(home: &Home, progress: &dyn Progress) -> Result<(), LocalError
     progress.note("stopping OpenSearch");
     opensearch::stop(home).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_are_told_of_proxies_in_either_case_and_of_no_keys() {
+        for name in ["https_proxy", "HTTPS_PROXY", "no_proxy", "AWS_PROFILE"] {
+            assert!(is_inherited(name), "{name}");
+        }
+        for name in ["OPENAI_API_KEY", "path", "MY_HTTPS_PROXY", "aws_profile"] {
+            assert!(!is_inherited(name), "{name}");
+        }
+    }
 }
