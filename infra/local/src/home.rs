@@ -97,7 +97,11 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), LocalError> {
 }
 
 /// Writes a file in one step: a reader sees the old content or the new, never a part.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), LocalError> {
+///
+/// # Errors
+///
+/// When the file, or the one beside it that becomes it, cannot be written.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), LocalError> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     fs::write(&partial, content).map_err(LocalError::file("write", &partial))?;
     set_mode(&partial, 0o644)?;

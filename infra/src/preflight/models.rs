@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use annapurna_contract::models::ModelId;
 use annapurna_local::doctor::{Check, State};
+use annapurna_local::home::write_whole;
 use annapurna_runtime::{Model, ModelError, Tool};
 use annapurna_stack::environment::{Environment, NamedModel};
 use serde_json::{Value, json};
@@ -157,7 +158,7 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Reads it; a file that is not there says that nothing was asked.
+    /// Reads it. A file that is not there, or that something tore, says that nothing was asked: asking again mends it.
     ///
     /// # Errors
     ///
@@ -165,7 +166,7 @@ impl Answered {
     pub(crate) fn load(state: &Path) -> Result<Self, CommandError> {
         let path = state.join("models-answered.json");
         let days = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|_| BTreeMap::new()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(CommandError::file("read", path)(error)),
         };
@@ -218,7 +219,7 @@ impl Answered {
             std::fs::create_dir_all(folder).map_err(CommandError::file("create", folder))?;
         }
         let bytes = serde_json::to_vec_pretty(&self.days)?;
-        std::fs::write(&self.path, bytes).map_err(CommandError::file("write", &self.path))
+        Ok(write_whole(&self.path, &bytes)?)
     }
 }
 
@@ -254,6 +255,32 @@ fn failed(error: &ModelError) -> State {
         ),
         ModelError::Unavailable { .. } | ModelError::Unusable { .. } => {
             without(error.to_string(), "try again")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_file_of_answers_starts_anew() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("state");
+        let mut answered = Answered::load(&folder).unwrap();
+        let day = (key("123456789012", "model"), "2026-01-02".to_owned());
+        answered.days.extend([day.clone()]);
+        answered.save().unwrap();
+        let names = std::fs::read_dir(&folder).unwrap();
+        let names: Vec<_> = names.map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(names, ["models-answered.json"]);
+        let read = Answered::load(&folder).unwrap();
+        assert_eq!(read.days, BTreeMap::from([day]));
+        let bytes = std::fs::read(&read.path).unwrap();
+        for length in 0..bytes.len() - 1 {
+            std::fs::write(&read.path, &bytes[..length]).unwrap();
+            let torn = Answered::load(&folder).unwrap();
+            assert!(torn.days.is_empty(), "{length} bytes");
         }
     }
 }
