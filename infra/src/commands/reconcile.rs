@@ -33,6 +33,7 @@ mod next;
 use std::fmt;
 
 use annapurna_cloud::{Message, MessageQueues};
+use annapurna_contract::answers::{Collected, Failed};
 use annapurna_contract::{Bucket, Function, PaperId, Queue, QueueMessage};
 use annapurna_local::{Home, emulator, opensearch, process};
 use annapurna_stack::environment::Environment;
@@ -227,12 +228,13 @@ async fn collect(
 ) -> Result<usize, CommandError> {
     let event = json!({"action": "collect", "paper_ids": papers});
     let answer = invoke(cloud, environment, Function::Tester, &event).await?;
-    for failed in answer["failed"].as_array().into_iter().flatten() {
-        let failed = ui::one_line(&failed.to_string(), 200);
+    let answer: Collected = serde_json::from_value(answer)?;
+    for Failed { paper_id, error } in answer.failed {
+        let failed = ui::one_line(&format!("{paper_id}: {error}"), 200);
         cx.ui
             .warn(format!("a result is not in the index: {failed}"));
     }
-    Ok(answer["collected"].as_array().map_or(0, Vec::len))
+    Ok(answer.collected.len())
 }
 
 #[cfg(test)]
