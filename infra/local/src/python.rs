@@ -21,8 +21,8 @@ const REQUIREMENTS: &str = include_str!("../requirements.txt");
 /// The versions the pinned wheels exist for.
 const OLDEST: (u32, u32) = (3, 10);
 const NEWEST: (u32, u32) = (3, 14);
-/// Where interpreters are looked for, best first.
-const CANDIDATES: [&str; 8] = [
+/// Where interpreters of this machine are looked for, best first.
+pub(crate) const CANDIDATES: [&str; 8] = [
     "python3",
     "python3.14",
     "python3.13",

@@ -14,7 +14,7 @@ use annapurna_contract::text::chain;
 use tokio::process::Command;
 
 use crate::download::{self, Downloader};
-use crate::python::Venv;
+use crate::python::{CANDIDATES, Venv};
 use crate::{Home, LocalError, Progress, tool};
 
 /// PyTorch's index of wheels without CUDA; the default index has them with CUDA, ten times as large.
@@ -31,15 +31,6 @@ folder = pathlib.Path(list(found.submodule_search_locations)[0])
 text = (folder / 'version.py').read_text()
 print(re.search(r\"__version__ = '([^']*)'\", text).group(1), sys.executable)
 ";
-const CANDIDATES: [&str; 7] = [
-    "python3",
-    "python3.14",
-    "python3.13",
-    "python3.12",
-    "python3.11",
-    "python3.10",
-    "/usr/bin/python3",
-];
 const INSTALL_LIMIT: Duration = Duration::from_secs(3600);
 /// For one small page, before a person is asked.
 const INDEX_LIMIT: Duration = Duration::from_secs(4);
