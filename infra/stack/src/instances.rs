@@ -8,7 +8,6 @@
 //! new one before it ends the old one, which takes the quota twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use annapurna_contract::Queue;
 use annapurna_contract::names::{ALARM_TOPIC, INSTANCE_NAME, INSTANCE_PURPOSE};
@@ -24,49 +23,10 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use crate::slot::Slot;
 pub use steps::{Steps, Wanted};
 
 const VPC_ID: &str = "TrainiumVpcId";
-/// Begins the id of an instance in the template, before its number.
-const INSTANCE: &str = "TrainiumInstance";
-
-/// One of the environment's instances, counted from 1. What is in it may change; its number stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(u32);
-
-impl Slot {
-    /// Those that the environment is to have; none where the agent is a process, or somebody else's instance.
-    pub fn of(environment: &Environment) -> BTreeSet<Self> {
-        let instances = environment.trainium.as_ref().map_or(0, |it| it.instances);
-        (1..=instances).map(Self).collect()
-    }
-
-    /// From its id in the template; `None` where that is not of an instance.
-    fn parse(id: &str) -> Option<Self> {
-        let number: u32 = id.strip_prefix(INSTANCE)?.parse().ok()?;
-        Some(Self(number)).filter(|slot| number > 0 && slot.to_string() == id)
-    }
-
-    /// Its number, from 1.
-    pub(crate) fn number(self) -> u32 {
-        self.0
-    }
-
-    fn version(self) -> String {
-        format!("{self}Version")
-    }
-
-    fn subnet_id(self) -> String {
-        format!("{self}SubnetId")
-    }
-}
-
-/// Its id in the template.
-impl fmt::Display for Slot {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{INSTANCE}{}", self.0)
-    }
-}
 
 /// What one instance was made of, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

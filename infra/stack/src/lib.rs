@@ -19,4 +19,5 @@ pub mod pipeline;
 pub mod plan;
 pub mod protection;
 pub mod scrape_machine;
+mod slot;
 pub mod validate;

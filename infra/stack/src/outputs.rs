@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use annapurna_contract::{Bucket, Queue};
 use serde::Serialize;
 
-use crate::instances::Slot;
+use crate::slot::Slot;
 
 /// An output of the stack. `infra outputs` shows the names, and people's scripts read them: they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
