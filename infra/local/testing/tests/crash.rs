@@ -196,10 +196,11 @@ async fn messages_in_hand_and_objects_survive_a_killed_emulator() {
 #[tokio::test]
 async fn an_object_is_the_old_or_the_new_one_whole_whenever_the_emulator_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let emulate = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/scripts/emulate.py");
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/scripts");
     let output = std::process::Command::new(tools().await.venv.python())
         .args(["-I", "-c", include_str!("objects.py")])
-        .args([folder.path(), emulate.as_ref()])
+        .arg(folder.path())
+        .args(["resources.py", "emulate.py"].map(|name| format!("{scripts}/{name}")))
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -234,7 +235,7 @@ fn limit_files(killed: &Killed, bytes: &str) {
 async fn saving_goes_on_after_nothing_could_be_written() {
     let killed = Killed::new().await;
     killed.script(&format!("{MAKE}send('first')\nprint(1)"));
-    killed.saved("first").await;
+    killed.saved("\"first\"").await;
     // A save with such a message in it is too long, a line of the log is not.
     let log = killed.home.logs().join("emulator.log");
     let room = fs::metadata(&log).unwrap().len() + 50_000;
@@ -248,7 +249,7 @@ async fn saving_goes_on_after_nothing_could_be_written() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let newest = killed.saves().pop().unwrap();
-    assert!(!fs::read_to_string(newest).unwrap().contains("second"));
+    assert!(!fs::read_to_string(newest).unwrap().contains("\"second\""));
     // Now the log takes nothing either.
     limit_files(&killed, "0");
     killed.script(&format!("{MAKE}send('third')\nprint(1)"));
@@ -265,9 +266,9 @@ async fn saving_goes_on_after_nothing_could_be_written() {
 async fn a_damaged_save_gives_way_to_the_one_before() {
     let killed = Killed::new().await;
     killed.script(&format!("{MAKE}send('first')\nprint(1)"));
-    killed.saved("first").await;
+    killed.saved("\"first\"").await;
     killed.script(&format!("{MAKE}send('second')\nprint(1)"));
-    killed.saved("second").await;
+    killed.saved("\"second\"").await;
     kill(&killed.home, emulator::SERVICE).await;
     let newest = killed.saves().pop().unwrap();
     let whole = fs::read(&newest).unwrap();

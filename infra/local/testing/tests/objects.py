@@ -1,8 +1,8 @@
 """Kills S3 before each of its calls of the disk, and prints what is found after each.
 
-Arguments: an empty folder, the script of the emulator. For a new object and for one that is replaced: a list of
-[bytes, metadata, length] as found after a kill before the first call, the second, and so on; the last is found
-after none. A file that is renamed before it was synced ends the program.
+Arguments: an empty folder, the scripts of the emulator, which are one program. For a new object and for one that
+is replaced: a list of [bytes, metadata, length] as found after a kill before the first call, the second, and so
+on; the last is found after none. A file that is renamed before it was synced ends the program.
 """
 
 import json
@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-folder, script = sys.argv[1:]
+folder, *scripts = sys.argv[1:]
 objects = os.path.join(folder, "s3")
 os.environ.update(S3_PERSIST="1", S3_DATA_DIR=objects, PERSIST_STATE="0")
 
@@ -22,7 +22,8 @@ from ministack.services import s3
 app.main = lambda: None
 sys.argv = ["emulate", os.path.join(folder, "saves")]
 emulate = {}
-exec(compile(Path(script).read_text(), script, "exec"), emulate)
+for script in scripts:
+    exec(compile(Path(script).read_text(), script, "exec"), emulate)
 
 
 def put(text):
