@@ -168,7 +168,7 @@ pub(super) const NEEDED: [Needed; 13] = [
         resources: &["arn:aws:iam::{account}:role/{stack}-*"],
     },
     Needed {
-        sid: "InstanceProfiles",
+        sid: "Profiles",
         actions: &[
             "iam:AddRoleToInstanceProfile",
             "iam:CreateInstanceProfile",
@@ -203,7 +203,7 @@ pub(super) const NEEDED: [Needed; 13] = [
         resources: &["arn:aws:states:{region}:{account}:stateMachine:{prefix}ScrapeConference"],
     },
     Needed {
-        sid: "Executions",
+        sid: "Runs",
         actions: &["states:DescribeExecution", "states:GetExecutionHistory"],
         resources: &["arn:aws:states:{region}:{account}:execution:{prefix}ScrapeConference:*"],
     },
