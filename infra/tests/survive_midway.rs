@@ -54,7 +54,16 @@ async fn a_stack_that_was_cut_off_while_it_was_made_or_changed_is_whole_after_a_
 /// Begins a deploy and kills emulator and deploy while CloudFormation is at the stack; false when it had done all
 /// by then. The emulator does nothing else meanwhile, so nobody can ask it how far it is.
 fn is_cut_off(deployment: &Deployment, after: Duration) -> bool {
-    let mut deploy = deployment.start_deploy();
+    // A bar, which has nothing to move on, says when it begins.
+    let deploy = [
+        "deploy",
+        "local",
+        "--yes",
+        "--no-sample",
+        "--progress",
+        "bar",
+    ];
+    let mut deploy = deployment.start(&deploy);
     let said = BufReader::new(deploy.stderr.take().unwrap());
     let mut lines = said.lines().map(Result::unwrap);
     assert!(lines.any(|line| line == BEGINS), "it says when it begins");
