@@ -1,11 +1,13 @@
 //! Has cargo build the functions and the agent, for this machine or for Lambda and trn1.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use annapurna_stack::environment::Architecture;
 use annapurna_stack::parameters::function_packages;
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -22,6 +24,7 @@ pub(super) async fn build_for_this_machine(
     }
     let output = cargo.stderr(Stdio::inherit()).output().await;
     let output = output.map_err(CommandError::file("run", "cargo"))?;
+    not_interrupted(output.status)?;
     if !output.status.success() {
         return Err(CommandError::Build {
             what: "the functions and the agent".to_owned(),
@@ -82,6 +85,7 @@ async fn cargo_lambda(
         .status()
         .await;
     let status = status.map_err(CommandError::file("run", "cargo"))?;
+    not_interrupted(status)?;
     if status.success() {
         return Ok(());
     }
@@ -92,6 +96,14 @@ async fn cargo_lambda(
                compiler reports above"
                 .to_owned(),
     })
+}
+
+/// A person's Ctrl-C reaches cargo, too, and its end may be seen before the signal is.
+fn not_interrupted(status: ExitStatus) -> Result<(), CommandError> {
+    match status.signal() {
+        Some(signal) if signal == Signal::SIGINT as i32 => Err(CommandError::Interrupted),
+        _ => Ok(()),
+    }
 }
 
 /// Cargo as a person would start it: without the variables that an outer cargo sets for what it runs,
@@ -131,6 +143,7 @@ pub(super) async fn target_folder(root: &Path) -> Result<PathBuf, CommandError> 
         .output()
         .await
         .map_err(CommandError::file("run", "cargo"))?;
+    not_interrupted(output.status)?;
     let metadata: Result<Metadata, _> = serde_json::from_slice(&output.stdout);
     metadata
         .map(|it| it.target_directory)
@@ -153,5 +166,19 @@ mod tests {
             found["papers-judge"],
             PathBuf::from("/t/debug/papers-judge")
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_person_interrupts_has_not_failed() {
+        let ended = async |script: &str| {
+            let status = Command::new("sh").args(["-c", script]).status().await;
+            not_interrupted(status.unwrap())
+        };
+        assert!(matches!(
+            ended("kill -INT $$").await,
+            Err(CommandError::Interrupted)
+        ));
+        assert!(ended("exit 101").await.is_ok());
+        assert!(ended("kill -TERM $$").await.is_ok());
     }
 }
