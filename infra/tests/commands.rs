@@ -202,8 +202,10 @@ fn services_that_have_died(deployment: &Deployment) {
     );
 
     kill(deployment.pid_of("opensearch"));
-    let (_, said) = ends(deployment, 2, &["papers", "local"]);
-    says(&said, &["stopped in `local`: OpenSearch", restart]);
+    for command in ["papers", "plan"] {
+        let (_, said) = ends(deployment, 2, &[command, "local"]);
+        says(&said, &["stopped in `local`: OpenSearch", restart]);
+    }
 
     kill(deployment.pid_of("emulator"));
     let commands: [&[&str]; 7] = [
