@@ -1,6 +1,7 @@
 //! One file a command: load, plan, show, ask, act, report.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use annapurna_local::{Home, process};
@@ -9,6 +10,7 @@ use annapurna_stack::environment::Environment;
 use annapurna_stack::instances::Slot;
 use annapurna_stack::{instances, pipeline, validate};
 use clap::{Args, Parser, Subcommand};
+use futures::FutureExt;
 
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
@@ -102,11 +104,15 @@ pub struct Context {
 /// Runs a command and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     let ui = Ui::new();
-    // A command that has something to say of Ctrl-C says it.
+    let mut dispatched = pin!(dispatch(cli, ui.clone()));
     let outcome = tokio::select! {
         biased;
-        outcome = dispatch(cli, ui.clone()) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted),
+        outcome = &mut dispatched => outcome,
+        // A command that has something to say of Ctrl-C says it, also when it is asked a moment too early.
+        _ = tokio::signal::ctrl_c() => {
+            let said = dispatched.now_or_never();
+            said.unwrap_or(Err(CommandError::Interrupted))
+        }
     };
     match outcome {
         Ok(code) => code,
