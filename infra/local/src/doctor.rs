@@ -5,15 +5,16 @@
 //! side. What is to be downloaded is asked for as the deployment would ask, with the same client, proxy and
 //! certificates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
 
 use crate::download::{self, Downloader};
+use crate::opensearch::{self, Address};
 use crate::python::{self, Python, Venv};
 use crate::torch::{self, TorchPython};
-use crate::{Home, LocalError, opensearch, process, tool};
+use crate::{Home, LocalError, process, tool};
 
 /// What the environment needs: packages and OpenSearch 0.6 GB, torch 0.8 GB, build output, data.
 const DISK_BYTES: u64 = 3_000_000_000;
@@ -91,16 +92,15 @@ pub async fn look(home: &Home, torch_python: Option<&Path>, opensearch: bool) ->
     let venv = Venv::find(home);
     let venv = venv.as_ref();
     let python = python::find_python().await;
-    let (registry, maven, compiler, cargo, torch, bubblewrap) = tokio::join!(
-        registry(venv, python.as_ref().ok()),
-        maven(home, opensearch),
+    let (registries, compiler, cargo, torch, bubblewrap) = tokio::join!(
+        registries(home, venv, python.as_ref().ok(), opensearch),
         compiler(),
         cargo(),
         torch::find(torch_python, venv),
         bubblewrap(),
     );
     let torch_state = torch_state(torch_python, torch.as_ref()).await;
-    let mut checks = of_deployment(python_state(python), [registry, maven], cargo, compiler);
+    let mut checks = of_deployment(python_state(python), registries, cargo, compiler);
     checks.extend([
         check(
             "disk",
@@ -176,54 +176,92 @@ fn python_state(python: Result<Python, LocalError>) -> State {
     }
 }
 
-/// Fetches one small package that the environment needs anyway, with the user's own pip settings.
-async fn registry(venv: Option<&Venv>, python: Option<&Python>) -> State {
-    if venv.is_some() {
-        return State::Ok("not needed, the packages are there".to_owned());
-    }
-    let Some(python) = python else {
-        return State::optional("not checked without a Python", "see Python");
+/// The package registry, and the Maven repository, whose address a package knows.
+async fn registries(
+    home: &Home,
+    venv: Option<&Venv>,
+    python: Option<&Python>,
+    opensearch: bool,
+) -> [State; 2] {
+    let (registry, central) = match (venv, python) {
+        (Some(venv), _) => {
+            let ready = State::Ok("not needed, the packages are there".to_owned());
+            (ready, Some(Address::of_venv(venv)))
+        }
+        (None, Some(python)) => match registry(python).await {
+            Ok(address) => (State::Ok("reachable".to_owned()), Some(Ok(address))),
+            Err(state) => (state, None),
+        },
+        (None, None) => {
+            let unknown = State::optional("not checked without a Python", "see Python");
+            (unknown, None)
+        }
     };
+    let maven = if !opensearch {
+        State::Ok("not needed, the environment names an OpenSearch".to_owned())
+    } else if opensearch::is_there(home) {
+        State::Ok("not needed, OpenSearch is there".to_owned())
+    } else {
+        match Address::named().map(Ok).or(central) {
+            Some(Ok(address)) => maven(address).await,
+            Some(Err(error)) => State::missing_by(&error),
+            None => State::optional(
+                "not asked before the package registry answers",
+                "see package registry",
+            ),
+        }
+    };
+    [registry, maven]
+}
+
+/// Fetches one small package that the environment needs anyway, with the user's own pip settings; it knows Maven
+/// Central's address. Else what is to be said of the registry.
+async fn registry(python: &Python) -> Result<Address, State> {
     let folder = std::env::temp_dir().join(format!("annapurna-{}", std::process::id()));
     let mut pip = Command::new(&python.path);
     pip.args(["-I", "-m", "pip", "download", "--no-cache-dir", "--no-deps"])
         .args(["--disable-pip-version-check", "--retries", "1"])
         .args(["--timeout", "4", "--only-binary=:all:", "--dest"])
         .arg(&folder)
-        .arg("priority==2.0.0");
-    if let Err(error) =
-        download::trust_the_system(&mut pip, &python.path, Downloader::Packages).await
-    {
-        return State::missing_by(&error);
-    }
+        .arg(opensearch::GUIDE);
+    download::trust_the_system(&mut pip, &python.path, Downloader::Packages)
+        .await
+        .map_err(|error| State::missing_by(&error))?;
     let answer = tool::output("asking the package registry", &mut pip, REGISTRY).await;
+    let address = wheel_in(&folder).map(|wheel| Address::of_wheel(&wheel));
     let removed = crate::home::remove_folder(&folder);
     let answer = match (answer, removed) {
         (Ok(output), Ok(())) if output.status.success() => {
-            return State::Ok("reachable".to_owned());
+            let absent = || LocalError::Absent {
+                what: opensearch::GUIDE,
+                path: folder.clone(),
+            };
+            let address = address.unwrap_or_else(|| Err(absent()));
+            return address.map_err(|error| State::missing_by(&error));
         }
         (Ok(output), Ok(())) => tool::text(&output),
         (Err(error), _) | (_, Err(error)) => error.to_string(),
     };
     if answer.contains("No module named pip") {
-        return State::optional(
+        return Err(State::optional(
             "not checked, this Python has no pip of its own",
             "nothing: the virtual environment brings pip",
-        );
+        ));
     }
     let error = download::failed(Downloader::Packages, None, &answer, None);
-    State::missing_by(&error)
+    Err(State::missing_by(&error))
+}
+
+/// The wheel that pip put into a folder.
+fn wheel_in(folder: &Path) -> Option<PathBuf> {
+    let mut files = std::fs::read_dir(folder).ok()?;
+    Some(files.next()?.ok()?.path())
 }
 
 /// Asks for the first of OpenSearch's files.
-async fn maven(home: &Home, wanted: bool) -> State {
-    if !wanted {
-        return State::Ok("not needed, the environment names an OpenSearch".to_owned());
-    }
-    let asked = opensearch::is_there_or_to_be_had(home);
-    match tokio::time::timeout(REGISTRY, asked).await {
-        Ok(Ok(true)) => State::Ok("not needed, OpenSearch is there".to_owned()),
-        Ok(Ok(false)) => State::Ok("reachable".to_owned()),
+async fn maven(address: Address) -> State {
+    match tokio::time::timeout(REGISTRY, opensearch::ask(address)).await {
+        Ok(Ok(())) => State::Ok("reachable".to_owned()),
         Ok(Err(error)) => State::missing_by(&error),
         Err(_) => {
             let late = download::failed(Downloader::Maven, Some("OpenSearch"), "timed out", None);

@@ -26,8 +26,8 @@ pub use artifacts::VERSION;
 use identity::Identity;
 pub use identity::{FEW_USERS, USERS};
 pub use install::Distribution;
-pub(crate) use install::is_there_or_to_be_had;
-pub(crate) use maven::REPOSITORY_VARIABLE;
+pub(crate) use install::{ask, is_there};
+pub(crate) use maven::{Address, GUIDE, REPOSITORY_VARIABLE};
 
 /// The service's name: `logs/opensearch.log`, `run/opensearch.json`.
 pub const SERVICE: &str = "opensearch";

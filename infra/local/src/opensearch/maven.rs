@@ -1,11 +1,12 @@
 //! A Maven repository as a place of files: one address for a file's coordinates, one client for all.
 //!
 //! In: coordinates and the digest that was written down for them. Out: the file, whole and checked, or what stood in
-//! the way. The repository is Maven Central, or what [`REPOSITORY_VARIABLE`] names. The client trusts what the
-//! system trusts, or the PEM file in SSL_CERT_FILE, and takes HTTPS_PROXY and NO_PROXY.
+//! the way. The repository is what [`REPOSITORY_VARIABLE`] names, or Maven Central, whose address a package knows: the
+//! project writes down no registry's. The client trusts what the system trusts, or the PEM file in SSL_CERT_FILE, and
+//! takes HTTPS_PROXY and NO_PROXY.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,10 +17,16 @@ use sha2::{Digest, Sha256};
 use super::artifacts::Artifact;
 use crate::LocalError;
 use crate::download::{self, Downloader};
+use crate::python::Venv;
 
 /// Names a mirror of Maven Central: the address under which `org/opensearch/…` is found.
 pub(crate) const REPOSITORY_VARIABLE: &str = "ANNAPURNA_MAVEN_URL";
-const CENTRAL: &str = "https://repo.maven.apache.org/maven2";
+/// The package that knows Maven Central's address, as pip takes it.
+pub(crate) const GUIDE: &str = "jgo==3.2.0";
+/// Where in the package the address stands.
+const CONSTANTS: &str = "jgo/constants.py";
+/// What is read there, for a person.
+const WHAT: &str = "Maven Central's address";
 /// Attempts for one file; a connection that breaks is the usual reason for another.
 const ATTEMPTS: u32 = 3;
 
@@ -38,13 +45,66 @@ enum Failure {
     Final(LocalError),
 }
 
-impl Repository {
-    /// The one that the environment variables name.
-    pub(super) fn of_variables() -> Result<Self, LocalError> {
+/// Under what address a repository's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address(String);
+
+impl Address {
+    /// The mirror that the variable names, if it does.
+    pub(crate) fn named() -> Option<Self> {
         let named = std::env::var(REPOSITORY_VARIABLE).ok();
-        let base = named.filter(|url| !url.is_empty());
+        named.filter(|url| !url.is_empty()).map(Self)
+    }
+
+    /// The mirror that the variable names, or Maven Central as the environment's package knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the package is not there or says no address.
+    pub(crate) fn of_venv(venv: &Venv) -> Result<Self, LocalError> {
+        if let Some(named) = Self::named() {
+            return Ok(named);
+        }
+        let path = venv.packaged(WHAT, CONSTANTS)?;
+        let constants = fs::read_to_string(&path).map_err(LocalError::file("read", &path))?;
+        Self::in_constants(&constants, &path)
+    }
+
+    /// Maven Central, from the package's wheel.
+    ///
+    /// # Errors
+    ///
+    /// When it is no wheel, or one that says no address.
+    pub(crate) fn of_wheel(wheel: &Path) -> Result<Self, LocalError> {
+        let file = File::open(wheel).map_err(LocalError::file("open", wheel))?;
+        let of_zip = |source| LocalError::Archive {
+            path: wheel.to_owned(),
+            source,
+        };
+        let mut zip = zip::ZipArchive::new(file).map_err(of_zip)?;
+        let entry = zip.by_name(CONSTANTS).map_err(of_zip)?;
+        let constants = io::read_to_string(entry).map_err(LocalError::file("read", wheel))?;
+        Self::in_constants(&constants, wheel)
+    }
+
+    fn in_constants(constants: &str, path: &Path) -> Result<Self, LocalError> {
+        let address = |line: &str| {
+            let said = line.strip_prefix("MAVEN_CENTRAL_URL = \"")?;
+            said.strip_suffix('"').map(str::to_owned)
+        };
+        let found = constants.lines().find_map(address);
+        found.map(Self).ok_or_else(|| LocalError::Absent {
+            what: WHAT,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Repository {
+    /// The one at this address.
+    pub(super) fn at(address: Address) -> Result<Self, LocalError> {
         Ok(Self {
-            base: base.unwrap_or_else(|| CENTRAL.to_owned()),
+            base: address.0,
             client: download::client(Downloader::Maven, "OpenSearch")?,
         })
     }
@@ -116,4 +176,29 @@ impl Repository {
 
 fn failed(artifact: &Artifact, said: &str) -> LocalError {
     download::failed(Downloader::Maven, Some(&artifact.to_string()), said, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wheel with these constants in it.
+    fn wheel(constants: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
+        zip.start_file(CONSTANTS, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(constants.as_bytes()).unwrap();
+        zip.finish().unwrap();
+        file
+    }
+
+    #[test]
+    fn the_address_is_the_one_that_the_package_has() {
+        let constants = "# Maven\nMAVEN_CENTRAL_URL = \"https://central.invalid/m2\"\nOTHER = 1\n";
+        let address = Address::of_wheel(wheel(constants).path()).unwrap();
+        assert_eq!(address, Address("https://central.invalid/m2".to_owned()));
+        let error = Address::of_wheel(wheel("OTHER = 1\n").path()).unwrap_err();
+        assert!(matches!(error, LocalError::Absent { .. }), "{error}");
+    }
 }
