@@ -281,7 +281,7 @@ impl<'a> Fleet<'a> {
         let wanted = self.wanted(settings, Some(&launch), Some(&zones));
         let steps = Steps::between(self.current.as_ref(), &wanted);
         let mut now = base(self.current.as_ref(), &steps, &wanted);
-        if steps.is_empty() {
+        if self.current.is_none() && steps.is_empty() {
             return Ok(());
         }
         let is_elsewhere =

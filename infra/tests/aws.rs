@@ -384,6 +384,24 @@ async fn a_newer_launch_template_replaces_an_instance_when_asked_and_ends_it_fir
 }
 
 #[tokio::test]
+async fn what_is_no_instance_of_their_stack_is_changed_too() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let before = account.instances().await;
+    account.change("scheduled = true", "scheduled = false");
+    account.change("monthly-budget-usd", "# monthly-budget-usd");
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("- destroy TrainiumInstance1Idle");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    account
+        .infra(&["plan", "prod"])
+        .await
+        .ends(0)
+        .says("Nothing changes in `prod`.");
+    assert_eq!(account.instances().await, before);
+}
+
+#[tokio::test]
 async fn an_instance_that_somebody_ended_is_made_anew() {
     let account = Account::new().await;
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
