@@ -219,6 +219,19 @@ impl Operator for Person<'_> {
         } = self.rollout;
         let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
         let stack = environment.stack_name();
+        // The emulator is done in seconds, and its times say nothing.
+        let estimate = match environment.local().is_some() {
+            true => None,
+            false => self
+                .engine
+                .estimate(&set.entries)
+                .await
+                .unwrap_or_else(|error| {
+                    cx.ui
+                        .warn(format!("how long it takes is not known: {error}"));
+                    None
+                }),
+        };
         // CloudFormation itself holds the update to what was agreed to.
         let deployments = before.map(|it| [&it.deployment, self.wanted]);
         let guarded = deployments.filter(|_| environment.protected);
@@ -226,11 +239,6 @@ impl Operator for Person<'_> {
             let policy = stack_policy(&deployments, self.consent.allowed);
             self.engine.set_policy(&policy).await?;
         }
-        // The emulator is done in seconds, and its times say nothing.
-        let estimate = match environment.local().is_some() {
-            true => None,
-            false => self.engine.estimate(&set.entries).await?,
-        };
         let follower = Follower::new(&cx.ui, style, &stack, set.entries.len(), estimate);
         let executed = set.execute(&|event| follower.show(event)).await;
         drop(follower);
