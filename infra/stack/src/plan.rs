@@ -154,6 +154,8 @@ impl ChangeSetEntry {
             (Replacement::Conditional, _) | (_, ChangeSetAction::Undetermined) => {
                 Some(Impact::MayReplace)
             }
+            // As the templates say; where they do not, somebody deployed since they were compared.
+            (Replacement::No, ChangeSetAction::Remove) => Some(Impact::Destroy),
             (Replacement::No, _) => None,
         }
     }
@@ -170,6 +172,8 @@ pub fn merge_change_set(changes: &mut Vec<Change>, entries: &[ChangeSetEntry]) {
             .iter_mut()
             .find(|change| change.resource == entry.resource)
         {
+            // What is retained is left behind.
+            Some(_) if entry.action == ChangeSetAction::Remove => {}
             Some(change) => change.impact = change.impact.min(impact),
             None => changes.push(Change {
                 impact,

@@ -126,6 +126,13 @@ fn an_action_that_is_not_determined_may_replace() {
     assert_eq!(changes, []);
     merge_change_set(&mut changes, &[entry(ChangeSetAction::Undetermined)]);
     assert_eq!(changes[0].impact, Impact::MayReplace);
+
+    let mut unknown = Vec::new();
+    merge_change_set(&mut unknown, &[entry(ChangeSetAction::Remove)]);
+    assert_eq!(unknown[0].impact, Impact::Destroy, "by somebody since");
+    unknown[0].impact = Impact::Orphan;
+    merge_change_set(&mut unknown, &[entry(ChangeSetAction::Remove)]);
+    assert_eq!(unknown[0].impact, Impact::Orphan, "it is retained");
 }
 
 #[test]
