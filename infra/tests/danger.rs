@@ -170,6 +170,12 @@ async fn what_cannot_be_deleted_is_named_with_its_reason() {
         "{run}"
     );
     assert!(run.stderr.contains("destroy it again"), "{run}");
+
+    // Its bucket went in the first attempt.
+    let s3 = project.cloud().await.s3;
+    s3.delete_bucket().bucket(PAPERS).send().await.unwrap();
+    let again = project.infra(&["destroy", "dev", "--yes"]).await;
+    assert_eq!(again.code, Some(0), "{again}");
 }
 
 #[tokio::test]
@@ -205,6 +211,14 @@ async fn a_stuck_rollback_goes_on_without_what_is_skipped() {
         "{told}"
     );
     assert_eq!(faults.count("ContinueUpdateRollback"), 0);
+
+    // The stack of the instances may be the one.
+    faults.next("DescribeStacks", 1, stack("CREATE_COMPLETE"));
+    faults.next("DescribeStacks", 1, stack("UPDATE_ROLLBACK_FAILED"));
+    faults.next("DescribeStackEvents", 1, events());
+    let told = project.infra(&["rollback", "dev"]).await;
+    assert_eq!(told.code, Some(3), "{told}");
+    assert!(told.stderr.contains("annapurna-dev-trainium"), "{told}");
 
     faults.next("DescribeStacks", 1, stack("UPDATE_ROLLBACK_FAILED"));
     faults.next("DescribeStacks", 2, stack("UPDATE_ROLLBACK_COMPLETE"));

@@ -4,6 +4,7 @@ use annapurna_contract::Bucket;
 use annapurna_stack::cloudformation::Holds;
 use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::plan::{Change, Deployment, Impact, changes};
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::progress::{Follower, ProgressStyle};
@@ -12,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::engine::{Engine, Standing};
 use crate::error::CommandError;
 use crate::local;
+use crate::ui::one_line;
 
 /// Delete an environment's stack; a local one leaves nothing behind
 ///
@@ -20,7 +22,7 @@ use crate::local;
 /// papers outlives that too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo infra destroy local              Stops everything, asks, removes it
+  cargo infra destroy local              Asks, stops everything, removes it
   cargo infra destroy dev                Names what goes and what stays, and asks
   cargo infra destroy dev --yes          Does not ask
   cargo infra destroy prod --force-destroy")]
@@ -139,16 +141,8 @@ async fn agreed(
     environment: &Environment,
     question: &str,
 ) -> Result<(), CommandError> {
-    let name = &environment.name;
-    let agreed = match environment.protected {
-        true if args.confirm.as_ref() == Some(name) => true,
-        true => {
-            let flag = format!("--confirm {name}");
-            cx.ui.confirm_by_name(question, name, &flag).await?
-        }
-        false => args.yes || cx.ui.confirm(question).await?,
-    };
-    if agreed {
+    let confirm = args.confirm.as_deref();
+    if cx.agreed(environment, question, args.yes, confirm).await? {
         return Ok(());
     }
     Err(CommandError::Declined {
@@ -196,6 +190,12 @@ async fn delete(
 async fn empty_bucket(cloud: &Cloud, bucket: &str) -> Result<(), CommandError> {
     loop {
         let page = cloud.s3.list_object_versions().bucket(bucket).send().await;
+        // A destruction that failed half way took it already.
+        if let Err(error) = &page
+            && error.code() == Some("NoSuchBucket")
+        {
+            return Ok(());
+        }
         let page = page.map_err(CommandError::aws(format!("list the versions in {bucket}")))?;
         let versions = page.versions().iter().map(|it| (it.key(), it.version_id()));
         let markers = page
@@ -233,10 +233,10 @@ async fn empty_bucket(cloud: &Cloud, bucket: &str) -> Result<(), CommandError> {
         if let Some(error) = answer.errors().first() {
             return Err(CommandError::Aws {
                 doing: format!("empty {bucket}"),
-                reason: error
-                    .message()
-                    .unwrap_or("an object cannot be deleted")
-                    .to_owned(),
+                reason: one_line(
+                    error.message().unwrap_or("an object cannot be deleted"),
+                    300,
+                ),
             });
         }
     }

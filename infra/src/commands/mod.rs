@@ -267,6 +267,26 @@ impl Context {
         })
     }
 
+    /// Whether a person, or the command line, says yes; in a protected environment by its name alone, which `confirm` may
+    /// have.
+    async fn agreed(
+        &self,
+        environment: &Environment,
+        question: &str,
+        yes: bool,
+        confirm: Option<&str>,
+    ) -> Result<bool, CommandError> {
+        let name = &environment.name;
+        match environment.protected {
+            true if confirm == Some(name) => Ok(true),
+            true => {
+                let flag = format!("--confirm {name}");
+                self.ui.confirm_by_name(question, name, &flag).await
+            }
+            false => Ok(yes || self.ui.confirm(question).await?),
+        }
+    }
+
     fn require_services(
         &self,
         environment: &Environment,

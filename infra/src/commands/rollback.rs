@@ -23,9 +23,12 @@ pub(super) struct RollbackArgs {
     /// Logical id of a resource that is left as it is; repeatable
     #[arg(long, value_name = "ID", requires = "go_on")]
     skip: Vec<String>,
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation; in a protected environment it is no answer
     #[arg(long)]
     yes: bool,
+    /// The name of a protected environment, which is the answer where nobody can type it
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     /// How events are shown [default: bar on a terminal, plain elsewhere]
     #[arg(long, value_enum)]
     progress: Option<ProgressStyle>,
@@ -39,17 +42,24 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
     };
     let cloud = cx.cloud(&environment).await?.ok_or_else(not_deployed)?;
     cloud.guard(&environment).await?;
-    let stack = environment.stack_name();
-    let engine = Engine::new(&cloud, &stack);
-    match engine.at_rest(&|text| cx.ui.status(text)).await? {
-        Standing::Stuck => {}
-        Standing::Absent => return Err(not_deployed()),
-        Standing::Review | Standing::Whole | Standing::Remnant => {
-            cx.ui
-                .status(format!("Stack {stack} has no rollback to go on with."));
-            return Ok(ExitCode::SUCCESS);
+    let pipeline = environment.stack_name();
+    let mut stuck = None;
+    for stack in [&pipeline, &environment.instances_stack_name()] {
+        let engine = Engine::new(&cloud, stack);
+        match engine.at_rest(&|text| cx.ui.status(text)).await? {
+            Standing::Stuck => {
+                stuck = Some((stack.clone(), engine));
+                break;
+            }
+            Standing::Absent if *stack == pipeline => return Err(not_deployed()),
+            _ => {}
         }
     }
+    let Some((stack, engine)) = stuck else {
+        cx.ui
+            .status(format!("`{name}` has no rollback to go on with."));
+        return Ok(ExitCode::SUCCESS);
+    };
     let stuck = engine.stuck().await;
     if !args.go_on {
         return Err(stuck);
@@ -60,7 +70,11 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
             .warn(format!("`{id}` is left as the failed update left it"));
     }
     let question = format!("Go on with the rollback of `{name}`?");
-    if !args.yes && !cx.ui.confirm(&question).await? {
+    let confirm = args.confirm.as_deref();
+    if !cx
+        .agreed(&environment, &question, args.yes, confirm)
+        .await?
+    {
         return Err(CommandError::Declined {
             left: "nothing was changed",
             again: None,
@@ -72,7 +86,7 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
     engine.continue_rollback(&args.skip, &show).await?;
     drop(follower);
     cx.ui.done(format!(
-        "`{name}` is as it was before the update; deploy it again"
+        "Stack {stack} is as it was before the update; deploy `{name}` again"
     ));
     Ok(ExitCode::SUCCESS)
 }
