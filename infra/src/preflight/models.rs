@@ -15,6 +15,7 @@ use super::signed::{Refusal, Service};
 use super::{Subject, check as finding, missing, unseen, without};
 use crate::cloud::Cloud;
 use crate::error::CommandError;
+use crate::ui::one_line;
 
 /// For one short question; a model that always thinks takes some seconds.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -112,7 +113,8 @@ fn refused(subject: &Subject<'_>, id: ModelId<'_>, availability: &Value) -> Opti
     }
     let agreement = &availability["agreementAvailability"];
     if agreement["status"] == "ERROR" {
-        let reason = agreement["errorMessage"].as_str().unwrap_or_default();
+        let reason = agreement["errorMessage"].as_str();
+        let reason = one_line(reason.unwrap_or("no reason given"), 300);
         return Some(missing(
             format!("the agreement for `{model}` failed: {reason}"),
             "AWS Marketplace needs a payment method: https://console.aws.amazon.com/billing/home#/paymentmethods",

@@ -50,7 +50,11 @@ pub(in crate::commands) async fn before_deploy(
     let step = cx.ui.begin("Looking at the account");
     let checks = preflight::look(environment, template, cloud).await?;
     drop(step);
-    super::require(cx, "the account is not ready", checks)?;
+    super::require(
+        cx,
+        "the account is not ready (--no-preflight, where a check is mistaken)",
+        checks,
+    )?;
     let answers = ask_models(cx, environment, cloud, consent).await?;
     super::require(cx, "a model does not answer", answers)?;
     cx.ui.done("The account is ready");

@@ -58,7 +58,10 @@ pub(super) const NEEDED: [Needed; 13] = [
             "cloudformation:SetStackPolicy",
             "cloudformation:UpdateTerminationProtection",
         ],
-        resources: &["arn:aws:cloudformation:{region}:{account}:stack/{stack}/*"],
+        resources: &[
+            "arn:aws:cloudformation:{region}:{account}:stack/{stack}/*",
+            "arn:aws:cloudformation:{region}:{account}:stack/{stack}-trainium/*",
+        ],
     },
     Needed {
         sid: "Buckets",
