@@ -217,30 +217,26 @@ async fn registries(
 /// Fetches one small package that the environment needs anyway, with the user's own pip settings; it knows Maven
 /// Central's address. Else what is to be said of the registry.
 async fn registry(python: &Python) -> Result<Address, State> {
-    let folder = std::env::temp_dir().join(format!("annapurna-{}", std::process::id()));
+    let folder = tempfile::tempdir()
+        .map_err(LocalError::file("make", std::env::temp_dir()))
+        .map_err(|error| State::missing_by(&error))?;
     let mut pip = Command::new(&python.path);
     pip.args(["-I", "-m", "pip", "download", "--no-cache-dir", "--no-deps"])
         .args(["--disable-pip-version-check", "--retries", "1"])
         .args(["--timeout", "4", "--only-binary=:all:", "--dest"])
-        .arg(&folder)
+        .arg(folder.path())
         .arg(opensearch::GUIDE);
     download::trust_the_system(&mut pip, &python.path, Downloader::Packages)
         .await
         .map_err(|error| State::missing_by(&error))?;
     let answer = tool::output("asking the package registry", &mut pip, REGISTRY).await;
-    let address = wheel_in(&folder).map(|wheel| Address::of_wheel(&wheel));
-    let removed = crate::home::remove_folder(&folder);
-    let answer = match (answer, removed) {
-        (Ok(output), Ok(())) if output.status.success() => {
-            let absent = || LocalError::Absent {
-                what: opensearch::GUIDE,
-                path: folder.clone(),
-            };
-            let address = address.unwrap_or_else(|| Err(absent()));
+    let answer = match answer {
+        Ok(output) if output.status.success() => {
+            let address = wheel_in(folder.path()).and_then(|wheel| Address::of_wheel(&wheel));
             return address.map_err(|error| State::missing_by(&error));
         }
-        (Ok(output), Ok(())) => tool::text(&output),
-        (Err(error), _) | (_, Err(error)) => error.to_string(),
+        Ok(output) => tool::text(&output),
+        Err(error) => error.to_string(),
     };
     if answer.contains("No module named pip") {
         return Err(State::optional(
@@ -253,9 +249,14 @@ async fn registry(python: &Python) -> Result<Address, State> {
 }
 
 /// The wheel that pip put into a folder.
-fn wheel_in(folder: &Path) -> Option<PathBuf> {
-    let mut files = std::fs::read_dir(folder).ok()?;
-    Some(files.next()?.ok()?.path())
+fn wheel_in(folder: &Path) -> Result<PathBuf, LocalError> {
+    let files = std::fs::read_dir(folder).map_err(LocalError::file("list", folder))?;
+    let mut paths = files.filter_map(|entry| Some(entry.ok()?.path()));
+    let wheel = paths.find(|path| path.extension().is_some_and(|it| it == "whl"));
+    wheel.ok_or_else(|| LocalError::Absent {
+        what: opensearch::GUIDE,
+        path: folder.to_owned(),
+    })
 }
 
 /// Asks for the first of OpenSearch's files.
