@@ -53,12 +53,20 @@ fn objects(bucket: Bucket) -> Vec<String> {
 
 /// Everything that every role is asked about, `action resource`.
 fn universe() -> Vec<(String, String)> {
-    let mut calls = Vec::new();
+    let mut asked = Vec::new();
     let mut add = |actions: &[&str], service: &str, resource: &str| {
         for action in actions {
-            calls.push((format!("{service}:{action}"), resource.to_owned()));
+            asked.push((format!("{service}:{action}"), resource.to_owned()));
         }
     };
+    add_what_holds_papers(&mut add);
+    add_what_works(&mut add);
+    add_what_is_for_people(&mut add);
+    asked
+}
+
+/// Buckets with what is in them, queues and the index.
+fn add_what_holds_papers(add: &mut impl FnMut(&[&str], &str, &str)) {
     for bucket in Bucket::ALL {
         let arn = format!("arn:aws:s3:::{}", bucket.name());
         for key in objects(bucket) {
@@ -80,49 +88,38 @@ fn universe() -> Vec<(String, String)> {
         add(INDEX_ACTIONS, "es", &format!("{domain}/{path}"));
     }
     add(&["DeleteDomain", "UpdateDomainConfig"], "es", &domain);
+}
+
+/// Functions with their logs, instances, the state machine and models.
+fn add_what_works(add: &mut impl FnMut(&[&str], &str, &str)) {
     for function in Function::ALL {
         let arn = in_account("lambda", &format!("function:{}", function.name()));
         add(&["InvokeFunction", "UpdateFunctionCode"], "lambda", &arn);
         let streams = format!("log-group:/aws/lambda/{}:log-stream:x", function.name());
         add(LOG_ACTIONS, "logs", &in_account("logs", &streams));
     }
-    add(
-        &["GetParameter", "PutParameter"],
-        "ssm",
-        &in_account("ssm", "parameter/annapurna/prod/trainium-agent"),
-    );
-    add(
-        &["GetParameter"],
-        "ssm",
-        &in_account("ssm", "parameter/other"),
-    );
-    add(
-        &[
-            "StartInstances",
-            "StopInstances",
-            "TerminateInstances",
-            "RunInstances",
-        ],
-        "ec2",
-        &in_account("ec2", "instance/i-0abc"),
-    );
+    let instance = in_account("ec2", "instance/i-0abc");
+    add(INSTANCE_ACTIONS, "ec2", &instance);
     add(&["DescribeInstances"], "ec2", "*");
     let machine = in_account("states", "stateMachine:ScrapeConference");
     add(&["StartExecution"], "states", &machine);
     for model in models() {
-        add(
-            &["InvokeModel", "InvokeModelWithResponseStream"],
-            "bedrock",
-            &model,
-        );
+        add(MODEL_ACTIONS, "bedrock", &model);
     }
+}
+
+/// Parameters, roles and the alarms' topic: what the deployer and the operators change.
+fn add_what_is_for_people(add: &mut impl FnMut(&[&str], &str, &str)) {
+    let bundle = in_account("ssm", "parameter/annapurna/prod/trainium-agent");
+    add(&["GetParameter", "PutParameter"], "ssm", &bundle);
+    let other = in_account("ssm", "parameter/other");
+    add(&["GetParameter"], "ssm", &other);
     for role in ["PapersJudgeRole", "TrainiumAgentRole"] {
         let arn = format!("arn:aws:iam::111122223333:role/{role}");
         add(&["PassRole", "PutRolePolicy"], "iam", &arn);
         add(&["AssumeRole"], "sts", &arn);
     }
     add(&["Publish"], "sns", &in_account("sns", "PipelineAlarms"));
-    calls
 }
 
 const OBJECT_ACTIONS: &[&str] = &[
@@ -175,6 +172,14 @@ const INDEX_PATHS: &[&str] = &[
     "_snapshot/mine",
 ];
 const LOG_ACTIONS: &[&str] = &["CreateLogStream", "PutLogEvents", "DeleteLogStream"];
+const INSTANCE_ACTIONS: &[&str] = &[
+    "StartInstances",
+    "StopInstances",
+    "TerminateInstances",
+    "RunInstances",
+];
+const MODEL_ACTIONS: &[&str] = &["InvokeModel", "InvokeModelWithResponseStream"];
+
 /// The profiles that `prod` names, the models behind them in a region that they choose, and others.
 fn models() -> Vec<String> {
     let settings = environment();
