@@ -56,56 +56,66 @@ impl Principal {
     pub const fn grants(self) -> &'static [Grant] {
         match self {
             Self::Function(Function::Scraper(_) | Function::ArxivAlias | Function::AnyScraper) => {
-                &[
-                    Grant::ReadObjects(Objects::Scraped),
-                    Grant::WriteObjects(Objects::Scraped),
-                    Grant::SendMessages(Queue::Research),
-                ]
+                SCRAPER
             }
-            Self::Function(Function::Judge) => &[
-                Grant::ReadObjects(Objects::Pdfs),
-                Grant::ReadObjects(Objects::Verdicts),
-                Grant::WriteObjects(Objects::Verdicts),
-                Grant::BeInvokedBy(Queue::Research),
-                Grant::SendMessages(Queue::CodeGeneration),
-                Grant::ReadIndex,
-                Grant::UpsertDocuments,
-                Grant::InvokeJudgeModel,
-                Grant::InvokeEmbeddingModel,
-            ],
-            Self::Function(Function::Generator) => &[
-                Grant::ReadObjects(Objects::Pdfs),
-                Grant::ReadObjects(Objects::Programs),
-                Grant::ReadObjects(Objects::ProgramMetadata),
-                Grant::WriteObjects(Objects::Programs),
-                Grant::WriteObjects(Objects::ProgramMetadata),
-                Grant::BeInvokedBy(Queue::CodeGeneration),
-                Grant::SendMessages(Queue::CodeGeneration),
-                Grant::SendMessages(Queue::CodeEvaluation),
-                Grant::ReadIndex,
-                Grant::UpsertDocuments,
-                Grant::ReplaceDocuments,
-                Grant::InvokeGeneratorModel,
-            ],
-            Self::Function(Function::Tester) => &[
-                Grant::ReadObjects(Objects::Programs),
-                Grant::ReadObjects(Objects::Results),
-                Grant::TakeMessages(Queue::CodeEvaluation),
-                Grant::DeadLetterMessages(Queue::CodeEvaluation),
-                Grant::SendMessages(Queue::CodeTesting),
-                Grant::CountMessages(Queue::CodeTesting),
-                Grant::ReadIndex,
-                Grant::ReplaceDocuments,
-                Grant::RunInstance,
-                Grant::ReadAgentToken,
-            ],
-            Self::Agent => &[
-                Grant::ReadObjects(Objects::Programs),
-                Grant::ReadObjects(Objects::Datasets),
-                Grant::ReadObjects(Objects::Results),
-                Grant::WriteObjects(Objects::Outputs),
-                Grant::TakeMessages(Queue::CodeTesting),
-            ],
+            Self::Function(Function::Judge) => JUDGE,
+            Self::Function(Function::Generator) => GENERATOR,
+            Self::Function(Function::Tester) => TESTER,
+            Self::Agent => AGENT,
         }
     }
 }
+
+const SCRAPER: &[Grant] = &[
+    Grant::ReadObjects(Objects::Scraped),
+    Grant::WriteObjects(Objects::Scraped),
+    Grant::SendMessages(Queue::Research),
+];
+
+const JUDGE: &[Grant] = &[
+    Grant::ReadObjects(Objects::Pdfs),
+    Grant::ReadObjects(Objects::Verdicts),
+    Grant::WriteObjects(Objects::Verdicts),
+    Grant::BeInvokedBy(Queue::Research),
+    Grant::SendMessages(Queue::CodeGeneration),
+    Grant::ReadIndex,
+    Grant::UpsertDocuments,
+    Grant::InvokeJudgeModel,
+    Grant::InvokeEmbeddingModel,
+];
+
+const GENERATOR: &[Grant] = &[
+    Grant::ReadObjects(Objects::Pdfs),
+    Grant::ReadObjects(Objects::Programs),
+    Grant::ReadObjects(Objects::ProgramMetadata),
+    Grant::WriteObjects(Objects::Programs),
+    Grant::WriteObjects(Objects::ProgramMetadata),
+    Grant::BeInvokedBy(Queue::CodeGeneration),
+    Grant::SendMessages(Queue::CodeGeneration),
+    Grant::SendMessages(Queue::CodeEvaluation),
+    Grant::ReadIndex,
+    Grant::UpsertDocuments,
+    Grant::ReplaceDocuments,
+    Grant::InvokeGeneratorModel,
+];
+
+const TESTER: &[Grant] = &[
+    Grant::ReadObjects(Objects::Programs),
+    Grant::ReadObjects(Objects::Results),
+    Grant::TakeMessages(Queue::CodeEvaluation),
+    Grant::DeadLetterMessages(Queue::CodeEvaluation),
+    Grant::SendMessages(Queue::CodeTesting),
+    Grant::CountMessages(Queue::CodeTesting),
+    Grant::ReadIndex,
+    Grant::ReplaceDocuments,
+    Grant::RunInstance,
+    Grant::ReadAgentToken,
+];
+
+const AGENT: &[Grant] = &[
+    Grant::ReadObjects(Objects::Programs),
+    Grant::ReadObjects(Objects::Datasets),
+    Grant::ReadObjects(Objects::Results),
+    Grant::WriteObjects(Objects::Outputs),
+    Grant::TakeMessages(Queue::CodeTesting),
+];

@@ -90,10 +90,8 @@ impl ObjectStore for S3 {
             key: key.to_owned(),
             limit,
         };
-        let announced = object
-            .content_length()
-            .and_then(|size| u64::try_from(size).ok());
-        if announced.is_some_and(|size| size > limit) {
+        let said = object.content_length();
+        if said.is_some_and(|size| u64::try_from(size).is_ok_and(|size| size > limit)) {
             return Err(too_large());
         }
         let mut body = Vec::new();

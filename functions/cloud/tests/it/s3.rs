@@ -146,7 +146,7 @@ async fn a_server_that_is_not_there_is_an_error_with_its_cause() {
 
 #[tokio::test]
 async fn a_larger_object_is_refused_however_it_comes() {
-    let (announced, _) = s3(|_| found("123456")).await;
+    let (said, _) = s3(|_| found("123456")).await;
     let (streamed, _) = s3(|_| {
         let chunks = ["123", "456"].map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
         let body = Body::from_stream(futures::stream::iter(chunks));
@@ -156,7 +156,7 @@ async fn a_larger_object_is_refused_however_it_comes() {
             .unwrap()
     })
     .await;
-    for s3 in [announced, streamed] {
+    for s3 in [said, streamed] {
         assert!(s3.get("papers", "k", 6).await.unwrap().is_some());
         let error = s3.get("papers", "k", 5).await.unwrap_err();
         assert!(

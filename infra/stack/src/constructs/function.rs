@@ -147,24 +147,14 @@ impl RustFunction {
         let log_group = Resource::new(log_group).except(&LOG_EXCEPTIONS);
         let logs = stack.add(id.part("Logs"), log_group);
         let mut statements = self.grants;
-        statements.push(Statement::allow(
-            "WriteOwnLogs",
-            &["logs:CreateLogStream", "logs:PutLogEvents"],
-            vec![streams],
-        ));
+        let write = ["logs:CreateLogStream", "logs:PutLogEvents"];
+        statements.push(Statement::allow("WriteOwnLogs", &write, vec![streams]));
         if self.is_told_events {
             let failed = vec![FailedEvents::arn()];
             let keep = Statement::allow("KeepFailedEvents", &["sqs:SendMessage"], failed);
             statements.push(keep);
         }
-        let role = Role {
-            handle: RoleHandle::of(Principal::Function(self.handle.function)),
-            trust: Statement::trust(Trusted::Service([ServicePrincipal::Lambda])),
-            policy_name: "grants",
-            statements,
-            managed: Vec::new(),
-        };
-        let role = role.add_to(stack);
+        let role = execution_role(self.handle.function, statements).add_to(stack);
         let variables: BTreeMap<&'static str, Expr> = self.variables.into_iter().collect();
         let function = lambda::Function {
             function_name: self.handle.name.clone(),
@@ -186,6 +176,17 @@ impl RustFunction {
             add_destination(stack, &id);
         }
         self.handle
+    }
+}
+
+/// The role that Lambda runs it with.
+fn execution_role(function: Function, statements: Vec<Statement>) -> Role {
+    Role {
+        handle: RoleHandle::of(Principal::Function(function)),
+        trust: Statement::trust(Trusted::Service([ServicePrincipal::Lambda])),
+        policy_name: "grants",
+        statements,
+        managed: Vec::new(),
     }
 }
 

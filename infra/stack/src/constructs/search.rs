@@ -78,12 +78,6 @@ impl SearchDomain {
     /// this account.
     pub(crate) fn add_to(self, stack: &mut Template) -> SearchDomainHandle {
         let arn = Arn::in_account("es", format!("domain/{}", self.name));
-        let this_account = Statement::allow(
-            "ThisAccountOnly",
-            &["es:ESHttpGet", "es:ESHttpPost", "es:ESHttpPut"],
-            vec![arn.followed_by("/*")],
-        );
-        let this_account = this_account.about(Principal::Aws(vec![Arn::account_root()]));
         let logs = self
             .log_retention_days
             .map(|days| add_logs(stack, &self.name, days));
@@ -105,7 +99,7 @@ impl SearchDomain {
                 volume_size: self.volume_gib,
                 volume_type: VolumeType::Gp3,
             },
-            access_policies: PolicyDocument::new(vec![this_account]),
+            access_policies: PolicyDocument::new(vec![this_account_only(&arn)]),
             domain_endpoint_options: DomainEndpointOptions {
                 enforce_https: true,
                 tls_security_policy: TlsSecurityPolicy::MinTls12Pfs,
@@ -128,6 +122,14 @@ impl SearchDomain {
             host: Expr::attribute(&id, "DomainEndpoint"),
         }
     }
+}
+
+/// The domain's own policy.
+fn this_account_only(domain: &Arn) -> Statement {
+    let calls = ["es:ESHttpGet", "es:ESHttpPost", "es:ESHttpPut"];
+    let paths = vec![domain.followed_by("/*")];
+    let statement = Statement::allow("ThisAccountOnly", &calls, paths);
+    statement.about(Principal::Aws(vec![Arn::account_root()]))
 }
 
 /// Over how many zones nodes are spread: two where they are even, or else three, of which AWS wants the nodes to

@@ -212,14 +212,8 @@ impl<'de> Deserialize<'de> for SearchFile {
 impl EnvironmentFile {
     /// The settings, with a default in place of each value that is a problem.
     pub(super) fn check(self, name: &str, problems: &mut Problems) -> Environment {
-        self.check_own_values(problems);
-        problems.require(
-            !name.ends_with(super::INSTANCES_SUFFIX),
-            format!(
-                "an environment's name must not end in `{}`",
-                super::INSTANCES_SUFFIX
-            ),
-        );
+        self.check_own_values(name, problems);
+        self.check_place(problems);
         let search = check_search(self.search, problems);
         if let Some(trainium) = &self.trainium {
             check_trainium(trainium, problems);
@@ -228,22 +222,8 @@ impl EnvironmentFile {
         let alarms = self.alarms.map(|it| it.check(has_alarms, problems));
         let alarms = alarms.unwrap_or_default();
         let place = match self.local {
-            Some(local) => {
-                problems.require(self.account.is_none(), "account does not go with [local]");
-                problems.require(
-                    self.trainium.is_none(),
-                    "[trainium] does not go with [local]",
-                );
-                problems.require(!self.protected, "protected does not go with [local]");
-                Place::Local(check_local(local, problems))
-            }
-            None => {
-                problems.require(
-                    self.retain_data || !self.protected,
-                    "protected needs retain-data = true",
-                );
-                check_aws(self.account, self.profile, self.architecture, problems)
-            }
+            Some(local) => Place::Local(check_local(local, problems)),
+            None => check_aws(self.account, self.profile, self.architecture, problems),
         };
         Environment {
             name: name.to_owned(),
@@ -266,8 +246,32 @@ impl EnvironmentFile {
         }
     }
 
-    /// The keys above the first table that have rules of their own.
-    fn check_own_values(&self, problems: &mut Problems) {
+    /// What goes with `[local]`, and what in AWS with what else.
+    fn check_place(&self, problems: &mut Problems) {
+        if self.local.is_some() {
+            problems.require(self.account.is_none(), "account does not go with [local]");
+            problems.require(
+                self.trainium.is_none(),
+                "[trainium] does not go with [local]",
+            );
+            problems.require(!self.protected, "protected does not go with [local]");
+        } else {
+            problems.require(
+                self.retain_data || !self.protected,
+                "protected needs retain-data = true",
+            );
+        }
+    }
+
+    /// The environment's name, and the keys above the first table that have rules of their own.
+    fn check_own_values(&self, name: &str, problems: &mut Problems) {
+        problems.require(
+            !name.ends_with(super::INSTANCES_SUFFIX),
+            format!(
+                "an environment's name must not end in `{}`",
+                super::INSTANCES_SUFFIX
+            ),
+        );
         problems.name_part("name-prefix", &self.name_prefix, 12);
         problems.name_part("bucket-suffix", &self.bucket_suffix, 30);
         problems.require(!self.contact.trim().is_empty(), "contact must not be empty");
