@@ -97,7 +97,7 @@ pub enum CommandError {
     /// CloudFormation undid the deployment.
     #[error("stack `{stack}` rolled back: {cause}")]
     RolledBack {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// The first failure that is no consequence of another: which resource, and CloudFormation's words.
         cause: String,
@@ -108,7 +108,7 @@ pub enum CommandError {
         lines(findings)
     )]
     Refused {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// Everything that was found.
         findings: Vec<Finding>,
@@ -119,7 +119,7 @@ pub enum CommandError {
         lines(failures)
     )]
     Stuck {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// Each resource that could not be brought back, with CloudFormation's words.
         failures: Vec<String>,
@@ -127,7 +127,7 @@ pub enum CommandError {
     /// Something of a stack outlived its deletion.
     #[error("stack `{stack}` is not deleted:\n{}", lines(failures))]
     NotDeleted {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// Each resource that could not be deleted, with CloudFormation's words.
         failures: Vec<String>,
@@ -135,7 +135,7 @@ pub enum CommandError {
     /// Somebody else works on the stack.
     #[error("stack `{stack}` is {status}, begun {who}")]
     Busy {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// CloudFormation's word, such as `UPDATE_IN_PROGRESS`.
         status: String,
@@ -145,7 +145,7 @@ pub enum CommandError {
     /// The pipeline is deployed, and the stack of its instances is not as wanted.
     #[error("the pipeline of `{environment}` is deployed, its instances are not: {problem}")]
     Instances {
-        /// Its name.
+        /// As commands take it, such as `prod`.
         environment: String,
         /// Why, in EC2's words where it refused.
         problem: String,
@@ -158,7 +158,7 @@ pub enum CommandError {
         refusal(reason, findings)
     )]
     ChangeSet {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// CloudFormation's words.
         reason: String,
@@ -168,7 +168,7 @@ pub enum CommandError {
     /// A new stack finds something there that its template would delete with the stack.
     #[error("the change set of stack `{stack}` failed: {reason}")]
     Unretained {
-        /// Its name.
+        /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,
         /// CloudFormation's words, with the resources.
         reason: String,
@@ -290,7 +290,7 @@ pub enum CommandError {
     /// Ctrl-C while following what runs by itself.
     #[error("no longer followed; {execution} goes on")]
     GoesOn {
-        /// Its name.
+        /// Name of the execution of `ScrapeConference`.
         execution: String,
         /// The command that follows it again.
         again: String,

@@ -147,7 +147,7 @@ pub struct OtherEntry {
 /// A PDF that is in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedPdf {
-    /// Its key.
+    /// Key in the bucket of papers.
     pub s3_key: String,
     /// SHA-256 of it, hexadecimal.
     pub sha256: String,

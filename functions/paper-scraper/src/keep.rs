@@ -152,7 +152,7 @@ pub(crate) enum Look {
     New,
     /// Something: its source says something else now, or its PDF has yet to come.
     Open,
-    /// Nothing.
+    /// Nothing: its record says the same, and its PDF is there or will not come.
     Settled,
 }
 

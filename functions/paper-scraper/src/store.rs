@@ -28,13 +28,13 @@ pub enum StoreError {
     /// Other runs wrote it again and again while this one was about to.
     #[error("`{key}` cannot be written: other runs write it all the time")]
     Contended {
-        /// The key.
+        /// Key in the bucket of papers.
         key: String,
     },
     /// What was there a moment ago.
     #[error("`{key}` is gone: nothing of the pipeline deletes it")]
     Gone {
-        /// The key.
+        /// Key in the bucket of papers.
         key: String,
     },
     /// What is kept is no JSON of its kind, or what is to be kept or said has no JSON form.

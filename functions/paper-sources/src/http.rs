@@ -28,7 +28,7 @@ pub use settings::{ExclusiveHost, HttpSettings};
 pub enum Expect {
     /// An Atom feed; also with status 400, where arXiv puts its error feed.
     Atom,
-    /// JSON.
+    /// A JSON object or array.
     Json,
     /// A PDF, complete.
     Pdf,

@@ -27,7 +27,7 @@ pub enum SourceError {
     /// The site did not answer as it should.
     #[error("cannot list the papers of {source_name}: {error}")]
     Http {
-        /// The source's name.
+        /// As people write it, such as `arXiv`.
         source_name: &'static str,
         /// What happened, with its evidence.
         error: HttpError,
@@ -35,9 +35,9 @@ pub enum SourceError {
     /// arXiv refused the query.
     #[error("arXiv refused the query `{query}`: {message}")]
     QueryRefused {
-        /// The query sent.
+        /// As it was sent, in the syntax of arXiv's API.
         query: String,
-        /// arXiv's words.
+        /// The summary of its feed of one error.
         message: String,
     },
     /// No site has a list of that year.
@@ -45,7 +45,7 @@ pub enum SourceError {
         "{conference} has no list of papers for {year} at {urls}; years known to have one: {known}"
     )]
     NoSuchYear {
-        /// The conference.
+        /// As people write it, such as `NeurIPS`.
         conference: &'static str,
         /// The year asked for.
         year: u16,
@@ -59,9 +59,9 @@ pub enum SourceError {
     NoSuchTopic {
         /// The filter of the event.
         filter: String,
-        /// The conference.
+        /// As people write it, such as `NeurIPS`.
         conference: &'static str,
-        /// Its year.
+        /// Year of the proceedings asked for.
         year: u16,
         /// Topics that exist, or a word that there are none.
         existing: String,
@@ -69,9 +69,9 @@ pub enum SourceError {
     /// No list of the year can be used.
     #[error("cannot list the papers of {conference} {year}: {}", in_words(lists))]
     NoList {
-        /// The conference.
+        /// As people write it, such as `NeurIPS`.
         conference: &'static str,
-        /// Its year.
+        /// Year of the proceedings asked for.
         year: u16,
         /// Every list of the year, and what is wrong with it.
         lists: Vec<UnusedList>,

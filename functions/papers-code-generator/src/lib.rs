@@ -72,7 +72,7 @@ pub enum NoProgram {
     /// Two programs in a row cannot be run.
     #[error("the program for paper `{paper_id}` cannot be run, twice")]
     Unusable {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
         /// What is wrong with the second.
         #[source]
@@ -81,9 +81,9 @@ pub enum NoProgram {
     /// Something of ours has no JSON form, or is not what we wrote.
     #[error("metadata of paper `{paper_id}`")]
     Metadata {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
-        /// Why.
+        /// What serde found, with line and column.
         #[source]
         source: serde_json::Error,
     },
@@ -97,7 +97,7 @@ pub enum NoProgram {
 pub struct Metadata {
     /// The paper it was written for.
     pub paper_id: PaperId,
-    /// Its title.
+    /// The title that the model was shown.
     pub paper_title: String,
     /// SHA-256 of the program, hexadecimal.
     pub code_sha256: String,

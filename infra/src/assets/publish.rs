@@ -50,7 +50,7 @@ impl AssetsBucket {
         }
     }
 
-    /// Its name.
+    /// Name of the bucket, the same for all environments of an account and region.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -93,7 +93,7 @@ struct EnvironmentArg {
 /// What every command has.
 #[derive(Debug)]
 pub struct Context {
-    /// The terminal.
+    /// All that a command says to a person goes through it.
     pub ui: Ui,
     /// Folder of the project.
     pub root: PathBuf,

@@ -11,13 +11,13 @@ use annapurna_local::{Home, emulator, ours};
 
 use crate::error::CommandError;
 
-/// The agent's service.
+/// Name of its service: `logs/agent.log`, `run/agent.json`.
 pub const AGENT: &str = "agent";
 
 /// What the agent is told.
 #[derive(Debug)]
 pub struct Agent<'a> {
-    /// Its binary.
+    /// The program, as this deploy built it.
     pub binary: &'a Path,
     /// Folder of `dataset_loader.py`.
     pub python_path: PathBuf,
@@ -27,9 +27,9 @@ pub struct Agent<'a> {
     pub config: AgentConfig<String>,
     /// ARN of the role it assumes.
     pub role_arn: String,
-    /// AWS region.
+    /// Region that its calls are signed for.
     pub region: &'a str,
-    /// The emulator.
+    /// Address of the emulator, where all its calls go.
     pub endpoint_url: &'a str,
 }
 

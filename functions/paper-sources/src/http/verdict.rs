@@ -11,7 +11,7 @@ use super::{Expect, Page};
 /// How an answer is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The document.
+    /// A document of the kind that was asked for.
     Good,
     /// The site holds us off.
     Blocked,

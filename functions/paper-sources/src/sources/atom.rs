@@ -72,9 +72,9 @@ pub struct AtomEntry {
     pub authors: Vec<AtomAuthor>,
     /// arXiv's own and those of other classifications, the primary one among them.
     pub categories: Vec<String>,
-    /// The first category.
+    /// arXiv's `primary_category`, such as `cs.LG`.
     pub primary_category: Option<String>,
-    /// The authors' comment.
+    /// What the authors wrote beside it, such as its pages or where it appeared.
     pub comment: Option<String>,
     /// Where it was published.
     pub journal_ref: Option<String>,
@@ -84,16 +84,16 @@ pub struct AtomEntry {
     pub links: Vec<AtomLink>,
 }
 
-/// An author.
+/// An author of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AtomAuthor {
-    /// The name.
+    /// Whole, as the feed writes it.
     pub name: String,
     /// Affiliations, seldom given.
     pub affiliations: Vec<String>,
 }
 
-/// A link.
+/// A link of an entry, of whatever relation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AtomLink {
     /// The address as it is written, which is not followed as it is.

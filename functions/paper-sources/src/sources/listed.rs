@@ -15,9 +15,9 @@ use crate::paper::{BrokenEntry, DetailsKind, RepeatedEntry};
 /// The conference and year that a list is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edition {
-    /// The conference.
+    /// Whose scraper reads it; never arXiv.
     pub source: Source,
-    /// Its year.
+    /// Year of the proceedings, four digits.
     pub year: u16,
 }
 

@@ -21,7 +21,7 @@ const SCRAPED: (&str, &str) = (
 pub struct SampleEntry {
     /// Whose scraper brings it.
     pub source: Source,
-    /// Its title.
+    /// As the lists of the site give it.
     pub title: String,
     /// Its abstract; the paper's id is of both.
     pub abstract_text: String,

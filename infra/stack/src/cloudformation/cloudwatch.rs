@@ -61,7 +61,7 @@ pub(crate) enum QueryValue {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct MetricStat {
     pub(crate) metric: NamedMetric,
-    /// Seconds.
+    /// Seconds that one value is of; a multiple of 60.
     pub(crate) period: u32,
     pub(crate) stat: Statistic,
 }

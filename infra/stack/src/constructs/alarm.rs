@@ -216,7 +216,7 @@ impl IdleInstance<'_> {
 #[derive(Debug)]
 pub(crate) struct MonthlyBudget<'a> {
     pub(crate) name: String,
-    /// US dollars.
+    /// US dollars a month.
     pub(crate) limit_usd: u32,
     pub(crate) topic: &'a AlarmTopicHandle,
 }

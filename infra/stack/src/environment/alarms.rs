@@ -26,7 +26,7 @@ pub(super) struct AlarmsFile {
 /// The checked table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Alarms {
-    /// Sorted.
+    /// Sorted, so that their order in the file changes nothing.
     pub(super) subscribers: Vec<Subscriber>,
     pub(super) monthly_budget_usd: Option<u32>,
 }

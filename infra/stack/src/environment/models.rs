@@ -13,7 +13,7 @@ use super::{Environment, ModelSettings, Place};
 pub struct NamedModel<'a> {
     /// The setting, such as `judge.model`.
     pub setting: &'static str,
-    /// Its value.
+    /// A model's or an inference profile's id, as the setting has it.
     pub id: &'a str,
     /// Whether it is asked for vectors, and not for answers.
     pub makes_vectors: bool,

@@ -95,7 +95,7 @@ fn broken_record(id: Option<u64>, place: usize) -> BrokenEntry {
 /// What tells a record's paper from others.
 struct Key<'a> {
     id: u64,
-    /// Normalised.
+    /// Normalised, as titles are compared.
     title: &'a str,
     forum: Option<&'a str>,
     proceedings: Option<&'a str>,

@@ -16,7 +16,7 @@ pub(super) struct FirstBoot {
 }
 
 impl FirstBoot {
-    /// The script.
+    /// The script, as user data has it before it is encoded.
     ///
     /// User data runs once, and what it needs may be out of reach just then: what it installs becomes a systemd
     /// unit that is tried until it succeeds.
