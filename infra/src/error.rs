@@ -2,13 +2,13 @@
 
 mod credentials;
 mod exit_code;
+mod finding;
 mod hint;
 mod obstacle;
 
 use std::path::PathBuf;
 
 use annapurna_cloud::{ObjectError, QueueError, reason};
-use annapurna_contract::text::safe;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::cloudformation::NoFacts;
@@ -19,8 +19,12 @@ use annapurna_stack::validate::Violation;
 use aws_sdk_cloudformation::config::http::HttpResponse;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 
+use crate::local::service::{Service, in_words};
+
 pub use credentials::CredentialsReport;
 use credentials::is_of_credentials;
+pub use finding::Finding;
+use finding::{lines, refusal};
 pub use obstacle::Obstacle;
 
 /// One variant per thing a person can act on.
@@ -188,12 +192,12 @@ pub enum CommandError {
         environment: String,
     },
     /// Services of this machine have died; what they stored is there.
-    #[error("stopped in `{environment}`: {services}")]
+    #[error("stopped in `{environment}`: {}", in_words(services))]
     Stopped {
         /// Its name, which the hint puts into a command.
         environment: String,
-        /// Their words, such as `OpenSearch and the model`.
-        services: String,
+        /// Each that has died.
+        services: Vec<Service>,
     },
     /// The stack is deployed and lacks an output.
     #[error(transparent)]
@@ -332,49 +336,6 @@ pub enum CommandError {
     Interrupted,
 }
 
-/// Something that CloudFormation found before it changed anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Logical id.
-    pub resource: String,
-    /// Such as `AWS::S3::Bucket`.
-    pub type_name: String,
-    /// CloudFormation's words.
-    pub reason: String,
-    /// The setting that decides what was refused, such as `bucket-suffix`.
-    pub setting: Option<&'static str>,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (resource, type_name) = (safe(&self.resource), safe(&self.type_name));
-        write!(
-            formatter,
-            "`{resource}` ({type_name}): {}",
-            safe(&self.reason)
-        )?;
-        match self.setting {
-            Some(setting) => write!(formatter, " [setting `{setting}`]"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What CloudFormation found, or else its reason, which says only that something was.
-fn refusal(reason: &str, findings: &[Finding]) -> String {
-    match findings {
-        [] => format!(" {}", safe(reason)),
-        findings => format!("\n{}", lines(findings)),
-    }
-}
-
-fn lines(of: &[impl std::fmt::Display]) -> String {
-    of.iter()
-        .map(|it| format!("  {it}"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 impl CommandError {
     /// A failed call of an AWS SDK, with the service's own code and message.
     pub fn aws<E>(doing: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Self
@@ -419,6 +380,25 @@ impl CommandError {
         }
     }
 
+    /// Whether the death of a service that was asked may be behind it. What CloudFormation says of a stack, or the index
+    /// of its fields, is the answer of one that lives.
+    pub(crate) const fn is_of_a_service(&self) -> bool {
+        matches!(
+            self,
+            Self::Aws { .. }
+                | Self::Passing { .. }
+                | Self::TimedOut { .. }
+                | Self::Local(_)
+                | Self::Object(_)
+                | Self::Queue(_)
+                | Self::Index(_)
+                | Self::FunctionFailed { .. }
+                | Self::NothingDone { .. }
+                | Self::ScrapeFailed { .. }
+                | Self::SampleIncomplete { .. }
+        )
+    }
+
     /// For what a function did, or did not.
     fn where_it_is_logged(&self) -> Option<String> {
         let (Self::FunctionFailed {
@@ -460,7 +440,10 @@ impl CommandError {
             Self::NoAccount { environment } => Some(hint::account(environment)),
             Self::NoCredentials { .. } => say(hint::SIGN_IN),
             Self::NotDeployed { environment } => Some(hint::deploy(environment)),
-            Self::Stopped { environment, .. } => Some(hint::start(environment)),
+            Self::Stopped {
+                environment,
+                services,
+            } => Some(hint::start(environment, services)),
             Self::IndexConflict { index, .. } => Some(hint::reindex(index)),
             Self::FunctionFailed { .. } | Self::NothingDone { .. } => self.where_it_is_logged(),
             Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),

@@ -22,6 +22,7 @@ use crate::error::CommandError;
 
 pub mod agent;
 pub mod service;
+pub mod watch;
 
 /// The service that answers for Bedrock: `logs/model.log`, `run/model.json`.
 pub const MODEL: &str = "model";

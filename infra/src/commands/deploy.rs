@@ -18,6 +18,7 @@ use crate::engine::{Deployed, Event};
 use crate::error::CommandError;
 use crate::instances::{self, Fleet};
 use crate::local::agent::{self, Agent};
+use crate::local::service::Service;
 use crate::local::{self, Services};
 
 mod consent;
@@ -41,7 +42,7 @@ use rollout::{RolledOut, Rollout};
   cargo infra deploy prod --replace-instances")]
 pub(super) struct DeployArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Do not ask for confirmation of what loses nothing
     #[arg(long)]
     yes: bool,
@@ -142,6 +143,26 @@ async fn deploy_here(
     let home = cx.home(environment);
     let _alone = local::alone(&home, environment)?;
     let here = ready(cx, args, environment, settings, &home).await?;
+    // From here on they run, and nothing of what follows ends one of them.
+    let watch = cx.watch(environment);
+    let onto_them = deploy_onto(cx, args, environment, &here, template);
+    let (cloud, deployed) = watch.during(&Service::OF_FUNCTIONS, onto_them).await?;
+    if !args.no_sample {
+        let sample = sample::run(cx, environment, &cloud, &deployed);
+        watch.during(&Service::ALL, sample).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings stack, agent and papers to where they should be, on services that run.
+async fn deploy_onto(
+    cx: &Context,
+    args: &DeployArgs,
+    environment: &Environment,
+    here: &Ready,
+    template: Template,
+) -> Result<(Cloud, Deployed), CommandError> {
+    let home = cx.home(environment);
     let (services, assets) = (&here.services, &here.assets);
     let cloud = Cloud::connect(environment, Some(&services.endpoint_url)).await;
     let account = cloud.guard(environment).await?;
@@ -156,24 +177,21 @@ async fn deploy_here(
         fleet: &fleet,
     };
     let RolledOut { deployed, .. } = deployment.stack(template, services.parameters()).await?;
-    start_agent(cx, environment, &home, &here, &deployed).await?;
+    start_agent(cx, environment, &home, here, &deployed).await?;
     report(cx, environment, &deployed.outputs)?;
     cx.ui.status(format!(
         "model: {}\nFor the aws CLI, with --endpoint-url {}:\n  export AWS_DEFAULT_REGION={} \
          AWS_ACCESS_KEY_ID={ROOT_ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ROOT_SECRET_KEY}",
-        local::model_label(&settings.model),
-        services.endpoint_url,
-        environment.region,
+        here.model, services.endpoint_url, environment.region,
     ));
     reconcile::after_start(cx, &home, environment, &cloud, &deployed).await?;
-    if !args.no_sample {
-        sample::run(cx, environment, &cloud, &deployed).await?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok((cloud, deployed))
 }
 
 /// What a local stack is deployed onto and with.
 struct Ready {
+    /// What the model is called.
+    model: String,
     torch: Option<TorchPython>,
     services: Services,
     assets: Assets,
@@ -209,6 +227,7 @@ async fn ready(
     cx.ui
         .done("Functions and agent are built; the local cloud and OpenSearch run");
     Ok(Ready {
+        model: local::model_label(&settings.model),
         torch,
         services,
         assets,

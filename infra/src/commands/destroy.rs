@@ -28,7 +28,7 @@ use crate::ui::one_line;
   cargo infra destroy prod --force-destroy")]
 pub(super) struct DestroyArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Do not ask for confirmation; in a protected environment it is no answer
     #[arg(long)]
     yes: bool,

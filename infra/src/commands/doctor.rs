@@ -24,7 +24,7 @@ pub(super) use aws::{Consent, before_deploy};
   cargo infra doctor prod --json")]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,

@@ -9,7 +9,6 @@ use aws_sdk_lambda::primitives::Blob;
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
-use crate::local::service::Service;
 use crate::ui;
 
 /// Invoke a function with a JSON event and print its answer
@@ -21,7 +20,7 @@ use crate::ui;
   cargo infra invoke prod PapersCodeGenerator '{\"action\": \"generate_recent\", \"max_papers\": 5}'")]
 pub(super) struct InvokeArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Function, as in the aws CLI but without the environment's prefix
     function: String,
     /// The event, JSON
@@ -36,9 +35,7 @@ pub(super) async fn run(cx: &Context, args: InvokeArgs) -> Result<ExitCode, Comm
             problem: format!("the event is not JSON: {error}"),
             hint: "quote it for your shell: '{\"MAX_PAPERS\": \"5\"}'".to_owned(),
         })?;
-    let target = cx
-        .target_with(&args.environment, &Service::OF_FUNCTIONS)
-        .await?;
+    let target = cx.target(&args.environment).await?;
     let name = target.environment.named(function.name());
     let step = cx.ui.begin(format!("{name} is at work"));
     let answer = invoke(&target.cloud, &target.environment, function, &event).await?;

@@ -18,7 +18,7 @@ use crate::ui;
   cargo infra logs prod PapersCodeTester --since 2h --follow")]
 pub(super) struct LogsArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Function
     function: String,
     /// How far back: 90s, 15m, 2h, 1d

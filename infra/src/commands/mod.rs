@@ -17,6 +17,7 @@ use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local;
 use crate::local::service::Service;
+use crate::local::watch::Watch;
 use crate::ui::Ui;
 
 mod deploy;
@@ -63,6 +64,17 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Of(EnvironmentCommand),
+    #[command(hide = true)]
+    ServeModel(serve::ServeArgs),
+    #[command(hide = true)]
+    ServePapers(serve::ServeArgs),
+}
+
+/// A person's command, each about one environment.
+#[derive(Debug, Subcommand)]
+enum EnvironmentCommand {
     Synth(synth::SynthArgs),
     #[command(visible_alias = "diff")]
     Plan(plan::PlanArgs),
@@ -77,10 +89,61 @@ enum Command {
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
     Doctor(doctor::DoctorArgs),
-    #[command(hide = true)]
-    ServeModel(serve::ServeArgs),
-    #[command(hide = true)]
-    ServePapers(serve::ServeArgs),
+}
+
+impl EnvironmentCommand {
+    const fn environment(&self) -> &EnvironmentArg {
+        match self {
+            Self::Synth(args) => &args.environment,
+            Self::Plan(args) => &args.environment,
+            Self::Deploy(args) => &args.environment,
+            Self::Rollback(args) => &args.environment,
+            Self::Destroy(args) => &args.environment,
+            Self::Status(args) => &args.environment,
+            Self::Outputs(args) => &args.environment,
+            Self::Scrape(args) => &args.environment,
+            Self::Invoke(args) => &args.environment,
+            Self::Logs(args) => &args.environment,
+            Self::Queues(args) => &args.environment,
+            Self::Papers(args) => &args.environment,
+            Self::Doctor(args) => &args.environment,
+        }
+    }
+
+    /// The services of a deployed `local` without which it comes to nothing; of others that have died it only tells.
+    const fn needed(&self) -> &'static [Service] {
+        match self {
+            // `deploy` starts them and `status` shows them: both look for themselves while they are at it.
+            Self::Synth(_)
+            | Self::Deploy(_)
+            | Self::Destroy(_)
+            | Self::Status(_)
+            | Self::Doctor(_) => &[],
+            Self::Rollback(_) | Self::Outputs(_) | Self::Logs(_) | Self::Queues(_) => {
+                &[Service::Cloud]
+            }
+            Self::Plan(_) | Self::Papers(_) => &[Service::Cloud, Service::Search],
+            Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
+        }
+    }
+
+    async fn run(self, cx: &Context) -> Result<ExitCode, CommandError> {
+        match self {
+            Self::Synth(args) => synth::run(cx, args),
+            Self::Plan(args) => plan::run(cx, args).await,
+            Self::Deploy(args) => deploy::run(cx, args).await,
+            Self::Rollback(args) => rollback::run(cx, args).await,
+            Self::Destroy(args) => destroy::run(cx, args).await,
+            Self::Status(args) => status::run(cx, args).await,
+            Self::Outputs(args) => outputs::run(cx, args).await,
+            Self::Scrape(args) => scrape::run(cx, args).await,
+            Self::Invoke(args) => invoke::run(cx, args).await,
+            Self::Logs(args) => logs::run(cx, args).await,
+            Self::Queues(args) => queues::run(cx, args).await,
+            Self::Papers(args) => papers::run(cx, args).await,
+            Self::Doctor(args) => doctor::run(cx, args).await,
+        }
+    }
 }
 
 /// The environment that most commands are about.
@@ -124,31 +187,24 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
-    match cli.command {
+    let command = match cli.command {
+        Command::Of(command) => command,
         Command::ServeModel(args) => return serve::model(args).await,
         Command::ServePapers(args) => return serve::papers(args).await,
-        _ => {}
-    }
+    };
     let root = find_project(cli.project)?;
     let state = cli.state.unwrap_or_else(|| root.join(".annapurna"));
     let cx = Context { ui, root, state };
-    match cli.command {
-        Command::Synth(args) => synth::run(&cx, args),
-        Command::Plan(args) => plan::run(&cx, args).await,
-        Command::Deploy(args) => deploy::run(&cx, args).await,
-        Command::Rollback(args) => rollback::run(&cx, args).await,
-        Command::Destroy(args) => destroy::run(&cx, args).await,
-        Command::Status(args) => status::run(&cx, args).await,
-        Command::Outputs(args) => outputs::run(&cx, args).await,
-        Command::Scrape(args) => scrape::run(&cx, args).await,
-        Command::Invoke(args) => invoke::run(&cx, args).await,
-        Command::Logs(args) => logs::run(&cx, args).await,
-        Command::Queues(args) => queues::run(&cx, args).await,
-        Command::Papers(args) => papers::run(&cx, args).await,
-        Command::Doctor(args) => doctor::run(&cx, args).await,
-        Command::ServeModel(args) => serve::model(args).await,
-        Command::ServePapers(args) => serve::papers(args).await,
+    let watch = cx.watch(&cx.environment(command.environment())?);
+    let needed = command.needed();
+    if let Some(stopped) = watch.stopped() {
+        if watch.lacks(needed) {
+            return Err(stopped);
+        }
+        let hint = stopped.hint().map(|hint| format!("; {hint}"));
+        cx.ui.warn(format!("{stopped}{}", hint.unwrap_or_default()));
     }
+    watch.during(needed, command.run(&cx)).await
 }
 
 /// The nearest folder, from `from` or the working directory upwards, that has `environments/` and
@@ -193,6 +249,10 @@ impl Context {
         Home::new(self.state.join(&environment.name))
     }
 
+    fn watch(&self, environment: &Environment) -> Watch {
+        Watch::over(environment, self.home(environment))
+    }
+
     /// The pipeline's template; neither it nor that of the instances has a violation. What is likely to be wrong with its models is said.
     fn template(&self, environment: &Environment) -> Result<Template, CommandError> {
         let today = chrono::Utc::now().date_naive().to_string();
@@ -221,15 +281,13 @@ impl Context {
         let Some(settings) = environment.local() else {
             return Ok(Some(Cloud::connect(environment, None).await));
         };
-        let home = self.home(environment);
+        let (home, watch) = (self.home(environment), self.watch(environment));
         match local::cloud_url(&home, settings) {
             Some(url) if process::was_started(&home, local::MODEL) => {
                 Ok(Some(Cloud::connect(environment, Some(&url)).await))
             }
-            None if Service::Cloud.has_died(&home) => Err(CommandError::Stopped {
-                environment: environment.name.clone(),
-                services: local::service::in_words(&[Service::Cloud]),
-            }),
+            // It may have died since the command began.
+            None if watch.lacks(&[Service::Cloud]) => watch.stopped().map_or(Ok(None), Err),
             _ => Ok(None),
         }
     }
@@ -240,22 +298,11 @@ impl Context {
     ///
     /// [`CommandError::NotDeployed`], and [`CommandError::Stopped`] when the emulator has died.
     async fn target(&self, name: &EnvironmentArg) -> Result<Target, CommandError> {
-        self.target_with(name, &[]).await
-    }
-
-    /// The environment as deployed, with services that must run if they are this machine's. Others that
-    /// have died are told.
-    async fn target_with(
-        &self,
-        name: &EnvironmentArg,
-        needed: &[Service],
-    ) -> Result<Target, CommandError> {
         let environment = self.environment(name)?;
         let not_deployed = || CommandError::NotDeployed {
             environment: environment.name.clone(),
         };
         let cloud = self.cloud(&environment).await?.ok_or_else(not_deployed)?;
-        self.require_services(&environment, needed)?;
         let deployed = Engine::new(&cloud, environment.stack_name())
             .deployed()
             .await?;
@@ -285,33 +332,5 @@ impl Context {
             }
             false => Ok(yes || self.ui.confirm(question).await?),
         }
-    }
-
-    fn require_services(
-        &self,
-        environment: &Environment,
-        needed: &[Service],
-    ) -> Result<(), CommandError> {
-        if environment.local().is_none() {
-            return Ok(());
-        }
-        let home = self.home(environment);
-        let died = Service::ALL.into_iter().filter(|it| it.has_died(&home));
-        let (needed, others): (Vec<Service>, Vec<Service>) =
-            died.partition(|it| needed.contains(it));
-        let stopped = |services: &[Service]| CommandError::Stopped {
-            environment: environment.name.clone(),
-            services: local::service::in_words(services),
-        };
-        if !needed.is_empty() {
-            return Err(stopped(&needed));
-        }
-        if !others.is_empty() {
-            let stopped = stopped(&others);
-            let hint = stopped.hint().map(|hint| format!("; {hint}"));
-            self.ui
-                .warn(format!("{stopped}{}", hint.unwrap_or_default()));
-        }
-        Ok(())
     }
 }

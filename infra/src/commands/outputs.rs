@@ -13,7 +13,7 @@ use crate::{instances, ui};
   cargo infra outputs prod --json        Names and addresses for a script")]
 pub(super) struct OutputsArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
-use crate::local::service::Service;
 use crate::{index, ui};
 
 /// Show the papers of the index and where each one is
@@ -17,7 +16,7 @@ use crate::{index, ui};
   cargo infra papers prod --json         Whole records")]
 pub(super) struct PapersArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Papers at most, newest first
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -35,9 +34,7 @@ struct Row {
 }
 
 pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
-    let target = cx
-        .target_with(&args.environment, &[Service::Search])
-        .await?;
+    let target = cx.target(&args.environment).await?;
     let search = index::search(
         &target.cloud,
         target.deployed.outputs.get(Output::SearchEndpoint)?,

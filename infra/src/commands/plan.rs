@@ -18,7 +18,6 @@ use crate::index::{self, IndexPlan};
 use crate::instances::{Fleet, FleetPlan};
 use crate::local;
 use crate::local::agent::AGENT;
-use crate::local::service::Service;
 
 /// Show what a deploy would change; changes nothing
 ///
@@ -29,7 +28,7 @@ use crate::local::service::Service;
   cargo infra plan dev --json            The same for a script"))]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -152,7 +151,6 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
     let plan = match cx.cloud(&environment).await? {
         Some(cloud) => {
             cloud.guard(&environment).await?;
-            cx.require_services(&environment, &[Service::Search])?;
             against(cx, &environment, &cloud, template).await?
         }
         None => first(&environment, template, FleetPlan::default()),

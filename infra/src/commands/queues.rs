@@ -17,7 +17,7 @@ use crate::ui;
   cargo infra queues prod --json         Counts for a script")]
 pub(super) struct QueuesArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,

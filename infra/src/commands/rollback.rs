@@ -16,7 +16,7 @@ use crate::error::CommandError;
   cargo infra rollback prod --continue --skip Judge")]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Go on with the rollback
     #[arg(long = "continue")]
     go_on: bool,

@@ -6,7 +6,6 @@ use annapurna_contract::scrape::{FIRST_YEAR, LAST_YEAR, MOST_PAPERS_OF_SCRAPE};
 
 use super::{Context, EnvironmentArg};
 use crate::error::CommandError;
-use crate::local::service::Service;
 
 mod conclusion;
 pub(super) mod executions;
@@ -27,7 +26,7 @@ mod start;
   cargo infra scrape prod arxiv --since 2d --search 'sparse attention' --follow")]
 pub(super) struct ScrapeArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Source: iclr, icml, neurips (or nips), mlsys, arxiv, or both for ICLR and ICML
     source: String,
     /// Year of the conference [default: conference-year of the environment]; for arXiv, of submission
@@ -57,9 +56,7 @@ pub(super) struct ScrapeArgs {
 pub(super) async fn run(cx: &Context, args: ScrapeArgs) -> Result<ExitCode, CommandError> {
     let environment = cx.environment(&args.environment)?;
     let request = request::checked(&args, environment.scraper.conference_year)?;
-    let target = cx
-        .target_with(&args.environment, &Service::OF_FUNCTIONS)
-        .await?;
+    let target = cx.target(&args.environment).await?;
     target.cloud.guard(&environment).await?;
     let execution = start::begin(cx, &target, &request, args.follow).await?;
     let again = request::follow_command(&environment.name, &request);

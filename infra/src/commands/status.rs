@@ -24,7 +24,7 @@ use crate::{instances, local, ui};
   cargo infra status prod --json")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -192,7 +192,7 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
         Some(settings) => local_parts(&home, settings, &environment.search).await,
         None => Vec::new(),
     };
-    let (of_stack, counts) = stack_parts(cx, &environment).await?;
+    let (of_stack, counts) = stack_or_why_not(cx, &environment).await?;
     parts.extend(of_stack);
     let status = Status {
         environment: environment.name.clone(),
@@ -207,24 +207,34 @@ pub(super) async fn run(cx: &Context, args: StatusArgs) -> Result<ExitCode, Comm
     Ok(ExitCode::SUCCESS)
 }
 
-/// The stack with what is in it, and its queues; that its cloud is stopped is one line of the answer.
+/// As [`stack_parts`]; that its cloud has died, or dies meanwhile, is one line of the answer.
+async fn stack_or_why_not(
+    cx: &Context,
+    environment: &Environment,
+) -> Result<(Vec<Part>, Vec<Count>), CommandError> {
+    let watch = cx.watch(environment);
+    let parts = stack_parts(cx, environment);
+    match watch.during(&[Service::Cloud], parts).await {
+        Err(error @ CommandError::Stopped { .. }) => {
+            let stack = Part {
+                detail: error.hint(),
+                ..named("stack", State::CloudIsStopped, &environment.stack_name())
+            };
+            Ok((vec![stack], Vec::new()))
+        }
+        outcome => outcome,
+    }
+}
+
+/// The stack with what is in it, and its queues.
 async fn stack_parts(
     cx: &Context,
     environment: &Environment,
 ) -> Result<(Vec<Part>, Vec<Count>), CommandError> {
     let name = environment.stack_name();
     let alone = |state| Ok((vec![named("stack", state, &name)], Vec::new()));
-    let cloud = match cx.cloud(environment).await {
-        Ok(Some(cloud)) => cloud,
-        Ok(None) => return alone(State::NotDeployed),
-        Err(error @ CommandError::Stopped { .. }) => {
-            let stack = Part {
-                detail: error.hint(),
-                ..named("stack", State::CloudIsStopped, &name)
-            };
-            return Ok((vec![stack], Vec::new()));
-        }
-        Err(error) => return Err(error),
+    let Some(cloud) = cx.cloud(environment).await? else {
+        return alone(State::NotDeployed);
     };
     let Some(deployed) = Engine::new(&cloud, name.clone()).deployed().await? else {
         return alone(State::NotDeployed);

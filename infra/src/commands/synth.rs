@@ -12,7 +12,7 @@ use crate::error::CommandError;
   cargo infra synth local")]
 pub(super) struct SynthArgs {
     #[command(flatten)]
-    environment: EnvironmentArg,
+    pub(super) environment: EnvironmentArg,
     /// Print the template of the instances, which are a stack of their own
     #[arg(long)]
     instances: bool,

@@ -3,6 +3,7 @@
 use annapurna_stack::environment::{Environment, EnvironmentError};
 
 use super::Finding;
+use crate::local::service::Service;
 
 pub(super) const NO_PROJECT: &str =
     "run it inside a clone of Annapurna, or name the folder with --project";
@@ -53,9 +54,14 @@ pub(super) fn deploy(environment: &str) -> String {
     format!("deploy it: cargo infra deploy {environment}")
 }
 
-pub(super) fn start(environment: &str) -> String {
+/// For services that have died. The agent lives on without the emulator, but the session of its role ended with it.
+pub(super) fn start(environment: &str, died: &[Service]) -> String {
+    let agent = match died.contains(&Service::Cloud) && !died.contains(&Service::Agent) {
+        true => " and restarts the agent, whose session of its role ended with the emulator",
+        false => "",
+    };
     format!(
-        "`cargo infra deploy {environment}` starts what is stopped, and everything stored is there"
+        "`cargo infra deploy {environment}` starts what is stopped{agent}; everything stored is there"
     )
 }
 

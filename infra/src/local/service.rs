@@ -30,8 +30,8 @@ impl Service {
         Self::Agent,
     ];
 
-    /// What functions call while they work. Programs only wait for the agent.
-    pub const OF_FUNCTIONS: [Self; 3] = [Self::Search, Self::Model, Self::Papers];
+    /// What runs functions, and what they call while they work. Programs only wait for the agent.
+    pub const OF_FUNCTIONS: [Self; 4] = [Self::Cloud, Self::Search, Self::Model, Self::Papers];
 
     /// Its name in `run` and `logs`.
     pub const fn name(self) -> &'static str {
