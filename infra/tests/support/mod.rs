@@ -19,6 +19,8 @@ use annapurna_local_testing::with_arxiv_feed;
 use annapurna_test_needs::needs;
 use serde_json::Value;
 
+pub mod process;
+
 /// Beginning of the names of the environments' folders.
 const PREFIX: &str = "environment-";
 pub const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -50,7 +52,7 @@ impl Deployment {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        process::output(&mut self.command(args))
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -71,6 +73,13 @@ impl Deployment {
     pub fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// Starts a command, with all that it says to read.
+    pub fn start_saying(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
@@ -324,11 +333,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 pub fn kill(pid: i64) {
-    let status = Command::new("kill")
-        .args(["-9", &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success(), "kill -9 {pid}");
+    process::signal("KILL", pid);
     // The signal is only sent: on a busy machine threads of the process may run for a moment longer.
     let begin = Instant::now();
     while is_there(pid) {
