@@ -6,6 +6,8 @@ in the version that `.ci/requirements.txt` pins. Out: one JSON file, read by `sr
 A keyword that says nothing of a value's validity is left out; one that is not known here stops the script, so
 that a rule of CloudFormation is never dropped in silence.
 
+    python3 -m venv target/cfn-lint
+    target/cfn-lint/bin/pip install --require-hashes -r .ci/requirements.txt
     target/cfn-lint/bin/python infra/stack/facts.py           write facts.json
     target/cfn-lint/bin/python infra/stack/facts.py --check   fail where it differs from what would be written
 """
@@ -33,7 +35,7 @@ SCALARS = {
     "type", "uniqueItems",
 }
 # Words for people, hints for code generators, and `format`, which is checked by cfn-lint itself.
-LEFT_OUT = {"$comment", "default", "description", "examples", "format", "insertionOrder", "title"}
+LEFT_OUT = {"$comment", "default", "description", "examples", "format", "insertionOrder", "relationshipRef", "title"}
 
 
 # Lists of one region on one day. AWS adds to them all the time, and a new instance type is not a mistake.
@@ -122,10 +124,11 @@ def name_property(type_name, schema):
 
 # What stands at the top of a schema beside its properties, and is read by `facts` or of no use to it.
 KNOWN_AT_THE_TOP = {
-    "$schema", "additionalIdentifiers", "additionalProperties", "conditionalCreateOnlyProperties",
+    "$comment", "$schema", "additionalIdentifiers", "additionalProperties", "conditionalCreateOnlyProperties",
     "createOnlyProperties", "definitions", "dependentExcluded", "dependentRequired", "deprecatedProperties",
-    "description", "handlers", "nonPublicProperties", "primaryIdentifier", "properties", "propertyTransform",
-    "readOnlyProperties", "required", "requiredXor", "resourceLink", "sourceUrl", "tagging", "taggable",
+    "description", "documentationUrl", "handlers", "lifecycle", "nonPublicProperties", "primaryIdentifier", "properties",
+    "propertyTransform", "readOnlyProperties", "replacementStrategy", "required", "requiredXor", "resourceLink",
+    "sourceUrl", "tagging", "taggable",
     "typeConfiguration", "typeName", "writeOnlyProperties",
 }
 
