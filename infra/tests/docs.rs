@@ -228,6 +228,29 @@ fn the_readme_builds_visibly_what_its_next_command_would_build_in_silence() {
     assert!(commands[1].starts_with("cargo infra "), "{commands:?}");
 }
 
+/// Whoever follows the README has deployed, and so has the sample's papers already.
+#[test]
+fn the_readmes_scrapes_are_of_sources_that_deploy_did_not_push() {
+    let pushed = annapurna_local::paper_site::sample_papers().unwrap();
+    let pushed: BTreeSet<Source> = pushed.into_iter().map(|paper| paper.source).collect();
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let calls = readme.lines();
+    let calls = calls.filter_map(|line| line.strip_prefix("$ cargo infra invoke local "));
+    let mut scraped = BTreeSet::new();
+    for call in calls {
+        let (function, event) = call.split_once(' ').unwrap();
+        let event: Value = serde_json::from_str(event.trim_matches('\'')).unwrap();
+        let name = match function.strip_prefix("PaperScraper_") {
+            Some(name) => name,
+            None if function == "PapersScraper" => event["CONFERENCE"].as_str().unwrap(),
+            None => continue,
+        };
+        scraped.insert(Source::parse(name).unwrap());
+    }
+    assert!(scraped.len() > 1, "{scraped:?}");
+    assert!(scraped.is_disjoint(&pushed), "{scraped:?} of {pushed:?}");
+}
+
 #[test]
 fn help_and_readme_explain_the_signs_of_a_plan_in_the_same_words() {
     let in_a_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
