@@ -14,6 +14,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use support::{Deployment, distinct_papers, kill, serve, text, unchanged, until};
 
 const PAPERS: usize = 100;
@@ -57,7 +58,7 @@ async fn a_hundred_papers_survive_kills_of_any_part_at_any_moment() {
         let said = text(&deploy.stderr);
         assert!(deploy.status.success(), "kill {number} of {part}\n{said}");
         let again = said.lines().find_map(|it| it.split_once("sent again: "));
-        let now = kept_of(&deployment).await;
+        let now = deployment.kept().await;
         unchanged(&kept, &now);
         kept = now;
         eprintln!(
@@ -69,22 +70,12 @@ async fn a_hundred_papers_survive_kills_of_any_part_at_any_moment() {
         );
     }
     every_paper_ends(&deployment).await;
-    unchanged(&kept, &kept_of(&deployment).await);
+    unchanged(&kept, &deployment.kept().await);
     eprintln!(
-        "{:>5} s: done; killed {killed:?}",
-        begin.elapsed().as_secs()
+        "{:>5} s: done; killed {killed:?}; {} runs",
+        begin.elapsed().as_secs(),
+        deployment.runs(),
     );
-}
-
-/// What must stay as it is: of a result, that it is there, since a program of a batch under way may be run again.
-async fn kept_of(deployment: &Deployment) -> BTreeMap<String, String> {
-    let mut kept = deployment.kept().await;
-    for (key, tag) in &mut kept {
-        if key.ends_with("/outputs/result.json") {
-            tag.clear();
-        }
-    }
-    kept
 }
 
 /// The generator of what is killed when, whose seed is said.
@@ -131,15 +122,14 @@ async fn every_paper_ends(deployment: &Deployment) {
     assert_eq!(answer["failed"], serde_json::json!([]), "{answer}");
     let have_ended = async || {
         deployment.dispatch();
-        let queues = deployment.json(&["queues", "local", "--json"]);
-        let is_empty = queues.as_array().unwrap().iter().all(|queue| {
-            assert_eq!(queue["dead"], 0, "{queue}");
-            queue["waiting"] == 0 && queue["in_flight"] == 0
-        });
-        is_empty && deployment.programs_running().await == 0
+        let is_idle = deployment.nothing_queued() && deployment.programs_running().await == 0;
+        // An attempt whose result was collected before it began is ended by a look two minutes later.
+        let is_under_way = |paper: &Value| paper["test_in_progress"] == true;
+        is_idle && !indexed(deployment).iter().any(is_under_way)
     };
     let limit = Duration::from_secs(3_600);
-    until("the queues are empty", limit, have_ended).await;
+    let what = "the queues are empty and no test is under way";
+    until(what, limit, have_ended).await;
     let kept = deployment.kept().await;
     let accepted: BTreeSet<String> = accepted(deployment).await;
     eprintln!("{}; {} accepted", counts(&kept), accepted.len());
@@ -153,8 +143,7 @@ async fn every_paper_ends(deployment: &Deployment) {
     assert_eq!(with("verdicts/", ".json").len(), PAPERS);
     assert_eq!(with("", "/code.py"), accepted);
     assert_eq!(with("", "/outputs/result.json"), accepted);
-    let papers = deployment.json(&["papers", "local", "--json", "--limit", "1000"]);
-    let papers = papers.as_array().unwrap();
+    let papers = indexed(deployment);
     assert_eq!(papers.len(), accepted.len());
     for paper in papers {
         assert_eq!(paper["test_success"], true, "{paper}");
@@ -171,6 +160,18 @@ async fn every_paper_ends(deployment: &Deployment) {
         let once: BTreeSet<&String> = versions.iter().collect();
         assert_eq!(versions.len(), once.len(), "{bucket}: written once each");
     }
+    let results = deployment.contents("papers-test-outputs", "/outputs/result.json");
+    assert_eq!(
+        results.await.len(),
+        accepted.len(),
+        "no program with a result was run again"
+    );
+}
+
+/// Every paper of the index.
+fn indexed(deployment: &Deployment) -> Vec<Value> {
+    let papers = deployment.json(&["papers", "local", "--json", "--limit", "1000"]);
+    papers.as_array().unwrap().clone()
 }
 
 /// The papers with an accepting verdict.
@@ -184,7 +185,7 @@ async fn accepted(deployment: &Deployment) -> BTreeSet<String> {
             continue;
         };
         let verdict = deployment.object("llm-research-papers", &key).await;
-        let verdict: serde_json::Value = serde_json::from_slice(&verdict).unwrap();
+        let verdict: Value = serde_json::from_slice(&verdict).unwrap();
         if verdict["decision"] == "accept" {
             accepted.insert(paper.to_owned());
         }

@@ -59,20 +59,46 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     unchanged(&before, &deployment.kept().await);
     reached("everything was killed, and the emulator's whole state was lost");
 
-    let running = async || {
+    let half_done = async || {
         deployment.dispatch();
-        deployment.programs_running().await > 0
+        deployment.results().await > 0 && deployment.programs_running().await > 0
     };
-    until("a program that runs", Duration::from_secs(60), running).await;
+    let limit = Duration::from_secs(180);
+    until(
+        "a batch with a result and a program that runs",
+        limit,
+        half_done,
+    )
+    .await;
     deployment.kill_everything();
-    deploy(&deployment);
+    // Those without a result are sent again, while the batch that was under way has them, too.
+    let sent = deploy(&deployment).unwrap();
+    assert!(sent.contains("to the tester"), "{sent}");
+    let midway = deployment.kept().await;
+    unchanged(&before, &midway);
     let tested = async || {
         deployment.dispatch();
         deployment.tested() == PAPERS
     };
     until("a result of each paper", Duration::from_secs(180), tested).await;
+    let both_ended = async || {
+        deployment.dispatch();
+        deployment.nothing_queued()
+    };
+    until(
+        "both batches have ended",
+        Duration::from_secs(180),
+        both_ended,
+    )
+    .await;
     let after = deployment.kept().await;
-    unchanged(&before, &after);
+    unchanged(&midway, &after);
+    let results = deployment.contents("papers-test-outputs", "/outputs/result.json");
+    assert_eq!(
+        results.await.len(),
+        PAPERS,
+        "a program with a result is not run again"
+    );
     for ending in [".pdf", "/code.py", "/outputs/result.json"] {
         let count = after.keys().filter(|key| key.ends_with(ending)).count();
         assert_eq!(count, PAPERS, "{ending}");

@@ -180,6 +180,11 @@ pub struct CodeTestingMessage {
     pub batch: Vec<ProgramToTest>,
     /// Wall-clock limit of each program, seconds.
     pub timeout: u32,
+    /// A program that has got a result meanwhile ([`crate::TestResult::answers`]) is not run again, whichever batch
+    /// that was of. The tester says so, which hands over only what had none; a batch that a person sends without it
+    /// is run. Over HTTP every program is run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_tested: bool,
 }
 
 impl QueueMessage for CodeTestingMessage {
@@ -284,5 +289,6 @@ mod tests {
         let message: CodeTestingMessage = serde_json::from_str(&body).unwrap();
         assert_eq!(message.batch[0].code.as_deref(), Some("print(1)"));
         assert_eq!(message.timeout, 600);
+        assert!(!message.skip_tested, "what a person sends is run");
     }
 }

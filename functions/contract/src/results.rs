@@ -1,6 +1,7 @@
 //! What the agent says about one program's run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -77,6 +78,15 @@ pub struct TestResult {
     pub outputs: OutputKeys,
 }
 
+impl TestResult {
+    /// Whether it is all that a run of the program with this SHA-256 (hexadecimal) would be made for. It is not where a
+    /// shorter limit than `timeout` ended the program.
+    pub fn answers(&self, code_sha256: &str, timeout: Duration) -> bool {
+        let was_cut_short = self.timeout && self.execution_time < timeout.as_secs_f64();
+        self.code_sha256.eq_ignore_ascii_case(code_sha256) && !was_cut_short
+    }
+}
+
 /// The agent's answer to `POST /execute_batch`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BatchResults {
@@ -125,6 +135,23 @@ pub struct AgentHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_answers_for_its_program_within_its_limit() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let mut result = TestResult {
+            code_sha256: "c0de".to_owned(),
+            execution_time: 600.021,
+            ..TestResult::default()
+        };
+        assert!(result.answers("C0DE", minutes(10)));
+        assert!(result.answers("c0de", minutes(20)), "it ended by itself");
+        assert!(!result.answers("c0ffee", minutes(10)));
+        result.timeout = true;
+        assert!(result.answers("c0de", minutes(10)));
+        assert!(result.answers("c0de", minutes(5)));
+        assert!(!result.answers("c0de", minutes(20)), "it may end now");
+    }
 
     #[test]
     fn a_result_of_another_version_is_read_and_written_back_unchanged() {

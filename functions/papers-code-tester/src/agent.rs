@@ -18,8 +18,8 @@ use url::Url;
 
 use crate::token::AgentToken;
 
-/// Largest program that is sent, bytes.
-const CODE_LIMIT: u64 = 1 << 20;
+/// Largest program that is read, bytes.
+pub(crate) const CODE_LIMIT: u64 = 1 << 20;
 /// Largest answer that is read, bytes: ten results with as many metrics as the agent keeps.
 const ANSWER_LIMIT: usize = 16 << 20;
 

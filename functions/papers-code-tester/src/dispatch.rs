@@ -3,14 +3,16 @@
 //! A batch is due when it is full, when its oldest program has waited long enough, or when a person says
 //! so. Its id is derived from the programs in it, so a batch that is handed over again, because this
 //! function ended between sending and deleting, is the same batch: SQS drops the copy within five
-//! minutes, and after that the agent skips what has a result. A program whose result is there already
-//! is not sent at all; its result is only brought into the index.
+//! minutes. A program whose result is there already is not sent at all; its result is only brought into the
+//! index. One that gets its result later, of another batch that was under way, is sent, and the agent skips it.
+//! Its result may have been collected before the attempt was marked, and S3 does not tell of it again:
+//! [`Dispatcher::sweep`] then ends the attempt, by the same rule that the agent skips by.
 
 use std::{collections::HashSet, time::Duration};
 
-use annapurna_cloud::{Message, MessageQueues, S3, Sqs};
+use annapurna_cloud::{Message, MessageQueues, ObjectStore, S3, Sqs};
 use annapurna_contract::{
-    CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, text::chain,
+    CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, keys, text::chain,
 };
 use annapurna_runtime::Search;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -22,7 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     TesterError,
-    agent::AgentApi,
+    agent::{AgentApi, CODE_LIMIT},
     collect::{CollectError, Collector},
     instances::{InstanceStatus, TrainiumInstances},
     settings::{Route, Settings},
@@ -158,11 +160,14 @@ impl Dispatcher {
         });
         for (paper, record) in self.search.search(&query).await? {
             let collected = match self.collector.result(&paper).await {
-                Ok(Some(result)) if is_of_this_attempt(&result, &record) => {
-                    self.collector.write(&paper, &result).await
-                }
-                // It runs still, or its result is an earlier attempt's.
-                Ok(_) => continue,
+                Ok(Some(result)) => match self.ends_attempt(&paper, &result, &record).await {
+                    Ok(true) => self.collector.write(&paper, &result).await,
+                    // Its result is an earlier program's.
+                    Ok(false) => continue,
+                    Err(reason) => Err(reason),
+                },
+                // It runs still.
+                Ok(None) => continue,
                 Err(reason) => Err(reason),
             };
             match collected {
@@ -174,6 +179,24 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Whether a paper's attempt is over: its result was made since it began, or spares its program the run.
+    async fn ends_attempt(
+        &self,
+        paper: &PaperId,
+        result: &TestResult,
+        record: &PaperRecord,
+    ) -> Result<bool, CollectError> {
+        if was_made_since(result, record) {
+            return Ok(true);
+        }
+        let (bucket, key) = (&self.settings.code_bucket, keys::code(paper));
+        let program = self.objects.get(bucket, &key, CODE_LIMIT).await?;
+        let timeout = self.settings.timeout();
+        let answers =
+            |program: Vec<u8>| result.answers(&hex::encode(Sha256::digest(program)), timeout);
+        Ok(program.is_some_and(answers))
     }
 
     fn batch_size(&self, end: Instant) -> Result<usize, TesterError> {
@@ -217,12 +240,15 @@ impl Dispatcher {
         Ok((batch, later))
     }
 
-    /// Whether this very program has a result.
+    /// The result that spares this very program a run.
     async fn known_result(&self, program: &Waiting) -> Result<Option<TestResult>, TesterError> {
         let message = &program.message;
         let paper = &message.paper_id;
         match self.collector.result(paper).await {
-            Ok(result) => Ok(result.filter(|result| result.code_sha256 == message.code_sha256)),
+            Ok(result) => {
+                let timeout = self.settings.timeout();
+                Ok(result.filter(|result| result.answers(&message.code_sha256, timeout)))
+            }
             Err(error @ CollectError::Unusable { .. }) => {
                 warn!(paper_id = %paper, reason = chain(&error), "tested again");
                 Ok(None)
@@ -343,6 +369,7 @@ impl Dispatcher {
             batch_id: batch_id(&programs),
             batch: programs,
             timeout: self.settings.timeout_secs,
+            skip_tested: true,
         }
     }
 
@@ -410,8 +437,8 @@ fn mark(record: &mut PaperRecord, begin: DateTime<Utc>) -> bool {
     true
 }
 
-/// Whether a result is of the attempt that the index says is under way, and not of an earlier one.
-fn is_of_this_attempt(result: &TestResult, record: &PaperRecord) -> bool {
+/// Whether a result was made since the attempt began that the index says is under way.
+fn was_made_since(result: &TestResult, record: &PaperRecord) -> bool {
     let time = |text: Option<&str>| DateTime::parse_from_rfc3339(text?).ok();
     let begun = time(record.tested.last_test_attempt.as_deref());
     let finished = time(Some(&result.finished_at));

@@ -49,6 +49,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Wall-clock limit of one program.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_secs.into())
+    }
+
     /// The settings, or the first variable that cannot be used.
     pub(crate) fn parse(config: TesterConfig<String>) -> Result<Self, ConfigError> {
         let timeout_secs: u32 = number("TRAINIUM_TIMEOUT", &config.trainium_timeout)?;

@@ -9,8 +9,8 @@
 //! and a title that the document does not have. A message that was not lost is sent a second time, which is
 //! harmless and costs no model: SQS drops it within five minutes of the first, since both ids are made from the
 //! content; after that it waits behind the first, which has the same group, and each stage recognises what it has
-//! done. Only the program of a batch under way may get into another batch, and is then run once more: the
-//! agent recognises only what it finished of the same batch.
+//! done. The program of a batch under way may get into another batch, where the agent skips it once it has its
+//! result.
 //!
 //! Not to send a hundred messages at each deploy, [`after_start`] does this once for each start of the
 //! emulator and of OpenSearch, which is when the queues or the index can have lost something. It does not

@@ -133,12 +133,29 @@ impl Deployment {
 
     /// Every version of every object with this ending.
     pub async fn versions(&self, bucket: &str, ending: &str) -> Vec<String> {
+        let listed = self.listed_versions(bucket, ending).await;
+        listed.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The keys of objects with this ending, once for each content that one had: a write that was repeated because
+    /// its answer got lost is none more.
+    pub async fn contents(&self, bucket: &str, ending: &str) -> Vec<String> {
+        let listed = self.listed_versions(bucket, ending).await;
+        let distinct: BTreeSet<(String, String)> = listed.into_iter().collect();
+        distinct.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Key and entity tag of every version.
+    async fn listed_versions(&self, bucket: &str, ending: &str) -> Vec<(String, String)> {
         let mut pages = self.s3().list_object_versions().bucket(bucket).send().await;
-        let mut keys = Vec::new();
+        let mut listed = Vec::new();
         loop {
             let page = pages.unwrap();
             let versions = page.versions().iter();
-            keys.extend(versions.filter_map(|version| version.key().map(str::to_owned)));
+            listed.extend(versions.map(|version| {
+                let tag = version.e_tag().unwrap();
+                (version.key().unwrap().to_owned(), tag.to_owned())
+            }));
             if page.is_truncated() != Some(true) {
                 break;
             }
@@ -151,8 +168,26 @@ impl Deployment {
                 .send()
                 .await;
         }
-        keys.retain(|key| key.ends_with(ending));
-        keys
+        listed.retain(|(key, _)| key.ends_with(ending));
+        listed
+    }
+
+    /// Programs that have a result.
+    pub async fn results(&self) -> usize {
+        let kept = self.kept().await;
+        let results = kept
+            .keys()
+            .filter(|key| key.ends_with("/outputs/result.json"));
+        results.count()
+    }
+
+    /// Whether no message waits or is with anybody; a dead letter fails the test.
+    pub fn nothing_queued(&self) -> bool {
+        let queues = self.json(&["queues", "local", "--json"]);
+        queues.as_array().unwrap().iter().all(|queue| {
+            assert_eq!(queue["dead"], 0, "{queue}");
+            queue["waiting"] == 0 && queue["in_flight"] == 0
+        })
     }
 
     pub fn service(&self, name: &str) -> Value {
@@ -172,18 +207,28 @@ impl Deployment {
 
     /// Requests that the model answered since the environment was first deployed.
     pub fn model_requests(&self) -> ModelRequests {
-        let log = std::fs::read_to_string(self.home().join("logs/model.log")).unwrap();
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut requests = ModelRequests::default();
-        for line in lines.filter(|line| line["message"] == "answered") {
+        for line in self.logged("model", "answered") {
             match line["operation"].as_str() {
                 Some("invoke") => requests.embeddings += 1,
                 _ => requests.conversations += 1,
             }
         }
         requests
+    }
+
+    /// How often the agent began to run a program since the environment was first deployed.
+    pub fn runs(&self) -> usize {
+        self.logged("agent", "running").len()
+    }
+
+    /// The lines with this message of a service's log.
+    fn logged(&self, service: &str, message: &str) -> Vec<Value> {
+        let log = self.home().join("logs").join(format!("{service}.log"));
+        let log = std::fs::read_to_string(log).unwrap();
+        let lines = log.lines();
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
     }
 
     /// Kills every service and all that it started, at once.

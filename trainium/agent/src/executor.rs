@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use annapurna_cloud::{Object, ObjectError, ObjectStore, Retry};
 use annapurna_contract::{
-    AgentConfig, ErrorType, ExecutedOn, Isolation, OutputKeys, PaperId, ProgramToTest, TestResult,
-    keys, text::escaped,
+    AgentConfig, CodeTestingMessage, ErrorType, ExecutedOn, Isolation, OutputKeys, PaperId,
+    TestResult, keys, text::escaped,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -60,7 +60,7 @@ pub(crate) enum Origin {
 pub(crate) struct Job {
     /// The paper; `None` only for `POST /execute` without one.
     pub(crate) paper_id: Option<PaperId>,
-    /// The result names it, so that a batch that comes again is told from a later one; empty for `/execute`.
+    /// The result names it, so that a person's batch that comes again is told from another; empty for `/execute`.
     pub(crate) batch_id: String,
     /// Python source, when it was sent along; the bucket is not asked then.
     pub(crate) code: Option<String>,
@@ -70,26 +70,28 @@ pub(crate) struct Job {
     pub(crate) code_sha256: String,
     /// Wall-clock limit of the run; waiting for a place does not count.
     pub(crate) timeout: Duration,
+    /// Whether the result of any batch spares it the run, or only one of this batch.
+    pub(crate) skip_tested: bool,
     pub(crate) origin: Origin,
 }
 
 impl Job {
-    /// A program of a batch.
+    /// The programs of a batch.
     pub(crate) fn of_batch(
-        program: ProgramToTest,
-        batch_id: &str,
-        timeout_secs: u32,
+        batch: CodeTestingMessage,
         origin: Origin,
-    ) -> Self {
-        Self {
+    ) -> impl Iterator<Item = Self> {
+        let timeout = Duration::from_secs(batch.timeout.into());
+        batch.batch.into_iter().map(move |program| Self {
             paper_id: Some(program.paper_id),
-            batch_id: batch_id.to_owned(),
+            batch_id: batch.batch_id.clone(),
             code: program.code,
             s3_code_key: program.s3_code_key,
             code_sha256: program.code_sha256,
-            timeout: Duration::from_secs(timeout_secs.into()),
+            timeout,
+            skip_tested: batch.skip_tested,
             origin,
-        }
+        })
     }
 
     /// The paper whose outputs are written, if any are.
@@ -158,7 +160,8 @@ impl Executor {
             () = self.shutdown.requested() => return Err(RunError::Interrupted.into()),
         };
         if let Some(result) = self.earlier_result(job).await? {
-            tracing::info!(paper = job_name(job), "already tested in this batch");
+            let tested_in = result.batch_id.as_str();
+            tracing::info!(paper = job_name(job), tested_in, "already tested");
             return Ok(result);
         }
         let report = match self.load_code(job).await? {
@@ -168,8 +171,8 @@ impl Executor {
         self.publish(job, report).await
     }
 
-    /// The result this batch already has for this very program. It is there when the agent was killed
-    /// before it could delete the message.
+    /// The result that is there of this very program: of this batch when the agent was killed before it could delete
+    /// the message, of another when the program's message was sent again while that batch was under way.
     async fn earlier_result(&self, job: &Job) -> Result<Option<TestResult>, ExecuteError> {
         let (Origin::Queue, Some(paper)) = (job.origin, &job.paper_id) else {
             return Ok(None);
@@ -191,7 +194,8 @@ impl Executor {
             job.code_sha256.clone()
         };
         Ok(earlier.filter(|earlier| {
-            earlier.batch_id == job.batch_id && earlier.code_sha256.eq_ignore_ascii_case(&sha256)
+            let counts = job.skip_tested || earlier.batch_id == job.batch_id;
+            counts && earlier.answers(&sha256, job.timeout)
         }))
     }
 

@@ -165,6 +165,7 @@ async fn execute(
         s3_code_key: request.s3_code_key,
         code_sha256: request.code_sha256,
         timeout: std::time::Duration::from_secs(request.timeout.into()),
+        skip_tested: false,
         origin: Origin::Http,
     };
     Ok(Json(executor.execute(&job).await?))
@@ -179,8 +180,7 @@ async fn execute_batch(
     check_each_once(&message)?;
     let batch_size = message.batch.len();
     let mut running = JoinSet::new();
-    for program in message.batch {
-        let job = Job::of_batch(program, &message.batch_id, message.timeout, Origin::Http);
+    for job in Job::of_batch(message, Origin::Http) {
         let executor = Arc::clone(&executor);
         running.spawn(async move { executor.execute(&job).await });
     }

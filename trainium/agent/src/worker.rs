@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annapurna_cloud::{Backoff, Delivery, MessageQueues, QueueError, Receive};
-use annapurna_contract::{CodeTestingMessage, PaperId, ProgramToTest, text::chain};
+use annapurna_contract::{CodeTestingMessage, PaperId, text::chain};
 use tokio::task::JoinSet;
 
 use crate::executor::{Executor, Job, Origin};
@@ -192,9 +192,9 @@ impl Worker {
             programs = batch.batch.len(),
             "batch received"
         );
+        let batch_id = batch.batch_id.clone();
         let mut running = JoinSet::new();
-        for program in latest_of_each_paper(batch.batch) {
-            let job = Job::of_batch(program, &batch.batch_id, batch.timeout, Origin::Queue);
+        for job in Job::of_batch(latest_of_each_paper(batch), Origin::Queue) {
             let executor = Arc::clone(&self.executor);
             running.spawn(async move { executor.execute(&job).await.map(|_| ()) });
         }
@@ -206,11 +206,7 @@ impl Worker {
                 Err(error) => error.to_string(),
             };
             if !self.executor.shutdown.is_requested() {
-                tracing::error!(
-                    batch = batch.batch_id,
-                    error = failed,
-                    "a program has no result"
-                );
+                tracing::error!(batch = batch_id, error = failed, "a program has no result");
             }
             outcome = Outcome::Unfinished;
         }
@@ -232,22 +228,18 @@ fn read_batch(delivery: &Delivery) -> Result<CodeTestingMessage, BatchError> {
 }
 
 /// A paper has one set of outputs, so only its newest program counts.
-fn latest_of_each_paper(batch: Vec<ProgramToTest>) -> Vec<ProgramToTest> {
-    let last: HashMap<PaperId, usize> = batch
-        .iter()
-        .enumerate()
+fn latest_of_each_paper(mut batch: CodeTestingMessage) -> CodeTestingMessage {
+    let programs = batch.batch.iter().enumerate();
+    let last: HashMap<PaperId, usize> = programs
         .map(|(index, program)| (program.paper_id.clone(), index))
         .collect();
+    let mut index = 0..;
+    batch.batch.retain(|program| {
+        let is_latest = last.get(&program.paper_id).copied() == index.next();
+        if !is_latest {
+            tracing::warn!(paper = %program.paper_id, "a later program of the batch replaces it");
+        }
+        is_latest
+    });
     batch
-        .into_iter()
-        .enumerate()
-        .filter(|(index, program)| {
-            let is_latest = last.get(&program.paper_id) == Some(index);
-            if !is_latest {
-                tracing::warn!(paper = %program.paper_id, "a later program of the batch replaces it");
-            }
-            is_latest
-        })
-        .map(|(_, program)| program)
-        .collect()
 }

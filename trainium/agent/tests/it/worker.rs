@@ -141,7 +141,7 @@ async fn what_a_crashed_agent_finished_is_not_repeated() {
     };
     store.put_result(&done, &earlier("b1"));
     store.put_result(&stale, &earlier("b0"));
-    // Without a digest in the message the program itself decides.
+    // Without a digest in the message the program itself decides. A person sent it: it says nothing of other batches.
     let message = batch(&[
         program(&done, ""),
         program(&stale, &sha256(code)),
@@ -153,6 +153,58 @@ async fn what_a_crashed_agent_finished_is_not_repeated() {
     assert_eq!(store.result(&done).unwrap(), earlier("b1"));
     assert!(store.result(&stale).unwrap().success);
     assert!(store.result(&fresh).unwrap().success);
+}
+
+#[tokio::test]
+async fn a_program_that_got_its_result_in_another_batch_is_not_run_again() {
+    let Some(bench) = Bench::best() else { return };
+    let code = "print(1)";
+    let titles = ["done", "replaced", "cut short"];
+    let [done, replaced, cut_short] = titles.map(paper);
+    let store = [&done, &replaced, &cut_short]
+        .into_iter()
+        .fold(MemoryStore::default(), |store, paper| {
+            store.with_code(paper, code)
+        });
+    let store = Arc::new(store);
+    let earlier = TestResult {
+        batch_id: "b0".to_owned(),
+        code_sha256: sha256(code),
+        execution_time: 599.0,
+        ..TestResult::default()
+    };
+    store.put_result(&done, &earlier);
+    let code_sha256 = sha256("print(0)");
+    store.put_result(
+        &replaced,
+        &TestResult {
+            code_sha256,
+            ..earlier.clone()
+        },
+    );
+    // The batch allows 600 s.
+    store.put_result(
+        &cut_short,
+        &TestResult {
+            timeout: true,
+            ..earlier.clone()
+        },
+    );
+    let programs = [&done, &replaced, &cut_short].map(|paper| program(paper, &sha256(code)));
+    let mut message: Value = serde_json::from_str(&batch(&programs)).unwrap();
+    message["skip_tested"] = true.into();
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message.to_string()).await;
+    assert_eq!(events.last().unwrap(), "delete");
+    assert!(
+        !events.iter().any(|event| event.contains(done.as_str())),
+        "{events:?}"
+    );
+    assert_eq!(store.result(&done).unwrap(), earlier);
+    for paper in [&replaced, &cut_short] {
+        let result = store.result(paper).unwrap();
+        assert_eq!((result.success, result.batch_id.as_str()), (true, "b1"));
+        assert_eq!(result.code_sha256, sha256(code));
+    }
 }
 
 #[tokio::test]
