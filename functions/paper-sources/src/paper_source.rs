@@ -40,19 +40,30 @@ pub enum SourceError {
         /// The summary of its feed of one error.
         message: String,
     },
-    /// No site has a list of that year.
-    #[error(
-        "{conference} has no list of papers for {year} at {urls}; years known to have one: {known}"
-    )]
+    /// The conference has no list of that year anywhere.
+    #[error("{conference} has no list of papers for {year}; years known to have one: {known}")]
     NoSuchYear {
         /// As people write it, such as `NeurIPS`.
         conference: &'static str,
         /// The year asked for.
         year: u16,
-        /// Where one should be.
-        urls: String,
         /// Years known to have one.
         known: String,
+    },
+    /// The sites that are asked have no list of that year.
+    #[error(
+        "the sites that are asked do not have the list of {conference} {year}, which would be at {urls}{}",
+        also_known(known.as_deref())
+    )]
+    ListAbsent {
+        /// The conference.
+        conference: &'static str,
+        /// The year asked for.
+        year: u16,
+        /// Each address that says that there is none.
+        urls: String,
+        /// Years known to have one, where this is a later one.
+        known: Option<String>,
     },
     /// No paper has the topic.
     #[error("no topic `{filter}` at {conference} {year}; topics: {existing}")]
@@ -94,9 +105,17 @@ impl SourceError {
                 found.unwrap_or(ScrapeErrorType::SourceRefused)
             }
             Self::QueryRefused { .. } => ScrapeErrorType::SourceRefused,
-            Self::NoSuchYear { .. } | Self::NoSuchTopic { .. } => ScrapeErrorType::InvalidRequest,
+            Self::NoSuchYear { .. } | Self::ListAbsent { .. } | Self::NoSuchTopic { .. } => {
+                ScrapeErrorType::InvalidRequest
+            }
         }
     }
+}
+
+fn also_known(years: Option<&str>) -> String {
+    years.map_or_else(String::new, |years| {
+        format!("; years known to have one: {years}")
+    })
 }
 
 fn in_words(lists: &[UnusedList]) -> String {

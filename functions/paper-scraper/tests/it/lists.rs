@@ -320,18 +320,39 @@ async fn a_year_that_nobody_lists_names_every_place_that_was_asked() {
     ] {
         assert!(error.contains(place), "{place} in {error}");
     }
-    let event = json!({"CONFERENCE_YEAR": 2015});
-    let error = run(
-        &scraper(&Site::default().serve().await, "ICLR", &store),
-        event,
-    )
-    .await
-    .unwrap_err()
-    .to_string();
     assert!(
-        error.ends_with("years known to have one: 2013 to 2014, 2017 to 2026"),
+        error.starts_with(
+            "the sites that are asked do not have the list of ICLR 2024, which would be at http"
+        ),
         "{error}"
     );
+    assert!(
+        !error.contains("known to have one"),
+        "2024 is one of them: {error}"
+    );
+}
+
+#[tokio::test]
+async fn a_year_that_is_not_known_is_told_with_those_that_are() {
+    let site = Site::default().serve().await;
+    let told = async |conference: &str, year: u16| {
+        let store = MemoryStore::default();
+        let event = json!({"CONFERENCE_YEAR": year});
+        let answer = run(&scraper(&site, conference, &store), event).await;
+        answer.unwrap_err().to_string()
+    };
+    let known = "years known to have one: 2013 to 2014, 2017 to 2026";
+    let never_listed = told("ICLR", 2015).await;
+    assert_eq!(
+        never_listed,
+        format!("ICLR has no list of papers for 2015; {known}")
+    );
+    let too_early = told("ICLR", 2040).await;
+    assert!(
+        too_early.starts_with("the sites that are asked do not have the list of ICLR 2040"),
+        "{too_early}"
+    );
+    assert!(too_early.ends_with(known), "{too_early}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::editions::{known_years, lists_of};
+use super::editions::{is_later_than_known, known_years, lists_of};
 use super::hosts::Hosts;
 use super::listed::{
     Edition, ListError, ListKind, Listed, ListedPaper, PLACES, UnreadFile, UnusedList,
@@ -149,14 +149,19 @@ impl Conference {
             _ => None,
         });
         let urls: Vec<&str> = urls.collect();
-        SourceError::NoSuchYear {
+        let known = known_years(self.edition.source);
+        if urls.is_empty() {
+            return SourceError::NoSuchYear {
+                conference,
+                year,
+                known,
+            };
+        }
+        SourceError::ListAbsent {
             conference,
             year,
-            urls: match urls.is_empty() {
-                true => "any site".to_owned(),
-                false => urls.join(", "),
-            },
-            known: known_years(self.edition.source),
+            urls: urls.join(", "),
+            known: is_later_than_known(self.edition).then_some(known),
         }
     }
 

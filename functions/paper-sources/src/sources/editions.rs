@@ -77,15 +77,20 @@ const fn last_known(source: Source) -> u16 {
 }
 
 /// The lists of an edition, the one that counts first; empty when the conference was not held then.
-pub fn lists_of(edition: Edition) -> &'static [ListKind] {
+pub(crate) fn lists_of(edition: Edition) -> &'static [ListKind] {
     TABLE
         .iter()
         .find(|(source, years, _)| *source == edition.source && years.contains(&edition.year))
         .map_or(&[], |(_, _, lists)| lists)
 }
 
+/// Whether nobody knew of a list of this edition when the table was made.
+pub(crate) fn is_later_than_known(edition: Edition) -> bool {
+    edition.year > last_known(edition.source)
+}
+
 /// The years a conference is known to have a list of: `2013 to 2014, 2017 to 2026`.
-pub fn known_years(source: Source) -> String {
+pub(crate) fn known_years(source: Source) -> String {
     let mut spans: Vec<(u16, u16)> = Vec::new();
     for (_, years, _) in TABLE.iter().filter(|row| row.0 == source) {
         let last = (*years.end()).min(last_known(source));
@@ -106,6 +111,63 @@ mod tests {
     use annapurna_contract::scrape::{FIRST_YEAR, LAST_YEAR};
 
     use super::*;
+    use crate::sources::pmlr;
+
+    /// Whether the list is one of that year's; PMLR has volumes of some years only.
+    fn has(edition: Edition, kind: ListKind) -> bool {
+        let has_it = kind != Pmlr || pmlr::volume(edition).is_some();
+        has_it && lists_of(edition).contains(&kind)
+    }
+
+    /// A list as `docs/scraping.md` names it, with its years where they are not all of the conference's.
+    fn in_words(source: Source, kind: ListKind) -> String {
+        let years = (FIRST_YEAR..=last_known(source)).map(|year| Edition { source, year });
+        let held: Vec<_> = years.filter(|it| !lists_of(*it).is_empty()).collect();
+        let of_list: Vec<_> = held.iter().filter(|it| has(**it, kind)).collect();
+        let (first, last) = (of_list[0].year, of_list[of_list.len() - 1].year);
+        let begins_later = first > held[0].year;
+        match (begins_later, last < last_known(source)) {
+            (false, false) => kind.name().to_owned(),
+            (true, false) => format!("{} ({first} on)", kind.name()),
+            (false, true) => format!("{} (to {last})", kind.name()),
+            (true, true) => format!("{} ({first} to {last})", kind.name()),
+        }
+    }
+
+    /// The row of a conference in `docs/scraping.md`.
+    fn row(source: Source) -> String {
+        let newest = Edition {
+            source,
+            year: last_known(source),
+        };
+        // The site's pages stand in for its feed.
+        let lists = lists_of(newest).iter().filter(|it| **it != VirtualPages);
+        let lists: Vec<String> = lists.map(|kind| in_words(source, *kind)).collect();
+        format!("| {} | {} |", known_years(source), lists.join(", "))
+    }
+
+    #[test]
+    fn the_page_has_each_conference_with_its_years_and_lists() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/scraping.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, section) = page.split_once("\n## Sources\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+        let told: Vec<(Option<Source>, &str)> = rows
+            .map(|row| {
+                let (name, rest) = row[1..].split_once('|').unwrap();
+                (Source::parse(name), rest)
+            })
+            .collect();
+        let (arxiv, conferences) = told.split_last().unwrap();
+        assert_eq!(arxiv.0, Some(Source::Arxiv));
+        let known = &Source::ALL[..4];
+        assert_eq!(conferences.len(), known.len());
+        for (source, (told, rest)) in known.iter().zip(conferences) {
+            assert_eq!(*told, Some(*source));
+            assert_eq!(format!("|{rest}"), row(*source), "{source:?}");
+        }
+    }
 
     fn lists(source: Source, year: u16) -> &'static [ListKind] {
         lists_of(Edition { source, year })

@@ -79,7 +79,9 @@ async fn a_plan_takes_both_conferences_topics_and_a_number_of_papers() {
     assert_eq!(n_of(&half), [("ICLR".to_owned(), 4)]);
     let report = half.windows[0].summary_so_far();
     assert!(
-        report.failed[0].error.contains("ICML has no list"),
+        report.failed[0]
+            .error
+            .contains("do not have the list of ICML 2025"),
         "{report:?}"
     );
     let nothing = round(&scraper, nothing).await;
