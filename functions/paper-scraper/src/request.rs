@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use annapurna_contract::Function;
 use annapurna_contract::config::ANY_SOURCE;
 use annapurna_contract::events::ScraperEvent;
 use annapurna_contract::scrape::{
-    ScrapeDefaults, ScrapeRequest, ScrapeRequestError, ScrapedPapers,
+    ScrapeDefaults, ScrapeRequest, ScrapeRequestError, ScrapedPapers, SourceChoice,
 };
 use annapurna_contract::text::excerpt;
 use annapurna_paper_sources::sources::arxiv::Query;
@@ -39,6 +40,17 @@ pub enum RequestError {
     /// What it asks for cannot be done.
     #[error(transparent)]
     Asked(#[from] ScrapeRequestError),
+    /// The event names another source than the function's own.
+    #[error(
+        "this function takes papers of {} alone, and the event names {}: {} takes those",
+        own.name(), asked.name(), function_for(*asked)
+    )]
+    OtherSource {
+        /// The function's own.
+        own: SourceChoice,
+        /// The event's.
+        asked: SourceChoice,
+    },
     /// A cursor that is not of this request.
     #[error("cursor `{cursor}` is not one of this request, which has {expected}")]
     ForeignCursor {
@@ -113,6 +125,14 @@ pub struct Request {
     pub max_papers: usize,
 }
 
+/// The function that takes the papers of a choice, without the environment's prefix.
+fn function_for(choice: SourceChoice) -> &'static str {
+    match choice {
+        SourceChoice::One(source) => Function::Scraper(source).name(),
+        SourceChoice::Both => Function::AnyScraper.name(),
+    }
+}
+
 impl Request {
     /// Checks the event of a direct call. Its fields win over the settings.
     ///
@@ -122,6 +142,7 @@ impl Request {
     pub fn of_call(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
         let (defaults, usual) = (defaults(settings), settings.max_papers);
         let asked = ScrapeRequest::of_call(event, defaults, usual, Utc::now())?;
+        is_own(asked.choice(), defaults)?;
         Self::new(&asked, event.cursor.as_deref(), settings)
     }
 
@@ -131,7 +152,9 @@ impl Request {
     ///
     /// See [`RequestError`].
     pub fn whole(event: &ScraperEvent, settings: &Settings) -> Result<Self, RequestError> {
-        let asked = ScrapeRequest::whole(event, defaults(settings), Utc::now())?;
+        let defaults = defaults(settings);
+        let asked = ScrapeRequest::whole(event, defaults, Utc::now())?;
+        is_own(asked.choice(), defaults)?;
         Self::new(&asked, event.cursor.as_deref(), settings)
     }
 
@@ -154,6 +177,17 @@ fn defaults(settings: &Settings) -> ScrapeDefaults<'_> {
         source: own.filter(|name| !name.trim().eq_ignore_ascii_case(ANY_SOURCE)),
         year: settings.conference_year,
     }
+}
+
+/// Refuses sources that are not the function's own, where it has one.
+fn is_own(asked: SourceChoice, defaults: ScrapeDefaults<'_>) -> Result<(), RequestError> {
+    let Some(own) = defaults.source.and_then(SourceChoice::parse) else {
+        return Ok(());
+    };
+    let owned = own.sources();
+    let all = asked.sources().iter().all(|source| owned.contains(source));
+    all.then_some(())
+        .ok_or(RequestError::OtherSource { own, asked })
 }
 
 fn targets(asked: &ScrapeRequest, settings: &Settings) -> Vec<Target> {
@@ -276,12 +310,36 @@ mod tests {
     #[test]
     fn the_event_wins_over_the_settings() {
         let event = json!({"CONFERENCE": "icml", "CONFERENCE_YEAR": "2024", "MAX_PAPERS": "5"});
-        let request = asked("ICLR", event).unwrap();
+        let request = asked("ANY", event).unwrap();
         assert_eq!((request.name.as_str(), request.max_papers), ("ICML", 5));
         assert_eq!(request.lists[0].target.to_string(), "icml-2024");
         let request = asked("ICLR", json!({})).unwrap();
         assert_eq!((request.name.as_str(), request.max_papers), ("ICLR", 3));
         assert_eq!(request.lists[0].target.to_string(), "iclr-2025");
+    }
+
+    #[test]
+    fn a_function_of_one_source_takes_no_other() {
+        let all = json!({"CONFERENCE": "NIPS"});
+        assert_eq!(asked("NEURIPS", all).unwrap().name, "NEURIPS");
+        assert_eq!(
+            error("NEURIPS", json!({"CONFERENCE": "icml"})),
+            "this function takes papers of NEURIPS alone, and the event names ICML: PaperScraper_ICML takes those"
+        );
+        let both = error("ICLR", json!({"CONFERENCE": "BOTH"}));
+        assert!(
+            both.ends_with("names BOTH: PapersScraper takes those"),
+            "{both}"
+        );
+        let half = asked("BOTH", json!({"CONFERENCE": "ICML"})).unwrap();
+        assert_eq!(half.name, "ICML");
+        let event = serde_json::from_value(json!({"CONFERENCE": "ICLR"})).unwrap();
+        let whole = Request::whole(&event, &settings("MLSYS"));
+        assert!(
+            matches!(whole, Err(RequestError::OtherSource { .. })),
+            "{whole:?}"
+        );
+        assert!(error("ICLR", json!({"CONFERENCE": "CVPR"})).starts_with("no source `CVPR`"));
     }
 
     #[test]
