@@ -37,6 +37,7 @@ use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 pub use program::{Facts, Problems, check};
+pub use select::NoMatch;
 
 /// Characters of a PDF's text that the model is shown.
 const BODY_CHARACTERS: usize = 60_000;
@@ -66,6 +67,9 @@ pub enum NoProgram {
     /// The judge writes title and text at once, so this document is not its.
     #[error("paper `{0}` has no title in the index: send it to the judge again")]
     NoTitle(PaperId),
+    /// No paper of the index is one that a person asked for.
+    #[error(transparent)]
+    NoMatch(#[from] NoMatch),
     /// What was asked for is not a paper's id.
     #[error(transparent)]
     NotAPaperId(#[from] NotAPaperId),
@@ -209,7 +213,7 @@ impl Generator {
     /// The ids a request means. Those a person typed are not checked yet: each has its own place in the
     /// answer.
     async fn wanted(&self, event: GeneratorEvent) -> Result<Vec<String>, GeneratorError> {
-        let query = match event {
+        let selection = match event {
             GeneratorEvent::GenerateById { paper_id } => return Ok(vec![paper_id]),
             GeneratorEvent::GenerateByIds { paper_ids } => return Ok(paper_ids),
             // Neither is about programs.
@@ -228,7 +232,13 @@ impl Generator {
                 select::recent(max_papers.unwrap_or(5), days.unwrap_or(30), Utc::now())
             }
         };
-        let found = self.search.search(&query).await?;
+        let found = self.search.search(&selection.query).await?;
+        if found.is_empty()
+            && let Some(asked) = &selection.asked
+        {
+            let no_match = select::no_match(&self.search, asked).await?;
+            return Err(GeneratorError::Own(no_match.into()));
+        }
         Ok(found.into_iter().map(|(id, _)| id.to_string()).collect())
     }
 
@@ -246,7 +256,7 @@ impl Generator {
             }
             (None, None) => return Err(GeneratorError::Own(NoProgram::WhichPaper)),
             (None, Some(title)) => {
-                let query = select::by_title(&title, 1);
+                let query = select::by_title(&title, 1).query;
                 self.search.search(&query).await?.into_iter().next()
             }
         };
@@ -442,7 +452,10 @@ fn program(metadata: Metadata) -> Program {
 pub fn error_type(error: &GeneratorError) -> &'static str {
     match error {
         GeneratorError::Own(
-            NoProgram::Event(_) | NoProgram::WhichPaper | NoProgram::NotAPaperId(_),
+            NoProgram::Event(_)
+            | NoProgram::WhichPaper
+            | NoProgram::NoMatch(_)
+            | NoProgram::NotAPaperId(_),
         ) => events::INVALID_REQUEST,
         _ => "GeneratorError",
     }

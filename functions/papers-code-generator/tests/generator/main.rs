@@ -353,8 +353,10 @@ async fn query_syntax_in_a_persons_text_is_only_text() {
         "",
     ] {
         let event = json!({"action": "generate_by_keywords", "keywords": text});
-        let answer = setting.ask(event).await;
-        assert_eq!(answer["requested"], 0, "{text}");
+        let answer = setting.generator.handle(event, HOUR).await;
+        let Err(GeneratorError::Own(NoProgram::NoMatch(_))) = answer else {
+            panic!("{text}: {answer:?}");
+        };
     }
 }
 
@@ -407,6 +409,50 @@ async fn a_request_begins_no_paper_it_cannot_finish() {
     setting.will_write(CODE);
     let answer = ask(Duration::from_secs(30)).await.unwrap();
     assert_eq!(answer["generated"][0]["paper_id"], json!(adam), "{answer}");
+}
+
+#[tokio::test]
+async fn words_that_match_no_paper_are_an_error_that_says_what_there_is() {
+    let setting = Setting::new().await;
+    let refused = async |event: Value| {
+        let error = setting.generator.handle(event, HOUR).await.unwrap_err();
+        assert_eq!(error_type(&error), events::INVALID_REQUEST);
+        error.to_string()
+    };
+    let by_title = |title: &str| json!({"action": "generate_by_title", "title": title});
+    assert_eq!(
+        refused(by_title("Adam")).await,
+        "no paper of the index has a word of the title `Adam`: it has none yet"
+    );
+    // With nothing to do there is nothing wrong.
+    let recent = setting.ask(json!({"action": "generate_recent"})).await;
+    assert_eq!(recent["requested"], 0);
+    let title = "Lion: evolved signs";
+    setting.paper(title, "Xiangning Chen").await;
+    assert_eq!(
+        refused(by_title("evovled")).await,
+        format!(
+            "no paper of the index has a word of the title `evovled`: the nearest titles are `{title}`"
+        )
+    );
+    assert_eq!(
+        refused(by_title("bread")).await,
+        format!(
+            "no paper of the index has a word of the title `bread`: none is like it, and the newest papers are `{title}`"
+        )
+    );
+    let by_author = json!({"action": "generate_by_author", "author": "Xiangming Chen"});
+    let said = refused(by_author).await;
+    assert!(
+        said.contains("has the author `Xiangming Chen`: the nearest"),
+        "{said}"
+    );
+    let by_words = json!({"action": "generate_by_keywords", "keywords": ["bread", "flour"]});
+    let said = refused(by_words).await;
+    assert!(
+        said.contains("has a word of `bread flour`: none is like it"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
