@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use annapurna_contract::model::EMBEDDING_DIMENSIONS;
@@ -16,6 +17,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+
+/// Longest wait for questions that are asked at once, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 struct Told {
@@ -90,7 +94,12 @@ async fn converse(State(bedrock): State<Bedrock>, Json(request): Json<Value>) ->
     let prompt = request["messages"][0]["content"][0]["text"].as_str();
     let together = bedrock.told.lock().unwrap().together.clone();
     if let Some(together) = together {
-        together.wait().await;
+        let waited = tokio::time::timeout(PATIENCE, together.wait()).await;
+        assert!(
+            waited.is_ok(),
+            "waited {} s for questions that are asked at once",
+            PATIENCE.as_secs()
+        );
     }
     let mut told = bedrock.told.lock().unwrap();
     told.prompts.push(prompt.unwrap_or_default().to_owned());

@@ -25,7 +25,7 @@ use paper_scraper::settings::Settings;
 use paper_scraper::store::Store;
 use serde_json::{Value, json};
 
-use crate::support::{self, MemoryStore, run, scraper, serve};
+use crate::support::{self, MemoryStore, run, scraper, serve, until};
 
 const PDF: &[u8] = b"%PDF-1.4\n%%EOF\n";
 const LIST: &str = "iclr-2025-orals-posters";

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::site::{Seen, TOLERANCE, client, json, json_page, site};
-use crate::support::{MemoryStore, hasty};
+use crate::support::{MemoryStore, hasty, until};
 use annapurna_cloud::{Metadata, Object};
 use annapurna_contract::keys;
 use annapurna_paper_sources::http::{ExclusiveHost, Http, HttpSettings, Leases, now_ms};
@@ -85,9 +85,7 @@ async fn a_run_that_dies_with_the_lease_is_waited_out() {
         let site = site.clone();
         tokio::spawn(async move { json(&dying, &site, "/last").await })
     };
-    while seen.count("/last") == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("the dying run asks for a page", || seen.count("/last") > 0).await;
     last.abort();
     let held_until = lease(&store, &site)["until_ms"].as_i64().unwrap();
     let heir = exclusive(&site, &store);
@@ -163,9 +161,10 @@ async fn pages_before_a_waiting_run(gives_back: bool) -> usize {
         }
     };
     let waiting = async {
-        while seen.count("/greedy") == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the first run asks for a page", || {
+            seen.count("/greedy") > 0
+        })
+        .await;
         let n_before = seen.count("/greedy");
         let modest = exclusive_for(&site, &store, period);
         json(&modest, &site, "/modest").await.unwrap();

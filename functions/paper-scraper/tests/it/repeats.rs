@@ -59,6 +59,11 @@ async fn a_cursor_walks_through_a_list_without_a_gap_or_a_repeat() {
                 .unwrap();
             assert_eq!((summary.found, summary.stored), (1, 1));
             n_runs += 1;
+            assert!(
+                n_runs <= n_papers,
+                "a cursor never ends: {:?}",
+                summary.cursor
+            );
             match summary.cursor {
                 Some(next) => cursor = json!(next),
                 None => break,

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::hasty;
 use crate::support::site::{Seen, client, json, json_page, site};
+use crate::support::{hasty, until};
 use annapurna_paper_sources::http::{Expect, HttpError, HttpSettings};
 use annapurna_test_data::outside;
 use axum::http::{StatusCode, header};
@@ -315,9 +315,7 @@ async fn a_pause_that_a_host_asks_for_is_kept_by_every_request() {
     let http = client(hasty());
     let first = json(&http, &site, "/a");
     let others = async {
-        while seen.count("/a") == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the first page is asked for", || seen.count("/a") > 0).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         let start = Instant::now();
         json(&http, &site, "/b").await.unwrap();

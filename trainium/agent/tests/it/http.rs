@@ -6,7 +6,7 @@ use annapurna_contract::{AgentHealth, BatchResults, ErrorType, Isolation, PaperI
 use serde_json::{Value, json};
 use trainium_agent::{NoSandbox, router};
 
-use crate::support::{Bench, MemoryStore, executor};
+use crate::support::{Bench, MemoryStore, PATIENCE, executor};
 
 struct Api {
     base: String,
@@ -41,7 +41,7 @@ impl Api {
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let request = self.client.post(format!("{}{path}", self.base)).json(&body);
-        let answer = request.send().await.unwrap();
+        let answer = request.timeout(PATIENCE).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 }

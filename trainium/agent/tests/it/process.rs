@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -50,15 +52,23 @@ impl Agent {
     fn start(state: &Path) -> Self {
         let mut child = command(state).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let started = lines
-            .by_ref()
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .find(|line| line["message"] == "started")
-            .expect("the agent starts and says so in JSON");
-        let base = format!("http://{}", started["address"].as_str().unwrap());
+        let (say, said) = mpsc::channel();
         // The pipe must be read on, or the agent stops at a full one.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let line = serde_json::from_str::<Value>(&line).ok();
+                if let Some(started) = line.filter(|line| line["message"] == "started") {
+                    // Who gave up waiting does not listen.
+                    let _ = say.send(started);
+                }
+            }
+        });
+        let started = said.recv_timeout(PATIENCE);
+        let Ok(started) = started else {
+            child.kill().unwrap();
+            panic!("the agent starts and says so in JSON: {started:?}");
+        };
+        let base = format!("http://{}", started["address"].as_str().unwrap());
         Self { child, base }
     }
 
@@ -71,7 +81,13 @@ impl Agent {
         let client = reqwest::Client::new();
         let request = client.post(format!("{}/execute", self.base));
         let body = json!({"code": code, "timeout": 3600});
-        request.json(&body).send().await?.json().await
+        request
+            .json(&body)
+            .timeout(PATIENCE)
+            .send()
+            .await?
+            .json()
+            .await
     }
 }
 
@@ -95,6 +111,28 @@ async fn signalled_while_it_runs(
     }
     agent.signal(signal);
     timeout(PATIENCE, request).await.expect("the request ends")
+}
+
+/// Waits for the end of an agent that has a reason to end.
+fn ended(agent: &mut Child) -> ExitStatus {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = agent.try_wait().unwrap() {
+            return status;
+        }
+        if begin.elapsed() > PATIENCE {
+            agent.kill().unwrap();
+            panic!("waited {} s: the agent ends", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What an agent said that ends by itself.
+fn output(command: &mut Command) -> Output {
+    let mut agent = command.stderr(Stdio::piped()).spawn().unwrap();
+    ended(&mut agent);
+    agent.wait_with_output().unwrap()
 }
 
 impl Drop for Agent {
@@ -157,7 +195,7 @@ async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
     let program = endless_program();
     let answer = signalled_while_it_runs(&agent, &program, Signal::SIGTERM).await;
     assert_eq!(answer.unwrap()["error"], "the agent is stopping");
-    let status = tokio::task::block_in_place(|| agent.child.wait()).unwrap();
+    let status = tokio::task::block_in_place(|| ended(&mut agent.child));
     assert!(status.success());
     assert!(!is_running(&program.1));
     assert_eq!(runs(state.path()), 0);
@@ -167,7 +205,7 @@ async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
 fn a_second_agent_in_the_same_folder_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let _first = Agent::start(state.path());
-    let second = command(state.path()).output().unwrap();
+    let second = output(&mut command(state.path()));
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("another agent already works in"), "{said}");
@@ -175,10 +213,7 @@ fn a_second_agent_in_the_same_folder_is_refused() {
 
 #[test]
 fn check_prints_one_json_document() {
-    let output = command(Path::new("/nonexistent"))
-        .arg("check")
-        .output()
-        .unwrap();
+    let output = output(command(Path::new("/nonexistent")).arg("check"));
     assert!(output.status.success());
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["methods"].as_array().unwrap().len(), 2);
@@ -206,14 +241,14 @@ fn without_a_run_to_write_an_agent_of_root_says_what_to_do() {
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
-    let started = closed.output().unwrap();
+    let started = output(closed.stdout(Stdio::piped()));
     assert!(!started.status.success());
     let said = String::from_utf8_lossy(&started.stderr);
     assert!(
         said.contains("mount one (in a container `--tmpfs /run`)"),
         "{said}"
     );
-    let found = closed.arg("check").output().unwrap();
+    let found = output(closed.arg("check"));
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     assert_eq!(found["ready"], false, "{found}");
     let problems = found["problems"].to_string();

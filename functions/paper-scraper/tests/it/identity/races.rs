@@ -123,9 +123,10 @@ async fn overtaken(slow: &Shaky, before: &str, after: &str) -> [ScrapeSummary; 2
     let slow_scraper = slow.scraper(before, "ICLR");
     let slow_run = run(&slow_scraper, json!({}));
     let faster = async {
-        while !slow.is_held.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("the slow run is about to tell the judge", || {
+            slow.is_held.load(Ordering::SeqCst)
+        })
+        .await;
         run(&scraper(after, "ICLR", &slow.inner), json!({})).await
     };
     let (slow_run, faster) = tokio::join!(slow_run, faster);

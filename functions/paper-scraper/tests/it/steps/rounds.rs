@@ -255,6 +255,10 @@ async fn papers_held_back_to_the_end_are_accounted_for() {
     loop {
         plan = round(&scraper(&site, "NEURIPS", &store), plan).await;
         waits.push(plan.wait_seconds);
+        assert!(
+            waits.len() <= 4,
+            "it is taken again without an end: {waits:?}"
+        );
         if !plan.again {
             break;
         }

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 #[path = "../../../../paper-sources/tests/it/support/mod.rs"]
 mod of_sources;
-pub use of_sources::{config, hasty, serve, site};
+pub use of_sources::{config, hasty, serve, site, until};
 
 #[derive(Debug, Default)]
 pub struct Contents {

@@ -26,6 +26,20 @@ pub async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
+/// Longest wait for what comes about by itself, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits for what will come about by itself.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let come_about = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, come_about).await;
+    assert!(waited.is_ok(), "waited {} s: {what}", PATIENCE.as_secs());
+}
+
 /// Every host at `site`; those whose paths would be taken for each other's are apart.
 pub fn addresses(site: &str) -> PerHost<String> {
     PerHost::new(|host| match host {
