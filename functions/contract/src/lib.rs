@@ -43,7 +43,9 @@ pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
 pub use results::{AgentHealth, AgentRefusal, BatchResults, OutputKeys, TestResult};
-pub use source_record::{OtherEntry, RecordState, RecordedPdf, Revision, SourceRecord, UnderWay};
+pub use source_record::{
+    Description, OtherEntry, RecordState, RecordedPdf, Revision, SourceRecord, UnderWay,
+};
 pub use stage::Stage;
 pub use verdict::{Judgement, Verdict};
 pub use words::{Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question, YesOrNo};

@@ -38,6 +38,22 @@ impl RecordState {
     }
 }
 
+/// What the judge's document takes from a record, and the paper's page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Title as the source gives it, white space collapsed.
+    pub title: String,
+    /// Authors in the source's order; empty when it names none.
+    pub authors: Vec<String>,
+    /// Abstract, when the source has one.
+    #[serde(rename = "abstract")]
+    pub abstract_text: Option<String>,
+    /// Publication date as `YYYY-MM-DD`, when known.
+    pub date: Option<String>,
+    /// The source's own page of the paper.
+    pub url: Option<String>,
+}
+
 /// Everything the source said of a paper, and what was made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRecord {
@@ -55,17 +71,9 @@ pub struct SourceRecord {
     pub year: u16,
     /// The source's own name of the paper.
     pub source_id: String,
-    /// Title as the source gives it, white space collapsed.
-    pub title: String,
-    /// Authors in the source's order; empty when it names none.
-    pub authors: Vec<String>,
-    /// Abstract, when the source has one.
-    #[serde(rename = "abstract")]
-    pub abstract_text: Option<String>,
-    /// Publication date as `YYYY-MM-DD`, when known.
-    pub date: Option<String>,
-    /// The source's own page of the paper.
-    pub url: Option<String>,
+    /// What is known of the paper.
+    #[serde(flatten)]
+    pub description: Description,
     /// Its PDF in the bucket of papers; `None` while it has none.
     pub pdf: Option<RecordedPdf>,
     /// Why it has none.
@@ -112,17 +120,9 @@ pub struct UnderWay {
 pub struct Revision {
     /// The number its abstract had; two may have one number when only something else changed.
     pub revision: u32,
-    /// Its title then.
-    pub title: String,
-    /// Its authors then.
-    pub authors: Vec<String>,
-    /// Its abstract then.
-    #[serde(rename = "abstract")]
-    pub abstract_text: Option<String>,
-    /// Its date then.
-    pub date: Option<String>,
-    /// Its page then; arXiv's names the version.
-    pub url: Option<String>,
+    /// What was known then; arXiv's page names the version.
+    #[serde(flatten)]
+    pub description: Description,
     /// When that was seen last for certain: RFC 3339 UTC time of the record that said so, to the second.
     pub seen_at: String,
 }
@@ -159,16 +159,23 @@ impl SourceRecord {
     /// The message that tells the judge of the paper; `bucket` is the bucket of papers. The same record
     /// makes the same message to the byte, whoever sends it.
     pub fn message(&self, bucket: &str) -> ResearchMessage {
+        let Description {
+            title,
+            authors,
+            abstract_text,
+            date,
+            url,
+        } = self.description.clone();
         ResearchMessage {
             paper_id: self.paper_id.clone(),
             revision: self.revision,
             source: self.source,
             year: self.year,
-            title: self.title.clone(),
-            authors: self.authors.clone(),
-            abstract_text: self.abstract_text.clone(),
-            date: self.date.clone(),
-            url: self.url.clone(),
+            title,
+            authors,
+            abstract_text,
+            date,
+            url,
             s3_bucket: bucket.to_owned(),
             s3_key: self.pdf.as_ref().map(|pdf| pdf.s3_key.clone()),
             text_expected: self.text_expected && self.pdf.is_none(),

@@ -272,7 +272,7 @@ impl Names<'_> {
     }
 
     fn has_title_of(&self, record: &SourceRecord) -> bool {
-        normalize_title(&record.title) == normalize_title(&self.paper.title)
+        normalize_title(&record.description.title) == normalize_title(&self.paper.title)
     }
 
     /// Whether an entry that shares no more than an author with the record of its name is another paper: a list
@@ -290,14 +290,16 @@ impl Names<'_> {
         Ok(match self.titled(&alias) {
             Some(place) => alias.papers[place].home != *home,
             // Better a paper twice than a paper lost.
-            None => record.abstract_text.is_some() && self.paper.abstract_text.is_some(),
+            None => {
+                record.description.abstract_text.is_some() && self.paper.abstract_text.is_some()
+            }
         })
     }
 
     /// Whether the record has the entry's title or its abstract.
     fn says_the_same(&self, record: &SourceRecord) -> bool {
         let (_, abstract_text) = self.said();
-        let known = record.abstract_text.as_deref();
+        let known = record.description.abstract_text.as_deref();
         self.has_title_of(record) || (known.is_some() && agree(known, abstract_text))
     }
 
@@ -308,8 +310,8 @@ impl Names<'_> {
         self.paper.source == Source::Arxiv
             || self.says_the_same(record)
             || authors.is_empty()
-            || record.authors.is_empty()
-            || share_an_author(authors, &record.authors)
+            || record.description.authors.is_empty()
+            || share_an_author(authors, &record.description.authors)
     }
 
     /// The papers with this title, and the tag of the list of them.
@@ -368,7 +370,10 @@ impl Names<'_> {
         let has_id = |it: &Titled| it.home.paper_id == first.paper_id;
         let mut is_taken = alias.papers.iter().any(has_id);
         if let Some((record, _)) = self.store.record(&first).await? {
-            let known = (record.authors.as_slice(), record.abstract_text.as_deref());
+            let known = (
+                record.description.authors.as_slice(),
+                record.description.abstract_text.as_deref(),
+            );
             is_taken |= !are_one_paper(known, self.said());
         }
         if !is_taken {

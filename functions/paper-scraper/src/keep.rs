@@ -397,7 +397,8 @@ fn outcome_of(pdf: &Pdf) -> Outcome {
 
 /// The entry that a paper is known by, if it says so in other words than this one.
 fn known_as(record: &SourceRecord, paper: &Paper, by: By) -> Option<String> {
-    let is_another_title = normalize_title(&record.title) != normalize_title(&paper.title);
+    let is_another_title =
+        normalize_title(&record.description.title) != normalize_title(&paper.title);
     let is_same_list = (record.source, record.year) == (paper.source, paper.year);
     let is_repeated = by == By::Other && is_same_list && !is_own_entry(record, paper);
     (is_another_title || is_repeated).then(|| entry_of(record))
@@ -406,7 +407,7 @@ fn known_as(record: &SourceRecord, paper: &Paper, by: By) -> Option<String> {
 /// A record's entry for a person: `ICLR 2025 28123: Adam`.
 fn entry_of(record: &SourceRecord) -> String {
     let name = name_of(record.source, record.year, &record.source_id);
-    format!("{name}: {}", record.title)
+    format!("{name}: {}", record.description.title)
 }
 
 /// What a PDF's metadata call the address that it was loaded from.

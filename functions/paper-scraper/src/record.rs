@@ -7,8 +7,8 @@
 
 use annapurna_cloud::Metadata;
 use annapurna_contract::{
-    OtherEntry, PaperId, RecordState, Revision, Source, SourceRecord, abstract_changed, keys,
-    normalize_title,
+    Description, OtherEntry, PaperId, RecordState, Revision, Source, SourceRecord,
+    abstract_changed, keys, normalize_title,
 };
 use annapurna_paper_sources::paper::Paper;
 use chrono::{SecondsFormat, Utc};
@@ -119,7 +119,10 @@ pub(crate) fn name_of(source: Source, year: u16, source_id: &str) -> String {
 pub(crate) fn metadata(record: &SourceRecord) -> Metadata {
     let mut metadata = Metadata::from([
         (STATE.to_owned(), record.state.as_str().to_owned()),
-        (TITLE.to_owned(), digest(&normalize_title(&record.title))),
+        (
+            TITLE.to_owned(),
+            digest(&normalize_title(&record.description.title)),
+        ),
     ]);
     if let Some(request) = &record.taken_by {
         metadata.insert(TAKEN_BY.to_owned(), request.clone());
@@ -146,11 +149,13 @@ pub(crate) fn first(home: &Home, paper: &Paper, said: &str) -> SourceRecord {
         source: home.source,
         year: home.year,
         source_id: String::new(),
-        title: paper.title.clone(),
-        authors: paper.authors.clone(),
-        abstract_text: paper.abstract_text.clone(),
-        date: paper.date.clone(),
-        url: paper.url.clone(),
+        description: Description {
+            title: paper.title.clone(),
+            authors: paper.authors.clone(),
+            abstract_text: paper.abstract_text.clone(),
+            date: paper.date.clone(),
+            url: paper.url.clone(),
+        },
         pdf: None,
         pdf_problem: None,
         text_expected: true,
@@ -170,53 +175,31 @@ pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What the judge's document takes from a record, and its page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Description {
-    title: String,
-    authors: Vec<String>,
-    abstract_text: Option<String>,
-    date: Option<String>,
-    url: Option<String>,
+/// What the entry says, and the rest as it was: a source that leaves something out takes nothing back.
+fn said_anew(known: Description, paper: &Paper) -> Description {
+    Description {
+        title: paper.title.clone(),
+        authors: match paper.authors.is_empty() {
+            true => known.authors,
+            false => paper.authors.clone(),
+        },
+        abstract_text: paper.abstract_text.clone().or(known.abstract_text),
+        date: paper.date.clone().or(known.date),
+        url: paper.url.clone().or(known.url),
+    }
 }
 
-impl Description {
-    fn of(record: &SourceRecord) -> Self {
-        Self {
-            title: record.title.clone(),
-            authors: record.authors.clone(),
-            abstract_text: record.abstract_text.clone(),
-            date: record.date.clone(),
-            url: record.url.clone(),
-        }
-    }
-
-    /// What the entry says, and the rest as it was: a source that leaves something out takes nothing back.
-    fn said_anew(self, paper: &Paper) -> Self {
-        Self {
-            title: paper.title.clone(),
-            authors: match paper.authors.is_empty() {
-                true => self.authors,
-                false => paper.authors.clone(),
-            },
-            abstract_text: paper.abstract_text.clone().or(self.abstract_text),
-            date: paper.date.clone().or(self.date),
-            url: paper.url.clone().or(self.url),
-        }
-    }
-
-    /// As it was, with what was missing.
-    fn completed(self, paper: &Paper) -> Self {
-        Self {
-            title: self.title,
-            authors: match self.authors.is_empty() {
-                true => paper.authors.clone(),
-                false => self.authors,
-            },
-            abstract_text: self.abstract_text.or_else(|| paper.abstract_text.clone()),
-            date: self.date.or_else(|| paper.date.clone()),
-            url: self.url.or_else(|| paper.url.clone()),
-        }
+/// As it was, with what was missing.
+fn completed(known: Description, paper: &Paper) -> Description {
+    Description {
+        title: known.title,
+        authors: match known.authors.is_empty() {
+            true => paper.authors.clone(),
+            false => known.authors,
+        },
+        abstract_text: known.abstract_text.or_else(|| paper.abstract_text.clone()),
+        date: known.date.or_else(|| paper.date.clone()),
+        url: known.url.or_else(|| paper.url.clone()),
     }
 }
 
@@ -245,15 +228,15 @@ pub(crate) fn revise(record: &mut SourceRecord, paper: &Paper, said: &str) -> bo
     if last_said.as_deref() == Some(said) {
         return false;
     }
-    let before = Description::of(record);
+    let before = record.description.clone();
     let (old, new) = (
-        record.abstract_text.as_deref(),
+        before.abstract_text.as_deref(),
         paper.abstract_text.as_deref(),
     );
     let has_another_abstract = abstract_changed(old, new);
     let after = match last_said.is_some() || has_another_abstract {
-        true => before.clone().said_anew(paper),
-        false => before.clone().completed(paper),
+        true => said_anew(before.clone(), paper),
+        false => completed(before.clone(), paper),
     };
     note_entry(record, paper, said);
     if after != before {
@@ -262,7 +245,7 @@ pub(crate) fn revise(record: &mut SourceRecord, paper: &Paper, said: &str) -> bo
             ..after.clone()
         } == before;
         keep_revision(record, before);
-        describe(record, after);
+        record.description = after;
         record.revision += u32::from(has_another_abstract);
         if !is_page_alone {
             record.state = RecordState::Waiting;
@@ -272,22 +255,10 @@ pub(crate) fn revise(record: &mut SourceRecord, paper: &Paper, said: &str) -> bo
     true
 }
 
-fn describe(record: &mut SourceRecord, after: Description) {
-    record.title = after.title;
-    record.authors = after.authors;
-    record.abstract_text = after.abstract_text;
-    record.date = after.date;
-    record.url = after.url;
-}
-
 fn keep_revision(record: &mut SourceRecord, before: Description) {
     record.revisions.push(Revision {
         revision: record.revision,
-        title: before.title,
-        authors: before.authors,
-        abstract_text: before.abstract_text,
-        date: before.date,
-        url: before.url,
+        description: before,
         seen_at: record.written_at.clone(),
     });
     let n_too_many = record.revisions.len().saturating_sub(MOST_REVISIONS);

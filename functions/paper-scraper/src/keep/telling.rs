@@ -147,7 +147,7 @@ fn with_pdf(record: &mut SourceRecord, pdf: &Pdf) -> RecordState {
             record
                 .pdf_problem
                 .get_or_insert_with(|| none.reason.clone());
-            match record.abstract_text {
+            match record.description.abstract_text {
                 Some(_) => RecordState::QueuedWithoutPdf,
                 // Nothing to judge it by.
                 None => RecordState::Waiting,

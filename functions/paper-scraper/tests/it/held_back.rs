@@ -246,7 +246,7 @@ async fn only_a_paper_without_abstract_and_pdf_waits() {
         assert_eq!((summary.found, summary.queued), (2, n_queued));
         let thimbles = records(&store)
             .into_iter()
-            .find(|it| it.title == "Thimbles")
+            .find(|it| it.description.title == "Thimbles")
             .unwrap();
         assert_eq!(thimbles.state, RecordState::Waiting);
         assert!(thimbles.pdf_problem.is_some());

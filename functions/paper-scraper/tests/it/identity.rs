@@ -127,7 +127,9 @@ fn records(store: &MemoryStore) -> BTreeMap<PaperId, SourceRecord> {
 }
 
 fn record_titled(store: &MemoryStore, title: &str) -> SourceRecord {
-    let mut found = records(store).into_values().filter(|it| it.title == title);
+    let mut found = records(store)
+        .into_values()
+        .filter(|it| it.description.title == title);
     let record = found
         .next()
         .unwrap_or_else(|| panic!("no record of `{title}`"));
@@ -167,7 +169,7 @@ fn check(store: &MemoryStore) {
         let waits = record.state == annapurna_contract::RecordState::Waiting;
         assert_eq!(
             waits,
-            record.abstract_text.is_none() && record.pdf.is_none(),
+            record.description.abstract_text.is_none() && record.pdf.is_none(),
             "{record:?}"
         );
         if !waits {
@@ -220,7 +222,8 @@ impl Shaky {
         self.is_held.store(true, Ordering::SeqCst);
         for _ in 0..60_000 {
             let is_told = records(&self.inner).values().any(|record| {
-                record.title == title && record.state != annapurna_contract::RecordState::Waiting
+                record.description.title == title
+                    && record.state != annapurna_contract::RecordState::Waiting
             });
             if is_told {
                 return;

@@ -125,7 +125,9 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
 /// The judge is told of a paper with an abstract or a PDF soon after its record is written; one with
 /// neither waits, unless it says that the judge was told.
 fn is_for_judge(record: &SourceRecord) -> bool {
-    record.pdf.is_some() || record.abstract_text.is_some() || record.state != RecordState::Waiting
+    record.pdf.is_some()
+        || record.description.abstract_text.is_some()
+        || record.state != RecordState::Waiting
 }
 
 /// Whether nothing is left to make an accepted paper's document of. A record that cannot be read is told of
@@ -138,15 +140,16 @@ fn is_lost(paper: &Paper, verdict: &Judged) -> bool {
 /// Whether the record has something that verdict and document have not taken over: a revision, a title, a PDF.
 fn is_news(record: &SourceRecord, verdict: &Option<Judged>, document: &Option<Document>) -> bool {
     let is_revised = |it: &Judged| it.revision < record.revision;
-    let lacks_it =
-        |it: &Document| it.title != record.title || (record.pdf.is_some() && !it.has_pdf);
+    let lacks_it = |it: &Document| {
+        it.title != record.description.title || (record.pdf.is_some() && !it.has_pdf)
+    };
     verdict.as_ref().is_some_and(is_revised) || document.as_ref().is_some_and(lacks_it)
 }
 
 #[cfg(test)]
 mod tests {
     use annapurna_cloud::Message;
-    use annapurna_contract::{RecordedPdf, Source};
+    use annapurna_contract::{Description, RecordedPdf, Source};
     use serde_json::Value;
 
     use super::*;
@@ -170,11 +173,13 @@ mod tests {
             source: Source::Iclr,
             year: 2025,
             source_id: "adam".to_owned(),
-            title: "Adam".to_owned(),
-            authors: vec!["Diederik".to_owned()],
-            abstract_text: None,
-            date: None,
-            url: None,
+            description: Description {
+                title: "Adam".to_owned(),
+                authors: vec!["Diederik".to_owned()],
+                abstract_text: None,
+                date: None,
+                url: None,
+            },
             pdf: (state == RecordState::Queued).then_some(pdf),
             pdf_problem: None,
             text_expected: false,
@@ -337,7 +342,7 @@ mod tests {
         assert_eq!(next(&paper, BUCKETS), None, "the next scrape's");
         // The scraper ended at the PDF.
         let mut described = record(RecordState::Waiting);
-        described.abstract_text = Some("On moments.".to_owned());
+        described.description.abstract_text = Some("On moments.".to_owned());
         paper.record = Some(described);
         assert!(matches!(next(&paper, BUCKETS), Some(Next::Judge(_))));
         // The scraper ended between writing the record and sending the message.

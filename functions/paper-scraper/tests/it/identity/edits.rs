@@ -52,8 +52,11 @@ async fn an_edited_list_tells_the_judge_of_what_was_edited_and_of_nothing_else()
         );
         let record = &records(&store)[id];
         assert_eq!(record.revisions.len(), 1);
-        assert_eq!(record.revisions[0].title, messages[0].title);
-        assert_eq!(record.revisions[0].abstract_text, messages[0].abstract_text);
+        assert_eq!(record.revisions[0].description.title, messages[0].title);
+        assert_eq!(
+            record.revisions[0].description.abstract_text,
+            messages[0].abstract_text
+        );
         assert_eq!(record.revisions[0].revision, 1);
     }
     assert_eq!(told(&store, &ids[1])[1].title, "Needles, Revisited");
@@ -105,7 +108,7 @@ async fn a_title_that_goes_back_and_an_abstract_that_vanishes_leave_one_paper() 
         3,
         "to another title and back"
     );
-    assert_eq!(record.abstract_text, paper.abstract_text);
+    assert_eq!(record.description.abstract_text, paper.abstract_text);
     // Whoever has it under the other title means the same paper.
     let elsewhere = Listed {
         id: 7,
@@ -142,8 +145,15 @@ async fn a_version_of_arxiv_that_says_the_same_is_kept_and_told_to_nobody() {
     assert_eq!((summary.already, summary.queued), (1, 0));
     let record = record_titled(&store, "Thimbles");
     assert_eq!((record.state, record.revision), (RecordState::Queued, 1));
-    assert!(record.url.as_deref().unwrap().ends_with("v2"));
-    assert!(record.revisions[0].url.as_deref().unwrap().ends_with("v1"));
+    assert!(record.description.url.as_deref().unwrap().ends_with("v2"));
+    assert!(
+        record.revisions[0]
+            .description
+            .url
+            .as_deref()
+            .unwrap()
+            .ends_with("v1")
+    );
     let rewritten = Listed {
         abstract_text: Some(about("cork")),
         ..paper

@@ -98,7 +98,13 @@ async fn end_at_every_write(
 fn states(store: &MemoryStore) -> Vec<(String, String, &'static str)> {
     let mut states: Vec<_> = records(store)
         .into_values()
-        .map(|it| (it.title, it.authors.join(", "), it.state.as_str()))
+        .map(|it| {
+            (
+                it.description.title,
+                it.description.authors.join(", "),
+                it.state.as_str(),
+            )
+        })
         .collect();
     states.sort();
     states
@@ -138,7 +144,7 @@ async fn an_edit_that_is_cut_at_any_write_is_told_in_the_end() {
     let ids = |title: &str| -> Vec<PaperId> {
         let records = records(&before).into_values();
         records
-            .filter(|it| it.title == title)
+            .filter(|it| it.description.title == title)
             .map(|it| it.paper_id)
             .collect()
     };
@@ -150,7 +156,7 @@ async fn an_edit_that_is_cut_at_any_write_is_told_in_the_end() {
     end_at_every_write(&before, &site, |store| {
         let records = records(store);
         assert_eq!(records.len(), 5);
-        assert_eq!(records[&held_back].title, "Held Back No More");
+        assert_eq!(records[&held_back].description.title, "Held Back No More");
         assert_eq!(
             (records[&missing].revision, records[&held_back].revision),
             (2, 1)

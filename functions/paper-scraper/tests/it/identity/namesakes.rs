@@ -26,7 +26,10 @@ async fn papers_with_one_title_and_different_authors_stay_two() {
     let summary = scrape(conference(&papers), "ICLR", &store).await;
     assert_eq!((summary.found, summary.stored, summary.queued), (3, 3, 3));
     assert_eq!((summary.repeated, records(&store).len()), (0, 3));
-    let authors: Vec<_> = records(&store).into_values().map(|it| it.authors).collect();
+    let authors: Vec<_> = records(&store)
+        .into_values()
+        .map(|it| it.description.authors)
+        .collect();
     for author in ["Ada One", "Bo Two", "Cy Three"] {
         assert!(authors.contains(&vec![author.to_owned()]), "{authors:?}");
     }
@@ -96,7 +99,7 @@ async fn another_source_that_says_something_else_makes_a_revision_once() {
     let messages = told(&store, &record.paper_id);
     let revisions: Vec<u32> = messages.iter().map(|message| message.revision).collect();
     assert_eq!(revisions, [1, 2]);
-    assert_eq!(record.abstract_text, Some(about("cork")));
+    assert_eq!(record.description.abstract_text, Some(about("cork")));
 }
 
 #[tokio::test]
@@ -109,13 +112,13 @@ async fn another_source_adds_what_the_first_leaves_out() {
     };
     scrape(conference(&[bare]), "ICLR", &store).await;
     let record = record_titled(&store, "Thimbles");
-    assert!(record.pdf.is_none() && record.authors.is_empty());
+    assert!(record.pdf.is_none() && record.description.authors.is_empty());
     let full = listed(1, "Thimbles", &["Ada One"]);
     let summary = scrape(arxiv(PaperSite::new(), &[(full, 1)]), "ARXIV", &store).await;
     assert_eq!((summary.stored, summary.queued), (1, 1));
     let record = record_titled(&store, "Thimbles");
     assert_eq!(
-        (record.source, record.authors.as_slice()),
+        (record.source, record.description.authors.as_slice()),
         (Source::Iclr, ["Ada One".to_owned()].as_slice())
     );
     let key = keys::paper_pdf(Source::Iclr, 2025, &record.paper_id);
@@ -187,7 +190,10 @@ async fn a_name_that_a_site_gives_to_another_paper_leads_to_that_one() {
     ];
     let summary = scrape(conference(&renumbered), "ICLR", &store).await;
     assert_eq!((summary.found, summary.queued), (3, 1), "{summary:?}");
-    let titles: Vec<String> = records(&store).into_values().map(|it| it.title).collect();
+    let titles: Vec<String> = records(&store)
+        .into_values()
+        .map(|it| it.description.title)
+        .collect();
     assert_eq!(titles.len(), 3);
     let n_writes = store.n_writes();
     scrape(conference(&renumbered), "ICLR", &store).await;
@@ -212,7 +218,9 @@ async fn a_list_that_is_numbered_anew_makes_no_paper_another_one_of_its_author()
         assert_eq!((summary.found, summary.queued), (3, 0), "{summary:?}");
         let titles = |records: BTreeMap<PaperId, SourceRecord>| -> Vec<(PaperId, String)> {
             let records = records.into_iter();
-            records.map(|(id, record)| (id, record.title)).collect()
+            records
+                .map(|(id, record)| (id, record.description.title))
+                .collect()
         };
         assert_eq!(titles(records(&store)), titles(before));
         // A paper that is edited keeps its forum.
