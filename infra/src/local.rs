@@ -32,7 +32,7 @@ pub const PAPER_SITE: &str = "paper-site";
 /// key and arguments are visible to every user.
 pub const BACKEND_VARIABLE: &str = "ANNAPURNA_MODEL_BACKEND";
 /// Variable that names another site than the sample papers, for tests with recorded responses.
-pub const PAPER_SITE_VARIABLE: &str = "ANNAPURNA_PAPER_SITE_URL";
+const PAPER_SITE_VARIABLE: &str = "ANNAPURNA_PAPER_SITE_URL";
 
 /// Addresses of the services that the stack refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]

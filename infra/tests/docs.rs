@@ -347,6 +347,36 @@ fn what_may_be_asked_is_what_an_event_and_the_command_take() {
     );
 }
 
+/// The variables of the program's own that its code reads, its tests aside. What it tells a process of its own is none.
+fn variables(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(variables(&path));
+            continue;
+        }
+        let code = std::fs::read_to_string(&path).unwrap_or_default();
+        let literals = code.split("\"ANNAPURNA_").skip(1);
+        let names = literals.filter_map(|rest| rest.split('"').next());
+        found.extend(names.map(|name| format!("ANNAPURNA_{name}")));
+    }
+    found.remove(infra::local::BACKEND_VARIABLE);
+    found
+}
+
+#[test]
+fn each_variable_that_the_program_reads_is_on_its_page() {
+    let page = std::fs::read_to_string(root().join("docs/local.md")).unwrap();
+    let told: BTreeSet<&str> = quoted(&page).collect();
+    let folders = ["infra/src", "infra/local/src"].into_iter();
+    let read: BTreeSet<String> = folders.flat_map(|it| variables(&root().join(it))).collect();
+    assert!(read.len() >= 4, "{read:?}");
+    for name in read {
+        assert!(told.contains(name.as_str()), "{name}");
+    }
+}
+
 #[test]
 fn the_functions_that_take_papers_are_the_ones_named() {
     let text = std::fs::read_to_string(root().join("docs/scraping.md")).unwrap();
