@@ -37,7 +37,7 @@ pub struct Paper {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repeated_as: Vec<RepeatedEntry>,
     /// Why a list that might name the PDF could not be had now.
-    pub unread_list: Option<String>,
+    pub(crate) unread_list: Option<String>,
     /// Why nothing of the paper's own page was taken over, though there is one.
     #[serde(default)]
     pub page_problem: Option<String>,
@@ -69,7 +69,7 @@ impl Paper {
 }
 
 /// Addresses in their order, each once.
-pub fn without_repeats(urls: Vec<Url>) -> Vec<Url> {
+pub(crate) fn without_repeats(urls: Vec<Url>) -> Vec<Url> {
     let mut kept: Vec<Url> = Vec::new();
     for url in urls {
         if !kept.contains(&url) {

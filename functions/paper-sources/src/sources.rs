@@ -4,7 +4,7 @@ pub mod arxiv;
 pub mod atom;
 pub mod bibtex;
 pub mod conference;
-pub mod editions;
+mod editions;
 pub mod hosts;
 mod html;
 pub mod listed;

@@ -6,7 +6,7 @@ const LONGEST_ENTITY: usize = 10;
 /// Replaces the predefined and the numeric entities; any other `&` stays as it is.
 ///
 /// The sites' feeds hold names such as `Texas A&amp;M`, and titles with a bare `&` beside them.
-pub fn decode_entities(text: &str) -> String {
+pub(crate) fn decode_entities(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('&') {
@@ -58,7 +58,7 @@ pub fn ascii_header(text: &str, limit: usize) -> String {
 }
 
 /// An address that a person may be shown as a link: `javascript:` and the like are none.
-pub fn is_web_address(address: &str) -> bool {
+pub(crate) fn is_web_address(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 

@@ -109,7 +109,7 @@ impl Http {
     /// # Errors
     ///
     /// As [`Http::get`], and [`HttpError::Unusable`] with the last reason of `read`.
-    pub async fn get_with<T, E: fmt::Display>(
+    pub(crate) async fn get_with<T, E: fmt::Display>(
         &self,
         url: &Url,
         expect: Expect,

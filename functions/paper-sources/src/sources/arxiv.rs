@@ -36,9 +36,9 @@ pub struct Query {
     /// The text for `search_query`.
     pub text: String,
     /// The query is the settings' own, where one that matches nothing looks like a mistake.
-    pub is_configured: bool,
+    pub(crate) is_configured: bool,
     /// Many papers are sure to match: no paper is a hiccup of arXiv's until it has said so thrice.
-    pub is_sure: bool,
+    pub(crate) is_sure: bool,
     /// What was asked for, the same at every hour: a span before now is another text each time.
     pub name: String,
 }

@@ -77,7 +77,7 @@ pub struct AtomEntry {
     /// What the authors wrote beside it, such as its pages or where it appeared.
     pub comment: Option<String>,
     /// Where it was published.
-    pub journal_ref: Option<String>,
+    pub(crate) journal_ref: Option<String>,
     /// Digital object identifier.
     pub doi: Option<String>,
     /// To the page, the PDF and the DOI, as the feed has them.
@@ -102,7 +102,7 @@ pub struct AtomLink {
     pub rel: Option<String>,
     /// MIME type.
     #[serde(rename = "type")]
-    pub media_type: Option<String>,
+    pub(crate) media_type: Option<String>,
     /// `pdf`, `doi`.
     pub title: Option<String>,
 }

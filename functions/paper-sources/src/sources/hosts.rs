@@ -43,7 +43,7 @@ impl Hosts {
 
     /// The forum that an address names: `7HVADbW8fh` of `…/forum?id=7HVADbW8fh` at OpenReview or a part
     /// of it. A group's address is no forum.
-    pub fn forum_id(&self, address: &str) -> Option<String> {
+    pub(crate) fn forum_id(&self, address: &str) -> Option<String> {
         let address = Url::parse(address.trim()).ok()?;
         let host = address.host_str()?;
         let public = PaperHost::OpenReview.public_name();
@@ -100,7 +100,7 @@ impl Hosts {
 }
 
 /// OpenReview's ids: letters, digits, `-` and `_`.
-pub fn is_forum_id(id: &str) -> bool {
+pub(crate) fn is_forum_id(id: &str) -> bool {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (1..=64).contains(&id.len()) && id.chars().all(is_fine)
 }

@@ -81,7 +81,7 @@ pub struct ListedPaper {
     /// The OpenReview forum, when known.
     pub forum: Option<String>,
     /// Its id in the proceedings, when known: 32 hexadecimal digits, or PMLR's `v235/abe24a`.
-    pub proceedings_id: Option<String>,
+    pub(crate) proceedings_id: Option<String>,
     /// Where its PDF should be, on configured hosts, the best place first.
     pub pdf_urls: Vec<Url>,
     /// Topics, as the site writes them: `Deep Learning->Robustness`.

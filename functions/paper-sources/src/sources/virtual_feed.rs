@@ -45,7 +45,7 @@ pub async fn list(http: &Http, hosts: &Hosts, edition: Edition) -> Result<Listed
 }
 
 /// The address of one of the site's files: `iclr-2025-orals-posters.json`.
-pub fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
+pub(crate) fn file_url(hosts: &Hosts, edition: Edition, kind: &str) -> Url {
     let name = format!("{}-{}-{kind}.json", edition.source.key_part(), edition.year);
     join(
         &hosts[PaperHost::VirtualSite],

@@ -51,17 +51,17 @@ pub struct Group {
     /// Its invitations (v1) or venue ids (v2), the main track first.
     pub lists: Vec<String>,
     /// How acceptance is told.
-    pub acceptance: Acceptance,
+    pub(crate) acceptance: Acceptance,
 }
 
 /// Notes of a page. More is a `ValidationError`.
-pub const PAGE_NOTES: u64 = 1000;
+pub(crate) const PAGE_NOTES: u64 = 1000;
 /// Notes of a page that brings every note's reviews along: some 40 KB each.
 const PAGE_NOTES_WITH_REPLIES: u64 = 200;
 
 impl Group {
     /// Notes to ask for at a time.
-    pub const fn page_notes(&self) -> u64 {
+    pub(crate) const fn page_notes(&self) -> u64 {
         match self.acceptance {
             Acceptance::Reply { .. } => PAGE_NOTES_WITH_REPLIES,
             _ => PAGE_NOTES,

@@ -18,7 +18,7 @@ use crate::sources::hosts::{Hosts, is_forum_id};
 use crate::sources::listed::{Edition, ListedPaper};
 
 /// The place of a paper whose note has no number: OpenReview counts from 1.
-pub const UNNUMBERED: u64 = 0;
+pub(crate) const UNNUMBERED: u64 = 0;
 
 /// What a note is to its list.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,12 +147,12 @@ impl Reader<'_> {
 }
 
 /// The note's own id, as it says.
-pub fn note_id(note: &Value) -> Option<&str> {
+pub(crate) fn note_id(note: &Value) -> Option<&str> {
     note["id"].as_str().filter(|id| !id.is_empty())
 }
 
 /// The hash in `/pdf/<40 hex>.pdf`; one file has one hash. Any other path has none.
-pub fn pdf_hash(path: &str) -> Option<&str> {
+pub(crate) fn pdf_hash(path: &str) -> Option<&str> {
     let hash = path.strip_prefix("/pdf/")?.strip_suffix(".pdf")?;
     let is_hex = hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     (hash.len() == 40 && is_hex).then_some(hash)
