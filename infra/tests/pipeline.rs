@@ -443,7 +443,7 @@ fn the_readmes_events_answer_papers(deployment: &mut Deployment) {
                 .iter()
                 .sum(),
             "PapersCodeTester" => usize::from(answer["action"] == "dispatch"),
-            _ => usize::try_from(answer["found"].as_u64().unwrap()).unwrap(),
+            _ => usize::try_from(answer["stored"].as_u64().unwrap()).unwrap(),
         };
         assert!(n_papers > 0, "{line}\n{answer}");
         assert!(length(&answer["failed"]) == 0, "{line}\n{answer}");
