@@ -189,127 +189,46 @@ fn the_aws_cli_runs_the_users_commands(deployment: &Deployment) {
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "aws {args:?}\n{}",
-            text(&output.stderr)
-        );
+        let error = text(&output.stderr);
+        assert!(output.status.success(), "aws {args:?}\n{error}");
         text(&output.stdout)
     };
-    let answer = || -> Value {
+    let invoke = |function: &str, event: &str| -> Value {
+        let start = "lambda invoke --cli-binary-format raw-in-base64-out --function-name";
+        let mut args: Vec<&str> = start.split(' ').collect();
+        args.extend([function, "--payload", event, "out.json"]);
+        run(&args);
         serde_json::from_slice(&std::fs::read(folder.path().join("out.json")).unwrap()).unwrap()
     };
-    let invoke = [
-        "lambda",
-        "invoke",
-        "--cli-binary-format",
-        "raw-in-base64-out",
-    ];
-    let scrape = [
-        "--function-name",
-        "PaperScraper_ICLR",
-        "--payload",
-        r#"{"MAX_PAPERS": "5"}"#,
-        "out.json",
-    ];
-    run(&[&invoke[..], &scrape[..]].concat());
-    assert_eq!(answer()["found"], 4);
+    let five = r#"{"MAX_PAPERS": "5"}"#;
+    assert_eq!(invoke("PaperScraper_ICLR", five)["found"], 4);
     // As users also spell it: a function of its own, since Lambda tells the two apart.
-    let lowercase = scrape.map(|it| it.replace("ICLR", "arxiv"));
-    let lowercase: Vec<&str> = lowercase.iter().map(String::as_str).collect();
-    run(&[&invoke[..], &lowercase].concat());
-    assert_eq!(answer()["source"], "ARXIV");
-    assert_eq!(answer()["known"], 6, "the sample's papers are all there");
+    let lowercase = invoke("PaperScraper_arxiv", five);
+    assert_eq!(lowercase["source"], "ARXIV");
+    assert_eq!(lowercase["known"], 6, "the sample's papers are all there");
     let event = r#"{"action":"generate_recent","max_papers":5}"#;
-    let generate = [
-        "--function-name",
-        "PapersCodeGenerator",
-        "--payload",
-        event,
-        "out.json",
-    ];
-    run(&[&invoke[..], &generate[..]].concat());
-    assert_eq!(answer()["action"], "generate_recent");
-    assert_eq!(length(&answer()["failed"]), 0);
+    let generated = invoke("PapersCodeGenerator", event);
+    assert_eq!(generated["action"], "generate_recent");
+    assert_eq!(length(&generated["failed"]), 0);
     let logs = run(&["logs", "tail", "/aws/lambda/PapersJudge", "--since", "15m"]);
     assert!(logs.contains("judged"), "{logs}");
     let url = format!("{endpoint}/000000000000/researchQueue.fifo");
-    let count = run(&[
-        "sqs",
-        "get-queue-attributes",
-        "--queue-url",
-        &url,
-        "--attribute-names",
-        "ApproximateNumberOfMessages",
-    ]);
-    assert!(
-        count.contains(r#""ApproximateNumberOfMessages": "0""#),
-        "{count}"
-    );
+    let wanted = "ApproximateNumberOfMessages";
+    let count = ["sqs", "get-queue-attributes", "--queue-url", &url];
+    let count = run(&[&count[..], &["--attribute-names", wanted]].concat());
+    assert!(count.contains(&format!(r#""{wanted}": "0""#)), "{count}");
 }
 
 async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deployment) {
     deployment.paper_site = serve(distinct_papers(12)).await;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     let endpoint = deployment.endpoint();
-    let answer = deployment.json(&[
-        "invoke",
-        "local",
-        "PaperScraper_ArXiv",
-        r#"{"MAX_PAPERS":12}"#,
-    ]);
+    let twelve = r#"{"MAX_PAPERS":12}"#;
+    let answer = deployment.json(&["invoke", "local", "PaperScraper_ArXiv", twelve]);
     assert_eq!(answer["stored"], 12, "{answer}");
-    // The judge is killed while messages of these papers are with it.
-    let start = Instant::now();
-    let mut n_killed = 0;
-    let long_enough = Duration::from_secs(3);
-    while start.elapsed() < long_enough || n_killed == 0 {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "a judge was there to be killed"
-        );
-        for pid in function_processes("PapersJudge", &endpoint) {
-            let killed = Command::new("kill")
-                .args(["-9", &pid.to_string()])
-                .status()
-                .unwrap();
-            n_killed += usize::from(killed.success());
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    // The agent is killed in the middle of a batch: something of it has a result, something runs.
-    let written = async || {
-        let papers = deployment.papers();
-        papers
-            .iter()
-            .filter(|paper| paper["code_generated"] == true)
-            .count()
-            >= 15
-    };
-    until(
-        "a program for some of the new papers",
-        Duration::from_secs(180),
-        written,
-    )
-    .await;
-    let mid_batch = async || {
-        deployment.dispatch();
-        deployment.tested() > 10 && deployment.programs_running().await > 0
-    };
-    until(
-        "a batch that is half done",
-        Duration::from_secs(180),
-        mid_batch,
-    )
-    .await;
-    kill(deployment.pid_of("agent"));
-    let status = deployment.infra(&["status", "local"]);
-    assert!(
-        status
-            .lines()
-            .any(|line| line.starts_with("agent") && line.contains("has died")),
-        "{status}"
-    );
+    // Messages of these papers are with the judge; a batch is half done.
+    kill_the_judge_for_a_while(&endpoint).await;
+    kill_the_agent_in_a_batch(deployment).await;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
     let all = async || {
         deployment.dispatch();
@@ -343,6 +262,62 @@ async fn killed_processes_lose_nothing_and_repeat_nothing(deployment: &mut Deplo
     }
 }
 
+async fn kill_the_judge_for_a_while(endpoint: &str) {
+    let start = Instant::now();
+    let mut n_killed = 0;
+    let long_enough = Duration::from_secs(3);
+    while start.elapsed() < long_enough || n_killed == 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "a judge was there to be killed"
+        );
+        for pid in function_processes("PapersJudge", endpoint) {
+            let killed = Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status()
+                .unwrap();
+            n_killed += usize::from(killed.success());
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Something of the batch has a result then, something runs.
+async fn kill_the_agent_in_a_batch(deployment: &Deployment) {
+    let written = async || {
+        let papers = deployment.papers();
+        papers
+            .iter()
+            .filter(|paper| paper["code_generated"] == true)
+            .count()
+            >= 15
+    };
+    until(
+        "a program for some of the new papers",
+        Duration::from_secs(180),
+        written,
+    )
+    .await;
+    let mid_batch = async || {
+        deployment.dispatch();
+        deployment.tested() > 10 && deployment.programs_running().await > 0
+    };
+    until(
+        "a batch that is half done",
+        Duration::from_secs(180),
+        mid_batch,
+    )
+    .await;
+    kill(deployment.pid_of("agent"));
+    let status = deployment.infra(&["status", "local"]);
+    assert!(
+        status
+            .lines()
+            .any(|line| line.starts_with("agent") && line.contains("has died")),
+        "{status}"
+    );
+}
+
 /// A recorded feed of arXiv, each paper with a PDF that another program made.
 async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
     let feed = String::from_utf8(annapurna_test_data::file("arxiv/search_start0_max10.xml"));
@@ -352,12 +327,8 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
     let site = with_arxiv_feed(PaperSite::new(), &feed, pdfs);
     deployment.paper_site = serve(site).await;
     deployment.infra(&["deploy", "local", "--yes", "--no-sample"]);
-    let answer = deployment.json(&[
-        "invoke",
-        "local",
-        "PaperScraper_ArXiv",
-        r#"{"MAX_PAPERS":10}"#,
-    ]);
+    let ten = r#"{"MAX_PAPERS":10}"#;
+    let answer = deployment.json(&["invoke", "local", "PaperScraper_ArXiv", ten]);
     assert_eq!(answer["found"], 10, "{answer}");
     assert_eq!(answer["stored"], 10, "{answer}");
     let judged = async || {
@@ -395,6 +366,10 @@ async fn real_papers_end_in_the_index(deployment: &mut Deployment) {
         indexed,
     )
     .await;
+    are_written_from_their_pdfs(deployment, &accepted).await;
+}
+
+async fn are_written_from_their_pdfs(deployment: &Deployment, accepted: &BTreeSet<String>) {
     for paper in deployment.papers() {
         let title = paper["title"].as_str().unwrap();
         if accepted.contains(title) {
