@@ -89,14 +89,68 @@ fn every_place_for_a_change_exists() {
     assert!(n_places > 30, "{n_places}");
 }
 
-/// What each crate of the project depends on, as cargo says it, `None` being the kind of production code.
-fn dependencies() -> BTreeMap<String, Vec<(String, Option<String>)>> {
+/// The tests in the Rust files below a folder, each behind the path of its file, as cargo filters them.
+fn tests_below(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_below(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let after = text.split("#[test]").skip(1);
+            let after = after.chain(text.split("#[tokio::test").skip(1));
+            let names = after.map(|it| it.split("fn ").nth(1).unwrap().split('(').next().unwrap());
+            found
+                .extend(names.map(|name| format!("{}::{name}", path.with_extension("").display())));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_page_runs_is_there() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let pages = pages();
+    let commands = pages.iter().flat_map(|(_, text)| text.lines());
+    let commands = commands.flat_map(|line| line.split("cargo test -p ").skip(1));
+    let mut n_tests = 0;
+    for command in commands {
+        let mut words = command.split('`').next().unwrap().split_whitespace();
+        let name = words.next().unwrap();
+        let package = packages.iter().find(|it| it["name"] == name);
+        let package = package.unwrap_or_else(|| panic!("{command}"));
+        let mut folder =
+            Path::new(package["manifest_path"].as_str().unwrap()).with_file_name("src");
+        let mut wanted = None;
+        while let Some(word) = words.next().filter(|word| *word != "--") {
+            match word {
+                "--lib" => {}
+                "--test" => folder.set_file_name(format!("tests/{}", words.next().unwrap())),
+                name => wanted = Some(name),
+            }
+        }
+        let mut found = Vec::new();
+        tests_below(folder.parent().unwrap(), &mut found);
+        let begin = folder.display().to_string();
+        let is_one = |it: &&String| it.starts_with(&begin) && it.contains(wanted.unwrap_or(""));
+        assert!(found.iter().any(|it| is_one(&it)), "{command}");
+        n_tests += usize::from(wanted.is_some());
+    }
+    assert!(n_tests > 3, "{n_tests}");
+}
+
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--no-deps", "--format-version=1"])
         .current_dir(root())
         .output()
         .unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What each crate of the project depends on, as cargo says it, `None` being the kind of production code.
+fn dependencies() -> BTreeMap<String, Vec<(String, Option<String>)>> {
+    let metadata = metadata();
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let of = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
