@@ -9,9 +9,11 @@ mod error;
 pub mod model;
 pub mod pdf;
 pub mod search;
+mod signature;
 pub mod telemetry;
 
 pub use batch::process_batch;
 pub use error::{FunctionError, error_message};
 pub use model::{Model, ModelError, Tool};
 pub use search::{Search, SearchError};
+pub use signature::{SignatureError, Signer};

@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use annapurna_contract::{PaperId, PaperRecord, text::one_line};
 use aws_config::SdkConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
+
+use crate::Signer;
 
 pub use error::SearchError;
 
@@ -42,8 +43,7 @@ pub struct Search {
     http: reqwest::Client,
     endpoint: Url,
     index: String,
-    region: String,
-    credentials: Option<SharedCredentialsProvider>,
+    signer: Signer,
 }
 
 impl Search {
@@ -62,10 +62,7 @@ impl Search {
             })?,
             endpoint: address(endpoint)?,
             index: index_name(index)?,
-            region: config
-                .region()
-                .map_or_else(|| "us-east-1".to_owned(), ToString::to_string),
-            credentials: config.credentials_provider(),
+            signer: Signer::new(config, "es"),
         })
     }
 

@@ -3,17 +3,15 @@
 //! `aws-sdk-bedrock`, `-servicequotas` and `-scheduler` would be compiled by everybody who runs `infra` for one to three
 //! calls each. The endpoint is the region's, or the one of the SDK's configuration.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use annapurna_contract::text::{chain, one_line};
+use annapurna_runtime::Signer;
 use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Obstacle};
 
 /// Nothing asked here takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -61,9 +59,14 @@ impl Refusal {
 
     /// The same as an error of a command; `doing` is a verb with its object.
     pub(super) fn of(&self, doing: &str) -> CommandError {
-        CommandError::Aws {
-            doing: doing.to_owned(),
-            reason: self.to_string(),
+        let (doing, reason) = (doing.to_owned(), self.to_string());
+        match self {
+            Self::Service { .. } => CommandError::Aws { doing, reason },
+            Self::Unreached(_) => CommandError::Passing {
+                doing,
+                obstacle: Obstacle::Network,
+                reason,
+            },
         }
     }
 }
@@ -112,7 +115,12 @@ impl Signed {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Value, Refusal> {
-        let request = self.signed(service, method, path, headers, body).await?;
+        let signer = Signer::new(&self.config, service.name());
+        let address = format!("{}{path}", self.endpoint(service, signer.region()));
+        let request = signer.request(&self.http, method, &address, headers, body);
+        let request = request.await;
+        let mut request = request.map_err(|error| Refusal::Unreached(error.to_string()))?;
+        *request.timeout_mut() = Some(LIMIT);
         let unreached = |error: reqwest::Error| Refusal::Unreached(chain(&error.without_url()));
         let response = self.http.execute(request).await.map_err(unreached)?;
         let status = response.status();
@@ -124,51 +132,6 @@ impl Signed {
             return Ok(answer);
         }
         Err(refusal(status, code, &answer, &text))
-    }
-
-    async fn signed(
-        &self,
-        service: Service,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> Result<reqwest::Request, Refusal> {
-        let unreached = |reason: String| Refusal::Unreached(reason);
-        let region = self.config.region();
-        let region = region.map_or("", AsRef::as_ref);
-        let provider = self.config.credentials_provider();
-        let provider = provider.ok_or_else(|| unreached("no credentials".to_owned()))?;
-        let credentials = provider.provide_credentials().await;
-        let identity = credentials
-            .map_err(|error| unreached(chain(&error)))?
-            .into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(service.name())
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| unreached(error.to_string()))?
-            .into();
-        let address = format!("{}{path}", self.endpoint(service, region));
-        let signable = SignableRequest::new(
-            method.as_str(),
-            &address,
-            headers.iter().copied(),
-            SignableBody::Bytes(body.as_bytes()),
-        );
-        let signable = signable.map_err(|error| unreached(error.to_string()))?;
-        let signature =
-            sign(signable, &parameters).map_err(|error| unreached(error.to_string()))?;
-        let (instructions, _) = signature.into_parts();
-        let mut request = self.http.request(method, &address).timeout(LIMIT);
-        for (name, value) in headers.iter().copied().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        let request = request.body(body).build();
-        request.map_err(|error| unreached(chain(&error.without_url())))
     }
 
     fn endpoint(&self, service: Service, region: &str) -> String {

@@ -1,18 +1,14 @@
 //! Requests to the index: signed, and sent again while it is busy.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use annapurna_cloud::Retry;
 use annapurna_contract::text::{chain, one_line};
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Search, SearchError};
+use crate::SignatureError;
 
 /// While the index is busy or cannot be reached.
 pub(super) const RETRY: Retry = Retry {
@@ -82,47 +78,17 @@ impl Search {
         path: &str,
         body: String,
     ) -> Result<reqwest::Request, SearchError> {
-        let unsigned = |reason: String| SearchError::Credentials { reason };
         let address = format!("{}{}/{path}", self.endpoint, self.index);
         let address = address.trim_end_matches('/');
-        let provider = self
-            .credentials
-            .as_ref()
-            .ok_or_else(|| unsigned("none configured".to_owned()))?;
-        let credentials = provider
-            .provide_credentials()
-            .await
-            .map_err(|error| unsigned(chain(&error)))?;
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("es")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| unsigned(error.to_string()))?
-            .into();
         let headers = [("content-type", "application/json")];
-        let signable = SignableRequest::new(
-            method.as_str(),
-            address,
-            headers.into_iter(),
-            SignableBody::Bytes(body.as_bytes()),
-        )
-        .map_err(|error| unsigned(error.to_string()))?;
-        let (instructions, _) = sign(signable, &parameters)
-            .map_err(|error| unsigned(error.to_string()))?
-            .into_parts();
-        let mut request = self.http.request(method, address);
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        if !body.is_empty() {
-            request = request.body(body);
-        }
-        request.build().map_err(|_| SearchError::Endpoint {
-            value: self.endpoint.to_string(),
+        let signed = self
+            .signer
+            .request(&self.http, method, address, &headers, body);
+        signed.await.map_err(|error| match error {
+            SignatureError::Unsigned(reason) => SearchError::Credentials { reason },
+            SignatureError::Request(_) => SearchError::Endpoint {
+                value: self.endpoint.to_string(),
+            },
         })
     }
 }
