@@ -26,6 +26,7 @@ mod words;
 
 pub use change_set::{ChangeSet, TemplateSource};
 pub use rollout::{Operator, Outcome};
+pub(crate) use words::says_absent;
 pub use words::{Event, Progress};
 
 use words::StackState;
@@ -126,8 +127,7 @@ impl Engine {
                 None => Err(incomplete("the stack", &self.stack)),
             },
             Err(error) => {
-                let message = error.as_service_error().and_then(|it| it.meta().message());
-                if message.is_some_and(|message| message.contains("does not exist")) {
+                if says_absent(&error) {
                     return Ok(None);
                 }
                 Err(CommandError::aws(format!(

@@ -11,15 +11,12 @@ use aws_sdk_cloudformation::types::{
     OnStackFailure, Parameter, StackStatus, Tag,
 };
 
-use super::words::StackState;
+use super::words::{StackState, says_unchanged, says_unretained};
 use super::{Engine, Event, looks, status_of};
 use crate::error::CommandError;
 
 /// How long CloudFormation may think about a change set.
 const CHANGE_SET_LIMIT: Duration = Duration::from_secs(300);
-
-/// What the reason says when an existing resource cannot be imported.
-const UNRETAINED: &str = "must have the DeletionPolicy attribute";
 
 /// A change set that can be executed.
 #[derive(Debug, Clone)]
@@ -188,8 +185,7 @@ impl ChangeSet {
 
     /// What to make of a change set that failed: its findings are read before it goes, since they go with it.
     async fn failed(self, reason: String) -> Result<Option<Self>, CommandError> {
-        let nothing = reason.contains("didn't contain changes")
-            || reason.contains("No updates are to be performed");
+        let nothing = says_unchanged(&reason);
         let findings = match nothing {
             true => Ok(Vec::new()),
             false => self.engine.findings(Some(&self.name)).await,
@@ -204,8 +200,7 @@ impl ChangeSet {
             Err(unread) => (format!("{reason} ({unread})"), Vec::new()),
         };
         let stack = self.engine.stack;
-        let is_unretained = |text: &str| text.contains(UNRETAINED);
-        if is_unretained(&reason) || findings.iter().any(|it| is_unretained(&it.reason)) {
+        if says_unretained(&reason) || findings.iter().any(|it| says_unretained(&it.reason)) {
             return Err(CommandError::Unretained { stack, reason });
         }
         Err(CommandError::ChangeSet {

@@ -139,12 +139,8 @@ impl Engine {
 /// The resources' events that failed for a reason of their own; what was cancelled because of another does not
 /// count, and what the stack says of itself is a summary.
 fn own_failures<'a>(stack: &str, events: &'a [Event]) -> Vec<&'a Event> {
-    let cancelled = |event: &Event| {
-        let reason = event.reason.as_deref();
-        reason.is_some_and(|reason| reason.contains("cancelled"))
-    };
     let failed = events.iter().filter(|event| {
-        event.progress == Progress::Failed && event.resource != stack && !cancelled(event)
+        event.progress == Progress::Failed && event.resource != stack && !event.was_cancelled()
     });
     failed.collect()
 }

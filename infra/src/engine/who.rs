@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::words::StackState;
-use super::{Engine, Event, status_of};
+use super::{Engine, status_of};
 use crate::error::CommandError;
 use crate::ui::safe;
 
@@ -36,11 +36,9 @@ impl Engine {
     /// When CloudFormation cannot be asked.
     pub(super) async fn who(&self) -> Result<String, CommandError> {
         let events = self.newest_events().await?;
-        let is_begin =
-            |event: &&Event| event.resource == self.stack && event.status.ends_with("_IN_PROGRESS");
         // Every event of an operation has its token; the first of a long one is on a later page.
         let newest = events.first().and_then(|it| it.token.as_deref());
-        let begin = events.iter().find(is_begin);
+        let begin = events.iter().find(|event| event.begins(&self.stack));
         Ok(who(newest, begin.and_then(|it| it.at)))
     }
 

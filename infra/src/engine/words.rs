@@ -1,5 +1,7 @@
 //! CloudFormation's words, read here and nowhere else: what a stack and an event say of themselves.
 
+use aws_sdk_cloudformation::config::http::HttpResponse;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent, StackStatus};
 use chrono::{DateTime, Utc};
 
@@ -85,6 +87,23 @@ impl Progress {
     }
 }
 
+/// Whether a refusal says that there is no such stack, which has no code of its own: it is a `ValidationError`.
+pub(crate) fn says_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let message = error.as_service_error().and_then(|it| it.meta().message());
+    message.is_some_and(|message| message.contains("does not exist"))
+}
+
+/// Whether a change set failed because nothing would change.
+pub(super) fn says_unchanged(reason: &str) -> bool {
+    let said = ["didn't contain changes", "No updates are to be performed"];
+    said.iter().any(|words| reason.contains(words))
+}
+
+/// Whether a change set failed because an existing resource cannot be imported without a policy that retains it.
+pub(super) fn says_unretained(reason: &str) -> bool {
+    reason.contains("must have the DeletionPolicy attribute")
+}
+
 /// What could not be done with a resource, in the words of a person, from CloudFormation's word of its event.
 pub(super) fn failed_to(status: &str) -> &'static str {
     match status {
@@ -126,6 +145,17 @@ impl Event {
             .resource_status(status.into())
             .set_resource_status_reason(reason.map(str::to_owned));
         Self::of(event.build())
+    }
+
+    /// Whether it was given up because something else failed.
+    pub(super) fn was_cancelled(&self) -> bool {
+        let reason = self.reason.as_deref();
+        reason.is_some_and(|reason| reason.contains("cancelled"))
+    }
+
+    /// Whether an operation on the stack begins with it.
+    pub(super) fn begins(&self, stack: &str) -> bool {
+        self.resource == stack && self.status.ends_with("_IN_PROGRESS")
     }
 
     pub(super) fn of(event: StackEvent) -> Self {
