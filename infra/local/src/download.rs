@@ -41,6 +41,8 @@ enum Obstacle {
     Digest,
     DiskFull,
     NotThere,
+    /// It asks for a name and a password, or for other ones; the status.
+    Refused(&'static str),
     /// None of the above: its last line.
     Other(String),
 }
@@ -53,10 +55,11 @@ pub(crate) fn failed(
     said: &str,
     log: Option<PathBuf>,
 ) -> LocalError {
-    let obstacle = Obstacle::of(said);
-    let file = file.map_or_else(|| file_of_pip(said), str::to_owned);
+    let said = without_passwords(said);
+    let obstacle = Obstacle::of(&said);
+    let file = file.map_or_else(|| file_of_pip(&said), str::to_owned);
     LocalError::Download {
-        why: obstacle.words(&host(said)),
+        why: obstacle.words(&host(&said)),
         mend: obstacle.mend(downloader),
         file,
         log,
@@ -140,6 +143,22 @@ const UNKNOWN_NAME: [&str; 6] = [
     "No address associated with hostname",
     "dns error",
 ];
+/// What is said where a name or password is missing or wrong, by requests, pip and our own client.
+const REFUSED: [(&str, &[&str]); 2] = [
+    (
+        "401",
+        &[
+            "401 Client Error",
+            "401 Error",
+            "HTTP error 401",
+            "HTTP status 401",
+        ],
+    ),
+    (
+        "403",
+        &["403 Client Error", "HTTP error 403", "HTTP status 403"],
+    ),
+];
 /// What is said where an answer ends early, by urllib3, requests, OpenSSL and reqwest.
 const CUT_OFF: [&str; 8] = [
     "IncompleteRead",
@@ -191,6 +210,10 @@ impl Obstacle {
         if has(&CUT_OFF) {
             return Some(Self::CutOff);
         }
+        let refused = REFUSED.iter().find(|(_, words)| has(words));
+        if let Some((status, _)) = refused {
+            return Some(Self::Refused(status));
+        }
         for reason in [
             "Connection refused",
             "Network is unreachable",
@@ -217,6 +240,9 @@ impl Obstacle {
             Self::Digest => "what came has another SHA-256 than the one expected".to_owned(),
             Self::DiskFull => "the disk is full".to_owned(),
             Self::NotThere => format!("{host} does not have it or does not give it out"),
+            Self::Refused(status) => {
+                format!("{host} lets nobody in without the right password ({status})")
+            }
             Self::Other(line) => line.clone(),
         }
     }
@@ -246,6 +272,7 @@ impl Obstacle {
                 )
             }
             Self::NotThere => mirror(downloader),
+            Self::Refused(_) => account(downloader),
             Self::Digest | Self::CutOff => format!(
                 "something on the way changes or ends downloads: check {proxy}; {}",
                 mirror(downloader)
@@ -254,6 +281,33 @@ impl Obstacle {
             Self::Other(_) => format!("check the network, {proxy}; {}", mirror(downloader)),
         }
     }
+}
+
+/// Where a mirror's name and password stand.
+fn account(downloader: Downloader) -> String {
+    match downloader {
+        Downloader::Packages => {
+            "name both in PIP_INDEX_URL (https://USER:PASSWORD@HOST/simple), or in ~/.netrc"
+                .to_owned()
+        }
+        Downloader::Maven => {
+            format!("name both in {REPOSITORY_VARIABLE} (https://USER:PASSWORD@HOST/…)")
+        }
+        Downloader::Torch => mirror(downloader),
+    }
+}
+
+/// The text with no user name and password in its addresses: it goes to the terminal.
+fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let start = parts.next().unwrap_or(text).to_owned();
+    parts.fold(start, |done, part| {
+        // A password may have any sign but those that end the part of an address with the host.
+        let ends = |sign: char| sign.is_whitespace() || "/?#'\"()<>".contains(sign);
+        let (authority, rest) = part.split_at(part.find(ends).unwrap_or(part.len()));
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        done + "://" + host + rest
+    })
 }
 
 /// What of pip's own goes before the variable that helps every downloader.

@@ -101,3 +101,31 @@ fn what_nobody_foresaw_is_its_last_line() {
     let (text, _) = shown(Downloader::Maven, Some("a"), "");
     assert_eq!(text, "cannot download a: it said nothing");
 }
+
+#[test]
+fn a_mirrors_password_is_shown_to_nobody_and_the_place_for_it_is() {
+    let refused =
+        "HTTP status 401 Unauthorized for url (https://user:pa$s@w:rd@maven.example/a.jar)";
+    let (text, hint) = shown(Downloader::Maven, Some("a"), refused);
+    assert_eq!(
+        text,
+        "cannot download a: maven.example lets nobody in without the right password (401)"
+    );
+    assert!(hint.contains("ANNAPURNA_MAVEN_URL"), "{hint}");
+    assert!(hint.contains("(https://USER:PASSWORD@HOST"), "{hint}");
+    let pip = "Looking in indexes: https://user:secret@index.example/simple\n\
+        WARNING: 401 Error, Credentials not correct for https://index.example/simple/six/\n\
+        ERROR: No matching distribution found for six==1.17.0\n";
+    let (text, hint) = shown(Downloader::Packages, None, pip);
+    assert!(text.contains("index.example lets nobody in"), "{text}");
+    assert!(hint.contains("PIP_INDEX_URL"), "{hint}");
+    // Words that nobody knows are shown as they are.
+    let unknown =
+        "error 7 at 'https://user:secret@maven.example/a?b=c' (see https://other@maven.example)";
+    let (text, hint) = shown(Downloader::Maven, Some("a"), unknown);
+    assert_eq!(
+        text,
+        "cannot download a: error 7 at 'https://maven.example/a?b=c' (see https://maven.example)"
+    );
+    assert!(!hint.contains("secret"), "{hint}");
+}

@@ -30,8 +30,8 @@ const WHAT: &str = "Maven Central's address";
 /// Attempts for one file; a connection that breaks is the usual reason for another.
 const ATTEMPTS: u32 = 3;
 
-/// A repository with the client that asks it.
-#[derive(Debug, Clone)]
+/// A repository with the client that asks it. It has no `Debug`: a mirror's address may have a password in it.
+#[derive(Clone)]
 pub(super) struct Repository {
     base: String,
     client: Client,
