@@ -7,9 +7,11 @@ use aws_sdk_ec2::types::Image;
 use super::{Subject, without};
 use crate::error::CommandError;
 
-/// The last Neuron SDK, 2.x, whose PyTorch trains on trn1 by XLA, which is what programs are written for.
+/// The last Neuron SDK, 2.x, with which AWS supports training by PyTorch/XLA, which is what programs are written for.
 /// Source: Neuron documentation, "Neuron no longer supports PyTorch/XLA for training starting with Neuron 2.30".
 const LAST_XLA_TRAINING: u32 = 29;
+/// The last one whose images bring PyTorch/XLA. Source: Neuron 2.32 documentation, "Install PyTorch for Neuron".
+const LAST_WITH_XLA: u32 = 31;
 
 pub(super) async fn look(
     subject: &Subject<'_>,
@@ -80,15 +82,21 @@ fn judged(subject: &Subject<'_>, settings: &TrainiumSettings, id: &str, image: &
             format!("volume-gib = {needs} in {file}"),
         );
     }
-    let is_trn1 = settings.instance_type.as_str().starts_with("trn1");
+    let other = format!(
+        "an image-parameter of an image of SDK 2.{LAST_XLA_TRAINING} in {file}; docs/aws.md, \"The image\""
+    );
     match sdk(&words) {
-        Some(minor) if is_trn1 && minor > LAST_XLA_TRAINING => without(
+        Some(minor) if minor > LAST_WITH_XLA => without(
             format!(
-                "image {id} has Neuron SDK 2.{minor}; PyTorch trains on trn1 up to 2.{LAST_XLA_TRAINING}"
+                "image {id} has Neuron SDK 2.{minor}, without PyTorch/XLA: programs run on the processor"
             ),
+            other,
+        ),
+        Some(minor) if minor > LAST_XLA_TRAINING => without(
             format!(
-                "an image-parameter of an image of SDK 2.{LAST_XLA_TRAINING} in {file}; docs/aws.md, \"The image\""
+                "image {id} has Neuron SDK 2.{minor}; AWS supports training by PyTorch/XLA up to 2.{LAST_XLA_TRAINING}"
             ),
+            other,
         ),
         Some(minor) => {
             let size = size.map_or_else(String::new, |gib| format!(", {gib} GiB"));
@@ -96,7 +104,7 @@ fn judged(subject: &Subject<'_>, settings: &TrainiumSettings, id: &str, image: &
         }
         None => without(
             format!("image {id} ({name}) does not say which Neuron SDK it has"),
-            format!("make sure that it is 2.{LAST_XLA_TRAINING} or older for trn1"),
+            format!("make sure that it is 2.{LAST_XLA_TRAINING} or older"),
         ),
     }
 }

@@ -10,8 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use annapurna_contract::Queue;
-use annapurna_contract::names::{ALARM_TOPIC, INSTANCE_NAME, INSTANCE_PURPOSE};
+use annapurna_contract::names::{
+    ALARM_TOPIC, ENVIRONMENT_TAG, INSTANCE_NAME, INSTANCE_PURPOSE, PURPOSE_TAG,
+};
 
+use crate::cloudformation::ec2::Tag;
 use crate::cloudformation::{LogicalId, Template};
 use crate::constructs::alarm::{AlarmTopicHandle, IdleInstance};
 use crate::constructs::trainium_instances::{TrainiumFirewall, TrainiumInstance};
@@ -99,6 +102,15 @@ fn launch_template_id() -> String {
     Output::TrainiumLaunchTemplateId.name().into_owned()
 }
 
+/// What tells the instances, and what belongs to them, from everything else in an account's EC2.
+pub(crate) fn tags(environment: &Environment) -> Vec<Tag> {
+    let tag = |key, value| Tag { key, value };
+    vec![
+        tag(PURPOSE_TAG, environment.named(INSTANCE_PURPOSE)),
+        tag(ENVIRONMENT_TAG, environment.name.clone()),
+    ]
+}
+
 /// Builds the stack with these instances.
 pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
     let mut stack = Template::new(format!(
@@ -116,7 +128,11 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
             (*slot, version, given(&slot.subnet_id(), "Its subnet"))
         })
         .collect();
-    let firewall = TrainiumFirewall { vpc_id }.add_to(&mut stack);
+    let firewall = TrainiumFirewall {
+        vpc_id,
+        tags: tags(environment),
+    };
+    let firewall = firewall.add_to(&mut stack);
     for (slot, launch_template_version, subnet_id) in placed {
         let instance = TrainiumInstance {
             id: LogicalId::new(&slot.to_string()),
@@ -125,8 +141,7 @@ pub fn stack(environment: &Environment, slots: &BTreeSet<Slot>) -> Template {
             subnet_id,
             firewall: firewall.clone(),
             name: environment.named(INSTANCE_NAME),
-            purpose: environment.named(INSTANCE_PURPOSE),
-            environment: environment.name.clone(),
+            tags: tags(environment),
         };
         let instance_id = instance.add_to(&mut stack).instance_id();
         if environment.has_alarms() {

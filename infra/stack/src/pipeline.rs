@@ -395,6 +395,7 @@ impl<'a> Pipeline<'a> {
             instance_type: settings.instance_type,
             image_parameter: settings.image_parameter,
             volume_gib: settings.volume_gib,
+            tags: crate::instances::tags(self.environment),
             grants,
         };
         Some(launch.add_to(&mut self.stack))

@@ -29,6 +29,22 @@ pub(crate) struct LaunchTemplateReference {
 pub(crate) struct LaunchTemplate {
     /// What every instance of it has.
     pub(crate) launch_template_data: LaunchTemplateData,
+    /// Its own tags; those of the stack do not reach it. Source: its schema, `tagging`.
+    pub(crate) tag_specifications: Vec<TagSpecification>,
+}
+
+/// Tags of what a launch template makes, or of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TagSpecification {
+    pub(crate) resource_type: TaggedType,
+    pub(crate) tags: Vec<Tag>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TaggedType {
+    LaunchTemplate,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,6 +129,7 @@ pub(crate) struct SecurityGroup {
     pub(crate) security_group_ingress: Vec<SecurityGroupRule>,
     /// What may go out; it would be everything when empty.
     pub(crate) security_group_egress: Vec<SecurityGroupRule>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,7 +1,5 @@
 //! The instances that run generated programs: where each is, of which version of the launch template, and no way in.
 
-use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
-
 use crate::cloudformation::ec2::{
     Instance, IpProtocol, LaunchTemplateReference, SecurityGroup, SecurityGroupRule, Tag,
 };
@@ -33,6 +31,8 @@ const EXCEPTIONS: [Exception; 3] = [
 pub(crate) struct TrainiumFirewall {
     /// Where the instances are.
     pub(crate) vpc_id: Expr,
+    /// By its `Purpose` the deployer's policies know it.
+    pub(crate) tags: Vec<Tag>,
 }
 
 /// One instance.
@@ -48,10 +48,8 @@ pub(crate) struct TrainiumInstance {
     pub(crate) firewall: TrainiumFirewallHandle,
     /// Value of the tag `Name`, for people.
     pub(crate) name: String,
-    /// Value of the tag `Purpose`, by which the dispatcher finds it and may start and stop it.
-    pub(crate) purpose: String,
-    /// Value of the tag `Environment`, likewise.
-    pub(crate) environment: String,
+    /// By them the dispatcher finds it, and may start and stop it.
+    pub(crate) tags: Vec<Tag>,
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +73,7 @@ impl TrainiumFirewall {
             vpc_id: self.vpc_id,
             security_group_ingress: Vec::new(),
             security_group_egress: vec![rule(443, "AWS APIs"), rule(80, "Package mirrors")],
+            tags: self.tags,
         };
         let id = LogicalId::new("TrainiumFirewall");
         TrainiumFirewallHandle(stack.add(id, Resource::new(group)))
@@ -83,7 +82,10 @@ impl TrainiumFirewall {
 
 impl TrainiumInstance {
     pub(crate) fn add_to(self, stack: &mut Template) -> TrainiumInstanceHandle {
-        let tag = |key, value| Tag { key, value };
+        let name = Tag {
+            key: "Name",
+            value: self.name,
+        };
         let instance = Instance {
             launch_template: LaunchTemplateReference {
                 launch_template_id: self.launch_template_id,
@@ -91,11 +93,7 @@ impl TrainiumInstance {
             },
             subnet_id: self.subnet_id,
             security_group_ids: vec![Expr::attribute(&self.firewall.0, "GroupId")],
-            tags: vec![
-                tag("Name", self.name),
-                tag(PURPOSE_TAG, self.purpose),
-                tag(ENVIRONMENT_TAG, self.environment),
-            ],
+            tags: [name].into_iter().chain(self.tags).collect(),
         };
         let resource = Resource::new(instance).except(&EXCEPTIONS);
         TrainiumInstanceHandle(stack.add(self.id, resource))

@@ -8,7 +8,7 @@ use self::first_boot::FirstBoot;
 use super::role::{Role, RoleHandle};
 use crate::cloudformation::ec2::{
     Base64, BlockDeviceMapping, Ebs, HttpEndpoint, HttpTokens, IamInstanceProfile, LaunchTemplate,
-    LaunchTemplateData, MetadataOptions, VolumeType,
+    LaunchTemplateData, MetadataOptions, Tag, TagSpecification, TaggedType, VolumeType,
 };
 use crate::cloudformation::iam::{
     InstanceProfile, Principal as Trusted, ServicePrincipal, Statement,
@@ -26,6 +26,8 @@ pub(crate) struct TrainiumLaunch {
     pub(crate) image_parameter: String,
     /// GiB of the root volume.
     pub(crate) volume_gib: u32,
+    /// Of the launch template; by its `Purpose` the deployer's policies know it.
+    pub(crate) tags: Vec<Tag>,
     /// The agent's queue and buckets.
     pub(crate) config: AgentConfig<Expr>,
     pub(crate) bundle: AgentBundle,
@@ -154,6 +156,10 @@ impl TrainiumLaunch {
                     text: first_boot.script(),
                 },
             },
+            tag_specifications: vec![TagSpecification {
+                resource_type: TaggedType::LaunchTemplate,
+                tags: self.tags,
+            }],
         };
         let id = LogicalId::new("TrainiumLaunch");
         TrainiumLaunchHandle(stack.add(id, Resource::new(template)))
