@@ -23,6 +23,10 @@ mod trainium;
 
 use signed::Signed;
 
+/// What AWS's services call a missing right, in code or message. Source: AWS General Reference, "Common errors"; EC2
+/// API reference, "Error codes".
+const DENIED: [&str; 3] = ["AccessDenied", "Unauthorized", "not authorized"];
+
 /// What every check is given.
 struct Subject<'a> {
     environment: &'a Environment,
@@ -54,7 +58,7 @@ pub(crate) async fn look(
 ) -> Result<Vec<Check>, CommandError> {
     let account = match cloud.guard(environment).await {
         Ok(account) => account,
-        Err(error) => return Ok(vec![credentials(Err(error))]),
+        Err(error) => return Ok(vec![credentials(Err(error), &environment.region)]),
     };
     let subject = Subject {
         environment,
@@ -71,7 +75,7 @@ pub(crate) async fn look(
         models::check(&subject),
     );
     let mut checks = vec![
-        credentials(Ok(account)),
+        credentials(Ok(account), &environment.region),
         placeholders(&subject),
         permissions,
     ];
@@ -82,9 +86,10 @@ pub(crate) async fn look(
     Ok(checks)
 }
 
-fn credentials(account: Result<String, CommandError>) -> Check {
+/// The region is the environment's whatever the credentials' own configuration says.
+fn credentials(account: Result<String, CommandError>, region: &str) -> Check {
     let state = match account {
-        Ok(account) => State::Ok(format!("account {account}")),
+        Ok(account) => State::Ok(format!("account {account}, region {region}")),
         Err(error) => {
             let fix = error.hint();
             missing(
@@ -136,14 +141,19 @@ fn without(problem: impl Into<String>, fix: impl Into<String>) -> State {
 
 /// A question that AWS did not answer: nothing is known, and nothing is stopped.
 fn unseen(error: &CommandError) -> State {
+    unseen_or(error, "look again when that is mended")
+}
+
+/// The same, with what helps where neither a right nor the way to AWS is missing.
+fn unseen_or(error: &CommandError, else_fix: &str) -> State {
     let reason = error.to_string();
-    let is_denied = ["AccessDenied", "Unauthorized", "not authorized"]
-        .iter()
-        .any(|word| reason.contains(word));
-    let fix = if is_denied {
-        "give the deployer the policy of docs/aws.md"
-    } else {
-        "look again when that is mended"
+    let is_denied = DENIED.iter().any(|word| reason.contains(word));
+    let fix = match error.hint() {
+        _ if is_denied => "give the deployer the policies of docs/aws.md".to_owned(),
+        Some(hint) if matches!(error, CommandError::Passing { .. }) => {
+            format!("{hint}; {else_fix}")
+        }
+        _ => else_fix.to_owned(),
     };
-    without(format!("not looked at: {reason}"), fix)
+    without(format!("could not be seen: {reason}"), fix)
 }

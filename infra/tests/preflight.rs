@@ -9,9 +9,8 @@
 )]
 
 use std::path::Path;
-use std::process::Command;
 
-use account::{ACCOUNT, Account, Answer, CLOSED, LARGE_IMAGE, LATER_IMAGE};
+use account::{ACCOUNT, Account, Answer, LATER_IMAGE};
 use annapurna_local::emulator::EmulatorOptions;
 use annapurna_local_testing::test_emulator;
 use project::{Project, assert_said, rows};
@@ -24,6 +23,8 @@ mod models;
 #[path = "preflight/project.rs"]
 mod project;
 mod support;
+#[path = "preflight/trainium.rs"]
+mod trainium;
 
 #[test]
 fn a_new_account_in_which_everything_is_ready_is_ok_and_nothing_is_changed() {
@@ -39,6 +40,12 @@ fn a_new_account_in_which_everything_is_ready_is_ok_and_nothing_is_changed() {
         assert_eq!(state, expected, "{part}: {found}");
     }
     assert!(rows.len() > 18, "{rows:?}");
+    // Not the one of the person's own settings.
+    assert!(
+        account.regions().iter().eq(["us-east-1"]),
+        "{:?}",
+        account.regions()
+    );
     for operation in account.asked() {
         let reads = ["Get", "List", "Describe", "HEAD", "GET", "Simulate"];
         assert!(
@@ -88,7 +95,7 @@ fn a_right_that_the_deployer_lacks_is_named_with_the_statement_that_gives_it() {
         "permissions",
         "missing",
         &[
-            "iam:PassRole (statement Roles)",
+            "iam:PassRole (statement PassRoles)",
             "s3:PutObject (statement Objects)",
             "docs/aws.md",
         ],
@@ -98,7 +105,7 @@ fn a_right_that_the_deployer_lacks_is_named_with_the_statement_that_gives_it() {
         &unknown,
         "permissions",
         "without",
-        &["not looked at", "iam:SimulatePrincipalPolicy"],
+        &["could not be seen", "the policies of docs/aws.md"],
     );
     let root = Account::ready().with(
         "GetCallerIdentity",
@@ -117,12 +124,43 @@ fn a_bucket_name_is_free_ours_or_taken() {
         "bucket names",
         "missing",
         &[
-            "`llm-research-papers` is somebody else's",
+            "`llm-research-papers` is somebody else's, or the deployer may not see it",
             "bucket-suffix in environments/prod.toml",
+            "statement Buckets",
         ],
     );
     let far = Account::ready().with_bucket("papers-code-artifacts", 301);
     assert_said(&far, "bucket names", "missing", &["another region"]);
+}
+
+#[test]
+fn the_bucket_of_code_archives_has_an_advice_of_its_own() {
+    const ASSETS: &str = "annapurna-assets-111122223333-us-east-1";
+    let said = |status, words: &[&str]| {
+        let account = Account::ready().with_bucket(ASSETS, status);
+        let rows = Project::new().doctor(&account);
+        let (state, found) = &rows["bucket names"];
+        assert_eq!(state, "missing", "{found}");
+        assert!(found.starts_with(&format!("`{ASSETS}` is")), "{found}");
+        words
+            .iter()
+            .for_each(|it| assert!(found.contains(it), "{found}"));
+        // Another suffix would change the four other names.
+        assert!(!found.contains("bucket-suffix"), "{found}");
+    };
+    said(
+        403,
+        &[
+            "somebody else's, or the deployer may not see it",
+            "no setting but the region in environments/prod.toml",
+            "report-abuse",
+            "statement Buckets",
+            "aws s3api list-buckets",
+        ],
+    );
+    said(301, &["in another region", "aws s3 rb"]);
+    let ours = Account::ready().with_bucket(ASSETS, 200);
+    assert_said(&ours, "bucket names", "ok", &["1 of this account"]);
 }
 
 #[test]
@@ -134,13 +172,20 @@ fn what_the_original_left_in_the_account_is_named_with_the_way_out() {
                 json!({"Functions": [{"FunctionName": "PapersJudge"}, {"FunctionName": "Other"}]}),
             ),
         )
-        .with_queue("researchQueue.fifo");
+        .with_queue("researchQueue.fifo")
+        .with(
+            "DescribeLogGroups",
+            Answer::Json(
+                json!({"logGroups": [{"logGroupName": "/aws/opensearch/research-papers/application"}]}),
+            ),
+        );
     assert_said(
         &account,
         "other names",
         "missing",
         &[
             "functions `PapersJudge`",
+            "log groups `/aws/opensearch/research-papers/application`",
             "queues `researchQueue.fifo`",
             "name-prefix",
             "Moving from the original",
@@ -152,6 +197,7 @@ fn what_the_original_left_in_the_account_is_named_with_the_way_out() {
         Answer::Xml(
             "<StackResourceSummaries>\
              <member><PhysicalResourceId>PapersJudge</PhysicalResourceId></member>\
+             <member><PhysicalResourceId>/aws/opensearch/research-papers/application</PhysicalResourceId></member>\
              <member><PhysicalResourceId>https://sqs/1/researchQueue.fifo</PhysicalResourceId></member>\
              </StackResourceSummaries>",
         ),
@@ -195,111 +241,52 @@ fn a_service_that_refuses_is_not_looked_at_and_stops_nothing() {
         &account,
         "EventBridge Scheduler",
         "without",
-        &["AccessDeniedException", "the policy of docs/aws.md"],
+        &["AccessDeniedException", "the policies of docs/aws.md"],
     );
 }
 
+/// A region without a service has no address for it; neither does a machine without a network.
 #[test]
-fn a_quota_that_lets_no_instance_start_is_told_with_the_command_that_asks_for_more() {
-    let none = Account::ready().with(
-        "GetServiceQuota",
-        Answer::Json(json!({"Quota": {"Value": 0.0}})),
-    );
-    assert_said(
-        &none,
-        "Trainium quota",
-        "without",
-        &["0 vCPUs", "--quota-code L-2C3B7624", "--desired-value 8"],
-    );
-    let never_set = Account::ready()
-        .with(
-            "GetServiceQuota",
-            Answer::Error(400, "NoSuchResourceException", "none"),
-        )
-        .with(
-            "GetAWSDefaultServiceQuota",
-            Answer::Json(json!({"Quota": {"Value": 16.0}})),
-        );
-    assert_said(&never_set, "Trainium quota", "ok", &["16 vCPUs"]);
-}
-
-#[test]
-fn the_quota_is_that_of_all_instances_and_none_is_looked_at_for_no_instance() {
-    let three = Project::new().edited("[trainium]", "[trainium]\ninstances = 3");
-    let rows = three.doctor(&Account::ready());
-    assert!(
-        rows["Trainium quota"]
-            .1
-            .contains("3 x trn1.2xlarge takes 24"),
-        "{rows:?}"
-    );
-    let none = Project::new().edited("[trainium]", "[trainium]\ninstances = 0");
-    assert!(
-        !none
-            .doctor(&Account::ready())
-            .contains_key("Trainium quota")
-    );
-}
-
-#[test]
-fn an_instance_needs_a_zone_a_subnet_and_a_way_out() {
-    let with = |operation: &str, xml| Account::ready().with(operation, Answer::Xml(xml));
-    let said = |account: &Account, words: &[&str]| {
-        assert_said(account, "Trainium network", "without", words);
-    };
-    let no_zone = with(
-        "DescribeInstanceTypeOfferings",
-        "<instanceTypeOfferingSet></instanceTypeOfferingSet>",
-    );
-    said(&no_zone, &["offered in no zone", "choose another region"]);
-    let no_vpc = with("DescribeVpcs", "<vpcSet></vpcSet>");
-    said(&no_vpc, &["no default VPC", "create-default-vpc"]);
-    let elsewhere = "<subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>\
-        <availabilityZone>us-east-1f</availabilityZone></item></subnetSet>";
-    let other_zone = with("DescribeSubnets", elsewhere);
-    said(
-        &other_zone,
-        &["offered in us-east-1a", "subnets in us-east-1f"],
-    );
-    said(
-        &with("DescribeRouteTables", CLOSED),
-        &["no fitting subnet has a route"],
-    );
-}
-
-#[test]
-fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
-    let images = |xml| Account::ready().with("DescribeImages", Answer::Xml(xml));
-    assert_said(
-        &Account::ready(),
-        "Trainium image",
-        "ok",
-        &["Neuron SDK 2.29, 105 GiB"],
-    );
-    assert_said(
-        &images(LATER_IMAGE),
-        "Trainium image",
-        "without",
-        &["Neuron SDK 2.33", "up to 2.29"],
-    );
-    assert_said(
-        &images(LARGE_IMAGE),
-        "Trainium image",
-        "without",
-        &["needs 512 GiB", "volume-gib = 512"],
-    );
-    let gone = images("<imagesSet></imagesSet>");
-    assert_said(
-        &gone,
-        "Trainium image",
-        "without",
-        &["ami-1, which is not there"],
-    );
-    let unknown = Account::ready().with(
-        "GetParameter",
-        Answer::Error(400, "ParameterNotFound", "none"),
-    );
-    assert_said(&unknown, "Trainium image", "without", &["no parameter"]);
+fn a_service_that_is_not_reached_could_not_be_seen() {
+    let network = "when the network is back";
+    let cut = [
+        (
+            "ListStateMachines",
+            "Step Functions",
+            "whether the region has it",
+        ),
+        (
+            "GET /schedules",
+            "EventBridge Scheduler",
+            "whether the region has it",
+        ),
+        (
+            "GET /2016-08-19/account-settings",
+            "Lambda concurrency",
+            network,
+        ),
+        ("GetServiceQuota", "Trainium quota", network),
+        ("DescribeRouteTables", "Trainium network", network),
+        ("DescribeImages", "Trainium image", network),
+        ("DescribeDomain", "search domain", network),
+        ("DescribeLogGroups", "other names", network),
+        ("GetRole", "permissions", "iam:SimulatePrincipalPolicy"),
+        ("GET /foundation-models/*", "judge.model", network),
+        ("GET /use-case-for-model-access", "first-use form", network),
+    ];
+    // All at once, since each is tried for half a minute.
+    let account = cut
+        .iter()
+        .fold(Account::ready(), |account, (operation, ..)| {
+            account.with(operation, Answer::Cut)
+        });
+    let rows = Project::new().doctor(&account);
+    for (_, part, helps) in cut {
+        let (state, found) = &rows[part];
+        assert_eq!(state, "without", "{part}: {found}");
+        assert!(found.starts_with("could not be seen: "), "{part}: {found}");
+        assert!(found.contains(helps), "{part}: {found}");
+    }
 }
 
 #[test]
@@ -331,6 +318,45 @@ fn a_deploy_stops_before_it_builds_and_says_everything_at_once() {
     );
 }
 
+/// `docs/aws.md`: "`deploy` looks at the same".
+#[test]
+fn a_deploy_says_of_the_account_what_doctor_says() {
+    let page = Path::new(support::PROJECT).join("docs/aws.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("`deploy` looks at the same before it builds or uploads anything"));
+    let project = Project::new().edited(
+        "papers@example.org",
+        "set-contact-in-environments-prod.toml",
+    );
+    let account = Account::ready()
+        .with_bucket("papers-test-outputs", 403)
+        .with_queue("researchQueue.fifo")
+        .denying("iam:PassRole")
+        .with(
+            "GET /schedules",
+            Answer::Error(403, "AccessDeniedException", "no"),
+        )
+        .with(
+            "GetServiceQuota",
+            Answer::Json(json!({"Quota": {"Value": 0.0}})),
+        )
+        .with("DescribeImages", Answer::Xml(LATER_IMAGE));
+    let rows = project.doctor(&account);
+    let output = project.infra(&account, &["deploy", "prod", "--yes"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let of_machine = |part: &str| part == "cargo-lambda";
+    let wrong = rows
+        .iter()
+        .filter(|(part, (state, _))| state != "ok" && !of_machine(part));
+    let mut n_wrong = 0;
+    for (part, (_, found)) in wrong {
+        let problem = found.split("; ").next().unwrap();
+        assert!(said.contains(problem), "{part}: {problem}: {said}");
+        n_wrong += 1;
+    }
+    assert!(n_wrong > 7 && rows.contains_key("alarms"), "{rows:?}");
+}
+
 #[test]
 fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
     let project = Project::new().edited(
@@ -343,48 +369,6 @@ fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
     // This project has nothing to build.
     assert!(said.contains("cannot build"), "{said}");
     assert!(!account.asked().contains("DescribeSubnets"));
-}
-
-/// The aws CLI reads its arguments before it sends anything, and the request is the operation that the page means.
-#[test]
-fn the_aws_cli_takes_each_of_its_commands_on_the_page() {
-    let page = Path::new(support::PROJECT).join("docs/aws.md");
-    let page = std::fs::read_to_string(page).unwrap().replace("\\\n", "");
-    let commands: Vec<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("$ aws "))
-        .collect();
-    assert!(commands.len() > 9, "{commands:?}");
-    let Some(aws) = support::aws_cli() else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["policy.json", "token"] {
-        std::fs::write(folder.path().join(file), "{}").unwrap();
-    }
-    let account = Account::ready();
-    for command in commands {
-        let words = command
-            .replace("ACCOUNT", ACCOUNT)
-            .replace("ami-…", "ami-0123456789abcdef0");
-        let line = format!("{aws} --endpoint-url {} {words}", account.url);
-        let output = Command::new("sh")
-            .args(["-c", &line])
-            .current_dir(folder.path())
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_MAX_ATTEMPTS", "1")
-            .output()
-            .unwrap();
-        let asked: String = account.asked().into_iter().collect();
-        let said = String::from_utf8_lossy(&output.stderr);
-        let letters = |text: &str| text.replace(['-', '/'], "").to_lowercase();
-        let operation = letters(command.split(' ').nth(1).unwrap());
-        // REST calls have no operation in them, only their path.
-        let is_it = letters(&asked).contains(&operation) || asked.contains(" /2015-03-31/");
-        assert!(is_it, "{command}: {asked}: {said}");
-    }
 }
 
 /// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.

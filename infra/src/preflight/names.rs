@@ -11,6 +11,7 @@ use aws_sdk_s3::error::SdkError;
 
 use super::{Subject, missing, unseen, without};
 use crate::assets;
+use crate::engine::says_absent;
 use crate::error::CommandError;
 
 /// How many names a line shows of a kind.
@@ -42,10 +43,11 @@ pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
 }
 
 /// Whose a bucket's name is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Nobody,
     Us,
+    /// Of another account, or of one that S3 does not tell.
     Another,
     /// Ours, where a stack of this region cannot use it.
     OtherRegion,
@@ -57,25 +59,51 @@ async fn buckets(subject: &Subject<'_>) -> Result<State, CommandError> {
     names.push(&assets);
     let mut ours = 0;
     let mut taken = Vec::new();
+    let mut fixes = BTreeSet::new();
     for name in &names {
-        match owner(subject, name).await? {
-            Owner::Nobody => {}
-            Owner::Us => ours += 1,
-            Owner::Another => taken.push(format!("`{name}` is somebody else's")),
-            Owner::OtherRegion => taken.push(format!("`{name}` is in another region")),
-        }
+        let owner = owner(subject, name).await?;
+        let problem = match owner {
+            Owner::Nobody => continue,
+            Owner::Us => {
+                ours += 1;
+                continue;
+            }
+            Owner::Another => "is somebody else's, or the deployer may not see it",
+            Owner::OtherRegion => "is in another region",
+        };
+        taken.push(format!("`{name}` {problem}"));
+        fixes.extend(fixes_of(subject, owner, *name == assets));
     }
     if taken.is_empty() {
         let free = names.len() - ours;
         return Ok(State::Ok(format!("{free} free, {ours} of this account")));
     }
-    Ok(missing(
-        taken.join(", "),
-        format!(
-            "choose a bucket-suffix in {}, such as \"-acme\"",
-            subject.file()
+    let fixes: Vec<String> = fixes.into_iter().collect();
+    Ok(missing(taken.join(", "), fixes.join("; ")))
+}
+
+/// What helps against a name that cannot be used. That of the assets' bucket is made of account and region.
+fn fixes_of(subject: &Subject<'_>, owner: Owner, is_assets: bool) -> Vec<String> {
+    let file = subject.file();
+    let other_name = match is_assets {
+        false => format!("choose a bucket-suffix in {file}, such as \"-acme\""),
+        true => format!(
+            "no setting but the region in {file} changes the name of the bucket of code archives: report somebody \
+             else's to https://support.aws.amazon.com/#/contacts/report-abuse"
         ),
-    ))
+    };
+    let own = "a bucket of this account needs the statement Buckets of docs/deployer-data.json: \
+               `aws s3api list-buckets` names those";
+    match owner {
+        Owner::Another => vec![other_name, own.to_owned()],
+        Owner::OtherRegion if is_assets => {
+            vec![
+                "`aws s3 rb` deletes an empty one of yours; deploy makes it in its region"
+                    .to_owned(),
+            ]
+        }
+        _ => vec![other_name],
+    }
 }
 
 /// S3 answers 403 for a bucket of another account, or of another owner than the expected one, 404 for none, and 301
@@ -177,7 +205,7 @@ async fn in_the_stack(subject: &Subject<'_>) -> Result<BTreeSet<String>, Command
     while let Some(page) = pages.next().await {
         let page = match page {
             Ok(page) => page,
-            Err(error) if is_absent(&error) => return Ok(names),
+            Err(error) if says_absent(&error) => return Ok(names),
             Err(error) => {
                 let doing = format!("list the resources of stack `{stack}`");
                 return Err(CommandError::aws(doing)(error));
@@ -191,14 +219,6 @@ async fn in_the_stack(subject: &Subject<'_>) -> Result<BTreeSet<String>, Command
         }
     }
     Ok(names)
-}
-
-fn is_absent<E>(error: &SdkError<E, aws_sdk_cloudformation::config::http::HttpResponse>) -> bool
-where
-    E: aws_sdk_cloudformation::error::ProvideErrorMetadata,
-{
-    let message = error.as_service_error().and_then(|it| it.meta().message());
-    message.is_some_and(|message| message.contains("does not exist"))
 }
 
 async fn functions(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
@@ -232,15 +252,16 @@ async fn queues(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError>
 }
 
 async fn log_groups(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {
-    let prefix = format!("/aws/lambda/{}", subject.environment.named("Paper"));
-    let groups = subject.cloud.logs.describe_log_groups();
-    let pages = groups.log_group_name_prefix(prefix).into_paginator();
-    let all: Result<Vec<_>, _> = pages.items().send().try_collect().await;
-    let all = all.map_err(CommandError::aws("list the log groups"))?;
-    Ok(all
-        .into_iter()
-        .filter_map(|group| group.log_group_name)
-        .collect())
+    let mut there = BTreeSet::new();
+    for name in names(&subject.template, "AWS::Logs::LogGroup")? {
+        let groups = subject.cloud.logs.describe_log_groups();
+        let groups = groups.log_group_name_prefix(name).send().await;
+        let groups = groups.map_err(CommandError::aws("list the log groups"))?;
+        // The name itself is the first of those that begin with it.
+        let first = groups.log_groups().first();
+        there.extend(first.and_then(|group| group.log_group_name.clone()));
+    }
+    Ok(there)
 }
 
 async fn machines(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandError> {

@@ -2,15 +2,16 @@
 
 use annapurna_local::doctor::{Check, State};
 
-use super::signed::{Refusal, Service};
-use super::{Subject, check as finding, missing, unseen, without};
+use super::signed::Service;
+use super::{Subject, check as finding, unseen, unseen_or, without};
 use crate::error::CommandError;
 
 /// Functions that may run at once when a conference is scraped: two windows, five judges, generators and the tester.
 /// A new account has ten in all. Source: Lambda guide, "Lambda quotas".
 const COMFORTABLE: i32 = 50;
-const REGIONS: &str =
-    "https://aws.amazon.com/about-aws/global-infrastructure/regional-product-services/";
+/// A region that lacks a service has no address for it, which looks like a network that is down.
+const REGIONS: &str = "whether the region has it: \
+    https://aws.amazon.com/about-aws/global-infrastructure/regional-product-services/";
 
 pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
     let (concurrency, step_functions, scheduler) = tokio::join!(
@@ -52,8 +53,10 @@ async fn step_functions(subject: &Subject<'_>) -> State {
     let list = subject.cloud.sfn.list_state_machines().max_results(1);
     match list.send().await {
         Ok(_) => State::Ok(format!("in {}", subject.environment.region)),
-        Err(aws_sdk_s3::error::SdkError::DispatchFailure(_)) => absent(subject, "Step Functions"),
-        Err(error) => unseen(&CommandError::aws("list the state machines")(error)),
+        Err(error) => unseen_or(
+            &CommandError::aws("list the state machines")(error),
+            REGIONS,
+        ),
     }
 }
 
@@ -63,18 +66,6 @@ async fn scheduler(subject: &Subject<'_>) -> State {
         .get(Service::Scheduler, "/schedules?MaxResults=1");
     match list.await {
         Ok(_) => State::Ok(format!("in {}", subject.environment.region)),
-        Err(Refusal::Unreached(_)) => absent(subject, "EventBridge Scheduler"),
-        Err(error) => unseen(&error.of("list the schedules")),
+        Err(error) => unseen_or(&error.of("list the schedules"), REGIONS),
     }
-}
-
-/// A service without an address in the region; others were reached.
-fn absent(subject: &Subject<'_>, service: &str) -> State {
-    missing(
-        format!(
-            "{service} was not reached in {}",
-            subject.environment.region
-        ),
-        format!("choose a region that has it: {REGIONS}"),
-    )
 }

@@ -24,6 +24,8 @@ pub enum Answer {
     Xml(&'static str),
     /// Status, code and message.
     Error(u16, &'static str, &'static str),
+    /// Half an answer, after which the connection is gone.
+    Cut,
 }
 
 #[derive(Default)]
@@ -36,6 +38,8 @@ struct Inner {
     /// Queues that are there.
     queues: BTreeSet<&'static str>,
     asked: Vec<String>,
+    /// Of the signatures.
+    regions: BTreeSet<String>,
 }
 
 /// The stand-in; it ends with the test's process.
@@ -92,11 +96,22 @@ impl Account {
         self
     }
 
+    /// All regions that anything was asked in.
+    pub fn regions(&self) -> BTreeSet<String> {
+        self.inner.lock().unwrap().regions.clone()
+    }
+
     /// The operations asked since the last look, each once.
     pub fn asked(&self) -> BTreeSet<String> {
         let mut inner = self.inner.lock().unwrap();
         std::mem::take(&mut inner.asked).into_iter().collect()
     }
+}
+
+/// The region of a signature, as in `Credential=AKIA…/20261130/us-east-1/bedrock/aws4_request`.
+fn region(headers: &HeaderMap) -> Option<String> {
+    let signature = headers.get("authorization")?.to_str().unwrap();
+    Some(signature.split('/').nth(2)?.to_owned())
 }
 
 async fn answer(
@@ -119,6 +134,7 @@ async fn answer(
     };
     let mut inner = inner.lock().unwrap();
     inner.asked.push(operation.clone());
+    inner.regions.extend(region(&headers));
     match operation.as_str() {
         "HEAD bucket" => {
             let status = inner.buckets.get(uri.path().trim_matches('/')).copied();
@@ -144,6 +160,7 @@ async fn answer(
             Some(Answer::Error(status, code, message)) => {
                 error(*status, code, message, form.contains_key("Action"))
             }
+            Some(Answer::Cut) => cut(),
             None => error(501, "NotCanned", operation, form.contains_key("Action")),
         },
     }
@@ -201,6 +218,12 @@ fn json_response(status: u16, value: &Value) -> Response {
         value.to_string(),
     )
         .into_response()
+}
+
+/// Ends in an error of the body, at which the server closes the connection.
+fn cut() -> Response {
+    let parts = [Ok("{"), Err(std::io::Error::other("cut"))];
+    axum::body::Body::from_stream(futures::stream::iter(parts)).into_response()
 }
 
 /// EC2 has no result element; a second one beside the fields does no harm to it.
@@ -269,6 +292,10 @@ fn ready() -> Vec<(&'static str, Answer)> {
         (
             "GetAWSDefaultServiceQuota",
             Json(json!({"Quota": {"Value": 0.0}})),
+        ),
+        (
+            "RequestServiceQuotaIncrease",
+            Json(json!({"RequestedQuota": {"Status": "PENDING"}})),
         ),
         (
             "DescribeInstanceTypes",
@@ -350,7 +377,14 @@ const IMAGE: &str = "<imagesSet><item><imageId>ami-1</imageId>\
     <blockDeviceMapping><item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>105</volumeSize></ebs></item>\
     </blockDeviceMapping></item></imagesSet>";
 
-/// A later one, whose PyTorch does not train on trn1.
+/// The first one with whose PyTorch/XLA AWS does not support training.
+pub const UNSUPPORTED_IMAGE: &str = "<imagesSet><item><imageId>ami-1</imageId>\
+    <name>Deep Learning AMI Neuron PyTorch 2.9 (Ubuntu 24.04) 20260521</name>\
+    <description>Neuron SDK 2.30.0</description><rootDeviceName>/dev/sda1</rootDeviceName>\
+    <blockDeviceMapping><item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>105</volumeSize></ebs></item>\
+    </blockDeviceMapping></item></imagesSet>";
+
+/// A later one, which has none.
 pub const LATER_IMAGE: &str = "<imagesSet><item><imageId>ami-1</imageId>\
     <name>Deep Learning AMI Neuron (Ubuntu 22.04) 20261020</name>\
     <description>Neuron SDK 2.33.0</description><rootDeviceName>/dev/sda1</rootDeviceName>\

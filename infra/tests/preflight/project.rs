@@ -58,6 +58,7 @@ impl Project {
             }
         }
         command
+            .env("AWS_REGION", "eu-central-1")
             .env("HOME", self.0.path())
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", "test")

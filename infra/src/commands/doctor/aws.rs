@@ -33,9 +33,27 @@ pub(super) async fn checks(
 ) -> Result<Vec<Check>, CommandError> {
     let template = cx.template(environment)?;
     let cloud = Cloud::connect(environment, None).await;
-    let mut checks = vec![cargo_lambda().await];
+    let mut checks = look(cx, environment, &template, &cloud).await?;
+    let is_missing = |check: &Check| matches!(check.state, State::Missing { .. });
+    // A question that is bound to fail is not asked.
+    if !checks.iter().any(is_missing) {
+        checks.extend(ask_models(cx, environment, &cloud, consent).await?);
+    }
+    checks.insert(0, cargo_lambda().await);
+    Ok(checks)
+}
+
+/// What `doctor` and a deploy look at alike: the account, and whether anybody hears of alarms.
+async fn look(
+    cx: &Context,
+    environment: &Environment,
+    template: &Template,
+    cloud: &Cloud,
+) -> Result<Vec<Check>, CommandError> {
+    let step = cx.ui.begin("Looking at the account");
+    let mut checks = preflight::look(environment, template, cloud).await?;
+    drop(step);
     checks.extend(super::alarms_check(environment));
-    checks.extend(account(cx, environment, &template, &cloud, consent).await?);
     Ok(checks)
 }
 
@@ -47,9 +65,7 @@ pub(in crate::commands) async fn before_deploy(
     cloud: &Cloud,
     consent: Consent,
 ) -> Result<(), CommandError> {
-    let step = cx.ui.begin("Looking at the account");
-    let checks = preflight::look(environment, template, cloud).await?;
-    drop(step);
+    let checks = look(cx, environment, template, cloud).await?;
     super::require(
         cx,
         "the account is not ready (--no-preflight, where a check is mistaken)",
@@ -59,24 +75,6 @@ pub(in crate::commands) async fn before_deploy(
     super::require(cx, "a model does not answer", answers)?;
     cx.ui.done("The account is ready");
     Ok(())
-}
-
-async fn account(
-    cx: &Context,
-    environment: &Environment,
-    template: &Template,
-    cloud: &Cloud,
-    consent: Consent,
-) -> Result<Vec<Check>, CommandError> {
-    let step = cx.ui.begin("Looking at the account");
-    let mut checks = preflight::look(environment, template, cloud).await?;
-    drop(step);
-    let is_missing = |check: &Check| matches!(check.state, State::Missing { .. });
-    // A question that is bound to fail is not asked.
-    if !checks.iter().any(is_missing) {
-        checks.extend(ask_models(cx, environment, cloud, consent).await?);
-    }
-    Ok(checks)
 }
 
 /// Has each model answer that was not seen to answer in this account before.
