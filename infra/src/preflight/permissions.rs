@@ -1,19 +1,19 @@
 //! Whether the deployer may do what a deploy does, by IAM's own simulation of their policies.
 //!
 //! CloudFormation acts with the deployer's permissions, so the list holds what it needs for each resource, beside the
-//! calls of this program. `docs/aws.md` shows the same list as a policy; a test compares.
+//! calls of this program. `docs/` has the same list as two policies; a test compares.
 
 use std::collections::BTreeSet;
 
 use annapurna_local::doctor::{Check, State};
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 
-use super::{Subject, check as finding, missing, without};
+use super::{Subject, check as finding, missing, unseen_or, without};
 use crate::error::CommandError;
 
 mod needed;
 
-use needed::{NEEDED, Needed};
+use needed::{Needed, needed};
 
 /// How many denied actions a line shows.
 const SHOWN: usize = 6;
@@ -30,9 +30,9 @@ pub(super) async fn check(subject: &Subject<'_>) -> Check {
     let state = match simulated(subject).await {
         Ok(state) => state,
         // Nothing is known; a deploy that lacks a right says which when it needs it.
-        Err(error) => without(
-            format!("not looked at: {error}"),
-            "allow iam:SimulatePrincipalPolicy and iam:GetRole, or attach the policy of docs/aws.md",
+        Err(error) => unseen_or(
+            &error,
+            "allow iam:SimulatePrincipalPolicy and iam:GetRole, or attach the policies of docs/aws.md",
         ),
     };
     finding("permissions", "everything a deploy does", state)
@@ -44,14 +44,13 @@ async fn simulated(subject: &Subject<'_>) -> Result<State, CommandError> {
         Deployer::Root => {
             return Ok(without(
                 "the root user deploys",
-                "sign in as a role or user with the policy of docs/aws.md",
+                "sign in as a role or user with the policies of docs/aws.md",
             ));
         }
     };
-    let questions = NEEDED.iter().map(|it| denied(subject, &principal, it));
+    let questions = needed().map(|it| denied(subject, &principal, it));
     let answers = futures::future::try_join_all(questions).await?;
-    let denied: Vec<String> = NEEDED
-        .iter()
+    let denied: Vec<String> = needed()
         .zip(answers)
         .flat_map(|(needed, denied)| {
             let named = move |action| format!("{action} (statement {})", needed.sid);
@@ -59,7 +58,7 @@ async fn simulated(subject: &Subject<'_>) -> Result<State, CommandError> {
         })
         .collect();
     if denied.is_empty() {
-        let n_actions: usize = NEEDED.iter().map(|it| it.actions.len()).sum();
+        let n_actions: usize = needed().map(|it| it.actions.len()).sum();
         return Ok(State::Ok(format!(
             "{n_actions} actions allowed to {principal}"
         )));
@@ -71,7 +70,7 @@ async fn simulated(subject: &Subject<'_>) -> Result<State, CommandError> {
     let shown = denied[..denied.len().min(SHOWN)].join(", ");
     Ok(missing(
         format!("{principal} may not {shown}{more}"),
-        "attach the policy of docs/aws.md, \"The deployer's policy\"",
+        "attach the policies of docs/aws.md, \"The deployer's policies\"",
     ))
 }
 
@@ -109,6 +108,7 @@ async fn denied(
         .policy_source_arn(principal)
         .set_action_names(Some(actions))
         .set_resource_arns(Some(needed.real_resources(subject)))
+        .set_context_entries(needed.context(subject))
         .into_paginator();
     let results: Result<Vec<_>, _> = pages.items().send().try_collect().await;
     let results = results.map_err(CommandError::aws("simulate the deployer's policies"))?;
