@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use annapurna_local::emulator::{ACCOUNT_ID, EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
+use annapurna_local::emulator::{ACCOUNT_ID, EmulatorOptions};
 use annapurna_local_testing::{TestEmulator, test_emulator};
 use annapurna_stack::environment::Environment;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag};
@@ -19,8 +19,14 @@ use serde_json::Value;
 #[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
 #[path = "preflight/account.rs"]
 mod account;
+#[path = "aws/deployer.rs"]
+mod deployer;
 #[path = "aws/front.rs"]
 mod front;
+#[path = "aws/image.rs"]
+mod image;
+#[path = "aws/network.rs"]
+mod network;
 #[path = "aws/services.rs"]
 mod services;
 
@@ -36,7 +42,10 @@ struct Account {
     /// Where all of AWS answers.
     url: String,
     project: tempfile::TempDir,
+    /// The account's own, which may do everything.
     cloud: Cloud,
+    /// Of the user who deploys, with the policies of the docs and no other: id and secret of an access key.
+    deployer: (String, String),
 }
 
 impl Account {
@@ -54,7 +63,9 @@ impl Account {
         let environments = Path::new(PROJECT).join("environments");
         let local = Environment::load(&environments, "local").unwrap();
         let cloud = Cloud::connect(&local, Some(&emulator.endpoint_url)).await;
+        let deployer = deployer::user(&cloud.iam).await;
         Self {
+            deployer,
             _emulator: emulator,
             _front: front,
             url,
@@ -91,8 +102,8 @@ impl Account {
             .env("CARGO_TARGET_DIR", target)
             .env("SSL_CERT_FILE", format!("{OWN}/authority.pem"))
             .env("AWS_ENDPOINT_URL", &self.url)
-            .env("AWS_ACCESS_KEY_ID", ROOT_ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET_KEY)
+            .env("AWS_ACCESS_KEY_ID", &self.deployer.0)
+            .env("AWS_SECRET_ACCESS_KEY", &self.deployer.1)
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE")
             .stdin(Stdio::null());
@@ -417,52 +428,6 @@ async fn an_instance_that_somebody_ended_is_made_anew() {
     let made = account.instances().await;
     assert_eq!(made.len(), 1);
     assert_ne!(made[0].0, id);
-}
-
-#[tokio::test]
-async fn an_account_without_a_default_vpc_gets_the_pipeline_and_is_told() {
-    let account = Account::new().await;
-    let ec2 = &account.cloud.ec2;
-    let vpcs = ec2.describe_vpcs().send().await.unwrap();
-    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
-    for subnet in ec2.describe_subnets().send().await.unwrap().subnets() {
-        let request = ec2.delete_subnet().subnet_id(subnet.subnet_id().unwrap());
-        request.send().await.unwrap();
-    }
-    let gateways = ec2.describe_internet_gateways().send().await.unwrap();
-    for gateway in gateways.internet_gateways() {
-        let id = gateway.internet_gateway_id().unwrap();
-        let request = ec2.detach_internet_gateway().internet_gateway_id(id);
-        request.vpc_id(vpc).send().await.unwrap();
-    }
-    ec2.delete_vpc().vpc_id(vpc).send().await.unwrap();
-    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
-    told.says("the account has no default VPC");
-    told.says("aws ec2 create-default-vpc");
-    let main = account.stack("annapurna-prod").await;
-    assert_eq!(main.as_deref(), Some("CREATE_COMPLETE"));
-}
-
-#[tokio::test]
-async fn an_instance_goes_into_the_subnet_that_is_named_or_nowhere() {
-    let account = Account::new().await;
-    let vpcs = account.cloud.ec2.describe_vpcs().send().await.unwrap();
-    let vpc = vpcs.vpcs()[0].vpc_id().unwrap();
-    let named = |subnet: &str| format!("[trainium]\nvpc-id = \"{vpc}\"\nsubnet-id = \"{subnet}\"");
-    // The emulator's third zone does not offer the type.
-    account.change("[trainium]", &named("subnet-00000003"));
-    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
-    told.says("trn1.2xlarge is offered in us-east-1a, us-east-1b");
-    told.says("has subnets in us-east-1c");
-    account.change("subnet-00000003", "subnet-00000002");
-    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
-    assert_eq!(account.zones().await, [OFFERED[1]]);
-    account.change("subnet-00000002", "subnet-00000001");
-    let moved = account.infra(&["plan", "prod"]).await.ends(0);
-    moved.says("TrainiumInstance1 stays as it was made");
-    let replace = ["deploy", "prod", "--yes", "--replace-instances"];
-    account.infra(&replace).await.ends(0);
-    assert_eq!(account.zones().await, [OFFERED[0]]);
 }
 
 #[tokio::test]

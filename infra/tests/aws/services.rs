@@ -1,4 +1,5 @@
-//! One address for all of AWS: the emulator, and canned answers for what it has not, Bedrock and Service Quotas.
+//! One address for all of AWS: the emulator, and canned answers for what it has not: Bedrock, Service Quotas, and
+//! simulations of policies with conditions.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -36,17 +37,18 @@ async fn pass_on(
     State(services): State<Services>,
     method: Method,
     uri: Uri,
-    mut headers: HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let signature = headers.get(header::AUTHORIZATION);
     let signature = signature.map_or("", |it| it.to_str().unwrap());
-    let is_canned = CANNED.iter().any(|service| signature.contains(service));
+    let is_simulation = body.starts_with(b"Action=SimulatePrincipalPolicy&");
+    let is_canned = is_simulation || CANNED.iter().any(|service| signature.contains(service));
     let to = match is_canned {
         true => &services.canned,
         false => &services.emulator,
     };
-    headers.remove(header::HOST);
+    // With the host that was signed for.
     let request = services.http.request(method, format!("{to}{uri}"));
     let answer = request.headers(headers).body(body).send().await;
     let Ok(answer) = answer else {
