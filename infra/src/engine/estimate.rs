@@ -28,19 +28,9 @@ impl Engine {
         let mut events = Vec::new();
         let mut token = None;
         for _ in 0..MOST_PAGES {
-            let request = self.client.describe_stack_events().stack_name(&self.stack);
-            let page = request.set_next_token(token).send().await;
-            let page = page.map_err(CommandError::aws(format!(
-                "read the events of `{}`",
-                self.stack
-            )))?;
-            events.extend(
-                page.stack_events
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(Event::of),
-            );
-            token = page.next_token;
+            let (page, next) = self.event_page(token).await?;
+            events.extend(page);
+            token = next;
             if token.is_none() {
                 break;
             }

@@ -10,26 +10,30 @@ use super::{EXECUTION_LIMIT, Engine, Event, Progress, looks, status_of};
 use crate::error::CommandError;
 
 impl Engine {
-    pub(super) async fn events_since(
+    /// One page of the stack's events, newest first, which is a hundred of them, and the token of the next; the
+    /// first without a token.
+    pub(super) async fn event_page(
         &self,
-        seen: Option<&str>,
-    ) -> Result<Vec<Event>, CommandError> {
+        token: Option<String>,
+    ) -> Result<(Vec<Event>, Option<String>), CommandError> {
+        let request = self.client.describe_stack_events();
+        let request = request.stack_name(&self.stack).set_next_token(token);
+        let page = request.send().await;
+        let page = page.map_err(CommandError::aws(format!(
+            "read the events of `{}`",
+            self.stack
+        )))?;
+        let events = page.stack_events.into_iter().flatten();
+        Ok((events.map(Event::of).collect(), page.next_token))
+    }
+
+    async fn events_since(&self, seen: Option<&str>) -> Result<Vec<Event>, CommandError> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
-            let request = self
-                .client
-                .describe_stack_events()
-                .stack_name(&self.stack)
-                .set_next_token(token);
-            let page = request.send().await;
-            let page = page.map_err(CommandError::aws(format!(
-                "read the events of `{}`",
-                self.stack
-            )))?;
-            token = page.next_token;
-            for event in page.stack_events.unwrap_or_default() {
-                let event = Event::of(event);
+            let (page, next) = self.event_page(token).await?;
+            token = next;
+            for event in page {
                 if seen.is_some() && event.id.as_deref() == seen {
                     found.reverse();
                     return Ok(found);
@@ -43,25 +47,9 @@ impl Engine {
         }
     }
 
-    /// The newest events, newest first: one page, which is a hundred of them.
-    pub(super) async fn newest_events(&self) -> Result<Vec<Event>, CommandError> {
-        let answer = self
-            .client
-            .describe_stack_events()
-            .stack_name(&self.stack)
-            .send()
-            .await;
-        let answer = answer.map_err(CommandError::aws(format!(
-            "read the events of `{}`",
-            self.stack
-        )))?;
-        let events = answer.stack_events.unwrap_or_default();
-        Ok(events.into_iter().map(Event::of).collect())
-    }
-
     /// The id of the newest event.
     pub(super) async fn newest_event(&self) -> Result<Option<String>, CommandError> {
-        let events = self.newest_events().await?;
+        let (events, _) = self.event_page(None).await?;
         Ok(events.into_iter().next().and_then(|it| it.id))
     }
 

@@ -35,7 +35,7 @@ impl Engine {
     ///
     /// When CloudFormation cannot be asked.
     pub(super) async fn who(&self) -> Result<String, CommandError> {
-        let events = self.newest_events().await?;
+        let (events, _) = self.event_page(None).await?;
         // Every event of an operation has its token; the first of a long one is on a later page.
         let newest = events.first().and_then(|it| it.token.as_deref());
         let begin = events.iter().find(|event| event.begins(&self.stack));
