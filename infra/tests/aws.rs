@@ -5,15 +5,17 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use annapurna_local::emulator::{ACCOUNT_ID, EmulatorOptions};
-use annapurna_local_testing::{TestEmulator, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator, without_own_settings};
 use annapurna_stack::environment::Environment;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, Tag};
+use faults::Faults;
 use front::Front;
 use infra::cloud::Cloud;
+use run::Run;
 use serde_json::Value;
 
 #[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
@@ -21,12 +23,16 @@ use serde_json::Value;
 mod account;
 #[path = "aws/deployer.rs"]
 mod deployer;
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "aws/front.rs"]
 mod front;
 #[path = "aws/image.rs"]
 mod image;
 #[path = "aws/network.rs"]
 mod network;
+#[path = "support/run.rs"]
+mod run;
 #[path = "aws/services.rs"]
 mod services;
 
@@ -40,7 +46,7 @@ struct Account {
     _emulator: TestEmulator,
     _front: Front,
     /// Where all of AWS answers.
-    url: String,
+    faults: Faults,
     project: tempfile::TempDir,
     /// The account's own, which may do everything.
     cloud: Cloud,
@@ -58,7 +64,8 @@ impl Account {
         };
         let emulator = test_emulator(&options).await;
         let canned = account::Account::ready();
-        let url = services::listen(&emulator.endpoint_url, &canned.url).await;
+        let all = services::listen(&emulator.endpoint_url, &canned.url).await;
+        let faults = Faults::before(&all).await;
         let project = project();
         let environments = Path::new(PROJECT).join("environments");
         let local = Environment::load(&environments, "local").unwrap();
@@ -68,7 +75,7 @@ impl Account {
             deployer,
             _emulator: emulator,
             _front: front,
-            url,
+            faults,
             project,
             cloud,
         }
@@ -88,10 +95,16 @@ impl Account {
         Run::of(&self.command(args).output().await.unwrap())
     }
 
+    /// What a command that must succeed prints.
+    async fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.infra(args).await.ends(0).stdout).unwrap()
+    }
+
     fn command(&self, args: &[&str]) -> tokio::process::Command {
         let path = std::env::var("PATH").unwrap();
         let target = self.project.path().join("target");
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_infra"));
+        without_own_settings(command.as_std_mut());
         command
             .arg("--project")
             .arg(self.project.path())
@@ -101,11 +114,9 @@ impl Account {
             .env("PATH", format!("{OWN}:{path}"))
             .env("CARGO_TARGET_DIR", target)
             .env("SSL_CERT_FILE", format!("{OWN}/authority.pem"))
-            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_ENDPOINT_URL", &self.faults.url)
             .env("AWS_ACCESS_KEY_ID", &self.deployer.0)
             .env("AWS_SECRET_ACCESS_KEY", &self.deployer.1)
-            .env_remove("AWS_SESSION_TOKEN")
-            .env_remove("AWS_PROFILE")
             .stdin(Stdio::null());
         command
     }
@@ -201,36 +212,6 @@ fn project() -> tempfile::TempDir {
     project
 }
 
-/// How a command ended.
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Run {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            code: output.status.code().unwrap(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
-    }
-
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, words: &str) {
-        let all = format!("{}\n{}", self.out, self.err);
-        assert!(all.contains(words), "{words} is not in\n{all}");
-    }
-}
-
 #[tokio::test]
 async fn prod_is_deployed_shown_left_alone_and_destroyed_as_one() {
     let account = Account::new().await;
@@ -244,24 +225,15 @@ async fn prod_is_deployed_shown_left_alone_and_destroyed_as_one() {
     let made = account.instances().await;
     assert_eq!(account.zones().await, [OFFERED[0]]);
 
-    let outputs = account.infra(&["outputs", "prod", "--json"]).await.ends(0);
-    let outputs: Value = serde_json::from_str(&outputs.out).unwrap();
+    let outputs = account.json(&["outputs", "prod", "--json"]).await;
     assert_eq!(outputs["TrainiumInstanceId"], made[0].0);
     assert_eq!(outputs["PapersBucketName"], "llm-research-papers");
-    account
-        .infra(&["plan", "prod"])
-        .await
-        .ends(0)
-        .says("Nothing changes in `prod`.");
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("Nothing changes in `prod`.");
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
-    assert_eq!(
-        account.instances().await,
-        made,
-        "a second deploy changes nothing"
-    );
+    assert_eq!(account.instances().await, made, "nothing has changed");
 
-    let status = account.infra(&["status", "prod", "--json"]).await.ends(0);
-    let status: Value = serde_json::from_str(&status.out).unwrap();
+    let status = account.json(&["status", "prod", "--json"]).await;
     let part = |label: &str| {
         let parts = status["parts"].as_array().unwrap();
         let part = parts.iter().find(|it| it["part"] == label).unwrap();

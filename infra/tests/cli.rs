@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use annapurna_local_testing::without_own_settings;
 use tempfile::TempDir;
 
 /// A copy of the project's environments in a folder of its own, beside the state of nothing deployed.
@@ -76,13 +77,7 @@ impl TestProject {
     /// The program, with nothing of this machine's configuration in reach.
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
-                command.env_remove(&name);
-            }
-        }
-        command
+        without_own_settings(&mut command)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("AWS_EC2_METADATA_DISABLED", "true")

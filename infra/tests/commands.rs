@@ -221,6 +221,10 @@ fn services_that_have_died(deployment: &Deployment) {
         let (_, said) = ends(deployment, 2, command);
         says(&said, &["stopped in `local`: the cloud emulator", restart]);
     }
+    what_has_died_is_shown_and_started_again(deployment, restart);
+}
+
+fn what_has_died_is_shown_and_started_again(deployment: &Deployment, restart: &str) {
     let (status, _) = ends(deployment, 0, &["status", "local"]);
     says(&status, &["it has died: `deploy` starts it again", restart]);
     assert!(!status.contains("not deployed"), "{status}");

@@ -7,18 +7,13 @@ use std::collections::BTreeMap;
 use infra::engine::{Engine, TemplateSource};
 use serde_json::{Value, json};
 
-#[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
-#[path = "preflight/account.rs"]
-mod account;
 #[path = "support/aws.rs"]
 mod aws;
-#[path = "support/faults.rs"]
-mod faults;
-#[path = "aws/services.rs"]
-mod services;
+#[path = "danger/policy.rs"]
+mod policy;
 
 use aws::AwsProject;
-use faults::Fault;
+use aws::faults::Fault;
 
 const PAPERS: &str = "llm-research-papers";
 
@@ -146,22 +141,14 @@ async fn what_cannot_be_deleted_is_named_with_its_reason() {
     let project = AwsProject::new().await;
     let engine = project.engine("dev").await;
     small_stack(&engine, "Delete").await;
-    let failed = "<Stacks><member><StackId>arn:aws:cloudformation:us-east-1:0:stack/annapurna-dev/1</StackId>\
-        <StackName>annapurna-dev</StackName><StackStatus>DELETE_FAILED</StackStatus></member></Stacks>";
-    let events = "<StackEvents><member><EventId>9</EventId><LogicalResourceId>Queue</LogicalResourceId>\
-        <ResourceStatus>DELETE_FAILED</ResourceStatus><ResourceStatusReason>access denied</ResourceStatusReason>\
-        </member></StackEvents>";
     // Once the deletion has begun the stack is asked for by its id.
+    let id = "arn:aws:cloudformation:us-east-1:0:stack/annapurna-dev/1";
     let faults = &project.faults;
-    faults.next("DeleteStack", 1, xml("DeleteStack", ""));
-    let by_id = "DescribeStacks stack%2Fannapurna-dev%2F";
-    faults.next(by_id, 2, xml("DescribeStacks", failed));
-    faults.after(
-        "DescribeStackEvents",
-        1,
-        1,
-        xml("DescribeStackEvents", events),
-    );
+    faults.next("DeleteStack", 1, Fault::xml("DeleteStack", ""));
+    let failed = Fault::stack("annapurna-dev", id, "DELETE_FAILED");
+    faults.next("DescribeStacks stack%2Fannapurna-dev%2F", 2, failed);
+    let event = Fault::event("Queue", "DELETE_FAILED", "access denied");
+    faults.after("DescribeStackEvents", 1, 1, event);
     let run = project.infra(&["destroy", "dev", "--yes"]).await;
     assert_eq!(run.code, Some(3), "{run}");
     assert!(
@@ -189,18 +176,8 @@ async fn a_stuck_rollback_goes_on_without_what_is_skipped() {
         "{whole}"
     );
 
-    let stack = |status: &str| {
-        let stack = format!(
-            "<Stacks><member><StackName>annapurna-dev</StackName><StackStatus>{status}</StackStatus></member></Stacks>"
-        );
-        xml("DescribeStacks", &stack)
-    };
-    let events = || {
-        let event = "<StackEvents><member><EventId>9</EventId><LogicalResourceId>Judge</LogicalResourceId>\
-            <ResourceStatus>UPDATE_ROLLBACK_FAILED</ResourceStatus>\
-            <ResourceStatusReason>code is gone</ResourceStatusReason></member></StackEvents>";
-        xml("DescribeStackEvents", event)
-    };
+    let stack = |status: &str| Fault::stack("annapurna-dev", "1", status);
+    let events = || Fault::event("Judge", "UPDATE_ROLLBACK_FAILED", "code is gone");
     let faults = &project.faults;
     faults.next("DescribeStacks", 1, stack("UPDATE_ROLLBACK_FAILED"));
     faults.next("DescribeStackEvents", 1, events());
@@ -226,7 +203,7 @@ async fn a_stuck_rollback_goes_on_without_what_is_skipped() {
     faults.next(
         "ContinueUpdateRollback",
         1,
-        xml("ContinueUpdateRollback", ""),
+        Fault::xml("ContinueUpdateRollback", ""),
     );
     let args = ["rollback", "dev", "--continue", "--skip", "Judge", "--yes"];
     let done = project.infra(&args).await;
@@ -236,14 +213,6 @@ async fn a_stuck_rollback_goes_on_without_what_is_skipped() {
         sent.field("ResourcesToSkip.member.1").as_deref(),
         Some("Judge")
     );
-}
-
-/// An answer of CloudFormation's query protocol.
-fn xml(action: &str, result: &str) -> Fault {
-    Fault::Canned(
-        200,
-        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"),
-    )
 }
 
 /// Requests that change something in S3, whichever bucket.
@@ -257,8 +226,14 @@ fn uploads(project: &AwsProject) -> Vec<String> {
 /// Deploys an environment, which must succeed.
 async fn deployed(project: &AwsProject, args: &[&str]) -> aws::Run {
     let run = project.infra(&[&["deploy"], args].concat()).await;
-    assert_eq!(run.code, Some(0), "{run}");
-    run
+    run.ends(0)
+}
+
+/// The arguments of the command in the hint of a refusal, after `deploy`.
+fn hinted(refused: &aws::Run) -> Vec<&str> {
+    let hint = refused.stderr.lines().last().unwrap();
+    let command = hint.split("cargo infra deploy ").nth(1).unwrap();
+    command.split(' ').collect()
 }
 
 #[tokio::test]
@@ -281,106 +256,28 @@ async fn yes_replaces_no_queue_and_the_one_that_is_named_goes() {
         first.stderr.lines().any(event),
         "an event is a line: {first}"
     );
-    let before = project
-        .engine("dev")
-        .await
-        .deployed()
-        .await
-        .unwrap()
-        .unwrap();
+    let engine = project.engine("dev").await;
+    let now = async || engine.deployed().await.unwrap().unwrap().deployment;
+    let before = now().await;
 
     project.edit("dev", "name-prefix = \"dev-\"", "name-prefix = \"new-\"");
     let (n_uploads, n_sets) = (
         uploads(&project).len(),
         project.faults.count("CreateChangeSet"),
     );
-    let refused = project.infra(&["deploy", "dev", "--yes"]).await;
-    assert_eq!(refused.code, Some(2), "{refused}");
-    assert!(
-        refused
-            .stderr
-            .contains("`ResearchQueue` (AWS::SQS::Queue): replace"),
-        "{refused}"
-    );
+    let refused = project.infra(&["deploy", "dev", "--yes"]).await.ends(2);
+    refused.says("`ResearchQueue` (AWS::SQS::Queue): replace");
     assert_eq!(uploads(&project).len(), n_uploads);
     assert_eq!(project.faults.count("CreateChangeSet"), n_sets);
-    let after = project
-        .engine("dev")
-        .await
-        .deployed()
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(after.deployment, before.deployment);
+    assert_eq!(now().await, before);
 
     // What the hint says can be typed.
-    let hint = refused.stderr.lines().last().unwrap();
-    let command = hint.split("cargo infra deploy ").nth(1).unwrap();
-    let mut args: Vec<&str> = command.split(' ').collect();
+    let mut args = hinted(&refused);
     args.push("--yes");
     assert!(args.iter().filter(|it| **it == "--allow-replace").count() >= 8);
     deployed(&project, &args).await;
-    let now = project
-        .engine("dev")
-        .await
-        .deployed()
-        .await
-        .unwrap()
-        .unwrap();
-    let queue = &now.deployment.template["Resources"]["ResearchQueue"]["Properties"];
+    let queue = &now().await.template["Resources"]["ResearchQueue"]["Properties"];
     assert_eq!(queue["QueueName"], "new-researchQueue.fifo");
-}
-
-#[tokio::test]
-async fn a_protected_stack_gets_termination_protection_and_a_policy_that_opens_for_what_is_named() {
-    let project = AwsProject::new().await;
-    deployed(&project, &["prod", "--yes", "--progress", "json"]).await;
-    let cloudformation = project.cloud().await.cloudformation;
-    let stack = "annapurna-prod";
-    let described = cloudformation.describe_stacks().stack_name(stack).send();
-    let described = described.await.unwrap();
-    assert_eq!(
-        described.stacks()[0].enable_termination_protection(),
-        Some(true)
-    );
-    let policy = async || {
-        let policy = cloudformation.get_stack_policy().stack_name(stack).send();
-        let policy = policy.await.unwrap().stack_policy_body.unwrap();
-        let policy: Value = serde_json::from_str(&policy).unwrap();
-        policy["Statement"][1]["Resource"].to_string()
-    };
-    assert!(policy().await.contains("LogicalResourceId/ResearchQueue\""));
-    let by_hand = cloudformation.delete_stack().stack_name(stack).send().await;
-    assert!(by_hand.is_err(), "the stack refuses it");
-
-    let arm = "architecture = \"arm64\"";
-    project.edit("prod", arm, &format!("{arm}\nname-prefix = \"x-\""));
-    let refused = project.infra(&["deploy", "prod", "--yes"]).await;
-    let hint = refused.stderr.lines().last().unwrap();
-    let command = hint.split("cargo infra deploy ").nth(1).unwrap();
-    let mut args: Vec<&str> = command.split(' ').collect();
-    args.push("--yes");
-    let unnamed = project.infra(&[&["deploy"], &args[..]].concat()).await;
-    assert_eq!(unnamed.code, Some(2), "{unnamed}");
-    assert!(unnamed.stderr.contains("--confirm prod"), "{unnamed}");
-    args.extend(["--confirm", "prod"]);
-    deployed(&project, &args).await;
-    let set: Vec<bool> = project
-        .faults
-        .seen_of("SetStackPolicy")
-        .iter()
-        .map(|it| {
-            it.field("StackPolicyBody")
-                .unwrap()
-                .contains("ResearchQueue%22")
-        })
-        .collect();
-    assert_eq!(
-        set,
-        [true, false, true, true],
-        "open while it is replaced, then closed"
-    );
-    assert!(policy().await.contains("LogicalResourceId/ResearchQueue\""));
 }
 
 #[tokio::test]
@@ -421,11 +318,9 @@ async fn a_killed_deploy_is_gone_on_with() {
 async fn the_second_of_two_deploys_says_who_is_at_work_and_waits() {
     let project = AwsProject::new().await;
     deployed(&project, &["dev", "--yes"]).await;
-    let under_way = "<Stacks><member><StackName>annapurna-dev</StackName>\
-        <StackStatus>UPDATE_IN_PROGRESS</StackStatus></member></Stacks>";
+    let under_way = Fault::stack("annapurna-dev", "1", "UPDATE_IN_PROGRESS");
     let faults = &project.faults;
-    let stack = "DescribeStacks annapurna-dev";
-    faults.next(stack, 3, xml("DescribeStacks", under_way));
+    faults.next("DescribeStacks annapurna-dev", 3, under_way);
     let second = deployed(&project, &["dev", "--yes"]).await;
     assert!(
         second

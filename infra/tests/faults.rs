@@ -48,7 +48,7 @@ async fn deploy(engine: &Engine, source: TemplateSource) -> Result<(), CommandEr
     }
 }
 
-/// What a deployment asks of CloudFormation, in order.
+/// What a deployment asks of CloudFormation, and what it looks at afterwards.
 const CALLS: [&str; 6] = [
     "DescribeStacks",
     "CreateChangeSet",
@@ -189,14 +189,6 @@ async fn no_network_is_said_plainly() {
     assert!(error.hint().unwrap().contains("when the network is back"));
 }
 
-/// An answer of CloudFormation's query protocol.
-fn xml(action: &str, result: &str) -> Fault {
-    Fault::Canned(
-        200,
-        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"),
-    )
-}
-
 /// One page of what a change set's validation found.
 fn found(resource: &str, type_name: &str, more: &str) -> String {
     format!(
@@ -205,13 +197,32 @@ fn found(resource: &str, type_name: &str, more: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn what_the_validation_before_deployment_found_is_read_before_the_change_set_goes() {
-    let (_emulator, faults, engine) = through_faults().await;
+/// A page of findings.
+fn findings(members: &str, more: &str) -> Fault {
+    let events = format!("<OperationEvents>{members}</OperationEvents>{more}");
+    Fault::xml("DescribeEvents", &events)
+}
+
+/// A finding that CloudFormation only warns of.
+fn warning() -> String {
+    found(
+        "Code",
+        "AWS::S3::Bucket",
+        "<ValidationFailureMode>WARN</ValidationFailureMode>\
+         <ValidationStatusReason>is not empty</ValidationStatusReason>",
+    )
+}
+
+/// Plans a change set that fails, with two findings and a warning on two pages.
+fn fails_with_findings(faults: &Faults) {
     let said = "<Status>FAILED</Status><StatusReason>The following hook(s)/validation failed: \
         [AWS::EarlyValidation::ResourceExistenceCheck]. To troubleshoot Early Validation errors, use the \
         DescribeEvents API for detailed failure information.</StatusReason>";
-    faults.next("DescribeChangeSet", 1, xml("DescribeChangeSet", said));
+    faults.next(
+        "DescribeChangeSet",
+        1,
+        Fault::xml("DescribeChangeSet", said),
+    );
     let taken = found(
         "Papers",
         "AWS::S3::Bucket",
@@ -220,12 +231,6 @@ async fn what_the_validation_before_deployment_found_is_read_before_the_change_s
          <ValidationStatusReason>Resource of type 'AWS::S3::Bucket' with identifier 'llm-research-papers' \
          already exists.</ValidationStatusReason>",
     );
-    let warned = found(
-        "Code",
-        "AWS::S3::Bucket",
-        "<ValidationFailureMode>WARN</ValidationFailureMode>\
-         <ValidationStatusReason>is not empty</ValidationStatusReason>",
-    );
     let volume = found(
         "Search",
         "AWS::OpenSearchService::Domain",
@@ -233,19 +238,15 @@ async fn what_the_validation_before_deployment_found_is_read_before_the_change_s
          <ValidationPath>/Resources/Search/Properties/EBSOptions/VolumeSize</ValidationPath>\
          <ValidationStatusReason>5 is less than 10\u{202e}</ValidationStatusReason>",
     );
-    let page = |members: String, more: &str| {
-        xml(
-            "DescribeEvents",
-            &format!("<OperationEvents>{members}</OperationEvents>{more}"),
-        )
-    };
-    faults.next(
-        "DescribeEvents",
-        1,
-        page(taken + &warned, "<NextToken>more</NextToken>"),
-    );
-    faults.next("DescribeEvents", 1, page(volume, ""));
+    let first = findings(&(taken + &warning()), "<NextToken>more</NextToken>");
+    faults.next("DescribeEvents", 1, first);
+    faults.next("DescribeEvents", 1, findings(&volume, ""));
+}
 
+#[tokio::test]
+async fn what_the_validation_before_deployment_found_is_read_before_the_change_set_goes() {
+    let (_emulator, faults, engine) = through_faults().await;
+    fails_with_findings(&faults);
     let error = deploy(&engine, queue(30)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -277,7 +278,11 @@ async fn what_the_validation_before_deployment_found_is_read_before_the_change_s
 async fn without_the_permission_to_read_findings_the_reason_is_still_told() {
     let (_emulator, faults, engine) = through_faults().await;
     let said = "<Status>FAILED</Status><StatusReason>Validation failed</StatusReason>";
-    faults.next("DescribeChangeSet", 1, xml("DescribeChangeSet", said));
+    faults.next(
+        "DescribeChangeSet",
+        1,
+        Fault::xml("DescribeChangeSet", said),
+    );
     let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not allowed</Message></Error>\
         </ErrorResponse>";
     faults.next("DescribeEvents", 1, Fault::Canned(403, denied.to_owned()));
@@ -299,7 +304,7 @@ async fn every_page_of_a_change_set_is_read() {
              <LogicalResourceId>{id}</LogicalResourceId><ResourceType>AWS::SQS::Queue</ResourceType>\
              <Replacement>True</Replacement></ResourceChange></member></Changes>{more}"
         );
-        xml("DescribeChangeSet", &change)
+        Fault::xml("DescribeChangeSet", &change)
     };
     faults.next(
         "DescribeChangeSet",
@@ -317,13 +322,10 @@ async fn every_page_of_a_change_set_is_read() {
 async fn a_stack_that_cannot_be_brought_back_is_said_with_its_resources_and_the_command() {
     let (_emulator, faults, engine) = through_faults().await;
     deploy(&engine, queue(30)).await.unwrap();
-    let stuck = "<Stacks><member><StackName>annapurna-test</StackName>\
-        <StackStatus>UPDATE_ROLLBACK_FAILED</StackStatus></member></Stacks>";
-    faults.next("DescribeStacks", 1, xml("DescribeStacks", stuck));
-    let events = "<StackEvents><member><EventId>2</EventId><LogicalResourceId>Queue</LogicalResourceId>\
-        <ResourceStatus>UPDATE_ROLLBACK_FAILED</ResourceStatus>\
-        <ResourceStatusReason>denied by a policy</ResourceStatusReason></member></StackEvents>";
-    faults.next("DescribeStackEvents", 1, xml("DescribeStackEvents", events));
+    let stuck = Fault::stack(STACK, "1", "UPDATE_ROLLBACK_FAILED");
+    faults.next("DescribeStacks", 1, stuck);
+    let event = Fault::event("Queue", "UPDATE_ROLLBACK_FAILED", "denied by a policy");
+    faults.next("DescribeStackEvents", 1, event);
     assert_eq!(engine.at_rest(&|_| {}).await.unwrap(), Standing::Stuck);
     let error = engine.stuck().await;
     assert_eq!(
@@ -346,9 +348,8 @@ async fn the_second_of_two_clients_is_told_who_is_at_work() {
     // While the person reads the plan, somebody else executes another change set of the stack.
     let faster = engine.prepare(queue(32), &BTreeMap::new()).await.unwrap();
     faster.unwrap().execute(&|_| {}).await.unwrap();
-    let under_way = "<Stacks><member><StackName>annapurna-test</StackName>\
-        <StackStatus>UPDATE_IN_PROGRESS</StackStatus></member></Stacks>";
-    faults.next("DescribeStacks", 1, xml("DescribeStacks", under_way));
+    let under_way = Fault::stack(STACK, "1", "UPDATE_IN_PROGRESS");
+    faults.next("DescribeStacks", 1, under_way);
     let error = set.unwrap().execute(&|_| {}).await.unwrap_err();
     let said = error.to_string();
     assert!(

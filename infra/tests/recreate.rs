@@ -9,22 +9,13 @@ use annapurna_stack::environment::Environment;
 use infra::engine::{Standing, TemplateSource};
 use serde_json::json;
 
-#[allow(dead_code, unreachable_pub, reason = "its own test uses the rest")]
-#[path = "preflight/account.rs"]
-mod account;
 #[path = "support/aws.rs"]
 mod aws;
-#[path = "support/faults.rs"]
-mod faults;
-#[path = "aws/services.rs"]
-mod services;
 
 use aws::{AwsProject, Run};
 
 async fn infra(project: &AwsProject, args: &[&str]) -> Run {
-    let run = project.infra(args).await;
-    assert_eq!(run.code, Some(0), "{run}");
-    run
+    project.infra(args).await.ends(0)
 }
 
 async fn put(project: &AwsProject, bucket: &str) {

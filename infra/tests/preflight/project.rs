@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use annapurna_local_testing::without_own_settings;
 use serde_json::Value;
 
 use super::account::{ACCOUNT, Account};
@@ -51,13 +52,7 @@ impl Project {
 
     pub fn infra_at(&self, url: &str, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
-                command.env_remove(&name);
-            }
-        }
-        command
+        without_own_settings(&mut command)
             .env("AWS_REGION", "eu-central-1")
             .env("HOME", self.0.path())
             .env("AWS_ENDPOINT_URL", url)

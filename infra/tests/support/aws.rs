@@ -7,14 +7,13 @@
     reason = "a failed step fails the test; each test uses its part"
 )]
 
-use std::fmt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
-use annapurna_local_testing::{TestEmulator, test_emulator};
+use annapurna_local_testing::{TestEmulator, test_emulator, without_own_settings};
 use annapurna_stack::environment::Environment;
 use axum::Router;
 use axum::extract::State;
@@ -24,9 +23,18 @@ use infra::engine::Engine;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::account::Account;
-use super::faults::Faults;
-use super::services;
+#[path = "../preflight/account.rs"]
+mod account;
+#[path = "faults.rs"]
+pub mod faults;
+#[path = "run.rs"]
+mod run;
+#[path = "../aws/services.rs"]
+mod services;
+
+use account::Account;
+use faults::Faults;
+pub use run::Run;
 
 pub const ACCOUNT: &str = "000000000000";
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -52,23 +60,6 @@ pub struct AwsProject {
     pub faults: Faults,
     pub emulator: TestEmulator,
     folder: TempDir,
-}
-
-/// How a run ended and what it wrote.
-pub struct Run {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl fmt::Display for Run {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "exit code: {:?}\n----- stdout -----\n{}\n----- stderr -----\n{}",
-            self.code, self.stdout, self.stderr
-        )
-    }
 }
 
 impl AwsProject {
@@ -139,12 +130,7 @@ impl AwsProject {
 
     /// Gives a command what the program needs, and the arguments that name this project.
     fn prepare(&self, command: &mut Command) {
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("AWS_") || text.starts_with("ANNAPURNA_") {
-                command.env_remove(&name);
-            }
-        }
+        without_own_settings(command.as_std_mut());
         let path = std::env::var("PATH").unwrap();
         let tools = self.folder.path().join("bin");
         command
@@ -185,13 +171,7 @@ impl AwsProject {
 }
 
 async fn run(mut command: Command) -> Run {
-    let output = command.output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Run {
-        code: output.status.code(),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
+    Run::of(&command.output().await.unwrap())
 }
 
 /// An environment's file with the emulator's account, a contact and this index, and without an instance.

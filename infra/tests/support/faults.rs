@@ -34,6 +34,46 @@ pub enum Fault {
     Silence,
 }
 
+impl Fault {
+    /// An answer of CloudFormation's query protocol to `action`, in the place of the service's.
+    pub fn xml(action: &str, result: &str) -> Self {
+        let result = format!("<{action}Result>{result}</{action}Result>");
+        Self::Canned(
+            200,
+            format!("<{action}Response>{result}</{action}Response>"),
+        )
+    }
+
+    /// A stack that stands so, in the place of what `DescribeStacks` would show.
+    pub fn stack(name: &str, id: &str, status: &str) -> Self {
+        let stack = format!(
+            "<Stacks><member><StackId>{id}</StackId><StackName>{name}</StackName>\
+             <StackStatus>{status}</StackStatus></member></Stacks>"
+        );
+        Self::xml("DescribeStacks", &stack)
+    }
+
+    /// One event of a stack, in the place of its own.
+    pub fn event(resource: &str, status: &str, reason: &str) -> Self {
+        let event = format!(
+            "<StackEvents><member><EventId>9</EventId><LogicalResourceId>{resource}</LogicalResourceId>\
+             <ResourceStatus>{status}</ResourceStatus>\
+             <ResourceStatusReason>{reason}</ResourceStatusReason></member></StackEvents>"
+        );
+        Self::xml("DescribeStackEvents", &event)
+    }
+
+    /// The credentials may not do it, as EC2 says that.
+    pub fn denied_by_ec2() -> Self {
+        let error = "<Code>UnauthorizedOperation</Code><Message>You are not authorized</Message>";
+        let errors = format!("<Errors><Error>{error}</Error></Errors>");
+        Self::Canned(
+            403,
+            format!("<Response>{errors}<RequestID>1</RequestID></Response>"),
+        )
+    }
+}
+
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Seen {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use annapurna_contract::Queue;
 use annapurna_local::paper_site::PaperSite;
-use annapurna_local_testing::with_arxiv_feed;
+use annapurna_local_testing::{with_arxiv_feed, without_own_settings};
 use annapurna_test_needs::needs;
 use serde_json::Value;
 
@@ -351,11 +351,7 @@ pub fn infra(state: &Path) -> Command {
         .args(["--project", PROJECT])
         .arg("--state")
         .arg(state);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
-            command.env_remove(name);
-        }
-    }
+    without_own_settings(&mut command);
     command
 }
 

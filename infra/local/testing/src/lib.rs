@@ -5,6 +5,7 @@
 //! nobody holds its lock any more, so services end with the tests even when those are killed. Failing to
 //! start a service fails the test, so these functions panic.
 
+mod command;
 mod recorded;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use annapurna_local::process::{self, ServiceSpec, ServiceState, Spawn};
 use annapurna_local::python::Venv;
 use annapurna_local::torch::InstallPlan;
 use annapurna_local::{Home, LocalError, Silent, lock, opensearch};
+pub use command::without_own_settings;
 pub use recorded::with_arxiv_feed;
 use tokio::sync::OnceCell;
 

@@ -1,0 +1,63 @@
+//! What a protected stack refuses by itself.
+
+use serde_json::Value;
+
+use super::aws::AwsProject;
+use super::{deployed, hinted};
+
+const STACK: &str = "annapurna-prod";
+/// A resource that is replaced when queues get other names.
+const QUEUE: &str = "LogicalResourceId/ResearchQueue\"";
+
+/// What the stack's policy denies.
+async fn denied(project: &AwsProject) -> String {
+    let cloudformation = project.cloud().await.cloudformation;
+    let policy = cloudformation.get_stack_policy().stack_name(STACK).send();
+    let policy = policy.await.unwrap().stack_policy_body.unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    policy["Statement"][1]["Resource"].to_string()
+}
+
+/// Gives every queue of `prod` another name, and tells what a deploy of that is to be given after `deploy`.
+async fn renamed(project: &AwsProject) -> Vec<String> {
+    let arm = "architecture = \"arm64\"";
+    project.edit("prod", arm, &format!("{arm}\nname-prefix = \"x-\""));
+    let refused = project.infra(&["deploy", "prod", "--yes"]).await.ends(2);
+    let mut args = hinted(&refused);
+    args.push("--yes");
+    let unnamed = project.infra(&[&["deploy"], &args[..]].concat()).await;
+    unnamed.ends(2).says("--confirm prod");
+    args.extend(["--confirm", "prod"]);
+    args.into_iter().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_protected_stack_gets_termination_protection_and_a_policy_that_opens_for_what_is_named() {
+    let project = AwsProject::new().await;
+    deployed(&project, &["prod", "--yes", "--progress", "json"]).await;
+    let cloudformation = project.cloud().await.cloudformation;
+    let described = cloudformation.describe_stacks().stack_name(STACK).send();
+    let described = described.await.unwrap();
+    assert_eq!(
+        described.stacks()[0].enable_termination_protection(),
+        Some(true)
+    );
+    assert!(denied(&project).await.contains(QUEUE));
+    let by_hand = cloudformation.delete_stack().stack_name(STACK).send().await;
+    assert!(by_hand.is_err(), "the stack refuses it");
+
+    let args = renamed(&project).await;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    deployed(&project, &args).await;
+    let set = project.faults.seen_of("SetStackPolicy");
+    let is_closed = set.iter().map(|it| {
+        let policy = it.field("StackPolicyBody").unwrap();
+        policy.contains("ResearchQueue%22")
+    });
+    assert_eq!(
+        is_closed.collect::<Vec<_>>(),
+        [true, false, true, true],
+        "open while it is replaced, then closed"
+    );
+    assert!(denied(&project).await.contains(QUEUE));
+}
