@@ -5,6 +5,7 @@ use annapurna_stack::cloudformation::Holds;
 use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::plan::{Change, Deployment, Impact, changes};
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::progress::{Follower, ProgressStyle};
@@ -197,28 +198,12 @@ async fn empty_bucket(cloud: &Cloud, bucket: &str) -> Result<(), CommandError> {
             return Ok(());
         }
         let page = page.map_err(CommandError::aws(format!("list the versions in {bucket}")))?;
-        let versions = page.versions().iter().map(|it| (it.key(), it.version_id()));
-        let markers = page
-            .delete_markers()
-            .iter()
-            .map(|it| (it.key(), it.version_id()));
-        let objects: Vec<ObjectIdentifier> = versions
-            .chain(markers)
-            .filter_map(|(key, version)| {
-                let object = ObjectIdentifier::builder()
-                    .key(key?)
-                    .set_version_id(version.map(str::to_owned));
-                object.build().ok()
-            })
-            .collect();
+        let objects = versions_of(&page);
         if objects.is_empty() {
             return Ok(());
         }
-        let delete = Delete::builder()
-            .set_objects(Some(objects))
-            .quiet(true)
-            .build();
-        let delete = delete.map_err(|error| CommandError::Aws {
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true);
+        let delete = delete.build().map_err(|error| CommandError::Aws {
             doing: format!("empty {bucket}"),
             reason: error.to_string(),
         })?;
@@ -240,6 +225,19 @@ async fn empty_bucket(cloud: &Cloud, bucket: &str) -> Result<(), CommandError> {
             });
         }
     }
+}
+
+/// Each version and each mark of a deletion on a page.
+fn versions_of(page: &ListObjectVersionsOutput) -> Vec<ObjectIdentifier> {
+    let versions = page.versions().iter().map(|it| (it.key(), it.version_id()));
+    let markers = page.delete_markers().iter();
+    let markers = markers.map(|it| (it.key(), it.version_id()));
+    let identified = versions.chain(markers).filter_map(|(key, version)| {
+        let object = ObjectIdentifier::builder().key(key?);
+        let object = object.set_version_id(version.map(str::to_owned));
+        object.build().ok()
+    });
+    identified.collect()
 }
 
 async fn destroy_here(

@@ -1,7 +1,10 @@
 use std::process::ExitCode;
 
+use annapurna_stack::environment::Environment;
+
 use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg};
+use crate::cloud::Cloud;
 use crate::engine::{Engine, Event, Standing};
 use crate::error::CommandError;
 
@@ -42,20 +45,7 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
     };
     let cloud = cx.cloud(&environment).await?.ok_or_else(not_deployed)?;
     cloud.guard(&environment).await?;
-    let pipeline = environment.stack_name();
-    let mut stuck = None;
-    for stack in [&pipeline, &environment.instances_stack_name()] {
-        let engine = Engine::new(&cloud, stack);
-        match engine.at_rest(&|text| cx.ui.status(text)).await? {
-            Standing::Stuck => {
-                stuck = Some((stack.clone(), engine));
-                break;
-            }
-            Standing::Absent if *stack == pipeline => return Err(not_deployed()),
-            _ => {}
-        }
-    }
-    let Some((stack, engine)) = stuck else {
+    let Some((stack, engine)) = find_stuck(cx, &environment, &cloud).await? else {
         cx.ui
             .status(format!("`{name}` has no rollback to go on with."));
         return Ok(ExitCode::SUCCESS);
@@ -89,4 +79,30 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
         "Stack {stack} is as it was before the update; deploy `{name}` again"
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The stack of the pipeline or else that of its instances, if one of them takes no update.
+///
+/// # Errors
+///
+/// [`CommandError::NotDeployed`] where there is none of the pipeline.
+async fn find_stuck(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+) -> Result<Option<(String, Engine)>, CommandError> {
+    let pipeline = environment.stack_name();
+    for stack in [pipeline.clone(), environment.instances_stack_name()] {
+        let engine = Engine::new(cloud, stack.clone());
+        match engine.at_rest(&|text| cx.ui.status(text)).await? {
+            Standing::Stuck => return Ok(Some((stack, engine))),
+            Standing::Absent if stack == pipeline => {
+                return Err(CommandError::NotDeployed {
+                    environment: environment.name.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }

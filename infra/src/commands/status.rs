@@ -401,33 +401,29 @@ mod tests {
             user: None,
             port: Some(21_234),
         };
+        let as_json = |part: &Part| serde_json::to_value(part).unwrap();
         let state = process::spawn(&home, &spec).unwrap();
         let part = service(&home, Service::Papers, Some("deep".to_owned()));
         assert!(!Service::Papers.has_died(&home));
         kill(Pid::from_raw(state.pid), Signal::SIGKILL).unwrap();
         let log = home.logs().join("paper-site.log");
         assert_eq!(
-            serde_json::to_value(&part).unwrap(),
+            as_json(&part),
             serde_json::json!({
                 "part": "papers", "state": "runs", "address": "http://127.0.0.1:21234",
                 "pid": state.pid, "log": log, "detail": "deep",
             })
         );
-        assert_eq!(
-            part.line(),
-            format!(
-                "127.0.0.1:21234, pid {}, deep, log {}",
-                state.pid,
-                log.display()
-            )
-        );
+        let (pid, file) = (state.pid, log.display());
+        let line = format!("127.0.0.1:21234, pid {pid}, deep, log {file}");
+        assert_eq!(part.line(), line);
         while process::running(&home, Service::Papers.name()).is_some() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         assert!(Service::Papers.has_died(&home));
         let dead = service(&home, Service::Papers, Some("deep".to_owned()));
         assert_eq!(
-            serde_json::to_value(&dead).unwrap(),
+            as_json(&dead),
             serde_json::json!({
                 "part": "papers", "state": "stopped", "log": log,
                 "detail": "it has died: `deploy` starts it again, deep",
@@ -437,7 +433,7 @@ mod tests {
         assert!(!Service::Papers.has_died(&home));
         let stopped = service(&home, Service::Papers, None);
         assert_eq!(
-            serde_json::to_value(&stopped).unwrap(),
+            as_json(&stopped),
             serde_json::json!({"part": "papers", "state": "stopped", "log": log})
         );
     }

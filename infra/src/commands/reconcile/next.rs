@@ -228,9 +228,8 @@ mod tests {
         Some(Judged { decision, revision })
     }
 
-    /// Papers cut off at each stage, with what they need.
-    fn cuts() -> Vec<(Paper, Next)> {
-        let paper = finished();
+    /// The messages that send a paper to the judge, the generator and the tester.
+    fn messages(paper: &Paper) -> [Next; 3] {
         let judge = Next::Judge(record(RecordState::Queued).message("papers"));
         let generate = Next::Generate(CodeGenerationMessage {
             paper_id: paper.id.clone(),
@@ -244,6 +243,13 @@ mod tests {
             s3_code_key: keys::code(&paper.id),
             code_sha256: "c0de".to_owned(),
         });
+        [judge, generate, test]
+    }
+
+    /// Papers cut off at each stage, with what they need.
+    fn cuts() -> Vec<(Paper, Next)> {
+        let paper = finished();
+        let [judge, generate, test] = messages(&paper);
         let queued = Paper {
             verdict: None,
             document: None,
