@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use annapurna_cloud::{Counts, QueueError, Sqs};
 use annapurna_contract::Queue;
+use annapurna_contract::names::FAILED_EVENTS;
 use annapurna_stack::environment::Environment;
 use serde::Serialize;
 
@@ -54,7 +55,8 @@ pub(super) fn table(counts: &[Count]) -> String {
     ui::table(&["QUEUE", "WAITING", "IN FLIGHT", "DEAD LETTERS"], &rows)
 }
 
-/// The four queues, in the order a paper passes them.
+/// The four queues, in the order a paper passes them, and that of events which no repetition healed: dead letters, all
+/// of them.
 pub(super) async fn counts(
     cloud: &Cloud,
     environment: &Environment,
@@ -71,7 +73,18 @@ pub(super) async fn counts(
             dead: dead.waiting,
         })
     };
-    futures::future::try_join_all(Queue::ALL.map(count)).await
+    let name = environment.named(FAILED_EVENTS);
+    let (mut counts, failed) = tokio::try_join!(
+        futures::future::try_join_all(Queue::ALL.map(count)),
+        messages(&cloud.sqs, &name)
+    )?;
+    counts.push(Count {
+        queue: name,
+        waiting: 0,
+        in_flight: failed.in_flight,
+        dead: failed.waiting,
+    });
+    Ok(counts)
 }
 
 async fn messages(sqs: &Sqs, name: &str) -> Result<Counts, CommandError> {
