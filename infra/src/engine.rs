@@ -113,6 +113,16 @@ impl Engine {
         deployed(&description, status, template.template_body()).map(Some)
     }
 
+    /// Whether there is a stack that takes an update.
+    async fn exists(&self) -> Result<bool, CommandError> {
+        let description = self.describe().await?;
+        let status = description.as_ref().map(status_of).transpose()?;
+        Ok(!matches!(
+            status.as_ref().map(StackState::of),
+            None | Some(StackState::Review | StackState::Undone | StackState::Deleted)
+        ))
+    }
+
     async fn describe(&self) -> Result<Option<Stack>, CommandError> {
         let answer = self
             .client

@@ -9,6 +9,7 @@ mod obstacle;
 use std::path::PathBuf;
 
 use annapurna_cloud::{ObjectError, QueueError, reason};
+use annapurna_contract::text::safe;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::cloudformation::NoFacts;
@@ -170,7 +171,7 @@ pub enum CommandError {
         findings: Vec<Finding>,
     },
     /// A new stack finds something there that its template would delete with the stack.
-    #[error("the change set of stack `{stack}` failed: {reason}")]
+    #[error("the change set of stack `{stack}` failed: {}", safe(reason))]
     Unretained {
         /// Its name in CloudFormation, such as `annapurna-prod`.
         stack: String,

@@ -68,6 +68,7 @@ async fn throttled_and_failing_calls_are_tried_until_they_pass() {
     }
     deploy(&engine, queue(30)).await.unwrap();
     deploy(&engine, queue(31)).await.unwrap();
+    assert!(engine.deployed().await.unwrap().is_some());
     for call in CALLS {
         assert!(faults.count(call) > 5, "{call}: {}", faults.count(call));
     }
@@ -271,6 +272,32 @@ async fn what_the_validation_before_deployment_found_is_read_before_the_change_s
         faults.count("DeleteStack"),
         1,
         "nothing is left of the review"
+    );
+}
+
+#[tokio::test]
+async fn what_only_warns_is_told_of_a_change_set_that_can_be_executed() {
+    let (_emulator, faults, engine) = through_faults().await;
+    let skipped = warning().replace("FAILED", "SKIPPED");
+    let pages = findings(&(warning() + &skipped), "");
+    faults.next("DescribeEvents", 1, pages);
+    let set = engine.prepare(queue(30), &BTreeMap::new()).await.unwrap();
+    let set = set.unwrap();
+    assert_eq!(set.warnings, ["`Code` (AWS::S3::Bucket): is not empty"]);
+    let asked = &faults.seen_of("DescribeEvents")[0];
+    assert!(asked.field("ChangeSetName").is_some());
+    assert_eq!(asked.field("Filters.FailedEvents"), None);
+    set.discard().await.unwrap();
+
+    // That they cannot be read ends nothing, and is told.
+    let denied = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not allowed</Message></Error>\
+        </ErrorResponse>";
+    faults.next("DescribeEvents", 1, Fault::Canned(403, denied.to_owned()));
+    let set = engine.prepare(queue(30), &BTreeMap::new()).await.unwrap();
+    let warnings = set.unwrap().warnings;
+    assert!(
+        warnings[0].ends_with("AccessDenied: not allowed"),
+        "{warnings:?}"
     );
 }
 

@@ -25,6 +25,8 @@ pub struct ChangeSet {
     name: String,
     /// What CloudFormation says it will do.
     pub entries: Vec<ChangeSetEntry>,
+    /// What it warns of and does even so, a line each; that the warnings could not be read is one of them.
+    pub warnings: Vec<String>,
 }
 
 /// Where the template of a change set is.
@@ -72,7 +74,7 @@ impl Engine {
         parameters: &BTreeMap<String, String>,
         without_validation: bool,
     ) -> Result<Option<ChangeSet>, CommandError> {
-        let exists = self.deployed().await?.is_some();
+        let exists = self.exists().await?;
         let name = format!("deploy-{}", chrono::Utc::now().format("%Y%m%d-%H%M%S%3f"));
         let kind = match exists {
             true => ChangeSetType::Update,
@@ -112,6 +114,7 @@ impl Engine {
             engine: self.clone(),
             name,
             entries: Vec::new(),
+            warnings: Vec::new(),
         };
         set.wait_until_ready().await
     }
@@ -154,6 +157,7 @@ impl ChangeSet {
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
                     self.read_entries(set).await?;
+                    self.read_warnings().await;
                     return Ok(Some(self));
                 }
                 Some(ChangeSetStatus::Failed) => {
@@ -181,6 +185,15 @@ impl ChangeSet {
             };
             page = self.describe(Some(token)).await?;
         }
+    }
+
+    /// Reads what the validation before the first change warns of, such as a bucket that is to be deleted and holds
+    /// objects.
+    async fn read_warnings(&mut self) {
+        self.warnings = match self.engine.warnings(&self.name).await {
+            Ok(warnings) => warnings.iter().map(ToString::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        };
     }
 
     /// What to make of a change set that failed: its findings are read before it goes, since they go with it.
@@ -340,21 +353,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_change_set_says_is_read_and_a_new_word_is_not_determined() {
-        let said = |action: &str, replacement: Option<&str>| {
-            let change = types::ResourceChange::builder()
-                .logical_resource_id("Judge")
-                .resource_type("AWS::Lambda::Function")
-                .action(action.into())
-                .set_replacement(replacement.map(Into::into));
-            let change = types::Change::builder().resource_change(change.build());
-            let entry = entry(&change.build()).unwrap().unwrap();
-            assert_eq!(
-                (entry.resource.as_str(), entry.type_name.as_str()),
-                ("Judge", "AWS::Lambda::Function")
-            );
-            (entry.action, entry.replacement)
+    fn a_reason_is_one_line_that_a_terminal_does_not_obey() {
+        let error = CommandError::Unretained {
+            stack: "annapurna-dev".to_owned(),
+            reason: "Papers\n\u{202e}must".to_owned(),
         };
+        let said = error.to_string();
+        assert!(!said.contains(['\n', '\u{202e}']), "{said:?}");
+    }
+
+    /// What is read of a change of the function `Judge`.
+    fn said(action: &str, replacement: Option<&str>) -> (ChangeSetAction, Replacement) {
+        let change = types::ResourceChange::builder()
+            .logical_resource_id("Judge")
+            .resource_type("AWS::Lambda::Function")
+            .action(action.into())
+            .set_replacement(replacement.map(Into::into));
+        let change = types::Change::builder().resource_change(change.build());
+        let entry = entry(&change.build()).unwrap().unwrap();
+        assert_eq!(
+            (entry.resource.as_str(), entry.type_name.as_str()),
+            ("Judge", "AWS::Lambda::Function")
+        );
+        (entry.action, entry.replacement)
+    }
+
+    #[test]
+    fn what_a_change_set_says_is_read_and_a_new_word_is_not_determined() {
         for (action, replacement, read) in [
             ("Add", None, (ChangeSetAction::Add, Replacement::No)),
             (

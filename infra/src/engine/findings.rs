@@ -5,7 +5,9 @@
 //! reference, `DescribeEvents`, `OperationEvent`.
 
 use annapurna_stack::origin::setting_behind;
-use aws_sdk_cloudformation::types::{EventFilter, HookFailureMode, OperationEvent};
+use aws_sdk_cloudformation::types::{
+    EventFilter, HookFailureMode, HookStatus, OperationEvent, ValidationStatus,
+};
 
 use super::Engine;
 use crate::error::{CommandError, Finding};
@@ -20,6 +22,30 @@ impl Engine {
         &self,
         change_set: Option<&str>,
     ) -> Result<Vec<Finding>, CommandError> {
+        let failed = EventFilter::builder().failed_events(true).build();
+        let events = self.operation_events(change_set, Some(failed)).await?;
+        let failures = events.iter().filter(|event| !only_warns(event));
+        Ok(failures.filter_map(finding).collect())
+    }
+
+    /// What a change set that can be executed is warned of. Whether a warning counts as a failed event is not
+    /// documented, so all of its events are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::findings`].
+    pub(super) async fn warnings(&self, change_set: &str) -> Result<Vec<Finding>, CommandError> {
+        let events = self.operation_events(Some(change_set), None).await?;
+        let warnings = events.iter();
+        let warnings = warnings.filter(|event| only_warns(event) && !passes(event));
+        Ok(warnings.filter_map(finding).collect())
+    }
+
+    async fn operation_events(
+        &self,
+        change_set: Option<&str>,
+        filter: Option<EventFilter>,
+    ) -> Result<Vec<OperationEvent>, CommandError> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
@@ -28,13 +54,13 @@ impl Engine {
                 .describe_events()
                 .stack_name(&self.stack)
                 .set_change_set_name(change_set.map(str::to_owned))
-                .filters(EventFilter::builder().failed_events(true).build())
+                .set_filters(filter.clone())
                 .set_next_token(token);
             let page = request.send().await.map_err(CommandError::aws(format!(
                 "read what CloudFormation found in `{}`",
                 self.stack
             )))?;
-            found.extend(page.operation_events().iter().filter_map(finding));
+            found.extend(page.operation_events.into_iter().flatten());
             token = page.next_token;
             if token.is_none() {
                 return Ok(found);
@@ -43,11 +69,23 @@ impl Engine {
     }
 }
 
-/// What an event says against a resource; `None` for the operation's own events and for warnings.
+/// Whether CloudFormation goes on though a validation or a hook is against it.
+fn only_warns(event: &OperationEvent) -> bool {
+    let modes = [event.validation_failure_mode(), event.hook_failure_mode()];
+    modes.contains(&Some(&HookFailureMode::Warn))
+}
+
+/// Whether nothing is against it, or it is not known yet.
+fn passes(event: &OperationEvent) -> bool {
+    event.validation_status() == Some(&ValidationStatus::Skipped)
+        || matches!(
+            event.hook_status(),
+            Some(HookStatus::HookInProgress | HookStatus::HookCompleteSucceeded)
+        )
+}
+
+/// What an event says against a resource; `None` for the operation's own events.
 fn finding(event: &OperationEvent) -> Option<Finding> {
-    if event.validation_failure_mode() == Some(&HookFailureMode::Warn) {
-        return None;
-    }
     let reason = event
         .validation_status_reason()
         .or(event.hook_status_reason())?;

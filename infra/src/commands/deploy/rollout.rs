@@ -6,7 +6,7 @@ use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{Deployment, merge_change_set};
+use annapurna_stack::plan::{Deployment, changes, merge_change_set};
 use annapurna_stack::protection::stack_policy;
 
 use super::DeployArgs;
@@ -197,13 +197,18 @@ impl Operator for Person<'_> {
             return Ok(true);
         };
         let ui = &self.rollout.cx.ui;
-        let mut plan = self.plan(before).await?;
-        merge_change_set(&mut plan.resources, &set.entries);
+        for warning in &set.warnings {
+            ui.warn(warning);
+        }
+        let none = Deployment::none();
+        let before = before.map_or(&none, |it| &it.deployment);
+        let mut resources = changes(before, self.wanted);
+        merge_change_set(&mut resources, &set.entries);
         for import in set.imports() {
             let id = &import.resource;
             ui.status(format!("{id} is there already and becomes the stack's"));
         }
-        self.consent.to_change_set(ui, &plan.resources).await
+        self.consent.to_change_set(ui, &resources).await
     }
 
     async fn execute(
