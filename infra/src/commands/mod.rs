@@ -19,10 +19,12 @@ use crate::local;
 use crate::local::service::Service;
 use crate::local::watch::Watch;
 use crate::ui::Ui;
+use interrupt::Interrupt;
 
 mod deploy;
 mod destroy;
 mod doctor;
+mod interrupt;
 mod invoke;
 mod logs;
 mod outputs;
@@ -162,19 +164,29 @@ pub struct Context {
     pub root: PathBuf,
     /// Folder of local environments.
     pub state: PathBuf,
+    /// Ctrl-C.
+    interrupt: Interrupt,
 }
 
 /// Runs a command and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     let ui = Ui::new();
-    let mut dispatched = pin!(dispatch(cli, ui.clone()));
+    let interrupt = Interrupt::new();
+    let mut dispatched = pin!(dispatch(cli, ui.clone(), interrupt.clone()));
     let outcome = tokio::select! {
         biased;
         outcome = &mut dispatched => outcome,
-        // A command that has something to say of Ctrl-C says it, also when it is asked a moment too early.
         _ = tokio::signal::ctrl_c() => {
-            let said = dispatched.now_or_never();
-            said.unwrap_or(Err(CommandError::Interrupted))
+            interrupt.press();
+            // A command that has something to say of Ctrl-C says it, also when it is asked a moment too early.
+            match (&mut dispatched).now_or_never() {
+                Some(said) => said,
+                None if interrupt.is_held() => tokio::select! {
+                    said = dispatched => said,
+                    _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted),
+                },
+                None => Err(CommandError::Interrupted),
+            }
         }
     };
     match outcome {
@@ -186,7 +198,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
+async fn dispatch(cli: Cli, ui: Ui, interrupt: Interrupt) -> Result<ExitCode, CommandError> {
     let command = match cli.command {
         Command::Of(command) => command,
         Command::ServeModel(args) => return serve::model(args).await,
@@ -194,7 +206,12 @@ async fn dispatch(cli: Cli, ui: Ui) -> Result<ExitCode, CommandError> {
     };
     let root = find_project(cli.project)?;
     let state = cli.state.unwrap_or_else(|| root.join(".annapurna"));
-    let cx = Context { ui, root, state };
+    let cx = Context {
+        ui,
+        root,
+        state,
+        interrupt,
+    };
     let watch = cx.watch(&cx.environment(command.environment())?);
     let needed = command.needed();
     if let Some(stopped) = watch.stopped() {

@@ -24,6 +24,25 @@ impl Engine {
         sent.map(|_| ())
     }
 
+    /// The stack's policy of what updates may do; null where it has none.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked, or its answer is no JSON.
+    pub async fn policy(&self) -> Result<Value, CommandError> {
+        let doing = format!("read the policy of stack `{}`", self.stack);
+        let request = self.client.get_stack_policy().stack_name(&self.stack);
+        let answer = request.send().await;
+        let answer = answer.map_err(CommandError::aws(doing.clone()))?;
+        let Some(policy) = answer.stack_policy_body() else {
+            return Ok(Value::Null);
+        };
+        serde_json::from_str(policy).map_err(|error| CommandError::Aws {
+            doing,
+            reason: format!("it is no JSON: {error}"),
+        })
+    }
+
     /// Gives the stack a policy of what updates may do, in the place of the one it has.
     ///
     /// # Errors

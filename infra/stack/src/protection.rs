@@ -34,6 +34,40 @@ pub fn stack_policy(deployments: &[&Deployment], allowed: &[String]) -> Value {
     json!({ "Statement": statements })
 }
 
+/// Whether a policy lets something of this deployment be replaced or deleted that [`stack_policy`] of it denies: a
+/// deployment that was killed opens it and does not close it. One that denies more is not open.
+pub fn is_open(policy: &Value, deployed: &Deployment) -> bool {
+    let texts = |value: &Value| -> Vec<String> {
+        match value {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(each) => each
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            _ => Vec::new(),
+        }
+    };
+    let statements = policy["Statement"].as_array();
+    let denied: Vec<String> = statements
+        .into_iter()
+        .flatten()
+        .filter(|it| it["Effect"] == "Deny" && it["Condition"].is_null())
+        .filter(|it| {
+            let actions = texts(&it["Action"]);
+            let denies = |action: &str| actions.iter().any(|it| it == action || it == "Update:*");
+            denies("Update:Replace") && denies("Update:Delete")
+        })
+        .flat_map(|it| texts(&it["Resource"]))
+        .collect();
+    let wanted = stack_policy(&[deployed], &[]);
+    let is_denied =
+        |resource: &String| denied.contains(resource) || denied.iter().any(|it| it == "*");
+    !texts(&wanted["Statement"][1]["Resource"])
+        .iter()
+        .all(is_denied)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -62,6 +96,34 @@ mod tests {
         let open = stack_policy(&[&before, &after], &all);
         assert_eq!(open["Statement"].as_array().unwrap().len(), 1);
         assert_eq!(open["Statement"][0]["Effect"], "Allow");
+    }
+
+    #[test]
+    fn a_policy_that_lets_something_go_is_open_and_one_that_denies_more_is_not() {
+        let queue = json!({"Type": "AWS::SQS::Queue"});
+        let deployed = deployment(json!({"One": queue, "Two": queue}));
+        let closed = stack_policy(&[&deployed], &[]);
+        assert!(!is_open(&closed, &deployed));
+        let opened = stack_policy(&[&deployed], &["One".to_owned()]);
+        assert!(is_open(&opened, &deployed));
+        assert!(is_open(
+            &json!({"Statement": [closed["Statement"][0]]}),
+            &deployed
+        ));
+        assert!(is_open(&Value::Null, &deployed), "there is none");
+        let deny = |action: Value, more: Value| {
+            let mut statement =
+                json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"});
+            statement
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            is_open(&json!({"Statement": [statement]}), &deployed)
+        };
+        assert!(!deny(json!("Update:*"), json!({})));
+        assert!(deny(json!("Update:Replace"), json!({})));
+        let of_some = json!({"Condition": {"StringEquals": {"ResourceType": ["AWS::SQS::Queue"]}}});
+        assert!(deny(json!("Update:*"), of_some));
     }
 
     #[test]

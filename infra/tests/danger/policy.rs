@@ -1,8 +1,12 @@
-//! What a protected stack refuses by itself.
+//! What a protected stack refuses by itself, and that nothing leaves it open.
+
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::process::{Child, Command};
 
 use super::aws::AwsProject;
+use super::aws::faults::Fault;
 use super::{deployed, hinted};
 
 const STACK: &str = "annapurna-prod";
@@ -60,4 +64,51 @@ async fn a_protected_stack_gets_termination_protection_and_a_policy_that_opens_f
         "open while it is replaced, then closed"
     );
     assert!(denied(&project).await.contains(QUEUE));
+}
+
+/// Starts a deploy that is not answered when it executes its change set.
+async fn begun(project: &AwsProject, args: &[String]) -> Child {
+    let faults = &project.faults;
+    let n_before = faults.count("ExecuteChangeSet");
+    faults.next("ExecuteChangeSet", usize::MAX, Fault::Silence);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut deploy = project.start(&[&["deploy"], &args[..]].concat());
+    let executes = async {
+        while faults.count("ExecuteChangeSet") == n_before {
+            assert!(deploy.try_wait().unwrap().is_none(), "it ended by itself");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let limit = Duration::from_secs(300);
+    tokio::time::timeout(limit, executes).await.unwrap();
+    assert!(!denied(project).await.contains(QUEUE), "it is open");
+    deploy
+}
+
+#[tokio::test]
+async fn the_policy_is_closed_at_ctrl_c_and_after_a_kill_by_the_next_deploy() {
+    let project = AwsProject::new().await;
+    deployed(&project, &["prod", "--yes"]).await;
+    let args = renamed(&project).await;
+
+    let mut interrupted = begun(&project, &args).await;
+    let pid = interrupted.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().await;
+    assert!(sent.unwrap().success());
+    let ended = interrupted.wait().await.unwrap();
+    assert_eq!(ended.code(), Some(130));
+    assert!(denied(&project).await.contains(QUEUE), "it is closed");
+    project.faults.clear();
+
+    let mut killed = begun(&project, &args).await;
+    killed.kill().await.unwrap();
+    project.faults.clear();
+    assert!(!denied(&project).await.contains(QUEUE), "it was left open");
+    // Also a deploy that is refused, or that nobody agrees to, closes it.
+    let refused = project.infra(&["deploy", "prod", "--yes"]).await.ends(2);
+    refused.says("The stack's policy was open");
+    assert!(denied(&project).await.contains(QUEUE), "it is closed");
+    let n_set = project.faults.count("SetStackPolicy");
+    project.infra(&["deploy", "prod", "--yes"]).await.ends(2);
+    assert_eq!(project.faults.count("SetStackPolicy"), n_set);
 }

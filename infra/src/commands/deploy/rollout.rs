@@ -1,13 +1,14 @@
 //! The stack of a deployment: its code in S3, each change set as a plan that a person agrees to, its index.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, SearchSettings};
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
-use annapurna_stack::plan::{Deployment, changes, merge_change_set};
-use annapurna_stack::protection::stack_policy;
+use annapurna_stack::plan::{ChangeSetEntry, Deployment, changes, merge_change_set};
+use annapurna_stack::protection::{is_open, stack_policy};
 
 use super::DeployArgs;
 use super::consent::Consent;
@@ -58,6 +59,12 @@ impl Rollout<'_> {
         if standing == Standing::Stuck {
             return Err(engine.stuck().await);
         }
+        let is_remnant = standing == Standing::Remnant;
+        let before = match is_remnant {
+            true => None,
+            false => engine.deployed().await?,
+        };
+        self.close_what_was_left_open(&engine, before.as_ref()).await?;
         let bucket = self.bucket.name().to_owned();
         parameters.insert(Parameter::AssetsBucket.name(), bucket);
         // Their keys are their content's digests, so the plan needs no upload.
@@ -65,11 +72,6 @@ impl Rollout<'_> {
         let wanted = Deployment {
             template: template.to_json()?,
             parameters,
-        };
-        let is_remnant = standing == Standing::Remnant;
-        let before = match is_remnant {
-            true => None,
-            false => engine.deployed().await?,
         };
         let person = Person::new(self, &wanted, &engine);
         let plan = person.plan(before.as_ref()).await?;
@@ -96,6 +98,26 @@ impl Rollout<'_> {
                 })
             }
         }
+    }
+
+    /// A deployment that was killed may have left a protected stack's policy open for what it replaced.
+    async fn close_what_was_left_open(
+        &self,
+        engine: &Engine,
+        deployed: Option<&Deployed>,
+    ) -> Result<(), CommandError> {
+        let Some(deployed) = deployed else {
+            return Ok(());
+        };
+        let deployed = &deployed.deployment;
+        if !self.environment.protected || !is_open(&engine.policy().await?, deployed) {
+            return Ok(());
+        }
+        engine.set_policy(&stack_policy(&[deployed], &[])).await?;
+        self.cx
+            .ui
+            .status("The stack's policy was open, such as a killed deploy leaves it; it is closed");
+        Ok(())
     }
 
     async fn publish(&self) -> Result<(), CommandError> {
@@ -175,6 +197,55 @@ impl<'a> Person<'a> {
         let wanted = self.wanted;
         compare(cx, environment, cloud, before, wanted, assets, fleet).await
     }
+
+    /// How long a change set may take, where that is known.
+    async fn estimate(&self, entries: &[ChangeSetEntry]) -> Option<Duration> {
+        let Rollout {
+            cx, environment, ..
+        } = self.rollout;
+        // The emulator is done in seconds, and its times say nothing.
+        if environment.local().is_some() {
+            return None;
+        }
+        let estimate = self.engine.estimate(entries).await;
+        estimate.unwrap_or_else(|error| {
+            cx.ui
+                .warn(format!("how long it takes is not known: {error}"));
+            None
+        })
+    }
+
+    /// Does `execution` while the policy of a protected stack is open for what was named, and closes it on every way
+    /// out. At Ctrl-C it is closed before the program ends, and CloudFormation goes on by itself: what is not
+    /// replaced by then may be denied, and all of it be undone.
+    async fn while_open(
+        &self,
+        before: Option<&Deployed>,
+        execution: impl Future<Output = Result<(), CommandError>>,
+    ) -> Result<(), CommandError> {
+        let Rollout {
+            cx, environment, ..
+        } = self.rollout;
+        let Some(before) = before.filter(|_| environment.protected) else {
+            return execution.await;
+        };
+        let deployments = [&before.deployment, self.wanted];
+        let _held = cx.interrupt.hold();
+        let executed = cx.interrupt.or(async {
+            let opened = stack_policy(&deployments, self.consent.allowed);
+            self.engine.set_policy(&opened).await?;
+            execution.await
+        });
+        let executed = executed.await;
+        let closed = stack_policy(&deployments, &[]);
+        let closed = self.engine.set_policy(&closed).await;
+        if let (Err(_), Err(error)) = (&executed, &closed) {
+            cx.ui.warn(format!(
+                "the stack's policy stays open until the next deploy: {error}"
+            ));
+        }
+        executed.and(closed)
+    }
 }
 
 impl Operator for Person<'_> {
@@ -224,36 +295,13 @@ impl Operator for Person<'_> {
         } = self.rollout;
         let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
         let stack = environment.stack_name();
-        // The emulator is done in seconds, and its times say nothing.
-        let estimate = match environment.local().is_some() {
-            true => None,
-            false => self
-                .engine
-                .estimate(&set.entries)
-                .await
-                .unwrap_or_else(|error| {
-                    cx.ui
-                        .warn(format!("how long it takes is not known: {error}"));
-                    None
-                }),
-        };
+        let estimate = self.estimate(&set.entries).await;
         // CloudFormation itself holds the update to what was agreed to.
-        let deployments = before.map(|it| [&it.deployment, self.wanted]);
-        let guarded = deployments.filter(|_| environment.protected);
-        if let Some(deployments) = guarded {
-            let policy = stack_policy(&deployments, self.consent.allowed);
-            self.engine.set_policy(&policy).await?;
-        }
-        let follower = Follower::new(&cx.ui, style, &stack, set.entries.len(), estimate);
-        let executed = set.execute(&|event| follower.show(event)).await;
-        drop(follower);
-        if let Some(deployments) = guarded {
-            let policy = stack_policy(&deployments, &[]);
-            let closed = self.engine.set_policy(&policy).await;
-            executed.and(closed)?;
-        } else {
-            executed?;
-        }
+        self.while_open(before, async {
+            let follower = Follower::new(&cx.ui, style, &stack, set.entries.len(), estimate);
+            set.execute(&|event| follower.show(event)).await
+        })
+        .await?;
         cx.ui
             .done(format!("Stack {stack}: {} changes", set.entries.len()));
         Ok(())

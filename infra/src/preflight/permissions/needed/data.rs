@@ -15,6 +15,7 @@ pub(super) const NEEDED: [Needed; 11] = [
             "cloudformation:DescribeStackEvents",
             "cloudformation:DescribeStacks",
             "cloudformation:ExecuteChangeSet",
+            "cloudformation:GetStackPolicy",
             "cloudformation:GetTemplate",
             "cloudformation:ListChangeSets",
             "cloudformation:ListStackResources",
