@@ -19,12 +19,14 @@ mod estimate;
 mod events;
 mod findings;
 mod protection;
+mod remnant;
 mod rollback;
 mod rollout;
 mod who;
 mod words;
 
 pub use change_set::{ChangeSet, TemplateSource};
+pub use remnant::{Found, Remnant};
 pub use rollout::{Operator, Outcome};
 pub(crate) use words::says_absent;
 pub use words::{Event, Progress};
@@ -95,11 +97,18 @@ impl Engine {
             return Ok(None);
         };
         let status = status_of(&description)?;
-        if let StackState::Review | StackState::Undone | StackState::Deleted =
-            StackState::of(&status)
-        {
-            return Ok(None);
+        match StackState::of(&status) {
+            StackState::Review | StackState::Undone | StackState::Deleted => Ok(None),
+            _ => self.read(&description, status).await.map(Some),
         }
+    }
+
+    /// A stack that is described, with its template.
+    async fn read(
+        &self,
+        description: &Stack,
+        status: StackStatus,
+    ) -> Result<Deployed, CommandError> {
         let template = self
             .client
             .get_template()
@@ -110,7 +119,7 @@ impl Engine {
             "read the template of `{}`",
             self.stack
         )))?;
-        deployed(&description, status, template.template_body()).map(Some)
+        deployed(description, status, template.template_body())
     }
 
     /// Whether there is a stack that takes an update.

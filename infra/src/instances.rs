@@ -14,7 +14,7 @@ use annapurna_stack::outputs::{Output, Outputs};
 use annapurna_stack::plan::{Change, Deployment, changes};
 
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine, Event, Standing, TemplateSource};
+use crate::engine::{Deployed, Engine, Event, Remnant, Standing, TemplateSource};
 use crate::error::CommandError;
 
 mod refusal;
@@ -86,6 +86,8 @@ pub async fn outputs(cloud: &Cloud, environment: &Environment) -> Result<Outputs
 pub struct FleetPlan {
     /// The stack's resources, worst first.
     pub changes: Vec<Change>,
+    /// What goes before all else.
+    pub remnant: Option<Remnant>,
     /// What stays though it would be made differently today, and what could not be looked at; for people.
     pub notes: Vec<String>,
 }
@@ -160,7 +162,7 @@ impl<'a> Fleet<'a> {
         let Some(settings) = self.settings() else {
             return Ok(FleetPlan {
                 changes: changes(before, &none),
-                notes: Vec::new(),
+                ..FleetPlan::default()
             });
         };
         let mut plan = FleetPlan::default();

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 mod aws;
 #[path = "danger/policy.rs"]
 mod policy;
+#[path = "danger/remnants.rs"]
+mod remnants;
 
 use aws::AwsProject;
 use aws::faults::Fault;

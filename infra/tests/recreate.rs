@@ -124,8 +124,8 @@ async fn what_a_failed_creation_left_goes_only_after_the_question() {
     assert_eq!(unanswered.code, Some(2), "{unanswered}");
     assert!(
         unanswered
-            .stderr
-            .contains("What a failed deployment left of the stack is removed first."),
+            .stdout
+            .contains("What a failed deployment left of stack `annapurna-dev` is removed first."),
         "{unanswered}"
     );
     assert_eq!(standing().await, Standing::Remnant);

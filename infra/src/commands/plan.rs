@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Context, EnvironmentArg};
 use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine};
+use crate::engine::{Deployed, Engine, Found, Remnant};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
 use crate::instances::{Fleet, FleetPlan};
@@ -38,6 +38,12 @@ pub(super) struct PlanArgs {
 #[derive(Debug, Serialize)]
 pub(super) struct DeployPlan {
     pub(super) environment: String,
+    /// What goes before the pipeline's stack can be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remnant: Option<Remnant>,
+    /// The same of the stack of the instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instances_remnant: Option<Remnant>,
     pub(super) resources: Vec<Change>,
     /// Of the stack of the instances.
     pub(super) instances: Vec<Change>,
@@ -52,7 +58,13 @@ pub(super) struct DeployPlan {
 
 impl DeployPlan {
     pub(super) fn is_empty(&self) -> bool {
-        self.changes().next().is_none() && self.index == IndexPlan::UpToDate && self.agent.is_none()
+        let stays = self.remnants().next().is_none() && self.changes().next().is_none();
+        stays && self.index == IndexPlan::UpToDate && self.agent.is_none()
+    }
+
+    /// What goes before anything is made.
+    pub(super) fn remnants(&self) -> impl Iterator<Item = &Remnant> {
+        self.remnant.iter().chain(&self.instances_remnant)
     }
 
     /// The changes of both stacks.
@@ -68,6 +80,9 @@ impl std::fmt::Display for DeployPlan {
         }
         if self.is_empty() {
             return write!(formatter, "Nothing changes in `{}`.", self.environment);
+        }
+        for remnant in self.remnants() {
+            writeln!(formatter, "{remnant}")?;
         }
         for change in self.changes() {
             writeln!(formatter, "{change}")?;
@@ -104,11 +119,12 @@ pub(super) async fn compare(
     cx: &Context,
     environment: &Environment,
     cloud: &Cloud,
-    deployed: Option<&Deployed>,
+    found: &Found,
     wanted: &Deployment,
     assets: &Assets,
     fleet: &Fleet<'_>,
 ) -> Result<DeployPlan, CommandError> {
+    let deployed = found.deployed.as_ref();
     let none = Deployment::none();
     let before = deployed.map_or(&none, |it| &it.deployment);
     let endpoint = deployed.and_then(|it| it.outputs.find(Output::SearchEndpoint));
@@ -130,6 +146,8 @@ pub(super) async fn compare(
     let fleet = fleet.plan(outputs).await?;
     Ok(DeployPlan {
         environment: environment.name.clone(),
+        remnant: found.remnant.clone(),
+        instances_remnant: fleet.remnant,
         resources,
         instances: fleet.changes,
         index,
@@ -153,7 +171,7 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
             cloud.guard(&environment).await?;
             against(cx, &environment, &cloud, template).await?
         }
-        None => first(&environment, template, FleetPlan::default()),
+        None => first(&environment, template, None, FleetPlan::default()),
     };
     if args.json {
         cx.ui.json(&plan)?
@@ -171,10 +189,11 @@ async fn against(
     template: Value,
 ) -> Result<DeployPlan, CommandError> {
     let engine = Engine::new(cloud, environment.stack_name());
-    let deployed = engine.deployed().await?;
+    let found = engine.found().await?;
     let fleet = Fleet::look(cloud, environment, false).await?;
-    let Some(deployed) = deployed else {
-        return Ok(first(environment, template, fleet.plan(None).await?));
+    let Some(deployed) = &found.deployed else {
+        let instances = fleet.plan(None).await?;
+        return Ok(first(environment, template, found.remnant, instances));
     };
     let assets = assets::build(&cx.root, environment).await?;
     let mut parameters = deployed.deployment.parameters.clone();
@@ -188,26 +207,24 @@ async fn against(
         template,
         parameters,
     };
-    compare(
-        cx,
-        environment,
-        cloud,
-        Some(&deployed),
-        &wanted,
-        &assets,
-        &fleet,
-    )
-    .await
+    compare(cx, environment, cloud, &found, &wanted, &assets, &fleet).await
 }
 
 /// With nothing deployed everything is new, whatever the code is: no need to build it.
-fn first(environment: &Environment, template: Value, fleet: FleetPlan) -> DeployPlan {
+fn first(
+    environment: &Environment,
+    template: Value,
+    remnant: Option<Remnant>,
+    fleet: FleetPlan,
+) -> DeployPlan {
     let wanted = Deployment {
         template,
         parameters: BTreeMap::new(),
     };
     DeployPlan {
         environment: environment.name.clone(),
+        remnant,
+        instances_remnant: fleet.remnant,
         resources: changes(&Deployment::none(), &wanted),
         instances: fleet.changes,
         index: IndexPlan::Create,

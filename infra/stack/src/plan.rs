@@ -208,6 +208,12 @@ impl Deployment {
         name_of(resources.values().find(of_type)?)
     }
 
+    /// The ids of its resources in the template.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let resources = self.template["Resources"].as_object();
+        resources.into_iter().flatten().map(|(id, _)| id.as_str())
+    }
+
     /// Nothing deployed yet.
     pub fn none() -> Self {
         Self {

@@ -120,6 +120,18 @@ impl AwsProject {
         Engine::new(&self.cloud().await, format!("annapurna-{environment}"))
     }
 
+    /// Queues, at the emulator itself.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+        let root = Credentials::new(ROOT_ACCESS_KEY, ROOT_SECRET_KEY, None, None, "test");
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.emulator.endpoint_url)
+            .credentials_provider(root);
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
     /// The program, whose AWS is the proxy.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));

@@ -2,7 +2,9 @@
 //! set, which may say more.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
+use annapurna_contract::nearest;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::plan::{Change, Impact};
 
@@ -39,25 +41,26 @@ impl<'a> Consent<'a> {
         }
     }
 
-    /// Shows the plan and asks. `remnant` is true when what a failed deployment left goes first.
+    /// Shows the plan and asks. `known` has the ids of all resources that are there or are to be there.
     ///
     /// # Errors
     ///
-    /// When something would be lost that was not named.
+    /// When something would be lost that was not named, or something is named that nobody knows.
     pub(super) async fn to_plan(
         &self,
         ui: &Ui,
         plan: &DeployPlan,
-        remnant: bool,
+        known: &BTreeSet<&str>,
     ) -> Result<bool, CommandError> {
         ui.result(plan)?;
-        if remnant {
-            ui.status("What a failed deployment left of the stack is removed first.");
-        }
-        self.refuse_losses(&plan.resources)?;
         // An instance that goes loses nothing: what it runs is given back to its queue.
-        let changes = remnant || plan.changes().next().is_some();
-        let agreed = !changes || self.ask(ui, &plan.resources).await?;
+        let left = plan.remnant.iter().flat_map(|it| &it.resources);
+        let at_stake: Vec<Change> = left.chain(&plan.resources).cloned().collect();
+        self.refuse_unknown(&at_stake, known)?;
+        self.refuse_losses(&at_stake)?;
+        self.say_what_stays(ui, &at_stake);
+        let changes = plan.remnants().next().is_some() || plan.changes().next().is_some();
+        let agreed = !changes || self.ask(ui, &at_stake).await?;
         if agreed {
             self.agreed.borrow_mut().clone_from(&plan.resources);
         }
@@ -89,6 +92,45 @@ impl<'a> Consent<'a> {
             self.agreed.borrow_mut().extend(more);
         }
         Ok(agreed)
+    }
+
+    /// A name that no resource has is a slip, and what was meant is not what is agreed to.
+    fn refuse_unknown(
+        &self,
+        at_stake: &[Change],
+        known: &BTreeSet<&str>,
+    ) -> Result<(), CommandError> {
+        let is_unknown = |id: &&String| !known.contains(id.as_str());
+        let Some(unknown) = self.allowed.iter().find(is_unknown) else {
+            return Ok(());
+        };
+        let lost = at_stake.iter().filter(|it| it.is_dangerous());
+        let lost: Vec<&str> = lost.map(|it| it.resource.as_str()).collect();
+        let nearest = nearest(unknown, lost.iter().copied())
+            .or_else(|| nearest(unknown, known.iter().copied()));
+        Err(CommandError::Usage {
+            problem: format!(
+                "--allow-replace {unknown}: no resource of the stack or of its template has that id, so nothing was done"
+            ),
+            hint: match (nearest, lost.is_empty()) {
+                (Some(nearest), _) => format!("did you mean `{nearest}`?"),
+                (None, false) => format!("what this plan would lose: {}", lost.join(", ")),
+                (None, true) => "leave it out: this plan loses nothing".to_owned(),
+            },
+        })
+    }
+
+    /// What is named and stays is no mistake: it went in an earlier try of the same command, or CloudFormation finds
+    /// only later that it has to go.
+    fn say_what_stays(&self, ui: &Ui, at_stake: &[Change]) {
+        for id in self.allowed {
+            let goes = |it: &Change| it.is_dangerous() && it.resource == *id;
+            if !at_stake.iter().any(goes) {
+                ui.warn(format!(
+                    "--allow-replace {id}: this plan does not replace it"
+                ));
+            }
+        }
     }
 
     /// Nothing that holds something goes without being named, whatever else is answered.
@@ -179,6 +221,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::engine::Remnant;
     use crate::index::IndexPlan;
 
     fn environment(name: &str) -> Environment {
@@ -228,16 +271,79 @@ mod tests {
         let environment = environment(name);
         let allowed: Vec<String> = allowed.iter().map(|it| (*it).to_owned()).collect();
         let consent = Consent::new(&environment, yes, &allowed, confirm);
-        let plan = DeployPlan {
+        answered(&consent, &plan(name, change(impact).to_vec(), None)).await
+    }
+
+    fn plan(name: &str, resources: Vec<Change>, remnant: Option<Remnant>) -> DeployPlan {
+        DeployPlan {
             environment: name.to_owned(),
-            resources: change(impact).to_vec(),
+            remnant,
+            instances_remnant: None,
+            resources,
             instances: Vec::new(),
             notes: Vec::new(),
             index: IndexPlan::UpToDate,
             agent: None,
-        };
-        let agreed = consent.to_plan(&Ui::unattended(), &plan, false).await;
+        }
+    }
+
+    async fn answered(consent: &Consent<'_>, plan: &DeployPlan) -> Result<bool, String> {
+        let known = BTreeSet::from(["It", "Other"]);
+        let agreed = consent.to_plan(&Ui::unattended(), plan, &known).await;
         agreed.map_err(|error| format!("{error} — {}", error.hint().unwrap_or_default()))
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_deployment_left_is_lost_only_where_it_is_named() {
+        let left = |resources: &[Change]| Remnant {
+            stack: "annapurna-prod".to_owned(),
+            resources: resources.to_vec(),
+        };
+        let answer = async |name, resources, allowed: &[&str], confirm| {
+            let allowed: Vec<String> = allowed.iter().map(|it| (*it).to_owned()).collect();
+            let environment = environment(name);
+            let consent = Consent::new(&environment, true, &allowed, confirm);
+            let plan = plan(name, Vec::new(), Some(left(resources)));
+            answered(&consent, &plan).await
+        };
+        let queue = change(Impact::Destroy);
+        for environment in ["dev", "prod"] {
+            let refused = answer(environment, &queue, &[], Some(environment)).await;
+            let refused = refused.unwrap_err();
+            assert!(
+                refused.contains("`It` (AWS::SQS::Queue): destroy"),
+                "{refused}"
+            );
+            let empty = answer(environment, &[], &[], None).await;
+            assert_eq!(empty, Ok(true), "nothing of it is there");
+        }
+        assert_eq!(answer("dev", &queue, &["It"], None).await, Ok(true));
+        let unnamed = answer("prod", &queue, &["It"], None).await.unwrap_err();
+        assert!(unnamed.contains("Type `prod`:"), "{unnamed}");
+        let named = answer("prod", &queue, &["It"], Some("prod")).await;
+        assert_eq!(named, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_resource_has_ends_the_deploy_with_the_one_that_was_meant() {
+        for (given, impact, hint) in [
+            ("Othr", Impact::Update, "did you mean `Other`?"),
+            ("Queue", Impact::Destroy, "what this plan would lose: It"),
+            ("Queue", Impact::Update, "leave it out"),
+        ] {
+            for environment in ["local", "dev", "prod"] {
+                let refused = outcome(environment, impact, true, &["It", given], None).await;
+                let refused = refused.unwrap_err();
+                let problem = format!("--allow-replace {given}: no resource");
+                assert!(
+                    refused.contains(&problem) && refused.contains(hint),
+                    "{refused}"
+                );
+            }
+        }
+        // Run again after it was replaced, the command goes on.
+        let again = outcome("dev", Impact::Update, true, &["It"], None).await;
+        assert_eq!(again, Ok(true));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The stack of a deployment: its code in S3, each change set as a plan that a person agrees to, its index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use annapurna_stack::cloudformation::Template;
@@ -15,9 +15,11 @@ use super::consent::Consent;
 use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::commands::Context;
-use crate::commands::plan::{DeployPlan, bundle_changes, compare};
+use crate::commands::plan::{bundle_changes, compare};
 use crate::commands::progress::{Follower, ProgressStyle};
-use crate::engine::{ChangeSet, Deployed, Engine, Operator, Outcome, Standing, TemplateSource};
+use crate::engine::{
+    ChangeSet, Deployed, Engine, Found, Operator, Outcome, Standing, TemplateSource,
+};
 use crate::error::CommandError;
 use crate::index;
 use crate::instances::Fleet;
@@ -55,16 +57,11 @@ impl Rollout<'_> {
     ) -> Result<RolledOut, CommandError> {
         let (ui, name) = (&self.cx.ui, &self.environment.name);
         let engine = Engine::new(self.cloud, self.environment.stack_name());
-        let standing = engine.at_rest(&|text| ui.status(text)).await?;
-        if standing == Standing::Stuck {
+        if engine.at_rest(&|text| ui.status(text)).await? == Standing::Stuck {
             return Err(engine.stuck().await);
         }
-        let is_remnant = standing == Standing::Remnant;
-        let before = match is_remnant {
-            true => None,
-            false => engine.deployed().await?,
-        };
-        self.close_what_was_left_open(&engine, before.as_ref()).await?;
+        let found = engine.found().await?;
+        self.close_what_was_left_open(&engine, &found).await?;
         let bucket = self.bucket.name().to_owned();
         parameters.insert(Parameter::AssetsBucket.name(), bucket);
         // Their keys are their content's digests, so the plan needs no upload.
@@ -74,11 +71,10 @@ impl Rollout<'_> {
             parameters,
         };
         let person = Person::new(self, &wanted, &engine);
-        let plan = person.plan(before.as_ref()).await?;
-        if !person.consent.to_plan(ui, &plan, is_remnant).await? {
+        if !person.agrees_to_plan(&found).await? {
             return Err(declined(name, false));
         }
-        if is_remnant {
+        if found.remnant.is_some() {
             let step = ui.begin("Removing what a failed deployment left");
             engine.delete(&|_| {}).await?;
             drop(step);
@@ -104,9 +100,9 @@ impl Rollout<'_> {
     async fn close_what_was_left_open(
         &self,
         engine: &Engine,
-        deployed: Option<&Deployed>,
+        found: &Found,
     ) -> Result<(), CommandError> {
-        let Some(deployed) = deployed else {
+        let Some(deployed) = found.deployed.as_ref() else {
             return Ok(());
         };
         let deployed = &deployed.deployment;
@@ -185,7 +181,8 @@ impl<'a> Person<'a> {
         }
     }
 
-    async fn plan(&self, before: Option<&Deployed>) -> Result<DeployPlan, CommandError> {
+    /// Shows the plan and asks.
+    async fn agrees_to_plan(&self, found: &Found) -> Result<bool, CommandError> {
         let Rollout {
             cx,
             environment,
@@ -194,8 +191,14 @@ impl<'a> Person<'a> {
             fleet,
             ..
         } = self.rollout;
-        let wanted = self.wanted;
-        compare(cx, environment, cloud, before, wanted, assets, fleet).await
+        let plan = compare(cx, environment, cloud, found, self.wanted, assets, fleet).await?;
+        let deployed = found.deployed.iter().flat_map(|it| it.deployment.ids());
+        let left = found.remnant.iter().flat_map(|it| &it.resources);
+        let known: BTreeSet<&str> = deployed
+            .chain(left.map(|it| it.resource.as_str()))
+            .chain(self.wanted.ids())
+            .collect();
+        self.consent.to_plan(&cx.ui, &plan, &known).await
     }
 
     /// How long a change set may take, where that is known.
