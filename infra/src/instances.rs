@@ -14,7 +14,7 @@ use annapurna_stack::outputs::{Output, Outputs};
 use annapurna_stack::plan::{Change, Deployment, changes};
 
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine, Event, Remnant, Standing, TemplateSource};
+use crate::engine::{ChangeSet, Deployed, Engine, Event, Found, Remnant, Standing, TemplateSource};
 use crate::error::CommandError;
 
 mod refusal;
@@ -58,6 +58,8 @@ pub struct Fleet<'a> {
     environment: &'a Environment,
     engine: Engine,
     deployed: Option<Deployed>,
+    /// What a failed deployment left of the stack, which goes first.
+    remnant: Option<Remnant>,
     current: Option<Instances>,
     /// Instances of the stack that somebody ended.
     gone: BTreeSet<Slot>,
@@ -92,6 +94,15 @@ pub struct FleetPlan {
     pub notes: Vec<String>,
 }
 
+/// Who hears how a change of the instances goes.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    /// Hears each event of a resource once, in order.
+    pub event: &'a (dyn Fn(&Event) + Sync),
+    /// Hears what CloudFormation warns of.
+    pub warning: &'a (dyn Fn(&str) + Sync),
+}
+
 impl<'a> Fleet<'a> {
     /// Looks at the stack, and at EC2 whether its instances are there.
     ///
@@ -105,10 +116,10 @@ impl<'a> Fleet<'a> {
     ) -> Result<Self, CommandError> {
         let stack = environment.instances_stack_name();
         let engine = Engine::new(cloud, stack.clone());
-        let deployed = match environment.local() {
+        let Found { deployed, remnant } = match environment.local() {
             // Its agent is a process.
-            Some(_) => None,
-            None => engine.deployed().await?,
+            Some(_) => Found::default(),
+            None => engine.found().await?,
         };
         let current = match &deployed {
             None => None,
@@ -128,12 +139,32 @@ impl<'a> Fleet<'a> {
             environment,
             engine,
             deployed,
+            remnant,
             current,
             gone: BTreeSet::new(),
             replace,
         };
         fleet.gone = fleet.find_gone().await?;
         Ok(fleet)
+    }
+
+    /// [`Self::look`] when nothing is under way any more: what is agreed to is what is then done. `say` hears of the
+    /// wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::look`], and when the stack does not come to rest in time.
+    pub async fn look_at_rest(
+        cloud: &'a Cloud,
+        environment: &'a Environment,
+        replace: bool,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<Self, CommandError> {
+        if environment.local().is_none() {
+            let engine = Engine::new(cloud, environment.instances_stack_name());
+            engine.at_rest(say).await?;
+        }
+        Self::look(cloud, environment, replace).await
     }
 
     async fn find_gone(&self) -> Result<BTreeSet<Slot>, CommandError> {
@@ -162,15 +193,22 @@ impl<'a> Fleet<'a> {
         let Some(settings) = self.settings() else {
             return Ok(FleetPlan {
                 changes: changes(before, &none),
-                ..FleetPlan::default()
+                remnant: self.remnant.clone(),
+                notes: Vec::new(),
             });
         };
-        let mut plan = FleetPlan::default();
+        let mut plan = FleetPlan {
+            remnant: self.remnant.clone(),
+            ..FleetPlan::default()
+        };
         let zones = match Zones::find(self.cloud, settings).await {
             Ok(zones) => Some(zones),
             Err(error) => {
-                plan.notes
-                    .push(format!("the instances cannot be made: {error}"));
+                let hint = self.hint(&error).map(|hint| format!("; {hint}"));
+                plan.notes.push(format!(
+                    "the instances cannot be made: {error}{}",
+                    hint.unwrap_or_default()
+                ));
                 None
             }
         };
@@ -227,19 +265,25 @@ impl<'a> Fleet<'a> {
         after
     }
 
-    /// The same, looked at when no operation is under way any more: one that a killed deployment began may have failed
-    /// since the plan was made.
+    /// The same, looked at once more: an operation may have been begun since the plan was made, and have failed. What
+    /// it left of the stack goes only where the plan said so.
     async fn again(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<Self, CommandError> {
         match self.engine.at_rest(&|_| {}).await? {
-            Standing::Remnant => self.engine.delete(event).await?,
+            Standing::Remnant if self.remnant.is_some() => self.engine.delete(event).await?,
+            Standing::Remnant => {
+                let name = &self.environment.name;
+                return Err(self.refused(
+                    "their stack failed since the plan was agreed to, and what is left of it has to go".to_owned(),
+                    Some(format!("see what it is and agree to it: cargo infra deploy {name}")),
+                ));
+            }
             Standing::Stuck => return Err(self.engine.stuck().await),
             Standing::Absent | Standing::Review | Standing::Whole => {}
         }
         Self::look(self.cloud, self.environment, self.replace).await
     }
 
-    /// Brings the instances to what is wanted. `pipeline` is what its stack gives out; `event` hears what happens to
-    /// each resource.
+    /// Brings the instances to what is wanted. `pipeline` is what its stack gives out.
     ///
     /// # Errors
     ///
@@ -247,13 +291,13 @@ impl<'a> Fleet<'a> {
     pub async fn roll_out(
         &self,
         pipeline: &Outputs,
-        event: &(dyn Fn(&Event) + Sync),
+        hears: Listener<'_>,
     ) -> Result<(), CommandError> {
         let brought = async {
-            let now = self.again(event).await?;
+            let now = self.again(hears.event).await?;
             match (now.settings(), &now.deployed) {
-                (Some(settings), _) => now.bring(settings, pipeline, event).await,
-                (None, Some(_)) => now.engine.delete(event).await,
+                (Some(settings), _) => now.bring(settings, pipeline, hears).await,
+                (None, Some(_)) => now.engine.delete(hears.event).await,
                 (None, None) => Ok(()),
             }
         };
@@ -262,16 +306,24 @@ impl<'a> Fleet<'a> {
             error => CommandError::Instances {
                 environment: self.environment.name.clone(),
                 problem: error.to_string(),
-                hint: error.hint(),
+                hint: self.hint(&error),
             },
         })
+    }
+
+    /// What to do about an error; one of AWS that says no more than its reason is most often a permission's.
+    fn hint(&self, error: &CommandError) -> Option<String> {
+        let name = &self.environment.name;
+        let is_of_aws = matches!(error, CommandError::Aws { .. });
+        let look = || format!("what is denied or missing is named by: cargo infra doctor {name}");
+        error.hint().or_else(|| is_of_aws.then(look))
     }
 
     async fn bring(
         &self,
         settings: &TrainiumSettings,
         pipeline: &Outputs,
-        event: &(dyn Fn(&Event) + Sync),
+        hears: Listener<'_>,
     ) -> Result<(), CommandError> {
         let launch = Launch {
             id: pipeline.get(Output::TrainiumLaunchTemplateId)?.to_owned(),
@@ -281,8 +333,8 @@ impl<'a> Fleet<'a> {
         };
         let zones = Zones::find(self.cloud, settings).await?;
         let wanted = self.wanted(settings, Some(&launch), Some(&zones));
-        let steps = Steps::between(self.current.as_ref(), &wanted);
-        let mut now = base(self.current.as_ref(), &steps, &wanted);
+        let mut steps = Steps::between(self.current.as_ref(), &wanted);
+        let now = base(self.current.as_ref(), &steps, &wanted);
         if self.current.is_none() && steps.is_empty() {
             return Ok(());
         }
@@ -297,22 +349,48 @@ impl<'a> Fleet<'a> {
                 )),
             ));
         }
-        self.deploy(&now, event).await?;
-        for slot in &steps.add {
-            let placement = self.place(*slot, &now, &launch, &zones, event).await?;
-            now.each.insert(*slot, placement);
+        let mut now = self.clear(now, &mut steps, &wanted, hears).await?;
+        for slot in steps.add.clone() {
+            let with = (&now, &steps);
+            let placement = self.place(slot, with, &launch, &zones, hears).await?;
+            now.each.insert(slot, placement);
         }
         Ok(())
     }
 
-    /// Makes one instance, in the first zone that has room.
+    /// Has the instances go that go, and the rest of the stack become as wanted. What CloudFormation would replace in
+    /// place goes first too, if that was asked for. What is left then is returned.
+    async fn clear(
+        &self,
+        mut now: Instances,
+        steps: &mut Steps,
+        wanted: &Wanted<'_>,
+        hears: Listener<'_>,
+    ) -> Result<Instances, CommandError> {
+        let mut set = self.prepare(&now, hears).await?;
+        if let Some(prepared) = &set
+            && self.replace
+        {
+            let replaced = steps.unasked(&prepared.entries);
+            if !replaced.is_empty() {
+                prepared.discard().await?;
+                steps.also_replace(replaced);
+                now = base(self.current.as_ref(), steps, wanted);
+                set = self.prepare(&now, hears).await?;
+            }
+        }
+        self.execute(set, steps, hears).await?;
+        Ok(now)
+    }
+
+    /// Makes one instance beside those that are there, in the first zone that has room.
     async fn place(
         &self,
         slot: Slot,
-        now: &Instances,
+        (now, steps): (&Instances, &Steps),
         launch: &Launch,
         zones: &Zones,
-        event: &(dyn Fn(&Event) + Sync),
+        hears: Listener<'_>,
     ) -> Result<Placement, CommandError> {
         for subnet in &zones.subnets {
             let placement = Placement {
@@ -321,7 +399,8 @@ impl<'a> Fleet<'a> {
             };
             let mut with = now.clone();
             with.each.insert(slot, placement.clone());
-            let cause = match self.deploy(&with, event).await {
+            let set = self.prepare(&with, hears).await?;
+            let cause = match self.execute(set, steps, hears).await {
                 Ok(()) => return Ok(placement),
                 Err(CommandError::RolledBack { cause, .. }) => cause,
                 Err(error) => return Err(error),
@@ -340,17 +419,43 @@ impl<'a> Fleet<'a> {
         Err(self.refused(problem, Some(hint)))
     }
 
-    async fn deploy(
+    async fn prepare(
         &self,
         wanted: &Instances,
-        event: &(dyn Fn(&Event) + Sync),
-    ) -> Result<(), CommandError> {
+        hears: Listener<'_>,
+    ) -> Result<Option<ChangeSet>, CommandError> {
         let wanted = wanted.deployment(self.environment)?;
         let source = TemplateSource::Body(wanted.template.to_string());
-        match self.engine.prepare(source, &wanted.parameters).await? {
-            Some(set) => set.execute(event).await,
-            None => Ok(()),
+        let set = self.engine.prepare(source, &wanted.parameters).await?;
+        for warning in set.iter().flat_map(|it| &it.warnings) {
+            (hears.warning)(warning);
         }
+        Ok(set)
+    }
+
+    /// Executes a change set that ends no instance beyond the steps, and discards any other.
+    async fn execute(
+        &self,
+        set: Option<ChangeSet>,
+        steps: &Steps,
+        hears: Listener<'_>,
+    ) -> Result<(), CommandError> {
+        let Some(set) = set else {
+            return Ok(());
+        };
+        let unasked = steps.unasked(&set.entries);
+        if unasked.is_empty() {
+            return set.execute(hears.event).await;
+        }
+        set.discard().await?;
+        let ids: Vec<String> = unasked.iter().map(|slot| format!("`{slot}`")).collect();
+        Err(self.refused(
+            format!("CloudFormation would replace {}, which nobody asked for", ids.join(", ")),
+            Some(format!(
+                "if what runs there may be given back to its queue: cargo infra deploy {} --replace-instances",
+                self.environment.name
+            )),
+        ))
     }
 
     fn refused(&self, problem: String, hint: Option<String>) -> CommandError {

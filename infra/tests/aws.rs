@@ -31,6 +31,8 @@ mod front;
 mod image;
 #[path = "aws/network.rs"]
 mod network;
+#[path = "aws/refusals.rs"]
+mod refusals;
 #[path = "support/run.rs"]
 mod run;
 #[path = "aws/services.rs"]

@@ -16,7 +16,7 @@ use crate::assets::{self, Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Event};
 use crate::error::CommandError;
-use crate::instances::{self, Fleet};
+use crate::instances::{self, Fleet, Listener};
 use crate::local::agent::{self, Agent};
 use crate::local::service::Service;
 use crate::local::{self, Services};
@@ -91,7 +91,8 @@ async fn deploy_to_aws(
     }
     let assets = assets::build(&cx.root, environment).await?;
     cx.ui.done("Functions and agent are built");
-    let fleet = Fleet::look(&cloud, environment, args.replace_instances).await?;
+    let say = |text| cx.ui.status(text);
+    let fleet = Fleet::look_at_rest(&cloud, environment, args.replace_instances, &say).await?;
     let deployment = Rollout {
         cx,
         args,
@@ -103,9 +104,10 @@ async fn deploy_to_aws(
     };
     let done = deployment.stack(template, BTreeMap::new()).await?;
     let deployed = done.deployed;
-    if done.has_new_bundle {
-        restart_agents(cx, &cloud, environment).await?;
-    }
+    let restarted = match done.has_new_bundle {
+        true => restart_agents(cx, &cloud, environment).await,
+        false => Ok(()),
+    };
     let brought = roll_out_instances(cx, args, environment, &fleet, &deployed).await;
     let instances = instances::outputs(&cloud, environment).await;
     let outputs = match &instances {
@@ -114,7 +116,11 @@ async fn deploy_to_aws(
     };
     report(cx, environment, &outputs)?;
     // Why the instances are not as wanted says more than that they cannot be read.
-    brought.and(instances)?;
+    let brought = brought.and(instances.map(drop));
+    if let (Err(_), Err(error)) = (&brought, &restarted) {
+        cx.ui.warn(error);
+    }
+    brought.and(restarted)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,8 +135,11 @@ async fn roll_out_instances(
     let style = ProgressStyle::or_by_itself(args.progress, &cx.ui);
     let stack = environment.instances_stack_name();
     let follower = Follower::new(&cx.ui, style, &stack, 0, None);
-    let event = |event: &Event| follower.show(event);
-    fleet.roll_out(&pipeline.outputs, &event).await
+    let hears = Listener {
+        event: &|event: &Event| follower.show(event),
+        warning: &|warning: &str| cx.ui.warn(warning),
+    };
+    fleet.roll_out(&pipeline.outputs, hears).await
 }
 
 async fn deploy_here(

@@ -350,7 +350,7 @@ async fn instance_parts(
     let stack = named("instances", state, &stack);
     let seen = instances::seen(cloud, environment).await?;
     let each = seen.into_iter().map(|it| Part {
-        detail: Some(it.zone).filter(|zone| !zone.is_empty()),
+        detail: it.zone,
         ..named("instance", State::Said(it.state), &it.id)
     });
     Ok(std::iter::once(stack).chain(each).collect())

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use annapurna_contract::names::{ENVIRONMENT_TAG, INSTANCE_PURPOSE, PURPOSE_TAG};
 use annapurna_stack::environment::Environment;
-use aws_sdk_ec2::types::{Filter, InstanceStateName as State};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName as State};
 
 use crate::cloud::Cloud;
 use crate::error::CommandError;
+
+const DOING: &str = "describe the instances";
 
 /// An instance that was not ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,8 +18,8 @@ pub struct Seen {
     pub id: String,
     /// EC2's word, such as `running`.
     pub state: String,
-    /// Such as `us-east-1a`; empty when EC2 does not say.
-    pub zone: String,
+    /// Such as `us-east-1a`; `None` when EC2 does not say.
+    pub zone: Option<String>,
 }
 
 impl Seen {
@@ -77,20 +79,61 @@ async fn describe(cloud: &Cloud, filters: Vec<Filter>) -> Result<Vec<Seen>, Comm
     let mut pages = request.into_paginator().send();
     let mut seen = Vec::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(CommandError::aws("describe the instances"))?;
+        let page = page.map_err(CommandError::aws(DOING))?;
         let reservations = page.reservations.into_iter().flatten();
-        let instances = reservations.flat_map(|it| it.instances.into_iter().flatten());
-        seen.extend(instances.filter_map(|it| {
-            let state = it.state?.name?;
-            let has_ended = matches!(state, State::Terminated | State::ShuttingDown);
-            let zone = it.placement.and_then(|it| it.availability_zone);
-            it.instance_id.filter(|_| !has_ended).map(|id| Seen {
-                id,
-                state: state.as_str().to_owned(),
-                zone: zone.unwrap_or_default(),
-            })
-        }));
+        for instance in reservations.flat_map(|it| it.instances.into_iter().flatten()) {
+            seen.extend(unless_ended(instance)?);
+        }
     }
     seen.sort();
     Ok(seen)
+}
+
+/// An instance that EC2 shows; `None` for one that was ended. One that it shows without its state may run: taken for
+/// ended, it would be made a second time.
+fn unless_ended(instance: Instance) -> Result<Option<Seen>, CommandError> {
+    let id = instance.instance_id;
+    let id = id.ok_or_else(|| CommandError::lacks(DOING, "id of an instance"))?;
+    let state = instance.state.and_then(|it| it.name);
+    let state = state.ok_or_else(|| CommandError::lacks(DOING, &format!("state of {id}")))?;
+    let has_ended = matches!(state, State::Terminated | State::ShuttingDown);
+    let zone = instance.placement.and_then(|it| it.availability_zone);
+    Ok((!has_ended).then(|| Seen {
+        id,
+        state: state.as_str().to_owned(),
+        zone,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::InstanceState;
+
+    use super::*;
+
+    #[test]
+    fn an_instance_without_a_state_is_an_error_and_not_an_ended_one() {
+        let shown = |id: Option<&str>, state: Option<State>| {
+            let state = state.map(|it| InstanceState::builder().name(it).build());
+            let instance = Instance::builder().set_instance_id(id.map(str::to_owned));
+            unless_ended(instance.set_state(state).build())
+        };
+        for (state, is_there) in [
+            (State::Pending, true),
+            (State::Running, true),
+            (State::Stopped, true),
+            (State::ShuttingDown, false),
+            (State::Terminated, false),
+        ] {
+            let seen = shown(Some("i-1"), Some(state.clone())).unwrap();
+            assert_eq!(seen.is_some(), is_there, "{state}");
+        }
+        let error = shown(Some("i-1"), None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot describe the instances: the answer has no state of i-1"
+        );
+        let error = shown(None, Some(State::Running)).unwrap_err().to_string();
+        assert!(error.ends_with("no id of an instance"), "{error}");
+    }
 }

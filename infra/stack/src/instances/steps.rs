@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Instances, Slot};
+use crate::plan::{Change, ChangeSetEntry, merge_change_set};
 
 /// What the stack is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,22 @@ impl Steps {
             .filter(|slot| !stays(slot))
             .collect();
         steps
+    }
+
+    /// Instances that a change set would end or replace beyond these steps. CloudFormation makes the new one before
+    /// it ends the old one, and nobody agreed to either.
+    pub fn unasked(&self, entries: &[ChangeSetEntry]) -> BTreeSet<Slot> {
+        let mut changes = Vec::new();
+        merge_change_set(&mut changes, entries);
+        let lost = changes.iter().filter(|it| Change::is_dangerous(it));
+        let slots = lost.filter_map(|it| Slot::parse(&it.resource));
+        slots.filter(|slot| !self.remove.contains(slot)).collect()
+    }
+
+    /// Has these go first and come again.
+    pub fn also_replace(&mut self, slots: BTreeSet<Slot>) {
+        self.add.extend(&slots);
+        self.remove.extend(slots);
     }
 
     /// Whether nothing goes and nothing comes.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::pipeline;
-use crate::plan::{Impact, changes};
+use crate::plan::{ChangeSetAction, ChangeSetEntry, Impact, Replacement, changes};
 use crate::validate::violations;
 
 fn environment(name: &str, lines: &str) -> Environment {
@@ -192,4 +192,55 @@ fn cloudformation_alone_would_start_the_new_instance_before_it_ends_the_old() {
         serde_json::to_value(&changes[0].properties).unwrap(),
         json!([{"path": "LaunchTemplate.Version", "from": "2", "to": "3"}])
     );
+}
+
+#[test]
+fn what_a_change_set_ends_beyond_the_steps_is_named_and_goes_first_when_asked_for() {
+    use ChangeSetAction::{Add, Modify, Remove};
+    let entry = |resource: &str, type_name: &str, action, replacement| ChangeSetEntry {
+        resource: resource.to_owned(),
+        type_name: type_name.to_owned(),
+        action,
+        replacement,
+    };
+    let instance = |number: u32, action, replacement| {
+        entry(
+            &Slot(number).to_string(),
+            "AWS::EC2::Instance",
+            action,
+            replacement,
+        )
+    };
+    let mut steps = Steps {
+        remove: slots([1]),
+        ..Steps::default()
+    };
+    let harmless = [
+        instance(1, Remove, Replacement::No),
+        instance(2, Modify, Replacement::No),
+        instance(3, Add, Replacement::No),
+        entry(
+            "TrainiumInstance2Idle",
+            "AWS::CloudWatch::Alarm",
+            Remove,
+            Replacement::No,
+        ),
+        entry(
+            "TrainiumFirewall",
+            "AWS::EC2::SecurityGroup",
+            Modify,
+            Replacement::Yes,
+        ),
+    ];
+    assert_eq!(steps.unasked(&harmless), slots([]));
+    let ends = [
+        instance(2, Modify, Replacement::Yes),
+        instance(3, Modify, Replacement::Conditional),
+        instance(4, Remove, Replacement::No),
+    ];
+    let unasked = steps.unasked(&ends);
+    assert_eq!(unasked, slots([2, 3, 4]));
+    steps.also_replace(slots([2, 3]));
+    assert_eq!(steps.unasked(&ends), slots([4]));
+    assert_eq!((steps.remove, steps.add), (slots([1, 2, 3]), slots([2, 3])));
 }

@@ -1,0 +1,114 @@
+//! What becomes of the instances where AWS denies, refuses or would do more than was asked.
+
+use super::Account;
+use super::faults::Fault;
+
+const INSTANCES: &str = "annapurna-prod-trainium";
+
+/// How often the stack of the instances was asked for by its name.
+fn n_looks(account: &Account) -> usize {
+    let asked = account.faults.seen_of("DescribeStacks").into_iter();
+    let named = asked.filter(|it| it.field("StackName").as_deref() == Some(INSTANCES));
+    named.count()
+}
+
+#[tokio::test]
+async fn what_a_failed_deployment_left_of_their_stack_goes_only_after_the_question() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let made = account.instances().await;
+    let stacks = account.cloud.cloudformation.describe_stacks();
+    let stacks = stacks.stack_name(INSTANCES).send().await.unwrap();
+    let id = stacks.stacks()[0].stack_id().unwrap();
+    let failed = || Fault::stack(INSTANCES, id, "DELETE_FAILED");
+    let look = format!("DescribeStacks {INSTANCES}");
+    let left = format!("What a failed deployment left of stack `{INSTANCES}` is removed first.");
+
+    account.faults.next(&look, usize::MAX, failed());
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says(&left);
+    plan.says("- destroy TrainiumInstance1");
+    let n_before = n_looks(&account);
+    let unanswered = account.infra(&["deploy", "prod"]).await.ends(2);
+    unanswered.says(&left);
+    unanswered.says("Type `prod`:");
+    let n_looks = n_looks(&account) - n_before;
+
+    // It fails when the plan has been agreed to.
+    account.faults.clear();
+    account.faults.after(&look, n_looks, usize::MAX, failed());
+    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    told.says("their stack failed since the plan was agreed to");
+    told.says("cargo infra deploy prod");
+    assert_eq!(account.faults.count("DeleteStack"), 0);
+    assert_eq!(account.instances().await, made);
+
+    // Agreed to, it goes; the deletion itself asks for the stack as it is.
+    account.faults.clear();
+    account.faults.next(&look, n_looks + 1, failed());
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    assert_eq!(account.faults.count("DeleteStack"), 1);
+    let anew = account.instances().await;
+    assert_eq!(anew.len(), 1);
+    assert_ne!(anew, made);
+}
+
+#[tokio::test]
+async fn an_instance_that_cloudformation_would_replace_is_named_and_stays_unless_asked_for() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let made = account.instances().await;
+    account.change("scheduled = true", "scheduled = false");
+    account.change("monthly-budget-usd", "# monthly-budget-usd");
+    let replaces = || {
+        let change = "<Status>CREATE_COMPLETE</Status><Changes><member><ResourceChange><Action>Modify</Action>\
+            <LogicalResourceId>TrainiumInstance1</LogicalResourceId>\
+            <ResourceType>AWS::EC2::Instance</ResourceType><Replacement>True</Replacement>\
+            </ResourceChange></member></Changes>";
+        Fault::xml("DescribeChangeSet", change)
+    };
+    let set = format!("DescribeChangeSet {INSTANCES}");
+    account.faults.next(&set, 1, replaces());
+    let refused = account.infra(&["deploy", "prod", "--yes"]).await.ends(4);
+    refused.says("CloudFormation would replace `TrainiumInstance1`, which nobody asked for");
+    refused.says("cargo infra deploy prod --replace-instances");
+    assert_eq!(account.instances().await, made);
+
+    account.faults.next(&set, 1, replaces());
+    let replace = ["deploy", "prod", "--yes", "--replace-instances"];
+    account.infra(&replace).await.ends(0);
+    let replaced = account.instances().await;
+    assert_eq!(replaced.len(), 1);
+    assert_ne!(replaced, made);
+}
+
+#[tokio::test]
+async fn what_is_denied_of_their_place_is_named_with_what_finds_the_rest() {
+    let account = Account::new().await;
+    let faults = &account.faults;
+    faults.next("DescribeVpcs", usize::MAX, Fault::denied_by_ec2());
+    let plan = account.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("the instances cannot be made: cannot find the default VPC: UnauthorizedOperation");
+    plan.says("cargo infra doctor prod");
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_restarted_does_not_hide_what_was_deployed() {
+    let account = Account::new().await;
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let n_before = account.faults.count("DescribeInstances");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let n_calls = account.faults.count("DescribeInstances") - n_before;
+
+    // All but the last of these calls come before the agents are restarted.
+    let denied = Fault::denied_by_ec2();
+    account
+        .faults
+        .after("DescribeInstances", n_calls - 1, 1, denied);
+    let mut deploy = account.command(&["deploy", "prod", "--yes"]);
+    let told = deploy.env("BUILD", "2").output().await.unwrap();
+    let told = super::Run::of(&told).ends(3);
+    assert!(told.stdout.contains("PapersBucketName"), "{told}");
+    told.says("`prod` is deployed");
+    told.says("error: cannot describe the instances: UnauthorizedOperation");
+}
