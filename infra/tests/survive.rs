@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{Message, MessageQueues, Receive, Sqs};
-use annapurna_contract::{CodeGenerationMessage, PaperId, Queue, keys};
+use annapurna_contract::{CodeEvaluationMessage, CodeGenerationMessage, PaperId, Queue, keys};
 use annapurna_stack::outputs::Output;
 use support::{Deployment, ModelRequests, distinct_papers, kill, serve, text, unchanged, until};
 
@@ -71,11 +71,12 @@ async fn papers_go_on_after_kills_that_lose_their_messages() {
     )
     .await;
     deployment.kill_everything();
-    // Those without a result are sent again, while the batch that was under way has them, too.
     let sent = deploy(&deployment).unwrap();
     assert!(sent.contains("to the tester"), "{sent}");
     let midway = deployment.kept().await;
     unchanged(&before, &midway);
+    let n_sent = programs_come_again(&deployment, &midway).await;
+    assert!((1..PAPERS).contains(&n_sent), "{n_sent}");
     let tested = async || {
         deployment.dispatch();
         deployment.tested() == PAPERS
@@ -156,6 +157,38 @@ fn paid_twice_at_most(paid: ModelRequests) {
     assert!((PAPERS..=2 * PAPERS).contains(&paid.embeddings), "{paid:?}");
     let questions = 2 * PAPERS..=2 * 3 * PAPERS;
     assert!(questions.contains(&paid.conversations), "{paid:?}");
+}
+
+/// Sends the programs that have no result again, as a deploy does five minutes after the first time, when SQS no longer
+/// drops the message: they get into another batch than the one that is under way. How many they are.
+async fn programs_come_again(deployment: &Deployment, kept: &BTreeMap<String, String>) -> usize {
+    let queues = Sqs::new(&deployment.sdk_config());
+    let outputs = deployment.json(&["outputs", "local", "--json"]);
+    let url = outputs[&*Output::QueueUrl(Queue::CodeEvaluation).name()].as_str();
+    let bucket = "papers-code-artifacts";
+    let mut n_sent = 0;
+    for paper in kept.keys().filter_map(|key| key.strip_suffix("/code.py")) {
+        let paper_id = PaperId::try_from(paper.to_owned()).unwrap();
+        if kept.contains_key(&keys::result(&paper_id)) {
+            continue;
+        }
+        let metadata = deployment
+            .object(bucket, &keys::code_metadata(&paper_id))
+            .await;
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
+        let program = CodeEvaluationMessage {
+            paper_title: "again".to_owned(),
+            s3_bucket: bucket.to_owned(),
+            s3_code_key: keys::code(&paper_id),
+            code_sha256: metadata["code_sha256"].as_str().unwrap().to_owned(),
+            paper_id,
+        };
+        let mut message = Message::of(&program).unwrap();
+        message.deduplication_id.replace_range(..5, "later");
+        queues.send(url.unwrap(), message).await.unwrap();
+        n_sent += 1;
+    }
+    n_sent
 }
 
 /// A paper whose document is lost and whose message is in a dead-letter queue gets no other message, and one
