@@ -31,12 +31,15 @@ mod front;
 mod image;
 #[path = "aws/network.rs"]
 mod network;
+#[path = "aws/page.rs"]
+mod page;
 #[path = "aws/refusals.rs"]
 mod refusals;
 #[path = "support/run.rs"]
 mod run;
 #[path = "aws/services.rs"]
 mod services;
+mod support;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");
@@ -54,9 +57,19 @@ struct Account {
     cloud: Cloud,
     /// Of the user who deploys, with the policies of the docs and no other: id and secret of an access key.
     deployer: (String, String),
+    /// The Python by which functions answer every event alike; without it they end at once.
+    answer_by: Option<PathBuf>,
 }
 
 impl Account {
+    async fn answering() -> Self {
+        let python = annapurna_local_testing::tools().await.venv.python();
+        Self {
+            answer_by: Some(python),
+            ..Self::new().await
+        }
+    }
+
     async fn new() -> Self {
         let python = annapurna_local_testing::tools().await.venv.python();
         let front = Front::start(&python).await;
@@ -75,6 +88,7 @@ impl Account {
         let deployer = deployer::user(&cloud.iam).await;
         Self {
             deployer,
+            answer_by: None,
             _emulator: emulator,
             _front: front,
             faults,
@@ -119,6 +133,7 @@ impl Account {
             .env("AWS_ENDPOINT_URL", &self.faults.url)
             .env("AWS_ACCESS_KEY_ID", &self.deployer.0)
             .env("AWS_SECRET_ACCESS_KEY", &self.deployer.1)
+            .envs(self.answer_by.iter().map(|python| ("ANSWER_BY", python)))
             .stdin(Stdio::null());
         command
     }
