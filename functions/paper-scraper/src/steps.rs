@@ -91,10 +91,7 @@ impl Scraper {
                 }
                 summary.known += n_papers - papers.len();
             }
-            match lists.last_mut() {
-                Some((target, known)) if target == page.target => known.extend(papers),
-                _ => lists.push((page.target.clone(), papers)),
-            }
+            add_page(&mut lists, page.target, papers);
             PageEnd::Taken { n_known }
         });
         let summary = read.await?;
@@ -361,6 +358,14 @@ fn pace(window: &ScrapeWindow, deadline: Instant) -> Pace<'static> {
             true => HeldOff::LeaveForLater,
             false => HeldOff::HoldBack,
         },
+    }
+}
+
+/// Adds a page's papers to those of the same list, which is the last one.
+fn add_page(lists: &mut Vec<(Target, Vec<Paper>)>, of: &Target, papers: Vec<Paper>) {
+    match lists.last_mut() {
+        Some((target, known)) if target == of => known.extend(papers),
+        _ => lists.push((of.clone(), papers)),
     }
 }
 
