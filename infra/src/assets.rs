@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use annapurna_local::Home;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::parameters::{Parameter, function_packages};
 
@@ -14,11 +15,13 @@ use crate::error::CommandError;
 mod build;
 mod pack;
 mod publish;
+mod same_bytes;
 
 pub use publish::AssetsBucket;
 pub(crate) use publish::bucket_name;
 
-use build::{build_for_lambda, build_for_this_machine, target_folder};
+pub(crate) use build::{NO_CARGO_LAMBDA, how_to_get_cargo_lambda};
+use build::{build_for_lambda, build_for_this_machine, metadata};
 use pack::pack;
 
 /// The agent's crate, and its binary.
@@ -61,20 +64,23 @@ impl Assets {
     }
 }
 
-/// Builds and packs what the environment deploys. Cargo writes its own progress to standard error.
+/// Builds and packs what the environment deploys. Cargo writes its own progress to standard error. `tools` is where
+/// our own cargo-lambda is, if there is one; what is for AWS needs one.
 ///
 /// # Errors
 ///
 /// [`CommandError::Build`] when a crate does not compile or a tool is missing.
-pub async fn build(root: &Path, environment: &Environment) -> Result<Assets, CommandError> {
+pub async fn build(
+    root: &Path,
+    environment: &Environment,
+    tools: &Home,
+) -> Result<Assets, CommandError> {
     let binaries = match environment.local() {
         Some(_) => build_for_this_machine(root).await?,
-        None => build_for_lambda(root, environment.architecture()).await?,
+        None => build_for_lambda(root, environment, tools).await?,
     };
-    let folder = target_folder(root)
-        .await?
-        .join("annapurna")
-        .join(&environment.name);
+    let folder = metadata(root, &["--no-deps"]).await?.target_directory;
+    let folder = folder.join("annapurna").join(&environment.name);
     let is_local = environment.local().is_some();
     // Packing hashes and compresses tens of megabytes: not on the thread that watches for Ctrl-C.
     let root = root.to_owned();

@@ -223,7 +223,14 @@ fn project() -> tempfile::TempDir {
     let contact = "set-contact-in-environments-prod.toml";
     let text = text.replace(contact, "papers@example.org");
     std::fs::write(root.join("environments/prod.toml"), text).unwrap();
-    std::fs::write(root.join("Cargo.toml"), "[workspace]\n").unwrap();
+    // A workspace that cargo can say something about, without anything to download.
+    let package =
+        "[package]\nname = \"nothing\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::write(root.join("Cargo.toml"), package).unwrap();
+    let lock = "version = 4\n[[package]]\nname = \"nothing\"\nversion = \"0.0.0\"\n";
+    std::fs::write(root.join("Cargo.lock"), lock).unwrap();
+    std::fs::create_dir(root.join("src")).unwrap();
+    std::fs::write(root.join("src/lib.rs"), "").unwrap();
     let trainium = std::fs::canonicalize(format!("{PROJECT}/trainium")).unwrap();
     std::os::unix::fs::symlink(trainium, root.join("trainium")).unwrap();
     project

@@ -34,7 +34,6 @@ fn a_new_account_in_which_everything_is_ready_is_ok_and_nothing_is_changed() {
         let expected = match part.as_str() {
             // Nobody is named who is told of alarms, and nobody agreed to asking the models.
             "alarms" | "answers" => "without",
-            "cargo-lambda" => continue,
             _ => "ok",
         };
         assert_eq!(state, expected, "{part}: {found}");
@@ -299,7 +298,7 @@ fn a_deploy_stops_before_it_builds_and_says_everything_at_once() {
     let output = project.infra(&account, &["deploy", "prod", "--yes"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("the account is not ready"), "{said}");
+    assert!(said.contains("not everything is ready"), "{said}");
     assert!(
         said.contains("`contact` is still the placeholder"),
         "{said}"
@@ -369,6 +368,26 @@ fn a_deploy_that_is_told_not_to_look_goes_on_to_the_build() {
     // This project has nothing to build.
     assert!(said.contains("cannot build"), "{said}");
     assert!(!account.asked().contains("DescribeSubnets"));
+}
+
+#[test]
+fn without_cargo_lambda_a_deploy_says_how_it_comes_and_builds_nothing() {
+    let path = "/nonexistent";
+    let (project, account) = (Project::new(), Account::ready());
+    let found = rows(&project.infra_with(path, &account.url, &["doctor", "prod", "--json"]));
+    let fix = "`cargo infra deploy prod` installs it after asking, with --yes without; or: pip install cargo-lambda";
+    assert_eq!(found["cargo-lambda"].0, "missing");
+    assert!(found["cargo-lambda"].1.ends_with(fix), "{found:?}");
+    for looks in [
+        &["deploy", "prod"][..],
+        &["deploy", "prod", "--no-preflight"],
+    ] {
+        let output = project.infra_with(path, &account.url, looks);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(fix), "{said}");
+        assert!(!said.contains("cannot build"), "{said}");
+    }
 }
 
 /// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.

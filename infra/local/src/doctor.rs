@@ -89,7 +89,7 @@ pub struct Report {
 /// Looks at everything. `torch_python` is the setting that names an interpreter; `opensearch` says whether a
 /// search server is wanted.
 pub async fn look(home: &Home, torch_python: Option<&Path>, opensearch: bool) -> Report {
-    let venv = Venv::find(home);
+    let venv = Venv::find(home, &python::SERVICES);
     let venv = venv.as_ref();
     let python = python::find_python().await;
     let (registries, compiler, cargo, torch, bubblewrap) = tokio::join!(

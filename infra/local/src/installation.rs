@@ -4,7 +4,7 @@
 //! that it runs on, and only [`prepare`] makes one.
 
 use crate::opensearch::Distribution;
-use crate::python::Venv;
+use crate::python::{SERVICES, Venv};
 use crate::torch::{self, InstallPlan, TorchPython};
 use crate::{Home, LocalError, Progress};
 
@@ -29,7 +29,7 @@ pub async fn prepare(
     programs: &InstallPlan,
     progress: &dyn Progress,
 ) -> Result<Installation, LocalError> {
-    let venv = Venv::ensure(home, progress).await?;
+    let venv = Venv::ensure(home, &SERVICES, progress).await?;
     let opensearch = match opensearch {
         true => Some(Distribution::ensure(home, &venv, progress).await?),
         false => None,

@@ -6,6 +6,7 @@
 //! the environment. There is deliberately no terminal output here and no knowledge of the stack, and
 //! nothing for tests: what they share is the crate in `testing/`, which uses this one.
 
+pub mod cargo_lambda;
 pub mod doctor;
 pub mod emulator;
 pub mod error;

@@ -1,7 +1,7 @@
-//! The Python virtual environment that holds the emulator and the Java runtime.
+//! The Python virtual environments that hold the emulator and the Java runtime, and what builds for AWS.
 //!
-//! In: any Python 3.10 to 3.14 of the machine. Out: an environment with exactly the packages of
-//! `requirements.txt`, each checked by hash; no package is built here (only wheels are accepted), so no
+//! In: any Python 3.10 to 3.14 of the machine, and a list of packages. Out: an environment with exactly these
+//! packages, each checked by hash; no package is built here (only wheels are accepted), so no
 //! package's own code runs while installing. Index, proxy and certificates are the user's pip settings.
 
 use std::ffi::OsStr;
@@ -16,8 +16,25 @@ use crate::download::{self, Downloader};
 use crate::home::{make_folder, remove_folder, set_mode, write_whole};
 use crate::{Home, LocalError, Progress, lock, tool};
 
-/// Names, versions and hashes of every package.
-const REQUIREMENTS: &str = include_str!("../requirements.txt");
+/// What a virtual environment holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Packages {
+    /// Names, versions and hashes of every package.
+    requirements: &'static str,
+    /// For a person, with the size of the download.
+    name: &'static str,
+}
+
+/// What the services of a local environment run on.
+pub(crate) const SERVICES: Packages = Packages {
+    requirements: include_str!("../requirements.txt"),
+    name: "the emulator and a Java runtime (60 MB)",
+};
+/// What builds for AWS.
+pub(crate) const BUILD: Packages = Packages {
+    requirements: include_str!("../requirements-build.txt"),
+    name: "cargo-lambda and zig (115 MB)",
+};
 /// The versions the pinned wheels exist for.
 const OLDEST: (u32, u32) = (3, 10);
 const NEWEST: (u32, u32) = (3, 14);
@@ -89,14 +106,20 @@ fn version_text(version: (u32, u32)) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Venv {
     folder: PathBuf,
+    packages: &'static Packages,
 }
 
 impl Venv {
-    /// The one of this folder when it is complete and belongs to these requirements.
-    pub(crate) fn find(home: &Home) -> Option<Self> {
-        let venv = Self {
+    fn of(home: &Home, packages: &'static Packages) -> Self {
+        Self {
             folder: home.venv(),
-        };
+            packages,
+        }
+    }
+
+    /// The one of this folder when it is complete and belongs to these packages.
+    pub(crate) fn find(home: &Home, packages: &'static Packages) -> Option<Self> {
+        let venv = Self::of(home, packages);
         let complete = fs::read_to_string(venv.marker());
         let is_ready =
             venv.python().exists() && complete.is_ok_and(|text| text == venv.marker_content());
@@ -104,12 +127,16 @@ impl Venv {
     }
 
     /// Makes it unless it is there and complete; an interrupted installation is repeated.
-    pub(crate) async fn ensure(home: &Home, progress: &dyn Progress) -> Result<Self, LocalError> {
-        if let Some(venv) = Self::find(home) {
+    pub(crate) async fn ensure(
+        home: &Home,
+        packages: &'static Packages,
+        progress: &dyn Progress,
+    ) -> Result<Self, LocalError> {
+        if let Some(venv) = Self::find(home, packages) {
             return Ok(venv);
         }
         let _lock = lock::exclusive(&home.tools_lock(), INSTALL_LIMIT).await?;
-        if let Some(venv) = Self::find(home) {
+        if let Some(venv) = Self::find(home, packages) {
             return Ok(venv);
         }
         let python = find_python().await?;
@@ -117,18 +144,17 @@ impl Venv {
             "making a virtual environment with Python {}",
             version_text(python.version)
         ));
-        let venv = Self {
-            folder: home.venv(),
-        };
+        let venv = Self::of(home, packages);
         remove_folder(&venv.folder)?;
         make_folder(&venv.folder)?;
         let mut create = Command::new(&python.path);
         create.args(["-I", "-m", "venv"]).arg(&venv.folder);
         let what = "making the virtual environment";
         tool::run(what, &mut create, Duration::from_secs(180)).await?;
-        progress.note("installing the emulator and a Java runtime (60 MB)");
+        progress.note(&format!("installing {}", packages.name));
         let requirements = venv.folder.join("requirements.txt");
-        fs::write(&requirements, REQUIREMENTS).map_err(LocalError::file("write", &requirements))?;
+        fs::write(&requirements, packages.requirements)
+            .map_err(LocalError::file("write", &requirements))?;
         set_mode(&requirements, 0o644)?;
         // The list is complete, and of jgo it holds no more than jgo.
         let args = ["--require-hashes", "--no-deps", "--requirement"].map(OsStr::new);
@@ -139,9 +165,14 @@ impl Venv {
         Ok(venv)
     }
 
+    /// Where its programs are.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.folder.join("bin")
+    }
+
     /// Path of its interpreter, whether or not it is there.
     pub fn python(&self) -> PathBuf {
-        self.folder.join("bin").join("python")
+        self.bin().join("python")
     }
 
     /// The Java that OpenSearch runs on.
@@ -201,7 +232,7 @@ impl Venv {
     /// A virtual environment knows its own path, so one that was moved or copied is made anew.
     fn marker_content(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(REQUIREMENTS);
+        hash.update(self.packages.requirements);
         hash.update(self.folder.as_os_str().as_encoded_bytes());
         hex::encode(hash.finalize())
     }

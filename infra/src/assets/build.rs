@@ -5,14 +5,27 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use annapurna_stack::environment::Architecture;
+use annapurna_local::Home;
+use annapurna_local::cargo_lambda::CargoLambda;
+use annapurna_stack::environment::{Architecture, Environment};
 use annapurna_stack::parameters::function_packages;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::AGENT;
+use super::{AGENT, same_bytes};
 use crate::error::CommandError;
+
+/// What is wrong where [`CargoLambda::find`] finds none.
+pub(crate) const NO_CARGO_LAMBDA: &str = "there is no cargo-lambda with its zig";
+
+/// What to do then.
+pub(crate) fn how_to_get_cargo_lambda(environment: &Environment) -> String {
+    let name = &environment.name;
+    format!(
+        "`cargo infra deploy {name}` installs it after asking, with --yes without; or: pip install cargo-lambda"
+    )
+}
 
 pub(super) async fn build_for_this_machine(
     root: &Path,
@@ -47,15 +60,23 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// The agent runs on trn1, which is x86-64; the functions on what the environment says.
+/// The agent runs on trn1, which is x86-64; the functions on what the environment says. `tools` is where our own
+/// cargo-lambda is.
 pub(super) async fn build_for_lambda(
     root: &Path,
-    architecture: Architecture,
+    environment: &Environment,
+    tools: &Home,
 ) -> Result<BTreeMap<String, PathBuf>, CommandError> {
+    let lambda = CargoLambda::find(tools).await;
+    let lambda = lambda.ok_or_else(|| CommandError::Build {
+        what: format!("for AWS: {NO_CARGO_LAMBDA}"),
+        hint: how_to_get_cargo_lambda(environment),
+    })?;
     let functions = function_packages();
-    cargo_lambda(root, architecture, &functions).await?;
-    cargo_lambda(root, Architecture::X86_64, &[AGENT]).await?;
-    let folder = target_folder(root).await?.join("lambda");
+    cargo_lambda(root, &lambda, environment.architecture(), &functions).await?;
+    cargo_lambda(root, &lambda, Architecture::X86_64, &[AGENT]).await?;
+    let folder = metadata(root, &["--no-deps"]).await?.target_directory;
+    let folder = folder.join("lambda");
     let binaries = functions.iter().chain([&AGENT]).map(|package| {
         (
             (*package).to_owned(),
@@ -67,6 +88,7 @@ pub(super) async fn build_for_lambda(
 
 async fn cargo_lambda(
     root: &Path,
+    lambda: &CargoLambda,
     architecture: Architecture,
     packages: &[&str],
 ) -> Result<(), CommandError> {
@@ -79,7 +101,10 @@ async fn cargo_lambda(
     for package in packages {
         cargo.args(["--package", package]);
     }
+    let flags = same_bytes::rustflags(root, architecture).await?;
     let status = cargo
+        .env("PATH", lambda.path()?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
         .status()
@@ -91,10 +116,7 @@ async fn cargo_lambda(
     }
     Err(CommandError::Build {
         what: format!("{} for {}", packages.join(", "), architecture.name()),
-        hint:
-            "cargo-lambda is needed for AWS: pip install cargo-lambda; otherwise correct what the \
-               compiler reports above"
-                .to_owned(),
+        hint: "correct what the compiler reports above".to_owned(),
     })
 }
 
@@ -106,10 +128,14 @@ fn not_interrupted(status: ExitStatus) -> Result<(), CommandError> {
     }
 }
 
-/// Cargo as a person would start it: without the variables that an outer cargo sets for what it runs,
-/// which would rebuild crates that read them.
 fn cargo(root: &Path) -> Command {
-    let mut command = Command::new("cargo");
+    as_a_person(root, "cargo")
+}
+
+/// A program as a person would start it: without the variables that an outer cargo sets for what it runs,
+/// which would rebuild crates that read them.
+fn as_a_person(root: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(root)
         .stdin(Stdio::null())
@@ -122,6 +148,8 @@ fn cargo(root: &Path) -> Command {
             "CARGO_BIN_",
             "CARGO_CRATE_",
             "CARGO_PRIMARY_",
+            // What AWS gets is the same for whoever builds it.
+            "CARGO_PROFILE_RELEASE_",
         ]
         .iter()
         .any(|prefix| text.starts_with(prefix));
@@ -132,25 +160,50 @@ fn cargo(root: &Path) -> Command {
     command
 }
 
-pub(super) async fn target_folder(root: &Path) -> Result<PathBuf, CommandError> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        target_directory: PathBuf,
-    }
-    let mut cargo = cargo(root);
-    cargo.args(["metadata", "--format-version=1", "--no-deps"]);
-    let output = cargo
-        .output()
-        .await
-        .map_err(CommandError::file("run", "cargo"))?;
+/// What cargo knows of the workspace.
+#[derive(Debug, Deserialize)]
+pub(super) struct Metadata {
+    pub(super) workspace_root: PathBuf,
+    pub(super) target_directory: PathBuf,
+    /// The workspace's own, and all that they depend on unless `--no-deps` left them out.
+    pub(super) packages: Vec<Package>,
+}
+
+/// A crate and where it is.
+#[derive(Debug, Deserialize)]
+pub(super) struct Package {
+    /// Where it was downloaded from; `None` for one of the workspace.
+    pub(super) source: Option<String>,
+    pub(super) manifest_path: PathBuf,
+}
+
+/// Asks cargo; without `--no-deps` it downloads what is not there yet.
+pub(super) async fn metadata(root: &Path, flags: &[&str]) -> Result<Metadata, CommandError> {
+    let arguments = [&["metadata", "--format-version=1"], flags].concat();
+    Ok(serde_json::from_str(
+        &answer(root, "cargo", &arguments).await?,
+    )?)
+}
+
+/// What cargo or rustc says, in the project's folder, which may choose a toolchain.
+pub(super) async fn answer(
+    root: &Path,
+    program: &'static str,
+    arguments: &[&str],
+) -> Result<String, CommandError> {
+    let output = as_a_person(root, program).args(arguments).output().await;
+    let output = output.map_err(CommandError::file("run", program))?;
     not_interrupted(output.status)?;
-    let metadata: Result<Metadata, _> = serde_json::from_slice(&output.stdout);
-    metadata
-        .map(|it| it.target_directory)
-        .map_err(|_| CommandError::Build {
-            what: "the workspace: cargo metadata failed".to_owned(),
-            hint: crate::ui::one_line(&String::from_utf8_lossy(&output.stderr), 300),
-        })
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(CommandError::Build {
+        what: format!(
+            "the functions and the agent: {program} {} failed",
+            arguments.join(" ")
+        ),
+        hint: crate::ui::one_line(&String::from_utf8_lossy(&output.stderr), 300),
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::{Environment, LocalSettings};
 use annapurna_stack::outputs::{Output, Outputs};
 
-use super::doctor::{Consent, before_deploy};
+use super::doctor::{Consent, before_deploy, ensure_cargo_lambda};
 use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{self, Assets, AssetsBucket};
@@ -85,11 +85,12 @@ async fn deploy_to_aws(
     let account = cloud.guard(environment).await?;
     cx.ui
         .status(format!("Account {account}, region {}", environment.region));
+    let consent = Consent::of(args.yes);
     if !args.no_preflight {
-        let consent = Consent::of(args.yes);
         before_deploy(cx, environment, &template, &cloud, consent).await?;
     }
-    let assets = assets::build(&cx.root, environment).await?;
+    ensure_cargo_lambda(cx, environment, consent).await?;
+    let assets = assets::build(&cx.root, environment, &cx.tools()).await?;
     cx.ui.done("Functions and agent are built");
     let say = |text| cx.ui.status(text);
     let fleet = Fleet::look_at_rest(&cloud, environment, args.replace_instances, &say).await?;
@@ -231,8 +232,10 @@ async fn ready(
         let services = local::start(home, &installed, environment, settings, &cx.ui).await?;
         Ok((installed.torch, services))
     };
-    let (assets, (torch, services)) =
-        tokio::try_join!(assets::build(&cx.root, environment), services)?;
+    let (assets, (torch, services)) = {
+        let tools = cx.tools();
+        tokio::try_join!(assets::build(&cx.root, environment, &tools), services)?
+    };
     cx.ui
         .done("Functions and agent are built; the local cloud and OpenSearch run");
     Ok(Ready {

@@ -10,7 +10,7 @@ use crate::{local, ui};
 
 mod aws;
 
-pub(super) use aws::{Consent, before_deploy};
+pub(super) use aws::{Consent, before_deploy, ensure_cargo_lambda};
 
 /// Say what this machine, or the AWS account, has and lacks for an environment
 ///

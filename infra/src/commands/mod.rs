@@ -21,6 +21,7 @@ use crate::local::watch::Watch;
 use crate::ui::Ui;
 use interrupt::Interrupt;
 
+mod build;
 mod deploy;
 mod destroy;
 mod doctor;
@@ -80,6 +81,7 @@ enum EnvironmentCommand {
     Synth(synth::SynthArgs),
     #[command(visible_alias = "diff")]
     Plan(plan::PlanArgs),
+    Build(build::BuildArgs),
     Deploy(deploy::DeployArgs),
     Rollback(rollback::RollbackArgs),
     Destroy(destroy::DestroyArgs),
@@ -98,6 +100,7 @@ impl EnvironmentCommand {
         match self {
             Self::Synth(args) => &args.environment,
             Self::Plan(args) => &args.environment,
+            Self::Build(args) => &args.environment,
             Self::Deploy(args) => &args.environment,
             Self::Rollback(args) => &args.environment,
             Self::Destroy(args) => &args.environment,
@@ -117,6 +120,7 @@ impl EnvironmentCommand {
         match self {
             // `deploy` starts them and `status` shows them: both look for themselves while they are at it.
             Self::Synth(_)
+            | Self::Build(_)
             | Self::Deploy(_)
             | Self::Destroy(_)
             | Self::Status(_)
@@ -133,6 +137,7 @@ impl EnvironmentCommand {
         match self {
             Self::Synth(args) => synth::run(cx, args),
             Self::Plan(args) => plan::run(cx, args).await,
+            Self::Build(args) => build::run(cx, args).await,
             Self::Deploy(args) => deploy::run(cx, args).await,
             Self::Rollback(args) => rollback::run(cx, args).await,
             Self::Destroy(args) => destroy::run(cx, args).await,
@@ -264,6 +269,11 @@ impl Context {
 
     fn home(&self, environment: &Environment) -> Home {
         Home::new(self.state.join(&environment.name))
+    }
+
+    /// Where our own tools for building for AWS are, one place for all environments.
+    fn tools(&self) -> Home {
+        Home::new(self.state.join(".tools"))
     }
 
     fn watch(&self, environment: &Environment) -> Watch {

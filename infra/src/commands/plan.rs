@@ -195,7 +195,7 @@ async fn against(
         let instances = fleet.plan(None).await?;
         return Ok(first(environment, template, found.remnant, instances));
     };
-    let assets = assets::build(&cx.root, environment).await?;
+    let assets = assets::build(&cx.root, environment, &cx.tools()).await?;
     let mut parameters = deployed.deployment.parameters.clone();
     parameters.extend(assets.parameters());
     if let Some(settings) = environment.local()

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::account::{ACCOUNT, Account};
 
+/// The folder of a stand-in for cargo-lambda.
+const CARGO_LAMBDA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");
+
 /// A project whose `prod` is this account's, with a contact.
 pub struct Project(tempfile::TempDir);
 
@@ -51,10 +54,17 @@ impl Project {
     }
 
     pub fn infra_at(&self, url: &str, args: &[&str]) -> Output {
+        let path = std::env::var("PATH").unwrap();
+        self.infra_with(&format!("{CARGO_LAMBDA}:{path}"), url, args)
+    }
+
+    /// With programs from the folders of this `PATH` alone.
+    pub fn infra_with(&self, path: &str, url: &str, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
         without_own_settings(&mut command)
             .env("AWS_REGION", "eu-central-1")
             .env("HOME", self.0.path())
+            .env("PATH", path)
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")

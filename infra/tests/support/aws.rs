@@ -39,12 +39,16 @@ pub use run::Run;
 pub const ACCOUNT: &str = "000000000000";
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Stands in for cargo: says where the target folder is, and puts a file in the place of each package's binary.
+/// Stands in for cargo and cargo-lambda: says where the target folder is, and puts a file in the place of each
+/// package's binary.
 const CARGO: &str = r#"#!/bin/sh
-if [ "$1" = metadata ]; then
-    printf '{"target_directory": "%s/target"}' "$PWD"
-    exit
-fi
+case "$1 $2" in
+    "metadata "*)
+        printf '{"workspace_root": "%s", "target_directory": "%s/target", "packages": []}' "$PWD" "$PWD"
+        exit ;;
+    "lambda --version") echo "cargo-lambda 0.0.0 (a stand-in)"; exit ;;
+    "lambda system") echo '{"zig": {"version": "0.0.0"}}'; exit ;;
+esac
 while [ $# -gt 0 ]; do
     if [ "$1" = --package ]; then
         mkdir -p "target/lambda/$2"
@@ -79,8 +83,11 @@ impl AwsProject {
         symlink(Path::new(OURS).join("trainium"), root.join("trainium")).unwrap();
         let tools = project.folder.path().join("bin");
         std::fs::create_dir(&tools).unwrap();
-        std::fs::write(tools.join("cargo"), CARGO).unwrap();
-        std::fs::set_permissions(tools.join("cargo"), PermissionsExt::from_mode(0o755)).unwrap();
+        for name in ["cargo", "cargo-lambda"] {
+            std::fs::write(tools.join(name), CARGO).unwrap();
+            let mode = PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(tools.join(name), mode).unwrap();
+        }
         let index = index().await;
         for name in ["dev", "prod"] {
             let text = std::fs::read_to_string(format!("{OURS}/environments/{name}.toml")).unwrap();

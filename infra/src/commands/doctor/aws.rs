@@ -1,10 +1,12 @@
 //! What an environment in AWS needs: of this machine, of the account, of the models.
 
+use annapurna_local::cargo_lambda::{CargoLambda, INSTALLS};
 use annapurna_local::doctor::{Check, State};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::Environment;
 
 use super::super::Context;
+use crate::assets::{NO_CARGO_LAMBDA, how_to_get_cargo_lambda};
 use crate::cloud::Cloud;
 use crate::error::CommandError;
 use crate::preflight::{self, models::Answered};
@@ -39,7 +41,7 @@ pub(super) async fn checks(
     if !checks.iter().any(is_missing) {
         checks.extend(ask_models(cx, environment, &cloud, consent).await?);
     }
-    checks.insert(0, cargo_lambda().await);
+    checks.insert(0, cargo_lambda(cx, environment).await);
     Ok(checks)
 }
 
@@ -65,10 +67,14 @@ pub(in crate::commands) async fn before_deploy(
     cloud: &Cloud,
     consent: Consent,
 ) -> Result<(), CommandError> {
-    let checks = look(cx, environment, template, cloud).await?;
+    let mut checks = look(cx, environment, template, cloud).await?;
+    // Where it can be installed, that is asked about once all else is ready.
+    if consent == Consent::Ask && !cx.ui.can_ask() {
+        checks.push(cargo_lambda(cx, environment).await);
+    }
     super::require(
         cx,
-        "the account is not ready (--no-preflight, where a check is mistaken)",
+        "not everything is ready (--no-preflight, where a check is mistaken)",
         checks,
     )?;
     let answers = ask_models(cx, environment, cloud, consent).await?;
@@ -122,18 +128,12 @@ async fn ask_models(
     Ok(checks)
 }
 
-async fn cargo_lambda() -> Check {
-    let lambda = tokio::process::Command::new("cargo")
-        .args(["lambda", "--version"])
-        .output()
-        .await;
-    let state = match lambda {
-        Ok(output) if output.status.success() => {
-            State::Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        }
-        _ => State::Missing {
-            problem: "cargo-lambda is not installed".to_owned(),
-            fix: "pip install cargo-lambda".to_owned(),
+async fn cargo_lambda(cx: &Context, environment: &Environment) -> Check {
+    let state = match CargoLambda::find(&cx.tools()).await {
+        Some(found) => State::Ok(found.version),
+        None => State::Missing {
+            problem: NO_CARGO_LAMBDA.to_owned(),
+            fix: how_to_get_cargo_lambda(environment),
         },
     };
     Check {
@@ -141,4 +141,32 @@ async fn cargo_lambda() -> Check {
         used_for: "building for Lambda and trn1",
         state,
     }
+}
+
+/// Finds what builds for AWS, or installs it once that is agreed to.
+pub(in crate::commands) async fn ensure_cargo_lambda(
+    cx: &Context,
+    environment: &Environment,
+    consent: Consent,
+) -> Result<(), CommandError> {
+    let tools = cx.tools();
+    if CargoLambda::find(&tools).await.is_some() {
+        return Ok(());
+    }
+    let question = format!("{NO_CARGO_LAMBDA}, which builds for AWS. Install {INSTALLS}?");
+    let agreed = match consent {
+        Consent::Given => true,
+        Consent::Ask => cx.ui.can_ask() && cx.ui.confirm(&question).await?,
+    };
+    if !agreed {
+        return Err(CommandError::Usage {
+            problem: format!("{NO_CARGO_LAMBDA}, which builds for AWS"),
+            hint: how_to_get_cargo_lambda(environment),
+        });
+    }
+    let step = cx.ui.begin("Installing cargo-lambda");
+    let found = CargoLambda::install(&tools, &cx.ui).await?;
+    drop(step);
+    cx.ui.done(format!("{} is installed", found.version));
+    Ok(())
 }

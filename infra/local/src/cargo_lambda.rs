@@ -1,0 +1,131 @@
+//! cargo-lambda, which builds for Lambda and trn1, and zig, with which it links for another processor.
+//!
+//! In: the folder of our own tools. Out: the one on `PATH` if it has its zig, or ours, installed after a person
+//! agreed. Everything that a build is told is in `infra`; here is only where the program is.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::python::{BUILD, Venv};
+use crate::{Home, LocalError, Progress, tool};
+
+/// For a question that it answers at once; its first start reads 35 MB from disk.
+const QUICK: Duration = Duration::from_secs(30);
+
+/// What installing our own brings, for the person who is asked.
+pub const INSTALLS: &str = "cargo-lambda 1.9.2 and zig 0.17.1 into a virtual environment of the project \
+     (115 MB to download, 470 MB on disk)";
+
+/// One that can build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CargoLambda {
+    /// Its own words: name, version, commit and day.
+    pub version: String,
+    /// The folder of ours; `None` when it is on `PATH` anyway.
+    folder: Option<PathBuf>,
+}
+
+impl CargoLambda {
+    /// The first that can build: the one on `PATH`, then ours in `home`.
+    pub async fn find(home: &Home) -> Option<Self> {
+        if let Some(found) = Self::probe(None).await {
+            return Some(found);
+        }
+        let venv = Venv::find(home, &BUILD)?;
+        Self::probe(Some(venv.bin())).await
+    }
+
+    /// Installs ours into `home`, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// Without a fitting Python, when a package cannot be had, and when what was installed does not run here.
+    pub async fn install(home: &Home, progress: &dyn Progress) -> Result<Self, LocalError> {
+        let venv = Venv::ensure(home, &BUILD, progress).await?;
+        let folder = venv.bin();
+        let absent = LocalError::Absent {
+            what: "a cargo-lambda with its zig that runs on this machine",
+            path: folder.join("cargo-lambda"),
+        };
+        Self::probe(Some(folder)).await.ok_or(absent)
+    }
+
+    /// The variable `PATH` with which cargo finds it, and it its zig.
+    ///
+    /// # Errors
+    ///
+    /// When the folder's name has a colon, which no `PATH` can hold.
+    pub fn path(&self) -> Result<OsString, LocalError> {
+        search_path(self.folder.clone())
+    }
+
+    async fn probe(folder: Option<PathBuf>) -> Option<Self> {
+        let path = search_path(folder.clone()).ok()?;
+        // As cargo calls it.
+        let ask = async |arguments: &[&str]| {
+            let mut program = Command::new("cargo-lambda");
+            program.arg("lambda").args(arguments).env("PATH", &path);
+            tool::run("cargo-lambda", &mut program, QUICK).await.ok()
+        };
+        let version = ask(&["--version"]).await?;
+        // Without zig it would ask a person, or install one with pip wherever that installs.
+        let system = ask(&["system", "--output-format", "json"]).await?;
+        has_zig(&system).then(|| Self {
+            version: version.trim().to_owned(),
+            folder,
+        })
+    }
+}
+
+fn search_path(folder: Option<PathBuf>) -> Result<OsString, LocalError> {
+    let inherited = std::env::var_os("PATH").into_iter();
+    let others = inherited.flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let place = folder.clone().unwrap_or_else(|| PathBuf::from("PATH"));
+    std::env::join_paths(folder.into_iter().chain(others))
+        .map_err(std::io::Error::other)
+        .map_err(LocalError::file("put into PATH", place))
+}
+
+/// Whether `cargo lambda system` names a zig: it lists ways to install one otherwise.
+fn has_zig(system: &str) -> bool {
+    #[derive(Deserialize)]
+    struct System {
+        zig: Zig,
+    }
+    #[derive(Deserialize)]
+    struct Zig {
+        version: Option<String>,
+    }
+    serde_json::from_str::<System>(system).is_ok_and(|it| it.zig.version.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_without_zig_cannot_build() {
+        assert!(has_zig(
+            r#"{"zig": {"command": "python3 -m ziglang", "version": "0.17.1"}, "config": {}}"#
+        ));
+        let without = r#"{"zig": {"install_options": ["pip3 install ziglang"]}, "config": {}}"#;
+        assert!(!has_zig(without));
+        assert!(!has_zig("error: no such command: `lambda`"));
+    }
+
+    #[test]
+    fn ours_goes_before_what_is_on_the_path() {
+        let ours = PathBuf::from("/ours/bin");
+        let path = search_path(Some(ours.clone())).unwrap();
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        assert_eq!(folders[0], ours);
+        let inherited = std::env::var_os("PATH").unwrap();
+        let others: Vec<PathBuf> = std::env::split_paths(&inherited).collect();
+        assert_eq!(folders[1..], others);
+        assert!(search_path(Some(PathBuf::from("/a:b"))).is_err());
+    }
+}
