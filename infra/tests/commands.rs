@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::process::{COMMAND_LIMIT, Said, output_of, signal};
 use support::{Deployment, PROJECT, aws_cli, kill, text};
 
 /// Runs a command that must end with this code, and gives back what it said on both streams.
@@ -51,9 +51,9 @@ fn logs_that_are_followed_until_a_person_stops_it(deployment: &Deployment) {
     let mut command = support::infra(deployment.state.path());
     let command = command.args(logs).arg("--follow");
     let mut follow = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let lines = Said::by(follow.stdout.take().unwrap());
     for line in so_far.lines() {
-        assert_eq!(lines.next().unwrap().unwrap(), line);
+        assert_eq!(lines.until(""), line);
     }
     let misspelt = [
         "invoke",
@@ -62,17 +62,10 @@ fn logs_that_are_followed_until_a_person_stops_it(deployment: &Deployment) {
         r#"{"action": "halt"}"#,
     ];
     ends(deployment, 2, &misspelt);
-    let told = lines.find(|line| line.as_ref().unwrap().contains("halt"));
-    assert!(told.is_some(), "what comes while it is followed is shown");
-    let interrupt = ["-INT", &follow.id().to_string()];
-    assert!(
-        Command::new("kill")
-            .args(interrupt)
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert_eq!(follow.wait().unwrap().code(), Some(0));
+    // What comes while it is followed is shown.
+    lines.until("halt");
+    signal("INT", i64::from(follow.id()));
+    assert_eq!(output_of(follow, COMMAND_LIMIT).status.code(), Some(0));
 }
 
 /// What docs/local.md has for the aws CLI, as it stands there.
@@ -104,8 +97,10 @@ fn two_deployments_at_once(deployment: &Deployment) {
     let pid = first.id();
     let lock = deployment.home().join("deploy.lock");
     let has_begun = || std::fs::read_to_string(&lock).is_ok_and(|text| text == pid.to_string());
+    let begin = Instant::now();
     while !has_begun() {
         assert!(first.try_wait().unwrap().is_none(), "the first has ended");
+        assert!(begin.elapsed() < COMMAND_LIMIT, "it takes no lock");
         std::thread::sleep(Duration::from_millis(10));
     }
     let first_one = format!("process {pid} is deploying or destroying `local`");
@@ -113,7 +108,7 @@ fn two_deployments_at_once(deployment: &Deployment) {
         let (_, said) = ends(deployment, 2, &[command, "local", "--yes"]);
         says(&said, &[&first_one, "cargo infra status local"]);
     }
-    assert!(first.wait().unwrap().success());
+    assert!(output_of(first, COMMAND_LIMIT).status.success());
 }
 
 fn requests_that_are_refused(deployment: &Deployment) {

@@ -393,9 +393,7 @@ async fn a_killed_client_leaves_an_operation_that_the_next_waits_for() {
     faults.after("DescribeStackEvents", 1, usize::MAX, Fault::Silence);
     let killed = engine.clone();
     let client = tokio::spawn(async move { deploy(&killed, queue(30)).await });
-    while faults.count("ExecuteChangeSet") == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    faults.seen_once("ExecuteChangeSet").await;
     client.abort();
     faults.clear();
     assert_eq!(engine.at_rest(&|_| {}).await.unwrap(), Standing::Whole);

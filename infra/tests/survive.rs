@@ -11,13 +11,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{Message, MessageQueues, Receive, Sqs};
 use annapurna_contract::{CodeEvaluationMessage, CodeGenerationMessage, PaperId, Queue, keys};
 use annapurna_stack::outputs::Output;
+use support::process::Said;
 use support::{Deployment, ModelRequests, distinct_papers, kill, serve, text, unchanged, until};
 
 const PAPERS: usize = 5;
@@ -350,10 +350,8 @@ fn replace_saves(deployment: &Deployment, saved: &BTreeMap<PathBuf, Vec<u8>>) {
 /// come.
 fn kill_a_deploy(deployment: &Deployment) {
     let mut deploy = deployment.start_deploy();
-    let said = BufReader::new(deploy.stderr.take().unwrap());
-    let mut lines = said.lines().map(Result::unwrap);
-    let has_begun = lines.any(|line| line.contains("the local cloud and OpenSearch run"));
+    let said = Said::by(deploy.stderr.take().unwrap());
+    said.until("the local cloud and OpenSearch run");
     deploy.kill().unwrap();
     deploy.wait().unwrap();
-    assert!(has_begun, "it says when the services run");
 }

@@ -11,6 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local_testing::{TestEmulator, test_emulator, without_own_settings};
@@ -22,6 +23,7 @@ use infra::cloud::Cloud;
 use infra::engine::Engine;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 #[path = "../preflight/account.rs"]
 mod account;
@@ -37,6 +39,8 @@ use faults::Faults;
 pub use run::Run;
 
 pub const ACCOUNT: &str = "000000000000";
+/// Of one run of the program, on a machine that does much else.
+const LIMIT: Duration = Duration::from_secs(900);
 const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Stands in for cargo and cargo-lambda: says where the target folder is, and puts a file in the place of each
@@ -190,7 +194,9 @@ impl AwsProject {
 }
 
 async fn run(mut command: Command) -> Run {
-    Run::of(&command.output().await.unwrap())
+    let ended = timeout(LIMIT, command.kill_on_drop(true).output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("it did not end within {LIMIT:?}: {command:?}"));
+    Run::of(&output.unwrap())
 }
 
 /// An environment's file with the emulator's account, a contact and this index, and without an instance.

@@ -8,6 +8,7 @@
 )]
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -165,6 +166,16 @@ impl Faults {
     pub fn seen_of(&self, action: &str) -> Vec<Seen> {
         let seen = self.seen();
         seen.into_iter().filter(|it| it.action == action).collect()
+    }
+
+    /// Waits until one of this action has come.
+    pub async fn seen_once(&self, action: &str) {
+        let begin = Instant::now();
+        while self.count(action) == 0 {
+            let limit = Duration::from_secs(300);
+            assert!(begin.elapsed() < limit, "{action} does not come");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// How many of one action came.

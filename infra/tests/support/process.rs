@@ -83,18 +83,29 @@ pub fn signal(name: &str, pid: i64) {
 
 /// Whether a process has a connection to this port of the machine.
 pub fn is_connected(pid: u32, port: u64) -> bool {
-    let remote = format!("0100007F:{port:04X}");
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    // Number, local and remote address, state; the tenth is the socket's inode.
-    let sockets: Vec<String> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields.get(2) == Some(&&*remote) && fields.get(3) == Some(&"01"))
-        .filter_map(|fields| Some(format!("socket:[{}]", fields.get(9)?)))
-        .collect();
+    let sockets = connections(port);
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"));
     files.into_iter().flatten().flatten().any(|file| {
         let link = std::fs::read_link(file.path());
         link.is_ok_and(|link| sockets.iter().any(|it| link == Path::new(it)))
     })
+}
+
+/// Whether anybody has a connection to this port of the machine.
+pub fn has_connections(port: u64) -> bool {
+    !connections(port).is_empty()
+}
+
+/// The sockets of the machine that are connected to one of its ports, as `/proc` names them.
+fn connections(port: u64) -> Vec<String> {
+    let remote = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    // Number, local and remote address, state; the tenth is the socket's inode.
+    let fields = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields
+        .filter(|fields| fields.get(2) == Some(&&*remote) && fields.get(3) == Some(&"01"))
+        .filter_map(|fields| Some(format!("socket:[{}]", fields.get(9)?)))
+        .collect()
 }

@@ -330,7 +330,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(process::running(&home, "nap").is_some());
         drop(lock);
-        for _ in 0..100 {
+        for _ in 0..600 {
             if process::running(&home, "nap").is_none() {
                 return;
             }

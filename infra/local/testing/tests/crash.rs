@@ -36,9 +36,7 @@ async fn kill(home: &Home, service: &str) {
         nix::sys::signal::Signal::SIGKILL,
     )
     .unwrap();
-    while process::running(home, service).is_some() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    common::until("it has ended", || process::running(home, service).is_none());
 }
 
 async fn get(url: &str) -> Value {

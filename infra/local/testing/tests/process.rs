@@ -31,15 +31,10 @@ fn spec(script: &str) -> ServiceSpec {
 }
 
 fn wait_for(file: &Path) -> String {
-    for _ in 0..200 {
-        if let Ok(text) = fs::read_to_string(file)
-            && text.ends_with('\n')
-        {
-            return text.trim().to_owned();
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("{} was not written", file.display());
+    let read = || fs::read_to_string(file).ok();
+    let is_whole = || read().is_some_and(|text| text.ends_with('\n'));
+    common::until(&format!("{} is written", file.display()), is_whole);
+    read().unwrap().trim().to_owned()
 }
 
 #[test]
@@ -53,9 +48,7 @@ fn a_service_is_found_again_and_ends_on_sigterm() {
     );
     let state = shell(&home, &script);
     assert_eq!(process::running(&home, NAME), Some(state));
-    while process::log_tail(&home, NAME) != "up" {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    common::until("it is up", || process::log_tail(&home, NAME) == "up");
     assert!(process::stop_now(&home, NAME, Duration::from_secs(10)).unwrap());
     assert_eq!(wait_for(&file), "yes");
     assert_eq!(process::running(&home, NAME), None);
@@ -115,9 +108,8 @@ fn children_of_a_killed_service_are_ended_by_the_next_stop() {
         nix::sys::signal::Signal::SIGKILL,
     )
     .unwrap();
-    while process::running(&home, NAME).is_some() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let has_ended = || process::running(&home, NAME).is_none();
+    common::until("the service has ended", has_ended);
     assert!(common::lives(&child));
     assert!(process::stop_now(&home, NAME, Duration::ZERO).unwrap());
     assert!(!common::lives(&child));
@@ -229,13 +221,13 @@ fn a_service_whose_starter_is_killed_before_it_is_on_record_never_runs() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let child = loop {
+    let mut child = None;
+    common::until("the starter has a child", || {
         assert_eq!(starter.try_wait().unwrap(), None, "the starter has ended");
-        if let Some(child) = common::child_of(starter.id()) {
-            break child;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+        child = common::child_of(starter.id());
+        child.is_some()
+    });
+    let child = child.unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert!(common::lives(&child), "it waits for its record");
     starter.kill().unwrap();

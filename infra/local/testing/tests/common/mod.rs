@@ -5,8 +5,19 @@
 use std::fmt::Display;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// Waits until something holds, a minute at most.
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}: not so");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// True for a process that has not ended; one that nobody collected yet has.
 pub(crate) fn lives(pid: impl Display) -> bool {
