@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::fs::File;
 
 use annapurna_local::emulator::{self, EmulatorOptions};
-use annapurna_local::home::remove_folder;
 use annapurna_local::installation::{self, Installation};
 use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
@@ -21,6 +20,7 @@ use annapurna_stack::parameters::Parameter;
 use crate::error::CommandError;
 
 pub mod agent;
+pub mod removal;
 pub mod service;
 pub mod watch;
 
@@ -257,25 +257,12 @@ fn is_inherited(name: &str) -> bool {
             .any(is_proxy)
 }
 
-/// Stops everything, the agent first and the index last, and removes the environment's folder.
-///
-/// # Errors
-///
-/// When a process cannot be ended or a file not removed.
-pub async fn remove(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
-    stop(home, progress).await?;
-    remove_folder(home.root())?;
-    // The folder of all environments goes with its last one; it stays while it holds another.
-    let _ = home.root().parent().map(std::fs::remove_dir);
-    Ok(())
-}
-
-/// Stops everything; what it stored stays.
+/// Stops everything, the agent first and the index last; what it stored stays.
 ///
 /// # Errors
 ///
 /// When a process cannot be ended.
-pub async fn stop(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
+async fn stop(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
     for name in [agent::AGENT, PAPER_SITE, MODEL] {
         progress.note(&format!("stopping {name}"));
         ours::stop(home, name).await?;

@@ -14,7 +14,7 @@ use support::process::{Said, is_connected, output_of, signal};
 use support::{Deployment, kill, text, until};
 
 /// Commands that have an answer without the emulator.
-const WITHOUT_CLOUD: [&str; 5] = ["synth", "deploy", "destroy", "status", "doctor"];
+const WITHOUT_CLOUD: [&str; 6] = ["synth", "build", "deploy", "destroy", "status", "doctor"];
 /// Commands of those that need the emulator which need OpenSearch as well.
 const WITH_SEARCH: [&str; 4] = ["plan", "papers", "scrape", "invoke"];
 const DEPLOY: [&str; 4] = ["deploy", "local", "--yes", "--no-sample"];
@@ -70,6 +70,9 @@ impl Part<'_> {
                 "{command:?} does not say {part}:\n{said}"
             );
         }
+        // Its session ended with the emulator.
+        let agent = said.contains("restarts the agent");
+        assert_eq!(agent, self.service == "emulator", "{command:?}\n{said}");
         assert!(!said.contains("AWS was not reached"), "{command:?}\n{said}");
     }
 
@@ -105,7 +108,8 @@ impl Part<'_> {
         self.ends(begun);
     }
 
-    fn is_named_by_all(&self) {
+    /// By every command; `plan` is what the deploy that follows says it will do.
+    fn is_named_by_all(&self, plan: &str) {
         for command in commands_where(|name| name != "deploy") {
             let output = self.deployment.run(&words(&command));
             self.is_named(&command, &text(&output.stderr));
@@ -115,6 +119,12 @@ impl Part<'_> {
         let said = text(&output.stderr);
         assert!(output.status.success(), "{said}");
         self.is_named(&DEPLOY.map(str::to_owned), &said);
+        let planned = text(&output.stdout);
+        assert!(planned.contains(plan), "{planned}");
+        // A machine with a terminal has a bar for it; here a line says that it begins, and one that it ended.
+        for part in ["Building paper-scraper, ", "are built, in "] {
+            assert!(said.contains(part), "{part} is not in\n{said}");
+        }
     }
 }
 
@@ -138,7 +148,7 @@ async fn every_command_names_the_part_that_is_dead() {
     let need_search = || commands_where(|name| WITH_SEARCH.contains(&name));
 
     cloud.dies_under(need_cloud(), emulator).await;
-    cloud.is_named_by_all();
+    cloud.is_named_by_all("~ restart agent  (the emulator was started again");
     // The signal is only sent: the process is there for a moment longer.
     signal("KILL", cloud.pid());
     cloud.ends(cloud.begin(need_cloud()));
@@ -146,7 +156,7 @@ async fn every_command_names_the_part_that_is_dead() {
 
     let ask_it = commands_where(|name| ["plan", "papers"].contains(&name));
     search.dies_under(ask_it, opensearch).await;
-    search.is_named_by_all();
+    search.is_named_by_all("Nothing changes in `local`.");
     // The function that is invoked asks it; a scrape that nobody follows has its answer by then.
     let invoke = commands_where(|name| name == "invoke");
     search.dies_under(invoke, emulator).await;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::doctor::{Consent, ensure_cargo_lambda};
 use super::{Context, EnvironmentArg};
-use crate::assets::{self, Zip};
+use crate::assets::Zip;
 use crate::error::CommandError;
 use crate::ui;
 
@@ -31,7 +31,7 @@ pub(super) async fn run(cx: &Context, args: BuildArgs) -> Result<ExitCode, Comma
     if environment.local().is_none() {
         ensure_cargo_lambda(cx, &environment, Consent::of(args.yes)).await?;
     }
-    let assets = assets::build(&cx.root, &environment, &cx.tools()).await?;
+    let assets = cx.build(&environment).await?;
     let zips: Vec<&Zip> = assets
         .functions
         .values()

@@ -12,14 +12,14 @@ use annapurna_stack::outputs::{Output, Outputs};
 use super::doctor::{Consent, before_deploy, ensure_cargo_lambda};
 use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg, reconcile, sample};
-use crate::assets::{self, Assets, AssetsBucket};
+use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Event};
 use crate::error::CommandError;
 use crate::instances::{self, Fleet, Listener};
 use crate::local::agent::{self, Agent};
 use crate::local::service::Service;
-use crate::local::{self, Services};
+use crate::local::{self, Services, removal};
 
 mod consent;
 mod rollout;
@@ -90,8 +90,7 @@ async fn deploy_to_aws(
         before_deploy(cx, environment, &template, &cloud, consent).await?;
     }
     ensure_cargo_lambda(cx, environment, consent).await?;
-    let assets = assets::build(&cx.root, environment, &cx.tools()).await?;
-    cx.ui.done("Functions and agent are built");
+    let assets = cx.build(environment).await?;
     let say = |text| cx.ui.status(text);
     let fleet = Fleet::look_at_rest(&cloud, environment, args.replace_instances, &say).await?;
     let deployment = Rollout {
@@ -152,6 +151,7 @@ async fn deploy_here(
 ) -> Result<ExitCode, CommandError> {
     let home = cx.home(environment);
     let _alone = local::alone(&home, environment)?;
+    removal::call_off(&home)?;
     let here = ready(cx, args, environment, settings, &home).await?;
     // From here on they run, and nothing of what follows ends one of them.
     let watch = cx.watch(environment);
@@ -225,19 +225,15 @@ async fn ready(
     let programs = torch::plan(settings.python.as_deref(), found.torch).await;
     let programs = agreed_to_install(cx, args, programs).await?;
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
-    cx.ui
-        .status("Building the functions and the agent; starting the local cloud and OpenSearch");
+    cx.ui.status("Starting the local cloud and OpenSearch");
     let services = async {
         let installed = local::prepare(home, environment, &programs, &cx.ui).await?;
         let services = local::start(home, &installed, environment, settings, &cx.ui).await?;
         Ok((installed.torch, services))
     };
-    let (assets, (torch, services)) = {
-        let tools = cx.tools();
-        tokio::try_join!(assets::build(&cx.root, environment, &tools), services)?
-    };
+    let (assets, (torch, services)) = tokio::try_join!(cx.build(environment), services)?;
     cx.ui
-        .done("Functions and agent are built; the local cloud and OpenSearch run");
+        .done("All code is there; the local cloud and OpenSearch run");
     Ok(Ready {
         model: local::model_label(&settings.model),
         torch,

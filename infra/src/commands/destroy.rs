@@ -13,7 +13,7 @@ use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
 use crate::engine::{Engine, Standing};
 use crate::error::CommandError;
-use crate::local;
+use crate::local::{self, removal};
 use crate::ui::one_line;
 
 /// Delete an environment's stack; a local one leaves nothing behind
@@ -261,6 +261,7 @@ async fn destroy_here(
     );
     agreed(cx, args, environment, &question).await?;
     let _alone = local::alone(&home, environment)?;
+    removal::begin(&home)?;
     // An emulator of the environment's own goes with its folder; in a shared one the stack must go.
     if settings.endpoint_url.is_some()
         && let Some(cloud) = cx.cloud(environment).await?
@@ -272,7 +273,7 @@ async fn destroy_here(
         delete_stack(cx, args, environment, &cloud, &doomed).await?;
     }
     let step = cx.ui.begin("Stopping");
-    local::remove(&home, &cx.ui).await?;
+    removal::finish(&home, &cx.ui).await?;
     drop(step);
     cx.ui.done(format!("`{}` is gone", environment.name));
     Ok(ExitCode::SUCCESS)

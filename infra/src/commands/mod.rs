@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use annapurna_local::{Home, process};
 use annapurna_stack::cloudformation::Template;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::instances::Slot;
+use annapurna_stack::parameters::function_packages;
 use annapurna_stack::{instances, pipeline, validate};
 use clap::{Args, Parser, Subcommand};
 use futures::FutureExt;
 
+use crate::assets::{self, Assets};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local;
+use crate::local::removal::Remains;
 use crate::local::service::Service;
 use crate::local::watch::Watch;
 use crate::ui::Ui;
@@ -217,7 +221,11 @@ async fn dispatch(cli: Cli, ui: Ui, interrupt: Interrupt) -> Result<ExitCode, Co
         state,
         interrupt,
     };
-    let watch = cx.watch(&cx.environment(command.environment())?);
+    let environment = cx.environment(command.environment())?;
+    if let Some(remains) = cx.remains(&environment) {
+        cx.ui.warn(remains.in_words(&environment.name));
+    }
+    let watch = cx.watch(&environment);
     let needed = command.needed();
     if let Some(stopped) = watch.stopped() {
         if watch.lacks(needed) {
@@ -276,6 +284,11 @@ impl Context {
         Home::new(self.state.join(".tools"))
     }
 
+    /// What a removal of a local environment has left that was cut off; of one in AWS there is no folder here.
+    fn remains(&self, environment: &Environment) -> Option<Remains> {
+        Remains::of(&self.home(environment))
+    }
+
     fn watch(&self, environment: &Environment) -> Watch {
         Watch::over(environment, self.home(environment))
     }
@@ -297,6 +310,27 @@ impl Context {
                 violations,
             })
         }
+    }
+
+    /// Builds what is deployed, and says so before and after: where nobody sees cargo's bar, minutes go by in silence.
+    ///
+    /// # Errors
+    ///
+    /// As [`assets::build`].
+    async fn build(&self, environment: &Environment) -> Result<Assets, CommandError> {
+        self.ui.status(format!(
+            "Building {} and the agent; the first time this takes minutes",
+            function_packages().join(", ")
+        ));
+        let begun = Instant::now();
+        let assets = assets::build(&self.root, environment, &self.tools()).await?;
+        let secs = begun.elapsed().as_secs();
+        self.ui.done(format!(
+            "Functions and agent are built, in {} min {} s",
+            secs / 60,
+            secs % 60
+        ));
+        Ok(assets)
     }
 
     /// The environment's clients; `None` when it is local and nothing of it was ever started.

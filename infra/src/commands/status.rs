@@ -69,6 +69,8 @@ enum State {
     /// Another than this program runs it.
     External,
     NotDeployed,
+    /// A removal was begun, and may have been cut off.
+    BeingDestroyed,
     CloudIsStopped,
     Present,
     Missing,
@@ -88,6 +90,7 @@ impl State {
             Self::Stopped => "stopped",
             Self::External => "external",
             Self::NotDeployed => "not deployed",
+            Self::BeingDestroyed => "being destroyed",
             Self::CloudIsStopped => "cloud is stopped",
             Self::Present => "present",
             Self::Missing => "missing",
@@ -234,7 +237,10 @@ async fn stack_parts(
     let name = environment.stack_name();
     let alone = |state| Ok((vec![named("stack", state, &name)], Vec::new()));
     let Some(cloud) = cx.cloud(environment).await? else {
-        return alone(State::NotDeployed);
+        return alone(match cx.remains(environment) {
+            Some(_) => State::BeingDestroyed,
+            None => State::NotDeployed,
+        });
     };
     let Some(deployed) = Engine::new(&cloud, name.clone()).deployed().await? else {
         return alone(State::NotDeployed);

@@ -12,7 +12,10 @@ how a test has no quota, or a zone no capacity. With the tag `emulate:seconds` a
 or is refused.
 """
 
+import logging
 from time import sleep
+
+log = logging.getLogger("emulate")
 
 # Where every instance type is offered: not in every zone, as in AWS. ministack's zones are a, b and c.
 OFFERED_IN = "ab"
@@ -149,12 +152,15 @@ def remembering(handler, functions):
         reserved = props.get("ReservedConcurrentExecutions")
         function["concurrency"] = None if reserved is None else int(reserved)
 
+    # Nobody can ask the server how far it is while it is at a stack; its log says that it is in the middle of one.
     def create(logical_id, props, stack_name):
+        log.info("CloudFormation is at function %s", logical_id)
         made = handler["create"](logical_id, props, stack_name)
         settled(made[0], props)
         return made
 
     def update(physical_id, old_props, new_props, *more):
+        log.info("CloudFormation is at function %s", physical_id)
         made = handler["update"](physical_id, old_props, new_props, *more)
         settled(made[0], new_props)
         return made
