@@ -2,7 +2,7 @@
 //!
 //! Each answers `GET /health` on its port when it can work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
@@ -25,13 +25,15 @@ pub async fn start(
     relies_on: Option<&str>,
 ) -> Result<String, LocalError> {
     let told = hex::encode(Sha256::digest(format!(
-        "{:?}{:?}{:?}{:?}{relies_on:?}",
+        "{:?}{:?}{:?}{:?}",
         spec.program,
         spec.args,
         spec.env,
         modified(&spec.program)
     )));
-    let note = home.run().join(format!("{}.told", spec.name));
+    let told = [Some(&*told), relies_on].into_iter().flatten();
+    let told = told.collect::<Vec<_>>().join("\n");
+    let note = note(home, spec.name);
     let unchanged = std::fs::read_to_string(&note).is_ok_and(|known| known == told);
     if !unchanged || process::running(home, spec.name).is_none() {
         process::stop(home, spec.name, GRACE).await?;
@@ -50,6 +52,17 @@ pub async fn start(
 /// Stops a service; true when it ran.
 pub async fn stop(home: &Home, name: &'static str) -> Result<bool, LocalError> {
     process::stop(home, name, GRACE).await
+}
+
+/// What it was started on: the start mark of the service it relies on.
+pub fn relied_on(home: &Home, name: &str) -> Option<String> {
+    let told = std::fs::read_to_string(note(home, name)).ok()?;
+    told.lines().nth(1).map(str::to_owned)
+}
+
+/// A digest of what a running service was told, and below it what it relies on.
+fn note(home: &Home, name: &str) -> PathBuf {
+    home.run().join(format!("{name}.told"))
 }
 
 /// Why [`start`] would start a service with this program (again); `None` when it would not, as far as the

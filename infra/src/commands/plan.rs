@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use annapurna_local::ours;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use annapurna_stack::parameters::Parameter;
@@ -10,14 +9,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Context, EnvironmentArg};
-use crate::assets::{self, Assets};
+use crate::assets::Assets;
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine, Found, Remnant};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
 use crate::instances::{Fleet, FleetPlan};
-use crate::local;
-use crate::local::agent::AGENT;
+use crate::local::{self, agent};
 
 /// Show what a deploy would change; changes nothing
 ///
@@ -134,7 +132,7 @@ pub(super) async fn compare(
     };
     let home = cx.home(environment);
     let agent = match &assets.agent_binary {
-        Some(binary) => ours::outdated(&home, AGENT, binary),
+        Some(binary) => agent::outdated(&home, binary),
         None => bundle_changes(deployed, wanted)
             .then_some("its bundle changed; what it runs is given back to the queue"),
     };
@@ -195,7 +193,7 @@ async fn against(
         let instances = fleet.plan(None).await?;
         return Ok(first(environment, template, found.remnant, instances));
     };
-    let assets = assets::build(&cx.root, environment, &cx.tools()).await?;
+    let assets = cx.build(environment).await?;
     let mut parameters = deployed.deployment.parameters.clone();
     parameters.extend(assets.parameters());
     if let Some(settings) = environment.local()

@@ -75,10 +75,22 @@ pub async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
         user: None,
         port: Some(port),
     };
-    // The role's session ends with the emulator that gave it; one that is not ours says nothing of its start.
-    let emulator = process::running(home, emulator::SERVICE).map(|it| it.start_mark);
-    ours::start(home, spec, port, emulator.as_deref()).await?;
+    ours::start(home, spec, port, emulator_start(home).as_deref()).await?;
     Ok(())
+}
+
+/// Why [`start`] would start it (again); `None` when it would not, as far as its binary and the emulator decide.
+pub fn outdated(home: &Home, binary: &Path) -> Option<&'static str> {
+    let is_cut_off = || ours::relied_on(home, AGENT) != emulator_start(home);
+    ours::outdated(home, AGENT, binary).or_else(|| {
+        is_cut_off()
+            .then_some("the emulator was started again, and the session of its role ended with it")
+    })
+}
+
+/// The start of the emulator, with which the session of the agent's role ends; one that is not ours says nothing of it.
+fn emulator_start(home: &Home) -> Option<String> {
+    process::running(home, emulator::SERVICE).map(|it| it.start_mark)
 }
 
 /// A configuration with which every AWS SDK assumes the agent's role, so that its policies hold for the
