@@ -157,4 +157,94 @@ mod tests {
         let error = Rustc::of("rustc 1.95.0 (built from a source tarball)").unwrap_err();
         assert!(error.to_string().contains("commit"), "{error}");
     }
+
+    /// Of a program, a crate beside it and one that was downloaded, each with a panic's place in it.
+    const SOURCES: [(&str, &str); 7] = [
+        (
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"app\", \"near\"]\n[profile.release]\nlto = \"thin\"\n\
+             strip = \"symbols\"",
+        ),
+        (
+            "app/Cargo.toml",
+            "[package]\nname = \"app\"\nedition = \"2024\"\n[dependencies]\nfar = \"1\"\nnear = { path = \"../near\" }",
+        ),
+        (
+            "app/src/main.rs",
+            "fn main() { let n = std::env::args().count(); println!(\"{}\", far::f(n) + near::f(n)) }",
+        ),
+        (
+            "near/Cargo.toml",
+            "[package]\nname = \"near\"\nedition = \"2024\"",
+        ),
+        (
+            "near/src/lib.rs",
+            "pub fn f(n: usize) -> u8 { assert!(n < 9); u8::try_from(n).unwrap() }",
+        ),
+        (
+            "far/Cargo.toml",
+            "[package]\nname = \"far\"\nversion = \"1.0.0\"\nedition = \"2024\"",
+        ),
+        (
+            "far/src/lib.rs",
+            "pub fn f(n: usize) -> u8 { assert!(n < 7); u8::try_from(n).unwrap() }",
+        ),
+    ];
+
+    /// What cargo builds in a checkout, with a folder of downloads, that are both below `place`.
+    async fn built(place: &Path, flags_are_ours: bool) -> Vec<u8> {
+        let (checkout, downloads) = (place.join("checkout"), place.join("downloads"));
+        for (name, text) in SOURCES {
+            let is_far = name.starts_with("far/");
+            let file = if is_far { &downloads } else { &checkout }.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let unchecked = "{\"files\": {}}";
+        std::fs::write(downloads.join("far/.cargo-checksum.json"), unchecked).unwrap();
+        let source = format!(
+            "[source.crates-io]\nreplace-with = \"here\"\n[source.here]\ndirectory = \"{}\"",
+            downloads.display()
+        );
+        std::fs::create_dir_all(checkout.join(".cargo")).unwrap();
+        std::fs::write(checkout.join(".cargo/config.toml"), source).unwrap();
+        answer(&checkout, "cargo", &["generate-lockfile", "--offline"])
+            .await
+            .unwrap();
+        let architecture = match cfg!(target_arch = "aarch64") {
+            true => Architecture::Arm64,
+            false => Architecture::X86_64,
+        };
+        let flags = match flags_are_ours {
+            true => rustflags(&checkout, architecture).await.unwrap(),
+            false => OsString::new(),
+        };
+        let target = checkout.join("target");
+        let built = tokio::process::Command::new("cargo")
+            .current_dir(&checkout)
+            .args(["build", "--quiet", "--release", "--offline", "--target-dir"])
+            .arg(&target)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            .status();
+        assert!(built.await.unwrap().success());
+        std::fs::read(target.join("release/app")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_program_has_the_same_bytes_wherever_it_is_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let (near, far) = (folder.path().join("a"), folder.path().join("some one's/b"));
+        let here = built(&near, true).await;
+        assert!(here == built(&far, true).await, "the bytes differ");
+        let has = |bytes: &[u8], path: &Path| {
+            let path = path.to_str().unwrap().as_bytes();
+            bytes.windows(path.len()).any(|it| it == path)
+        };
+        assert!(!has(&here, folder.path()), "it names where it was built");
+        // Without the flags it does, so what is above can fail.
+        assert!(has(
+            &built(&folder.path().join("c"), false).await,
+            folder.path()
+        ));
+    }
 }
