@@ -218,13 +218,20 @@ impl Engine {
         let Some(before) = self.describe().await? else {
             return Ok(());
         };
+        let id = before.stack_id();
+        self.delete_by(id.ok_or_else(|| incomplete("its id", &self.stack))?, event)
+            .await
+    }
+
+    /// The same for the stack of this id, which no later stack of its name has.
+    async fn delete_by(
+        &self,
+        id: &str,
+        event: &(dyn Fn(&Event) + Sync),
+    ) -> Result<(), CommandError> {
         let doing = format!("delete stack `{}`", self.stack);
-        let id = before.stack_id().map(str::to_owned);
         // Once it is deleted, only its id still leads to it.
-        let by_id = Self {
-            stack: id.ok_or_else(|| incomplete("its id", &self.stack))?,
-            ..self.clone()
-        };
+        let by_id = self.by_id(id);
         let seen = by_id.newest_event().await?;
         let request = self.client.delete_stack().stack_name(&by_id.stack);
         let request = request.client_request_token(self.token().await?);
@@ -235,6 +242,13 @@ impl Engine {
         match status.as_ref().map(StackState::of) {
             None | Some(StackState::Deleted) => Ok(()),
             Some(_) => Err(self.first_cause(status.as_ref(), &events).await),
+        }
+    }
+
+    fn by_id(&self, id: &str) -> Self {
+        Self {
+            stack: id.to_owned(),
+            ..self.clone()
         }
     }
 }

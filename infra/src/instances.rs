@@ -268,17 +268,17 @@ impl<'a> Fleet<'a> {
     /// The same, looked at once more: an operation may have been begun since the plan was made, and have failed. What
     /// it left of the stack goes only where the plan said so.
     async fn again(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<Self, CommandError> {
-        match self.engine.at_rest(&|_| {}).await? {
-            Standing::Remnant if self.remnant.is_some() => self.engine.delete(event).await?,
-            Standing::Remnant => {
+        match (self.engine.at_rest(&|_| {}).await?, &self.remnant) {
+            (Standing::Remnant, Some(remnant)) => self.engine.remove(remnant, event).await?,
+            (Standing::Remnant, None) => {
                 let name = &self.environment.name;
                 return Err(self.refused(
                     "their stack failed since the plan was agreed to, and what is left of it has to go".to_owned(),
                     Some(format!("see what it is and agree to it: cargo infra deploy {name}")),
                 ));
             }
-            Standing::Stuck => return Err(self.engine.stuck().await),
-            Standing::Absent | Standing::Review | Standing::Whole => {}
+            (Standing::Stuck, _) => return Err(self.engine.stuck().await),
+            (Standing::Absent | Standing::Review | Standing::Whole, _) => {}
         }
         Self::look(self.cloud, self.environment, self.replace).await
     }

@@ -8,7 +8,7 @@ use aws_sdk_cloudformation::types::{ResourceStatus, StackResourceSummary};
 use serde::Serialize;
 
 use super::words::StackState;
-use super::{Deployed, Engine, status_of};
+use super::{Deployed, Engine, Event, Standing, incomplete, status_of};
 use crate::error::CommandError;
 
 /// What is there where a stack is to be; never both.
@@ -25,6 +25,9 @@ pub struct Found {
 pub struct Remnant {
     /// Its name.
     pub stack: String,
+    /// CloudFormation's id of it, which a later stack of this name does not have.
+    #[serde(skip)]
+    pub id: String,
     /// The resources that are still there, each destroyed or left behind with the stack.
     pub resources: Vec<Change>,
 }
@@ -54,10 +57,13 @@ impl Engine {
             return Ok(Found::default());
         };
         let status = status_of(&description)?;
+        let id = description.stack_id();
+        let id = id.ok_or_else(|| incomplete("its id", &self.stack))?;
         let remnant = |resources| Found {
             deployed: None,
             remnant: Some(Remnant {
                 stack: self.stack.clone(),
+                id: id.to_owned(),
                 resources,
             }),
         };
@@ -74,6 +80,31 @@ impl Engine {
             StackState::UnderWay | StackState::Whole | StackState::Stuck => Ok(Found {
                 deployed: Some(self.read(&description, status).await?),
                 remnant: None,
+            }),
+        }
+    }
+
+    /// Deletes what is left. A question may have stood open for long: a stack that somebody made of this name since then
+    /// is another, and stays.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Usage`] when this stack is no remnant any more; otherwise as [`Engine::delete`].
+    pub async fn remove(
+        &self,
+        remnant: &Remnant,
+        event: &(dyn Fn(&Event) + Sync),
+    ) -> Result<(), CommandError> {
+        match self.by_id(&remnant.id).at_rest(&|_| {}).await? {
+            Standing::Absent => Ok(()),
+            Standing::Remnant => self.delete_by(&remnant.id, event).await,
+            Standing::Review | Standing::Stuck | Standing::Whole => Err(CommandError::Usage {
+                problem: format!(
+                    "stack `{}` is no longer what was left of a failed deployment, so it is not removed",
+                    remnant.stack
+                ),
+                hint: "somebody deploys, too; run the command again, and look at the plan that it shows"
+                    .to_owned(),
             }),
         }
     }

@@ -43,9 +43,12 @@ async fn what_a_failed_deployment_left_of_their_stack_goes_only_after_the_questi
     assert_eq!(account.faults.count("DeleteStack"), 0);
     assert_eq!(account.instances().await, made);
 
-    // Agreed to, it goes; the deletion itself asks for the stack as it is.
+    // Agreed to, it goes, by its id.
     account.faults.clear();
     account.faults.next(&look, n_looks + 1, failed());
+    let encoded = id.replace(':', "%3A").replace('/', "%2F");
+    let look_by_id = format!("DescribeStacks {encoded}");
+    account.faults.next(&look_by_id, 1, failed());
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
     assert_eq!(account.faults.count("DeleteStack"), 1);
     let anew = account.instances().await;

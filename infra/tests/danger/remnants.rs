@@ -39,11 +39,21 @@ async fn yes_removes_no_remnant_that_holds_something_and_the_one_that_is_named_g
     assert_eq!(project.faults.count("DeleteStack"), 0);
     assert_eq!(uploads(&project), Vec::<String>::new());
 
+    // It stands so until somebody makes it whole while the question is open.
+    let args = ["deploy", "dev", "--yes", "--allow-replace", "Papers"];
+    let args = [&args[..], &["--allow-replace", "Queue"]].concat();
+    project.faults.clear();
+    project.faults.next(look, n_looks, failed());
+    let refused = project.infra(&args).await.ends(2);
+    refused.says("`annapurna-dev` is no longer what was left of a failed deployment");
+    assert_eq!(project.faults.count("DeleteStack"), 0);
+
     // It stands so until the deletion begins.
     project.faults.clear();
     project.faults.next(look, n_looks, failed());
-    let args = ["deploy", "dev", "--yes", "--allow-replace", "Papers"];
-    let args = [&args[..], &["--allow-replace", "Queue"]].concat();
+    let encoded = id.replace(':', "%3A").replace('/', "%2F");
+    let look_by_id = format!("DescribeStacks {encoded}");
+    project.faults.next(&look_by_id, 1, failed());
     project.infra(&args).await.ends(0);
     assert_eq!(project.faults.count("DeleteStack"), 1);
     let now = engine.deployed().await.unwrap().unwrap();

@@ -297,6 +297,7 @@ mod tests {
     async fn what_a_failed_deployment_left_is_lost_only_where_it_is_named() {
         let left = |resources: &[Change]| Remnant {
             stack: "annapurna-prod".to_owned(),
+            id: "annapurna-prod/1".to_owned(),
             resources: resources.to_vec(),
         };
         let answer = async |name, resources, allowed: &[&str], confirm| {

@@ -74,9 +74,9 @@ impl Rollout<'_> {
         if !person.agrees_to_plan(&found).await? {
             return Err(declined(name, false));
         }
-        if found.remnant.is_some() {
+        if let Some(remnant) = &found.remnant {
             let step = ui.begin("Removing what a failed deployment left");
-            engine.delete(&|_| {}).await?;
+            engine.remove(remnant, &|_| {}).await?;
             drop(step);
         }
         self.publish().await?;
