@@ -202,19 +202,20 @@ async fn a_captcha_instead_of_pdfs_keeps_the_papers_and_leaves_the_site_alone() 
         "a PDF keeps nothing from the judge"
     );
     assert_eq!(summary.failed.len(), 6);
-    assert!(
-        summary.failed[0].error.starts_with("blocked at http"),
-        "{summary:?}"
-    );
-    assert!(
-        summary.failed[0]
-            .error
-            .contains("status 200, content-type `text/html")
-    );
-    assert!(
-        !summary.failed[0].error.contains('\u{1b}'),
-        "a page must not act on a terminal"
-    );
+    // Which of those under way was blocked first, and so keeps the others from asking, is chance.
+    let errors = || summary.failed.iter().map(|paper| paper.error.as_str());
+    let is_blocked = |error: &str| error.starts_with("blocked at http");
+    assert!(errors().any(is_blocked), "{summary:?}");
+    for error in errors() {
+        assert!(
+            error.contains("status 200, content-type `text/html"),
+            "{error}"
+        );
+        assert!(
+            !error.contains('\u{1b}'),
+            "a page must not act on a terminal"
+        );
+    }
     // Six papers at three tries each would be 18: those not under way when the site was given up did
     // not ask.
     assert!(counts.of("/pdf") < 18, "{}", counts.of("/pdf"));
