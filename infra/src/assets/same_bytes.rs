@@ -126,10 +126,10 @@ mod tests {
             let folders: Vec<_> = folders.iter().map(|it| it.display().to_string()).collect();
             (folders, names)
         };
-        let (here, names) = of("/root/.cargo", "/work", "/root/.rustup/toolchains/x");
+        let (here, names) = of("/root/.cargo", "/checkout", "/root/.rustup/toolchains/x");
         let library = "/root/.rustup/toolchains/x/lib/rustlib/src/rust";
         let crates = "/root/.cargo/registry/src/i-1";
-        assert_eq!(here, ["/work", "/work/target", crates, library]);
+        assert_eq!(here, ["/checkout", "/checkout/target", crates, library]);
         assert_eq!(names, ["/annapurna", "/target", "/registry", "/rustc/abc"]);
         let (there, same) = of("/home/b/c", "/home/b/a", "/usr");
         assert_ne!(there, here);
