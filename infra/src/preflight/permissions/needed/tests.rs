@@ -12,6 +12,22 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Type and properties of each resource of both stacks, of every environment in AWS.
+fn resources() -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for name in ["dev", "prod"] {
+        let environment = Environment::load(&project().join("environments"), name).unwrap();
+        let instances = instances::stack(&environment, &Slot::of(&environment));
+        for template in [pipeline::stack(&environment).unwrap(), instances] {
+            let template = template.to_json().unwrap();
+            let resources = template["Resources"].as_object().unwrap().values();
+            let kind = |it: &Value| it["Type"].as_str().unwrap().to_owned();
+            all.extend(resources.map(|it| (kind(it), it["Properties"].clone())));
+        }
+    }
+    all
+}
+
 /// A list as a policy for every environment of every account.
 fn policy(needed: &[Needed]) -> Value {
     let general = |text: &&str| {
@@ -121,16 +137,9 @@ fn creation(kind: &str) -> &'static [&'static str] {
 #[test]
 fn whatever_the_stack_has_may_be_made() {
     let listed: BTreeSet<&str> = needed().flat_map(|it| it.actions).copied().collect();
-    for name in ["dev", "prod"] {
-        let environment = Environment::load(&project().join("environments"), name).unwrap();
-        let instances = instances::stack(&environment, &Slot::of(&environment));
-        for template in [pipeline::stack(&environment).unwrap(), instances] {
-            let template = template.to_json().unwrap();
-            for resource in template["Resources"].as_object().unwrap().values() {
-                for action in creation(resource["Type"].as_str().unwrap()) {
-                    assert!(listed.contains(action), "{action}");
-                }
-            }
+    for (kind, _) in resources() {
+        for action in creation(&kind) {
+            assert!(listed.contains(action), "{action}");
         }
     }
 }
@@ -228,26 +237,17 @@ fn named(kind: &str) -> Option<(&'static str, &'static str, &'static str)> {
 #[test]
 fn whatever_has_a_name_in_the_stacks_is_among_the_names_of_the_policies() {
     let mut n_names = 0;
-    for name in ["dev", "prod"] {
-        let environment = Environment::load(&project().join("environments"), name).unwrap();
-        let instances = instances::stack(&environment, &Slot::of(&environment));
-        for template in [pipeline::stack(&environment).unwrap(), instances] {
-            let template = template.to_json().unwrap();
-            for resource in template["Resources"].as_object().unwrap().values() {
-                let Some((property, place, action)) = named(resource["Type"].as_str().unwrap())
-                else {
-                    continue;
-                };
-                let properties = &resource["Properties"];
-                let name = properties[property].as_str();
-                let name = name
-                    .or_else(|| properties["Budget"][property].as_str())
-                    .unwrap();
-                let arn = format!("arn:aws:{place}{name}");
-                assert!(allowed(action, &arn, &[]), "{action} {arn}");
-                n_names += 1;
-            }
-        }
+    for (kind, properties) in resources() {
+        let Some((property, place, action)) = named(&kind) else {
+            continue;
+        };
+        let name = properties[property].as_str();
+        let name = name
+            .or_else(|| properties["Budget"][property].as_str())
+            .unwrap();
+        let arn = format!("arn:aws:{place}{name}");
+        assert!(allowed(action, &arn, &[]), "{action} {arn}");
+        n_names += 1;
     }
     assert!(n_names > 100, "{n_names}");
 }
