@@ -293,7 +293,7 @@ fn is_free(port: u16) -> bool {
 
 /// A free port on 127.0.0.1. The search starts at a place that differs from call to call, so that two
 /// programs rarely meet.
-pub fn any_free_port() -> Result<u16, LocalError> {
+pub(crate) fn any_free_port() -> Result<u16, LocalError> {
     free_port_where(is_free)
 }
 

@@ -10,7 +10,7 @@ use annapurna_contract::normalize_title;
 
 /// Terms of the pipeline's topic and their weights: 4 decides alone, 2 needs a second hint, 1 is a word
 /// other fields use as well. Lower case; spaces stand for hyphens; a plural `s` counts too.
-pub const RELEVANCE_TERMS: &[(&str, u32)] = &[
+const RELEVANCE_TERMS: &[(&str, u32)] = &[
     ("adversarial training", 4),
     ("autoencoder", 4),
     ("backpropagation", 4),
@@ -103,7 +103,7 @@ pub const RELEVANCE_TERMS: &[(&str, u32)] = &[
 ];
 
 /// The lowest score of a relevant paper.
-pub const RELEVANCE_THRESHOLD: u32 = 4;
+const RELEVANCE_THRESHOLD: u32 = 4;
 
 /// Terms that a reason names; the heaviest come first.
 const MAX_NAMED_TERMS: usize = 8;
