@@ -11,7 +11,7 @@ use crate::error::CommandError;
 /// What a deployment will do to the index.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case", tag = "action")]
-pub enum IndexPlan {
+pub(crate) enum IndexPlan {
     /// The index is not there, and gets the whole mapping.
     Create,
     /// The record has fields that the mapping lacks; a mapping only grows.
@@ -28,7 +28,7 @@ pub enum IndexPlan {
 /// # Errors
 ///
 /// When the endpoint is not an address.
-pub fn search(cloud: &Cloud, endpoint: &str) -> Result<Search, CommandError> {
+pub(crate) fn search(cloud: &Cloud, endpoint: &str) -> Result<Search, CommandError> {
     Ok(Search::new(&cloud.config, endpoint, INDEX)?)
 }
 
@@ -37,7 +37,7 @@ pub fn search(cloud: &Cloud, endpoint: &str) -> Result<Search, CommandError> {
 /// # Errors
 ///
 /// [`CommandError::IndexConflict`] when a field is there with another type.
-pub async fn plan(search: &Search) -> Result<IndexPlan, CommandError> {
+pub(crate) async fn plan(search: &Search) -> Result<IndexPlan, CommandError> {
     let Some(actual) = search.mapping().await? else {
         return Ok(IndexPlan::Create);
     };
@@ -83,7 +83,7 @@ fn compare(
 /// # Errors
 ///
 /// As [`plan`].
-pub async fn apply(search: &Search, replicas: u32) -> Result<IndexPlan, CommandError> {
+pub(crate) async fn apply(search: &Search, replicas: u32) -> Result<IndexPlan, CommandError> {
     let plan = plan(search).await?;
     match &plan {
         IndexPlan::Create => search.create_index_if_absent(replicas).await?,

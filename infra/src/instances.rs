@@ -23,8 +23,8 @@ mod zones;
 
 pub(crate) use refusal::TRN_QUOTA;
 use refusal::{Refusal, no_capacity};
-pub use seen::{Seen, seen};
-pub use zones::Zones;
+pub(crate) use seen::seen;
+pub(crate) use zones::Zones;
 
 /// What a plan says of a subnet that is chosen when the instance is made.
 const FIRST_WITH_ROOM: &str = "(the first zone that has room)";
@@ -53,7 +53,7 @@ impl Launch {
 
 /// An environment's instances as they are now.
 #[derive(Debug, Clone)]
-pub struct Fleet<'a> {
+pub(crate) struct Fleet<'a> {
     cloud: &'a Cloud,
     environment: &'a Environment,
     engine: Engine,
@@ -72,7 +72,10 @@ pub struct Fleet<'a> {
 /// # Errors
 ///
 /// When CloudFormation cannot be asked.
-pub async fn outputs(cloud: &Cloud, environment: &Environment) -> Result<Outputs, CommandError> {
+pub(crate) async fn outputs(
+    cloud: &Cloud,
+    environment: &Environment,
+) -> Result<Outputs, CommandError> {
     if environment.local().is_some() {
         return Ok(Outputs::default());
     }
@@ -85,7 +88,7 @@ pub async fn outputs(cloud: &Cloud, environment: &Environment) -> Result<Outputs
 
 /// What a deployment would do with the instances.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct FleetPlan {
+pub(crate) struct FleetPlan {
     /// The stack's resources, worst first.
     pub changes: Vec<Change>,
     /// What goes before all else.
@@ -96,7 +99,7 @@ pub struct FleetPlan {
 
 /// Who hears how a change of the instances goes.
 #[derive(Clone, Copy)]
-pub struct Listener<'a> {
+pub(crate) struct Listener<'a> {
     /// Hears each event of a resource once, in order.
     pub event: &'a (dyn Fn(&Event) + Sync),
     /// Hears what CloudFormation warns of.
@@ -109,7 +112,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     ///
     /// When AWS cannot be asked, or the stack is not of this program's making.
-    pub async fn look(
+    pub(crate) async fn look(
         cloud: &'a Cloud,
         environment: &'a Environment,
         replace: bool,
@@ -154,7 +157,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     ///
     /// As [`Self::look`], and when the stack does not come to rest in time.
-    pub async fn look_at_rest(
+    pub(crate) async fn look_at_rest(
         cloud: &'a Cloud,
         environment: &'a Environment,
         replace: bool,
@@ -187,7 +190,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     ///
     /// When the template cannot be written as JSON.
-    pub async fn plan(&self, pipeline: Option<&Outputs>) -> Result<FleetPlan, CommandError> {
+    pub(crate) async fn plan(&self, pipeline: Option<&Outputs>) -> Result<FleetPlan, CommandError> {
         let none = Deployment::none();
         let before = self.deployed.as_ref().map_or(&none, |it| &it.deployment);
         let Some(settings) = self.settings() else {
@@ -288,7 +291,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     ///
     /// [`CommandError::Instances`], with what to do; instances that were made by then stay.
-    pub async fn roll_out(
+    pub(crate) async fn roll_out(
         &self,
         pipeline: &Outputs,
         hears: Listener<'_>,

@@ -19,15 +19,15 @@ use annapurna_stack::parameters::Parameter;
 
 use crate::error::CommandError;
 
-pub mod agent;
-pub mod removal;
-pub mod service;
-pub mod watch;
+pub(crate) mod agent;
+pub(crate) mod removal;
+pub(crate) mod service;
+pub(crate) mod watch;
 
 /// The service that answers for Bedrock: `logs/model.log`, `run/model.json`.
-pub const MODEL: &str = "model";
+pub(crate) const MODEL: &str = "model";
 /// The service that answers for every paper site.
-pub const PAPER_SITE: &str = "paper-site";
+pub(crate) const PAPER_SITE: &str = "paper-site";
 /// Variable with which the model's process is told its backend; not an argument, since it may hold a
 /// key and arguments are visible to every user.
 pub const BACKEND_VARIABLE: &str = "ANNAPURNA_MODEL_BACKEND";
@@ -36,7 +36,7 @@ const PAPER_SITE_VARIABLE: &str = "ANNAPURNA_PAPER_SITE_URL";
 
 /// Addresses of the services that the stack refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Services {
+pub(crate) struct Services {
     /// The emulator, or the one the environment names.
     pub endpoint_url: String,
     /// What answers for Bedrock: `http://127.0.0.1:PORT`.
@@ -47,7 +47,7 @@ pub struct Services {
 
 impl Services {
     /// The template's parameters that name them.
-    pub fn parameters(&self) -> BTreeMap<String, String> {
+    pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             (Parameter::ModelUrl.name(), self.model_url.clone()),
             (Parameter::PaperSiteUrl.name(), self.paper_site_url.clone()),
@@ -60,7 +60,7 @@ impl Services {
 /// # Errors
 ///
 /// When the file names a variable for the key that is not set.
-pub fn backend(settings: &ModelSettings) -> Result<Backend, CommandError> {
+pub(crate) fn backend(settings: &ModelSettings) -> Result<Backend, CommandError> {
     let mut backend = backend_without_key(settings);
     if let Backend::OpenAi { api_key, .. } = &mut backend
         && let ModelSettings::OpenAi {
@@ -78,7 +78,7 @@ pub fn backend(settings: &ModelSettings) -> Result<Backend, CommandError> {
 }
 
 /// What the backend of the environment's file is called, whether or not it can be used.
-pub fn model_label(settings: &ModelSettings) -> String {
+pub(crate) fn model_label(settings: &ModelSettings) -> String {
     backend_without_key(settings).label()
 }
 
@@ -104,13 +104,13 @@ fn backend_without_key(settings: &ModelSettings) -> Backend {
 }
 
 /// The address of the environment's cloud; `None` where its emulator does not run.
-pub fn cloud_url(home: &Home, settings: &LocalSettings) -> Option<String> {
+pub(crate) fn cloud_url(home: &Home, settings: &LocalSettings) -> Option<String> {
     let own = || emulator::running(home).map(|it| it.endpoint_url);
     settings.endpoint_url.clone().or_else(own)
 }
 
 /// The services as they run now; `None` when one that the stack refers to does not.
-pub fn running(home: &Home, settings: &LocalSettings) -> Option<Services> {
+pub(crate) fn running(home: &Home, settings: &LocalSettings) -> Option<Services> {
     let on = |name| process::running(home, name)?.port.map(loopback);
     Some(Services {
         endpoint_url: cloud_url(home, settings)?,
@@ -124,7 +124,7 @@ pub fn running(home: &Home, settings: &LocalSettings) -> Option<Services> {
 /// # Errors
 ///
 /// [`CommandError::Usage`] when another process is at it.
-pub fn alone(home: &Home, environment: &Environment) -> Result<File, CommandError> {
+pub(crate) fn alone(home: &Home, environment: &Environment) -> Result<File, CommandError> {
     let name = &environment.name;
     lock::claim(&home.root().join("deploy.lock"))?.map_err(|holder| {
         let who = match holder {
@@ -149,7 +149,7 @@ fn loopback(port: u16) -> String {
 }
 
 /// Whether this machine runs an OpenSearch for the environment: its file may name another one.
-pub fn wants_opensearch(environment: &Environment) -> bool {
+pub(crate) fn wants_opensearch(environment: &Environment) -> bool {
     matches!(environment.search, SearchSettings::Domain { .. })
 }
 
@@ -158,7 +158,7 @@ pub fn wants_opensearch(environment: &Environment) -> bool {
 /// # Errors
 ///
 /// [`LocalError::Download`] names the file, the reason and what mends it.
-pub async fn prepare(
+pub(crate) async fn prepare(
     home: &Home,
     environment: &Environment,
     programs: &InstallPlan,
@@ -172,7 +172,7 @@ pub async fn prepare(
 /// # Errors
 ///
 /// [`LocalError`] with the tail of the log of the service that did not start.
-pub async fn start(
+pub(crate) async fn start(
     home: &Home,
     installed: &Installation,
     environment: &Environment,

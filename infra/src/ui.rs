@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::CommandError;
 
-pub use annapurna_contract::text::{one_line, safe, safe_lines};
+pub(crate) use annapurna_contract::text::{one_line, safe, safe_lines};
 
 use annapurna_contract::text::is_hidden;
 
@@ -277,7 +277,7 @@ fn visible_json(json: &str) -> String {
 }
 
 /// A table with aligned columns; the last column is not padded.
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut all: Vec<Vec<String>> = vec![header.iter().map(|text| (*text).to_owned()).collect()];
     let cells = |row: &Vec<String>| row.iter().map(|cell| safe(cell)).collect();
     all.extend(rows.iter().map(cells));

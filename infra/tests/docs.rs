@@ -423,7 +423,7 @@ fn variables(folder: &Path) -> BTreeSet<String> {
         let names = literals.filter_map(|rest| rest.split('"').next());
         found.extend(names.map(|name| format!("ANNAPURNA_{name}")));
     }
-    found.remove(infra::local::BACKEND_VARIABLE);
+    found.remove(infra::BACKEND_VARIABLE);
     found
 }
 

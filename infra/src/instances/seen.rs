@@ -13,7 +13,7 @@ const DOING: &str = "describe the instances";
 
 /// An instance that was not ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Such as `i-0abc…`.
     pub id: String,
     /// EC2's word, such as `running`.
@@ -24,7 +24,7 @@ pub struct Seen {
 
 impl Seen {
     /// Whether it runs.
-    pub fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.state == State::Running.as_str()
     }
 }
@@ -34,7 +34,10 @@ impl Seen {
 /// # Errors
 ///
 /// When EC2 cannot be asked.
-pub async fn seen(cloud: &Cloud, environment: &Environment) -> Result<Vec<Seen>, CommandError> {
+pub(crate) async fn seen(
+    cloud: &Cloud,
+    environment: &Environment,
+) -> Result<Vec<Seen>, CommandError> {
     let Some(settings) = &environment.trainium else {
         return Ok(Vec::new());
     };

@@ -10,7 +10,7 @@ use crate::error::CommandError;
 
 /// A subnet in a zone that offers the instance type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subnet {
+pub(crate) struct Subnet {
     /// Its zone, such as `us-east-1a`; zones are tried in their order.
     pub zone: String,
     /// Such as `subnet-0abc…`.
@@ -19,7 +19,7 @@ pub struct Subnet {
 
 /// The subnets to try, all of one VPC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zones {
+pub(crate) struct Zones {
     /// What they offer, such as `trn1.2xlarge`.
     pub(super) instance_type: String,
     /// The VPC.
@@ -34,7 +34,10 @@ impl Zones {
     /// # Errors
     ///
     /// [`CommandError::Usage`] where there is no VPC, no subnet, or no zone that offers the type.
-    pub async fn find(cloud: &Cloud, settings: &TrainiumSettings) -> Result<Self, CommandError> {
+    pub(crate) async fn find(
+        cloud: &Cloud,
+        settings: &TrainiumSettings,
+    ) -> Result<Self, CommandError> {
         let kind = &settings.instance_type;
         let vpc_id = match &settings.vpc_id {
             Some(vpc_id) => vpc_id.clone(),

@@ -12,11 +12,11 @@ use annapurna_local::{Home, emulator, ours};
 use crate::error::CommandError;
 
 /// Name of its service: `logs/agent.log`, `run/agent.json`.
-pub const AGENT: &str = "agent";
+pub(crate) const AGENT: &str = "agent";
 
 /// What the agent is told.
 #[derive(Debug)]
-pub struct Agent<'a> {
+pub(crate) struct Agent<'a> {
     /// The program, as this deploy built it.
     pub binary: &'a Path,
     /// Folder of `dataset_loader.py`.
@@ -38,7 +38,7 @@ pub struct Agent<'a> {
 /// # Errors
 ///
 /// When it does not answer in time.
-pub async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
+pub(crate) async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
     let port = process::remembered_port(home, AGENT)?;
     let state = home.data().join("agent");
     std::fs::create_dir_all(&state).map_err(CommandError::file("make", &state))?;
@@ -80,7 +80,7 @@ pub async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandError> {
 }
 
 /// Why [`start`] would start it (again); `None` when it would not, as far as its binary and the emulator decide.
-pub fn outdated(home: &Home, binary: &Path) -> Option<&'static str> {
+pub(crate) fn outdated(home: &Home, binary: &Path) -> Option<&'static str> {
     let is_cut_off = || ours::relied_on(home, AGENT) != emulator_start(home);
     ours::outdated(home, AGENT, binary).or_else(|| {
         is_cut_off()
@@ -114,7 +114,7 @@ fn write_agent_profile(home: &Home, agent: &Agent<'_>) -> Result<PathBuf, Comman
 /// # Errors
 ///
 /// When it does not answer within five seconds, or with something else: why, in a line.
-pub async fn health(home: &Home) -> Option<Result<AgentHealth, String>> {
+pub(crate) async fn health(home: &Home) -> Option<Result<AgentHealth, String>> {
     let port = process::running(home, AGENT)?.port?;
     Some(health_on(port).await.map_err(|error| chain(&error)))
 }

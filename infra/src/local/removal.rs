@@ -14,7 +14,7 @@ use super::stop;
 
 /// What a removal has left that did not come to its end, or is still at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remains {
+pub(crate) enum Remains {
     /// Every paper, with the index and the state of the cloud, in this folder.
     Papers(PathBuf),
     /// Nothing that was stored; downloads, logs and the like, in this folder.
@@ -23,7 +23,7 @@ pub enum Remains {
 
 impl Remains {
     /// `None` when no removal was begun, or it took all.
-    pub fn of(home: &Home) -> Option<Self> {
+    pub(crate) fn of(home: &Home) -> Option<Self> {
         if !mark(home).exists() {
             return None;
         }
@@ -34,7 +34,7 @@ impl Remains {
     }
 
     /// What is there, and what a person can do with it.
-    pub fn in_words(&self, environment: &str) -> String {
+    pub(crate) fn in_words(&self, environment: &str) -> String {
         let (destroy, deploy) = ("cargo infra destroy", "cargo infra deploy");
         let begun = format!("a destroy of `{environment}` was begun and has not come to its end: ");
         begun
@@ -58,7 +58,7 @@ impl Remains {
 /// # Errors
 ///
 /// When the mark cannot be written.
-pub fn begin(home: &Home) -> Result<(), LocalError> {
+pub(crate) fn begin(home: &Home) -> Result<(), LocalError> {
     write_whole(&mark(home), b"")
 }
 
@@ -67,7 +67,7 @@ pub fn begin(home: &Home) -> Result<(), LocalError> {
 /// # Errors
 ///
 /// When a process cannot be ended or a file not removed.
-pub async fn finish(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
+pub(crate) async fn finish(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
     stop(home, progress).await?;
     condemn(home)?;
     remove_folder(&condemned(home))?;
@@ -82,7 +82,7 @@ pub async fn finish(home: &Home, progress: &dyn Progress) -> Result<(), LocalErr
 /// # Errors
 ///
 /// When what was half removed cannot be removed.
-pub fn call_off(home: &Home) -> Result<(), LocalError> {
+pub(crate) fn call_off(home: &Home) -> Result<(), LocalError> {
     remove_folder(&condemned(home))?;
     let mark = mark(home);
     match fs::remove_file(&mark) {

@@ -73,7 +73,7 @@ impl Service {
 }
 
 /// The words for several: `OpenSearch, the model and the agent`.
-pub fn in_words(services: &[Service]) -> String {
+pub(crate) fn in_words(services: &[Service]) -> String {
     let words: Vec<&str> = services.iter().map(|it| it.in_words()).collect();
     match words.split_last() {
         Some((last, [])) => (*last).to_owned(),

@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The services that this machine runs for one environment; none for an environment in AWS.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     environment: String,
     home: Home,
     services: Vec<Service>,
@@ -30,7 +30,7 @@ pub struct Watch {
 
 impl Watch {
     /// Those that the environment's file does not say somebody else runs.
-    pub fn over(environment: &Environment, home: Home) -> Self {
+    pub(crate) fn over(environment: &Environment, home: Home) -> Self {
         let services = environment.local().map_or_else(Vec::new, |settings| {
             let is_here = |it: &Service| match it {
                 Service::Cloud => settings.endpoint_url.is_none(),
@@ -47,7 +47,7 @@ impl Watch {
     }
 
     /// Every service that has died, as an error; `None` when none has.
-    pub fn stopped(&self) -> Option<CommandError> {
+    pub(crate) fn stopped(&self) -> Option<CommandError> {
         let died = self.services.iter().filter(|it| it.has_died(&self.home));
         let services: Vec<Service> = died.copied().collect();
         (!services.is_empty()).then(|| CommandError::Stopped {
@@ -57,7 +57,7 @@ impl Watch {
     }
 
     /// Whether one of these has died.
-    pub fn lacks(&self, needed: &[Service]) -> bool {
+    pub(crate) fn lacks(&self, needed: &[Service]) -> bool {
         let here = self.services.iter().filter(|it| needed.contains(it));
         here.into_iter().any(|it| it.has_died(&self.home))
     }
@@ -67,7 +67,7 @@ impl Watch {
     /// # Errors
     ///
     /// Its own, or [`CommandError::Stopped`] within seconds when one of them dies meanwhile.
-    pub async fn during<T>(
+    pub(crate) async fn during<T>(
         &self,
         needed: &[Service],
         command: impl Future<Output = Result<T, CommandError>>,
