@@ -80,10 +80,14 @@ pub struct TestResult {
 
 impl TestResult {
     /// Whether it is all that a run of the program with this SHA-256 (hexadecimal) would be made for. It is not where a
-    /// shorter limit than `timeout` ended the program.
+    /// shorter limit than `timeout` ended the program, or where it never ran, since something else was missing.
     pub fn answers(&self, code_sha256: &str, timeout: Duration) -> bool {
         let was_cut_short = self.timeout && self.execution_time < timeout.as_secs_f64();
-        self.code_sha256.eq_ignore_ascii_case(code_sha256) && !was_cut_short
+        let never_ran = matches!(
+            self.error_type,
+            Some(ErrorType::Code | ErrorType::Sandbox | ErrorType::NoTorch)
+        );
+        self.code_sha256.eq_ignore_ascii_case(code_sha256) && !was_cut_short && !never_ran
     }
 }
 
@@ -147,6 +151,17 @@ mod tests {
         assert!(result.answers("C0DE", minutes(10)));
         assert!(result.answers("c0de", minutes(20)), "it ended by itself");
         assert!(!result.answers("c0ffee", minutes(10)));
+        for (error_type, ran) in [
+            (ErrorType::Runtime, true),
+            (ErrorType::Code, false),
+            (ErrorType::Sandbox, false),
+            (ErrorType::NoTorch, false),
+        ] {
+            result.error_type = Some(error_type);
+            let answers = result.answers("c0de", minutes(10));
+            assert_eq!(answers, ran, "{:?}", result.error_type);
+        }
+        result.error_type = None;
         result.timeout = true;
         assert!(result.answers("c0de", minutes(10)));
         assert!(result.answers("c0de", minutes(5)));
