@@ -92,24 +92,25 @@ async fn cargo_lambda(
     architecture: Architecture,
     packages: &[&str],
 ) -> Result<(), CommandError> {
-    let mut cargo = cargo(root);
-    cargo.args(["lambda", "build", "--release", "--locked"]);
-    cargo.arg(match architecture {
+    // As it was found: cargo would look beside itself first, and take an alias for it.
+    let mut build = as_a_person(root, "cargo-lambda");
+    build.args(["lambda", "build", "--release", "--locked"]);
+    build.arg(match architecture {
         Architecture::Arm64 => "--arm64",
         Architecture::X86_64 => "--x86-64",
     });
     for package in packages {
-        cargo.args(["--package", package]);
+        build.args(["--package", package]);
     }
     let flags = same_bytes::rustflags(root, architecture).await?;
-    let status = cargo
+    let status = build
         .env("PATH", lambda.path()?)
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
         .status()
         .await;
-    let status = status.map_err(CommandError::file("run", "cargo"))?;
+    let status = status.map_err(CommandError::file("run", "cargo-lambda"))?;
     not_interrupted(status)?;
     if status.success() {
         return Ok(());
