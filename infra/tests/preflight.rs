@@ -269,7 +269,7 @@ fn a_service_that_is_not_reached_could_not_be_seen() {
         ("DescribeImages", "Trainium image", network),
         ("DescribeDomain", "search domain", network),
         ("DescribeLogGroups", "other names", network),
-        ("GetRole", "permissions", "iam:SimulatePrincipalPolicy"),
+        ("GetRole", "permissions", network),
         ("GET /foundation-models/*", "judge.model", network),
         ("GET /use-case-for-model-access", "first-use form", network),
     ];
