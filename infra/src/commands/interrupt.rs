@@ -42,6 +42,10 @@ impl Interrupt {
         self.n_held.load(Ordering::SeqCst) > 0
     }
 
+    pub(super) fn is_pressed(&self) -> bool {
+        *self.pressed.borrow()
+    }
+
     pub(super) fn press(&self) {
         self.pressed.send_replace(true);
     }
@@ -75,7 +79,9 @@ mod tests {
         assert_eq!(interrupt.or(async { Ok(1) }).await.unwrap(), 1);
         let held = interrupt.hold();
         assert!(interrupt.is_held());
+        assert!(!interrupt.is_pressed());
         interrupt.clone().press();
+        assert!(interrupt.is_pressed());
         let ended = interrupt.or(std::future::pending::<Result<(), _>>()).await;
         assert!(matches!(ended, Err(CommandError::Interrupted)));
         drop(held);

@@ -247,7 +247,12 @@ impl<'a> Person<'a> {
                 "the stack's policy stays open until the next deploy: {error}"
             ));
         }
-        executed.and(closed)
+        executed.and(closed)?;
+        // It may have been pressed while the policy was being closed.
+        match cx.interrupt.is_pressed() {
+            true => Err(CommandError::Interrupted),
+            false => Ok(()),
+        }
     }
 }
 
