@@ -99,8 +99,7 @@ pub(crate) fn recent(max_papers: u32, days: u32, now: DateTime<Utc>) -> Selectio
         "filter": [{"range": {"ingested_at": {"gte": since}}}],
         "must_not": [{"term": {"code_generated": true}}],
     }});
-    let newest_first = json!([{"ingested_at": "desc"}]);
-    let query = json!({"query": query, "sort": newest_first});
+    let query = json!({"query": query, "sort": newest_first()});
     Selection {
         query: limited(max_papers, query),
         asked: None,
@@ -115,11 +114,14 @@ fn like(words: &str) -> Value {
 
 /// The papers that came last.
 fn newest() -> Value {
-    let newest_first = json!([{"ingested_at": "desc"}]);
     limited(
         TOLD,
-        json!({"query": {"match_all": {}}, "sort": newest_first}),
+        json!({"query": {"match_all": {}}, "sort": newest_first()}),
     )
+}
+
+fn newest_first() -> Value {
+    json!([{"ingested_at": "desc"}])
 }
 
 fn asked(max_papers: u32, query: Value, has: &'static str, words: &str) -> Selection {
