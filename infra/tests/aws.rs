@@ -107,6 +107,12 @@ impl Account {
         std::fs::write(self.settings(), text.replace(from, to)).unwrap();
     }
 
+    /// A change of what watches the instances, and of none of them.
+    fn watch_less(&self) {
+        self.change("scheduled = true", "scheduled = false");
+        self.change("monthly-budget-usd", "# monthly-budget-usd");
+    }
+
     async fn infra(&self, args: &[&str]) -> Run {
         Run::of(&self.command(args).output().await.unwrap())
     }
@@ -395,8 +401,7 @@ async fn what_is_no_instance_of_their_stack_is_changed_too() {
     let account = Account::new().await;
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
     let before = account.instances().await;
-    account.change("scheduled = true", "scheduled = false");
-    account.change("monthly-budget-usd", "# monthly-budget-usd");
+    account.watch_less();
     let plan = account.infra(&["plan", "prod"]).await.ends(0);
     plan.says("- destroy TrainiumInstance1Idle");
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);

@@ -5,13 +5,6 @@ use super::faults::Fault;
 
 const INSTANCES: &str = "annapurna-prod-trainium";
 
-/// How often the stack of the instances was asked for by its name.
-fn n_looks(account: &Account) -> usize {
-    let asked = account.faults.seen_of("DescribeStacks").into_iter();
-    let named = asked.filter(|it| it.field("StackName").as_deref() == Some(INSTANCES));
-    named.count()
-}
-
 #[tokio::test]
 async fn what_a_failed_deployment_left_of_their_stack_goes_only_after_the_question() {
     let account = Account::new().await;
@@ -28,11 +21,11 @@ async fn what_a_failed_deployment_left_of_their_stack_goes_only_after_the_questi
     let plan = account.infra(&["plan", "prod"]).await.ends(0);
     plan.says(&left);
     plan.says("- destroy TrainiumInstance1");
-    let n_before = n_looks(&account);
+    let n_before = account.faults.n_looks(INSTANCES);
     let unanswered = account.infra(&["deploy", "prod"]).await.ends(2);
     unanswered.says(&left);
     unanswered.says("Type `prod`:");
-    let n_looks = n_looks(&account) - n_before;
+    let n_looks = account.faults.n_looks(INSTANCES) - n_before;
 
     // It fails when the plan has been agreed to.
     account.faults.clear();
@@ -61,8 +54,7 @@ async fn an_instance_that_cloudformation_would_replace_is_named_and_stays_unless
     let account = Account::new().await;
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
     let made = account.instances().await;
-    account.change("scheduled = true", "scheduled = false");
-    account.change("monthly-budget-usd", "# monthly-budget-usd");
+    account.watch_less();
     let replaces = || {
         let change = "<Status>CREATE_COMPLETE</Status><Changes><member><ResourceChange><Action>Modify</Action>\
             <LogicalResourceId>TrainiumInstance1</LogicalResourceId>\

@@ -7,13 +7,6 @@ use super::aws::AwsProject;
 use super::aws::faults::Fault;
 use super::{deployed, small_stack, uploads};
 
-/// How often a run asked for the stack by its name.
-fn n_looks(project: &AwsProject, stack: &str) -> usize {
-    let asked = project.faults.seen_of("DescribeStacks").into_iter();
-    let named = asked.filter(|it| it.field("StackName").as_deref() == Some(stack));
-    named.count()
-}
-
 #[tokio::test]
 async fn yes_removes_no_remnant_that_holds_something_and_the_one_that_is_named_goes() {
     let project = AwsProject::new().await;
@@ -30,9 +23,9 @@ async fn yes_removes_no_remnant_that_holds_something_and_the_one_that_is_named_g
     project.faults.next(look, usize::MAX, failed());
     let plan = project.infra(&["plan", "dev"]).await.ends(0);
     plan.says(&format!("{left}\n- destroy"));
-    let n_before = n_looks(&project, "annapurna-dev");
+    let n_before = project.faults.n_looks("annapurna-dev");
     let refused = project.infra(&["deploy", "dev", "--yes"]).await.ends(2);
-    let n_looks = n_looks(&project, "annapurna-dev") - n_before;
+    let n_looks = project.faults.n_looks("annapurna-dev") - n_before;
     refused.says(left);
     refused.says("`Queue` (AWS::SQS::Queue): destroy");
     refused.says("--allow-replace Papers --allow-replace Queue");

@@ -178,6 +178,13 @@ impl Faults {
         }
     }
 
+    /// How often a stack was asked for by its name.
+    pub fn n_looks(&self, stack: &str) -> usize {
+        let asked = self.seen_of("DescribeStacks").into_iter();
+        let named = asked.filter(|it| it.field("StackName").as_deref() == Some(stack));
+        named.count()
+    }
+
     /// How many of one action came.
     pub fn count(&self, action: &str) -> usize {
         self.seen_of(action).len()
