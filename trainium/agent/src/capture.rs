@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::runner::Captured;
+
 /// A stream being read by its own thread. The rest of a stream that is too long is read and dropped,
 /// so the writer does not hang before it is killed.
 #[derive(Debug)]
@@ -40,8 +42,12 @@ impl Capture {
 
     /// What was kept. Takes what is there when the stream has not ended: a writer that outlived its
     /// program must not hold the agent.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn into_captured(self) -> Captured {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Captured {
+            bytes: std::mem::take(&mut *kept),
+            cut: self.overflowed(),
+        }
     }
 }
 
@@ -72,7 +78,8 @@ mod tests {
         while !capture.is_finished() {
             thread::yield_now();
         }
-        (capture.overflowed(), capture.into_bytes())
+        let captured = capture.into_captured();
+        (captured.cut, captured.bytes)
     }
 
     #[test]

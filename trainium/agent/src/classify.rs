@@ -38,10 +38,6 @@ pub fn classify(end: &End, stderr: &[u8], limits: &Limits, python: &str) -> Opti
         End::Exited(code) => Some(from_stderr(*code, stderr, python)),
         End::Signalled(signal) => Some(Failure::new(ErrorType::Signal, signal_message(*signal))),
         End::Limit(hit) => Some(limit_failure(*hit, limits)),
-        End::Sandbox(reason) => Some(Failure::new(
-            ErrorType::Sandbox,
-            escaped(reason, MAX_MESSAGE),
-        )),
     }
 }
 
@@ -66,10 +62,6 @@ fn limit_failure(hit: LimitHit, limits: &Limits) -> Failure {
         LimitHit::Disk => Failure::new(
             ErrorType::DiskLimit,
             format!("wrote more than {} MiB of files", mib(limits.disk_bytes)),
-        ),
-        LimitHit::Processes => Failure::new(
-            ErrorType::ProcessLimit,
-            format!("had more than {} processes", limits.processes),
         ),
     }
 }

@@ -269,7 +269,7 @@ impl Executor {
                 limits,
             };
             let run = Runner::new(sandbox).run(&request, &shutdown)?;
-            let plots = plots::collect(&run.dir.work());
+            let plots = plots::collect(&run.files);
             Ok::<_, RunError>((run, plots, slot))
         })
         .await??;
@@ -287,8 +287,8 @@ impl Executor {
         plots: Vec<Plot>,
         limits: &Limits,
     ) -> Report {
-        let metrics = Metrics::parse(&run.stdout);
-        let failure = classify(&run.end, &run.stderr, limits, &self.host.python);
+        let metrics = Metrics::parse(&run.stdout.bytes);
+        let failure = classify(&run.end, &run.stderr.bytes, limits, &self.host.python);
         let return_code = match run.end {
             End::Exited(code) => Some(code),
             _ => None,
@@ -297,13 +297,13 @@ impl Executor {
         let mut result = self.result(job, digest, failure, times);
         result.execution_time = millis(run.duration);
         result.return_code = return_code;
-        result.peak_memory_mb =
-            (run.peak_memory_bytes > 0).then(|| (run.peak_memory_bytes / 1024) as f64 / 1024.0);
+        let peak = run.usage.peak_memory_bytes;
+        result.peak_memory_mb = (peak > 0).then(|| (peak / 1024) as f64 / 1024.0);
         result.metrics = metrics.values;
         Report {
             result,
-            stdout: run.stdout,
-            stderr: run.stderr,
+            stdout: run.stdout.bytes,
+            stderr: run.stderr.bytes,
             plots,
             ignored_metrics: metrics.ignored,
         }

@@ -46,7 +46,7 @@ pub use plots::collect as collect_plots;
 pub use probe::{IsolationChoice, NoSandbox, find_sandbox};
 pub use program::{Limits, Request};
 pub use python::Interpreter;
-pub use runner::{End, LimitHit, Run, Runner};
+pub use runner::{Captured, End, LimitHit, Run, RunError, Runner, Usage};
 pub use sandbox::{Parts, Sandbox};
 pub use service::prepare_state;
 pub use shutdown::{Shutdown, ShutdownTrigger};

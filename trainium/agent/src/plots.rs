@@ -9,6 +9,8 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::run_dir::RunFiles;
+
 /// Most files taken.
 const MAX_FILES: usize = 20;
 /// Largest file taken, bytes.
@@ -33,8 +35,12 @@ pub struct Plot {
     pub bytes: Vec<u8>,
 }
 
-/// The image files below `folder`, by path, as far as the limits allow.
-pub fn collect(folder: &Path) -> Vec<Plot> {
+/// The image files of a run, by path, as far as the limits allow.
+pub fn collect(files: &RunFiles) -> Vec<Plot> {
+    below(&files.work())
+}
+
+fn below(folder: &Path) -> Vec<Plot> {
     let mut plots = Vec::new();
     let mut names = BTreeSet::new();
     let mut total = 0;
@@ -153,7 +159,7 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        collect(folder).into_iter().map(|plot| plot.name).collect()
+        below(folder).into_iter().map(|plot| plot.name).collect()
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
         fs::write(at("empty.png"), "").unwrap();
         fs::write(at("real.pdf"), "%PDF").unwrap();
         fs::hard_link(at("real.pdf"), at("same.pdf")).unwrap();
-        assert_eq!(collect(folder.path()), []);
+        assert_eq!(below(folder.path()), []);
         fs::remove_file(at("same.pdf")).unwrap();
         assert_eq!(names(folder.path()), ["real.pdf"]);
     }

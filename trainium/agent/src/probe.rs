@@ -75,11 +75,10 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
     let _ = fs::remove_file(&secret);
     let run = run.map_err(|error| chain(&error))?;
     match run.end {
-        End::Exited(0) if run.stdout == b"contained\n" => Ok(sandbox),
-        End::Sandbox(reason) => Err(reason),
+        End::Exited(0) if run.stdout.bytes == b"contained\n" => Ok(sandbox),
         end => Err(format!(
             "the probe ended with {end:?}: {}",
-            excerpt(&run.stderr, 500)
+            excerpt(&run.stderr.bytes, 500)
         )),
     }
 }

@@ -5,42 +5,48 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// Memory and number of a tree's processes.
+/// Memory and processor time of a tree's processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(crate) struct Measured {
     /// Sum of the resident memory of all processes, bytes. Shared pages count once a process.
     pub(crate) resident_bytes: u64,
-    /// Processes; threads do not count.
-    pub(crate) processes: u64,
+    /// Processor time of all processes that are there and of those that they waited for.
+    pub(crate) cpu: Duration,
 }
 
 struct Process {
     parent: u32,
     resident_pages: u64,
+    cpu_ticks: u64,
 }
 
 /// What the processes below `root` use, without `root` itself.
-pub(crate) fn usage_below(root: u32) -> Usage {
+pub(crate) fn measure_below(root: u32) -> Measured {
     let processes = all();
-    let page = sysconf(SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .unwrap_or(4096);
-    let page = u64::try_from(page).unwrap_or(4096);
-    let below = descendants(&processes, root);
-    let pages: u64 = below
+    let page = system_value(SysconfVar::PAGE_SIZE, 4096);
+    let ticks = system_value(SysconfVar::CLK_TCK, 100);
+    let mut measured = Measured::default();
+    for process in descendants(&processes, root)
         .iter()
         .filter_map(|pid| processes.get(pid))
-        .map(|process| process.resident_pages)
-        .sum();
-    Usage {
-        resident_bytes: pages * page,
-        processes: below.len() as u64,
+    {
+        measured.resident_bytes += process.resident_pages * page;
+        measured.cpu += Duration::from_millis(process.cpu_ticks * 1000 / ticks);
     }
+    measured
+}
+
+fn system_value(name: SysconfVar, usual: u64) -> u64 {
+    let value = sysconf(name).ok().flatten();
+    value
+        .and_then(|value| u64::try_from(value).ok())
+        .filter(|value| *value > 0)
+        .unwrap_or(usual)
 }
 
 /// Kills every process below `root`, not `root` itself. Says how many there were.
@@ -85,13 +91,16 @@ fn all() -> HashMap<u32, Process> {
         .collect()
 }
 
-/// Fields 4 (parent) and 24 (resident pages); the name before them may hold anything. Source: proc(5).
+/// Fields 4 (parent), 14 to 17 (processor time) and 24 (resident pages); the name before them may hold anything. Source: proc(5).
 fn parse_stat(stat: &str) -> Option<Process> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // The first of these is field 3.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     Some(Process {
-        parent: fields.nth(1)?.parse().ok()?,
-        resident_pages: fields.nth(19)?.parse().ok()?,
+        parent: u32::try_from(field(4)?).ok()?,
+        resident_pages: field(24)?,
+        cpu_ticks: field(14)? + field(15)? + field(16)? + field(17)?,
     })
 }
 
@@ -101,10 +110,11 @@ mod tests {
 
     #[test]
     fn a_process_may_be_called_anything() {
-        let fields: Vec<String> = (5..=52).map(|field| field.to_string()).collect();
-        let stat = format!("7 (a) b (c) S 3 {}", fields.join(" "));
+        let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
+        let stat = format!("7 (a) b (c) S {}", fields.join(" "));
         let process = parse_stat(&stat).unwrap();
-        assert_eq!((process.parent, process.resident_pages), (3, 24));
+        assert_eq!((process.parent, process.resident_pages), (4, 24));
+        assert_eq!(process.cpu_ticks, 14 + 15 + 16 + 17);
         assert!(parse_stat("7 (a").is_none());
     }
 
@@ -116,19 +126,15 @@ mod tests {
             .unwrap();
         let pid = child.id();
         // A process that is just being made, or that begins its program, has no memory for a moment.
-        let mut usage = Usage::default();
-        while usage.processes < 2 || usage.resident_bytes == 0 {
+        while descendants(&all(), pid).len() < 2 || measure_below(pid).resident_bytes == 0 {
             assert!(
                 child.try_wait().unwrap().is_none(),
                 "it waits for its children"
             );
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            usage = usage_below(pid);
+            std::thread::sleep(Duration::from_millis(10));
         }
-        assert_eq!(usage.processes, 2);
-        assert!(usage.resident_bytes > 0);
         assert_eq!(kill_below(pid), 2);
         child.wait().unwrap();
-        assert_eq!(usage_below(pid), Usage::default());
+        assert_eq!(measure_below(pid), Measured::default());
     }
 }

@@ -14,11 +14,11 @@ const MAX_ENTRIES: u64 = 100_000;
 
 /// A run's folder. Dropping it removes it with all the program wrote.
 #[derive(Debug)]
-pub struct RunDir {
+pub struct RunFiles {
     root: tempfile::TempDir,
 }
 
-impl RunDir {
+impl RunFiles {
     /// Makes a folder below `runs`, writable for the program's user.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl RunDir {
     }
 
     /// The program's working and home folder: `/program` in bubblewrap, this path under Landlock.
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.root.path().join("work")
     }
 
@@ -57,7 +57,7 @@ impl RunDir {
     }
 }
 
-impl Drop for RunDir {
+impl Drop for RunFiles {
     fn drop(&mut self) {
         if let Err(error) = remove(self.root.path()) {
             tracing::warn!(folder = %self.root.path().display(), %error, "a run's folder stays behind");
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn what_was_written_is_measured_by_its_blocks() {
         let runs = tempfile::tempdir().unwrap();
-        let run = RunDir::create(runs.path(), None).unwrap();
+        let run = RunFiles::create(runs.path(), None).unwrap();
         fs::create_dir(run.work().join("deep")).unwrap();
         fs::write(run.work().join("deep/file"), vec![1; 100_000]).unwrap();
         fs::write(run.tmp().join("file"), vec![1; 100_000]).unwrap();
@@ -143,7 +143,7 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let precious = runs.path().join("precious");
         fs::create_dir(&precious).unwrap();
-        let run = RunDir::create(runs.path(), None).unwrap();
+        let run = RunFiles::create(runs.path(), None).unwrap();
         let root = run.root.path().to_owned();
         std::os::unix::fs::symlink(&precious, run.work().join("link")).unwrap();
         fs::create_dir_all(run.work().join("shut/inner")).unwrap();

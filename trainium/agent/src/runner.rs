@@ -16,7 +16,7 @@ use crate::capture::Capture;
 use crate::mark::Mark;
 use crate::processes;
 use crate::program::{Limits, PROGRAM_FILE, Request};
-use crate::run_dir::RunDir;
+use crate::run_dir::RunFiles;
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 
@@ -42,8 +42,6 @@ pub enum LimitHit {
     Output,
     /// What the files take on the disk, or so many files that they cannot be measured.
     Disk,
-    /// Processes, as measured; the kernel refuses a thread or fork too many without ending the program.
-    Processes,
 }
 
 /// How a run ended.
@@ -51,12 +49,28 @@ pub enum LimitHit {
 pub enum End {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By this signal. A program that exits with 128 and a signal's number looks the same.
+    /// By this signal, which may be a realtime one (32 and above).
     Signalled(i32),
     /// By the agent, for this limit.
     Limit(LimitHit),
-    /// Before it began: the sandbox could not be made.
-    Sandbox(String),
+}
+
+/// One of a program's two streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Its beginning, at most [`Limits::output_bytes`].
+    pub bytes: Vec<u8>,
+    /// Whether there was more.
+    pub cut: bool,
+}
+
+/// What a run took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time of all its processes together.
+    pub cpu: Duration,
+    /// The most memory that they had at a time, bytes.
+    pub peak_memory_bytes: u64,
 }
 
 /// A run that ended.
@@ -64,18 +78,18 @@ pub enum End {
 pub struct Run {
     /// The first that happened: its own end or a limit.
     pub end: End,
-    /// Standard output, cut at the limit.
-    pub stdout: Vec<u8>,
-    /// Standard error, cut at the limit.
-    pub stderr: Vec<u8>,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) finished_at: DateTime<Utc>,
     /// From the start of its sandbox to the end of all its processes, by a clock that nobody sets.
     pub duration: Duration,
-    /// Highest resident memory that was measured, bytes.
-    pub peak_memory_bytes: u64,
-    /// Its folder with all it wrote; removed with this value.
-    pub dir: RunDir,
+    /// What all its processes took together.
+    pub usage: Usage,
+    /// All it wrote; removed with this value.
+    pub files: RunFiles,
 }
 
 /// Why there is no run. None of these is the program's doing.
@@ -93,6 +107,9 @@ pub enum RunError {
     /// The launcher could not be started.
     #[error("cannot start the launcher")]
     Start(#[source] io::Error),
+    /// The sandbox could not be made, so the program never began.
+    #[error("the sandbox could not be made: {0}")]
+    Sandbox(String),
     /// A killed run did not go away.
     #[error("a run could not be ended within {} s", KILL_WAIT.as_secs())]
     Stuck,
@@ -118,7 +135,7 @@ impl Runner {
     pub fn run(&self, request: &Request<'_>, shutdown: &Shutdown) -> Result<Run, RunError> {
         let parts = self.sandbox.parts();
         let user = parts.users.of_slot(request.slot);
-        let dir = RunDir::create(&parts.runs(), user).map_err(RunError::Prepare)?;
+        let dir = RunFiles::create(&parts.runs(), user).map_err(RunError::Prepare)?;
         fs::write(dir.work().join(PROGRAM_FILE), request.code).map_err(RunError::Prepare)?;
         let mark = Mark::random().map_err(RunError::Prepare)?;
         let started_at = Utc::now();
@@ -127,13 +144,14 @@ impl Runner {
         let watched = running.watch(&dir, &request.limits, started, shutdown);
         let duration = started.elapsed();
         let finished_at = Utc::now();
-        let (stdout, stderr) = running.into_output();
-        let (stop, peak_memory_bytes) = watched?;
-        let (marked, stdout) = mark.strip(stdout);
+        let (mut stdout, stderr) = running.into_output();
+        let (stop, usage) = watched?;
+        let (marked, own) = mark.strip(stdout.bytes);
+        stdout.bytes = own;
         let end = match stop {
             Stop::Limit(hit) => End::Limit(hit),
-            Stop::Ended(_) if !marked => End::Sandbox(refusal(&stderr)),
-            Stop::Ended(status) => end_of(status),
+            Stop::Ended(_) if !marked => return Err(RunError::Sandbox(refusal(&stderr.bytes))),
+            Stop::Ended(status) => end_of(status)?,
         };
         Ok(Run {
             end,
@@ -142,8 +160,8 @@ impl Runner {
             started_at,
             finished_at,
             duration,
-            peak_memory_bytes,
-            dir,
+            usage,
+            files: dir,
         })
     }
 }
@@ -164,7 +182,7 @@ struct Running {
 impl Running {
     fn start(
         sandbox: &Sandbox,
-        dir: &RunDir,
+        dir: &RunFiles,
         mark: &Mark,
         request: &Request<'_>,
     ) -> Result<Self, RunError> {
@@ -190,12 +208,15 @@ impl Running {
     /// Waits for the end and enforces the limits. The run is gone afterwards, whatever is returned.
     fn watch(
         &mut self,
-        dir: &RunDir,
+        dir: &RunFiles,
         limits: &Limits,
         started: Instant,
         shutdown: &Shutdown,
-    ) -> Result<(Stop, u64), RunError> {
-        let mut peak = 0;
+    ) -> Result<(Stop, Usage), RunError> {
+        let mut taken = Usage {
+            cpu: Duration::ZERO,
+            peak_memory_bytes: 0,
+        };
         let mut next_measure = started;
         let mut next_disk = started + MEASURE_DISK;
         loop {
@@ -204,14 +225,14 @@ impl Running {
                 return if shutdown.is_requested() {
                     Err(RunError::Interrupted)
                 } else {
-                    Ok((self.ended(status, dir, limits), peak))
+                    Ok((self.ended(status, dir, limits), taken))
                 };
             }
             let now = Instant::now();
             let mut hit = self.cheap_limit(limits, started);
             if hit.is_none() && now >= next_measure {
                 next_measure = now + MEASURE;
-                hit = self.measured_limit(limits, &mut peak);
+                hit = self.measured_limit(limits, &mut taken);
             }
             if hit.is_none() && now >= next_disk {
                 hit = dir.is_over(limits.disk_bytes).then_some(LimitHit::Disk);
@@ -220,7 +241,7 @@ impl Running {
             }
             if let Some(hit) = hit {
                 self.end()?;
-                return Ok((Stop::Limit(hit), peak));
+                return Ok((Stop::Limit(hit), taken));
             }
             if shutdown.is_requested() {
                 self.end()?;
@@ -231,7 +252,7 @@ impl Running {
     }
 
     /// A program may pass a limit and end between two looks.
-    fn ended(&mut self, status: ExitStatus, dir: &RunDir, limits: &Limits) -> Stop {
+    fn ended(&mut self, status: ExitStatus, dir: &RunFiles, limits: &Limits) -> Stop {
         self.wait_for_pipes();
         if self.overflowed() {
             Stop::Limit(LimitHit::Output)
@@ -252,17 +273,11 @@ impl Running {
         }
     }
 
-    fn measured_limit(&self, limits: &Limits, peak: &mut u64) -> Option<LimitHit> {
-        let usage = processes::usage_below(self.child.id());
-        *peak = usage.resident_bytes.max(*peak);
-        // First the processes: too many of them also take much memory.
-        if usage.processes > limits.processes {
-            Some(LimitHit::Processes)
-        } else if usage.resident_bytes > limits.memory_bytes {
-            Some(LimitHit::Memory)
-        } else {
-            None
-        }
+    fn measured_limit(&self, limits: &Limits, taken: &mut Usage) -> Option<LimitHit> {
+        let measured = processes::measure_below(self.child.id());
+        taken.cpu = measured.cpu.max(taken.cpu);
+        taken.peak_memory_bytes = measured.resident_bytes.max(taken.peak_memory_bytes);
+        (measured.resident_bytes > limits.memory_bytes).then_some(LimitHit::Memory)
     }
 
     fn overflowed(&self) -> bool {
@@ -296,9 +311,9 @@ impl Running {
         }
     }
 
-    fn into_output(self) -> (Vec<u8>, Vec<u8>) {
+    fn into_output(self) -> (Captured, Captured) {
         self.wait_for_pipes();
-        (self.stdout.into_bytes(), self.stderr.into_bytes())
+        (self.stdout.into_captured(), self.stderr.into_captured())
     }
 }
 
@@ -310,13 +325,15 @@ fn refusal(stderr: &[u8]) -> String {
 }
 
 /// The supervisor reports signals as 128 and their number, which is also what bubblewrap does.
-fn end_of(status: ExitStatus) -> End {
+fn end_of(status: ExitStatus) -> Result<End, RunError> {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) if (129..=159).contains(&code) => End::Signalled(code - 128),
-        (Some(code), _) => End::Exited(code),
-        (None, Some(signal)) => End::Signalled(signal),
-        (None, None) => End::Sandbox(format!("the launcher ended strangely: {status}")),
+        (Some(code), _) if (129..=159).contains(&code) => Ok(End::Signalled(code - 128)),
+        (Some(code), _) => Ok(End::Exited(code)),
+        (None, Some(signal)) => Ok(End::Signalled(signal)),
+        (None, None) => Err(RunError::Sandbox(format!(
+            "the launcher ended strangely: {status}"
+        ))),
     }
 }
 

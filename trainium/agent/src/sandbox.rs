@@ -25,7 +25,7 @@ use crate::mark::Mark;
 use crate::mounts::Mounts;
 use crate::program::{PROGRAM_FILE, Request};
 use crate::python::Interpreter;
-use crate::run_dir::RunDir;
+use crate::run_dir::RunFiles;
 use crate::users::ProgramUsers;
 
 /// Where the agent's own files are inside bubblewrap's root.
@@ -149,7 +149,7 @@ impl Sandbox {
     /// When a folder of the agent has a name that is no UTF-8, which the confinement cannot carry.
     pub(crate) fn command(
         &self,
-        run: &RunDir,
+        run: &RunFiles,
         mark: &Mark,
         request: &Request<'_>,
     ) -> serde_json::Result<Command> {
@@ -186,7 +186,7 @@ impl Sandbox {
         Ok(command)
     }
 
-    fn view(&self, run: &RunDir) -> View {
+    fn view(&self, run: &RunFiles) -> View {
         match self.method {
             Method::Bubblewrap(_) => View {
                 work: PROGRAM_FOLDER.into(),
@@ -238,7 +238,7 @@ impl Sandbox {
 
     fn confinement(
         &self,
-        run: &RunDir,
+        run: &RunFiles,
         folder: &Path,
         mark: &Mark,
         request: &Request<'_>,
@@ -267,7 +267,7 @@ impl Sandbox {
         }
     }
 
-    fn landlock_paths(&self, run: &RunDir) -> LandlockPaths {
+    fn landlock_paths(&self, run: &RunFiles) -> LandlockPaths {
         let parts = &self.parts;
         let mut read: Vec<PathBuf> = [&SYSTEM[..], &ETC, &KERNEL]
             .concat()
@@ -285,7 +285,7 @@ impl Sandbox {
         LandlockPaths { read, write }
     }
 
-    fn bubblewrap_arguments(&self, run: &RunDir, shm_bytes: u64) -> Vec<OsString> {
+    fn bubblewrap_arguments(&self, run: &RunFiles, shm_bytes: u64) -> Vec<OsString> {
         let parts = &self.parts;
         let mut mounts = Mounts::default();
         mounts.words("--die-with-parent --new-session --unshare-ipc --unshare-pid --unshare-net");

@@ -14,11 +14,11 @@ use crate::support::{
 };
 
 fn out(run: &Run) -> String {
-    String::from_utf8_lossy(&run.stdout).into_owned()
+    String::from_utf8_lossy(&run.stdout.bytes).into_owned()
 }
 
 fn err(run: &Run) -> String {
-    String::from_utf8_lossy(&run.stderr).into_owned()
+    String::from_utf8_lossy(&run.stderr.bytes).into_owned()
 }
 
 /// Runs a program that must end well, and gives what it printed.
@@ -80,7 +80,7 @@ fn time_memory_and_exit_code_are_measured() {
             let run = bench.run(&code, limits());
             assert_eq!(run.end, End::Exited(3), "{}", err(&run));
             assert!(run.duration.as_secs_f64() >= seconds);
-            let peak = run.peak_memory_bytes / MIB;
+            let peak = run.usage.peak_memory_bytes / MIB;
             (peak >= 100).then_some(peak)
         });
         assert!(peak < 200, "{peak} MiB");
@@ -91,7 +91,7 @@ fn time_memory_and_exit_code_are_measured() {
 fn a_syntax_error_is_told_as_one() {
     for bench in Bench::all() {
         let run = bench.run("def f(:\n", limits());
-        let failure = classify(&run.end, &run.stderr, &limits(), "python3").unwrap();
+        let failure = classify(&run.end, &run.stderr.bytes, &limits(), "python3").unwrap();
         assert_eq!(failure.kind, ErrorType::Syntax);
         assert!(
             failure.message.starts_with("SyntaxError"),
@@ -137,7 +137,11 @@ fn a_flood_of_output_is_cut_and_ended() {
             let code = format!("import sys\nwhile True: sys.{stream}.write('x' * 65536)");
             let run = bench.run(&code, limits());
             assert_eq!(run.end, End::Limit(LimitHit::Output));
-            assert!(run.stdout.len() + run.stderr.len() <= MIB as usize + 100);
+            assert_eq!(
+                (run.stdout.cut, run.stderr.cut),
+                (stream == "stdout", stream == "stderr")
+            );
+            assert!(run.stdout.bytes.len() + run.stderr.bytes.len() <= MIB as usize + 100);
         }
         let run = bench.run("print('x' * (2 << 20))", limits());
         assert_eq!(
@@ -399,7 +403,7 @@ fn a_linked_plot_is_not_taken() {
                     os.symlink('/etc/passwd', 'passwd.png'); os.mkfifo('pipe.png')\n\
                     os.mkdir('shut'); open('shut/a.png', 'w').write('x'); os.chmod('shut', 0)\n";
         let run = bench.run(code, limits());
-        let found = collect_plots(&run.dir.work());
+        let found = collect_plots(&run.files);
         assert!(found.iter().all(|plot| !plot.bytes.starts_with(b"root:")));
         assert!(found.iter().any(|plot| plot.name == "real.png"));
         drop(run);
