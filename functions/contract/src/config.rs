@@ -25,6 +25,7 @@
 //! assert_eq!(set.into_variables().len(), 4);
 //! ```
 
+use crate::backend::Backend;
 use crate::paper_host::PerHost;
 
 /// `CONFERENCE` of the scraper whose event must name a source.
@@ -62,6 +63,19 @@ pub fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T
     value.trim().parse().map_err(|_| ConfigError::Invalid {
         name,
         expected: "a number",
+        value: value.to_owned(),
+    })
+}
+
+/// Reads a [`Backend`] out of a variable that is already known to be set.
+///
+/// # Errors
+///
+/// [`ConfigError::Invalid`] when the text is none of its words.
+pub fn backend(name: &'static str, value: &str) -> Result<Backend, ConfigError> {
+    value.trim().parse().map_err(|_| ConfigError::Invalid {
+        name,
+        expected: "xla, torch-neuron, cuda, cpu or auto",
         value: value.to_owned(),
     })
 }
@@ -184,6 +198,8 @@ function_config! {
         bedrock_model_id = "BEDROCK_MODEL_ID",
         /// Endpoint of Bedrock's runtime. The SDK reads this variable itself.
         bedrock_endpoint = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        /// What programs train on: a word of [`Backend`].
+        device_backend = "DEVICE_BACKEND",
         /// Bucket of the raw papers.
         bucket_name = "BUCKET_NAME",
         /// Bucket of the programs.

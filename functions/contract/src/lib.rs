@@ -7,6 +7,7 @@
 
 pub mod agent_call;
 pub mod answers;
+mod backend;
 pub mod config;
 pub mod events;
 mod grants;
@@ -28,6 +29,7 @@ pub mod text;
 mod verdict;
 mod words;
 
+pub use backend::{Backend, NotABackend};
 pub use config::{
     AgentConfig, ConfigError, GeneratorConfig, JudgeConfig, ScraperConfig, TesterConfig,
 };

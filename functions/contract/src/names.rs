@@ -20,6 +20,12 @@ pub const ENVIRONMENT_TAG: &str = "Environment";
 pub const ALARM_TOPIC: &str = "PipelineAlarms";
 /// The queue of events of schedules and of S3 that no repetition healed.
 pub const FAILED_EVENTS: &str = "failed-events";
+/// Namespace of the metrics that an agent on an instance says.
+pub const AGENT_METRICS: &str = "Annapurna";
+/// The metric that is 1 while an agent takes no batch because its device does not train, else 0.
+pub const AGENT_REFUSES: &str = "AgentRefuses";
+/// The dimension of an agent's metrics: the name of the queue it takes batches from.
+pub const QUEUE_DIMENSION: &str = "Queue";
 
 /// The buckets of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

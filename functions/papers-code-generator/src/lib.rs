@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId, PaperRecord,
+    Backend, CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId,
+    PaperRecord,
     answers::{Failed, GeneratorAnswer, Program},
-    config::number,
+    config::{backend, number},
     events::{self, GeneratorEvent},
     keys,
     model::{GeneratedProgram, PaperText},
@@ -120,6 +121,7 @@ pub struct Metadata {
 pub struct Generator {
     config: GeneratorConfig<String>,
     wait_for_text: Duration,
+    backend: Backend,
     search: Search,
     model: Model,
     objects: S3,
@@ -140,6 +142,7 @@ impl Generator {
         let wait_for_text: u32 = number("WAIT_FOR_TEXT_SECONDS", &config.wait_for_text)?;
         Ok(Self {
             wait_for_text: Duration::from_secs(wait_for_text.into()),
+            backend: backend("DEVICE_BACKEND", &config.device_backend)?,
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
             model,
             objects: S3::new(sdk),
@@ -426,7 +429,7 @@ impl Generator {
 
     async fn ask_once(&self, question: &str) -> Result<GeneratedProgram, GeneratorError> {
         let model_id = &self.config.bedrock_model_id;
-        let (system, tool) = (prompt::system(), prompt::tool());
+        let (system, tool) = (prompt::system(self.backend), prompt::tool());
         Ok(self.model.ask(model_id, &system, question, &tool).await?)
     }
 

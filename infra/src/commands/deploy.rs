@@ -288,6 +288,7 @@ async fn start_agent(
         binary,
         python_path: cx.root.join("trainium").join("python"),
         python: torch.map(|it| it.path.clone()),
+        backend: environment.backend(),
         config: AgentConfig {
             testing_queue_url: output(Output::QueueUrl(Queue::CodeTesting))?,
             code_bucket: output(Output::BucketName(Bucket::Code))?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annapurna_contract::text::chain;
-use annapurna_contract::{AgentConfig, AgentHealth};
+use annapurna_contract::{AgentConfig, AgentHealth, Backend};
 use annapurna_local::process::{self, ServiceSpec};
 use annapurna_local::{Home, emulator, ours};
 
@@ -23,6 +23,8 @@ pub(crate) struct Agent<'a> {
     pub python_path: PathBuf,
     /// Interpreter of generated programs; without one the agent takes the first it finds.
     pub python: Option<PathBuf>,
+    /// What programs train on.
+    pub backend: Backend,
     /// Its queue and buckets.
     pub config: AgentConfig<String>,
     /// ARN of the role it assumes.
@@ -49,13 +51,14 @@ pub(crate) async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandEr
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    let own: [(&str, OsString); 8] = [
+    let own: [(&str, OsString); 9] = [
         ("AWS_CONFIG_FILE", aws.into()),
         ("AWS_PROFILE", "agent".into()),
         ("AWS_ENDPOINT_URL", agent.endpoint_url.into()),
         ("AWS_REGION", agent.region.into()),
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
         ("AGENT_STATE_DIR", state.into()),
+        ("AGENT_BACKEND", agent.backend.as_str().into()),
         ("AGENT_PYTHONPATH", agent.python_path.into()),
         ("AGENT_LISTEN", format!("127.0.0.1:{port}").into()),
     ];

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use annapurna_contract::Backend;
+
 use self::file::EnvironmentFile;
 use self::problems::Problems;
 
@@ -14,6 +16,7 @@ mod alarms;
 mod error;
 mod file;
 mod hosts;
+mod image;
 mod models;
 mod problems;
 mod settings;
@@ -24,7 +27,7 @@ pub use error::EnvironmentError;
 pub use models::NamedModel;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 pub use settings::{
-    LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
+    InstanceImage, LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
 };
 
 /// What the name of the instances' stack has behind that of the environment's.
@@ -177,6 +180,15 @@ impl Environment {
         match &self.place {
             Place::Local(local) => Some(local),
             Place::Aws { .. } => None,
+        }
+    }
+
+    /// What generated programs train on. Where the agent is somebody else's machine, what torch sees there.
+    pub fn backend(&self) -> Backend {
+        match (&self.place, &self.trainium) {
+            (Place::Local(local), _) => local.backend(),
+            (Place::Aws { .. }, Some(trainium)) => trainium.backend(),
+            (Place::Aws { .. }, None) => Backend::Auto,
         }
     }
 

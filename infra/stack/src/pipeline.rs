@@ -40,9 +40,9 @@ use crate::constructs::queue::{FailedEvents, QueueHandle, WorkQueue, visibility_
 use crate::constructs::search::SearchDomain;
 use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
 use crate::constructs::trainium_launch::{
-    AgentBundle, AgentProcess, TrainiumLaunch, TrainiumLaunchHandle,
+    AgentBundle, AgentLogs, AgentProcess, TrainiumLaunch, TrainiumLaunchHandle,
 };
-use crate::environment::{Environment, SearchSettings, TrainiumSettings};
+use crate::environment::{Environment, InstanceImage, SearchSettings, TrainiumSettings};
 use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;
 
@@ -318,6 +318,7 @@ impl<'a> Pipeline<'a> {
             opensearch_index: Expr::from(INDEX),
             bedrock_model_id: Expr::from(settings.model.as_str()),
             bedrock_endpoint: self.model_endpoint(),
+            device_backend: Expr::from(self.environment.backend().as_str()),
             bucket_name: self.targets.buckets.papers.name(),
             code_bucket: self.targets.buckets.code.name(),
             code_queue_url: url_of(Queue::CodeEvaluation),
@@ -392,9 +393,17 @@ impl<'a> Pipeline<'a> {
                 key: given(Parameter::AgentKey),
                 parameter_name: format!("/annapurna/{}/trainium-agent", self.environment.name),
             },
+            image: match settings.image(&self.environment.region) {
+                InstanceImage::Pinned(id) => id.to_owned(),
+                InstanceImage::Parameter(name) => format!("resolve:ssm:{name}"),
+            },
+            backend: settings.backend(),
             instance_type: settings.instance_type,
-            image_parameter: settings.image_parameter,
             volume_gib: settings.volume_gib,
+            logs: AgentLogs {
+                group: format!("/annapurna/{}", self.environment.named("trainium-agent")),
+                retention_days: self.environment.log_retention_days,
+            },
             tags: crate::instances::tags(self.environment),
             grants,
         };

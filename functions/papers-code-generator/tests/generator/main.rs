@@ -44,6 +44,7 @@ impl Setting {
             opensearch_index: stage.index.clone(),
             bedrock_model_id: "claude".to_owned(),
             bedrock_endpoint: "unused".to_owned(),
+            device_backend: "xla".to_owned(),
             bucket_name: papers.clone(),
             code_bucket: code.clone(),
             code_queue_url: queue.clone(),

@@ -2,9 +2,10 @@
 //! management by Systems Manager. The instances themselves are a stack of their own, whose failure leaves this one as
 //! it is: `super::trainium_instances`.
 
-use annapurna_contract::{AgentConfig, Principal};
+use annapurna_contract::{AgentConfig, Backend, Principal};
 
 use self::first_boot::FirstBoot;
+use super::function::LOG_EXCEPTIONS;
 use super::role::{Role, RoleHandle};
 use crate::cloudformation::ec2::{
     Base64, BlockDeviceMapping, Ebs, HttpEndpoint, HttpTokens, IamInstanceProfile, LaunchTemplate,
@@ -13,6 +14,7 @@ use crate::cloudformation::ec2::{
 use crate::cloudformation::iam::{
     InstanceProfile, Principal as Trusted, ServicePrincipal, Statement,
 };
+use crate::cloudformation::logs::LogGroup;
 use crate::cloudformation::{Arn, Expr, LogicalId, Resource, Template, ssm};
 
 mod first_boot;
@@ -22,10 +24,13 @@ mod first_boot;
 pub(crate) struct TrainiumLaunch {
     /// Such as `trn1.2xlarge`.
     pub(crate) instance_type: String,
-    /// Public SSM parameter that names the AMI.
-    pub(crate) image_parameter: String,
+    /// The AMI's id, or `resolve:ssm:` and the parameter that names it.
+    pub(crate) image: String,
+    /// What programs train on there.
+    pub(crate) backend: Backend,
     /// GiB of the root volume.
     pub(crate) volume_gib: u32,
+    pub(crate) logs: AgentLogs,
     /// Of the launch template; by its `Purpose` the deployer's policies know it.
     pub(crate) tags: Vec<Tag>,
     /// The agent's queue and buckets.
@@ -33,6 +38,15 @@ pub(crate) struct TrainiumLaunch {
     pub(crate) bundle: AgentBundle,
     /// What the contract grants the agent.
     pub(crate) grants: Vec<Statement>,
+}
+
+/// Where the journal of each instance goes, and with it the metric of an agent that takes no batch.
+#[derive(Debug)]
+pub(crate) struct AgentLogs {
+    /// Name of the log group.
+    pub(crate) group: String,
+    /// One of the numbers CloudWatch Logs allows.
+    pub(crate) retention_days: u32,
 }
 
 /// The stack's one launch template.
@@ -79,6 +93,21 @@ impl AgentProcess {
             managed: Vec::new(),
         };
         role.add_to(stack)
+    }
+}
+
+impl AgentLogs {
+    /// Adds the group; what the instance needs to write there.
+    fn add_to(self, stack: &mut Template) -> Statement {
+        let streams = Arn::in_account("logs", format!("log-group:{}:*", self.group));
+        let group = LogGroup {
+            log_group_name: self.group,
+            retention_in_days: self.retention_days,
+        };
+        let group = Resource::new(group).except(&LOG_EXCEPTIONS);
+        stack.add(LogicalId::new("TrainiumAgentLogs"), group);
+        let write = ["logs:CreateLogStream", "logs:PutLogEvents"];
+        Statement::allow("WriteOwnLogs", &write, vec![streams])
     }
 }
 
@@ -132,17 +161,21 @@ impl TrainiumLaunch {
     /// Adds the launch template with the name of the bundle, role and profile.
     pub(crate) fn add_to(self, stack: &mut Template) -> TrainiumLaunchHandle {
         self.bundle.add_to(stack);
+        let log_group = self.logs.group.clone();
+        let write_logs = self.logs.add_to(stack);
         let grants = self.grants.into_iter().chain(self.bundle.grants());
-        let profile = add_profile(stack, grants.collect());
+        let profile = add_profile(stack, grants.chain([write_logs]).collect());
         let first_boot = FirstBoot {
             config: self.config,
             instance_type: self.instance_type.clone(),
+            backend: self.backend,
+            log_group,
             bundle_parameter: self.bundle.parameter_name,
         };
         let template = LaunchTemplate {
             launch_template_data: LaunchTemplateData {
                 instance_type: self.instance_type,
-                image_id: format!("resolve:ssm:{}", self.image_parameter),
+                image_id: self.image,
                 iam_instance_profile: IamInstanceProfile {
                     arn: Arn::of(&profile),
                 },

@@ -327,6 +327,7 @@ fn check_search(search: SearchFile, problems: &mut Problems) -> SearchSettings {
 fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
     problems.range("trainium.volume-gib", trainium.volume_gib, 75, 16_384);
     problems.range("trainium.instances", trainium.instances, 0, MOST_INSTANCES);
+    super::image::check(trainium, problems);
     if let Some(id) = &trainium.instance_id {
         problems.require(
             is_instance(id),

@@ -144,6 +144,7 @@ fn word(kind: &Value) -> &'static str {
         () if of("string") => "text",
         () if of("boolean") => "true or false",
         () if of("array") => "list of texts",
+        () if of("object") => "table of texts",
         () if of("integer") || of("number") => "number",
         () => panic!("a setting of type {kind}"),
     }

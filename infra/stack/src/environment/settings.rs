@@ -1,12 +1,59 @@
 //! The checked settings: what the rest of the program sees of an environment's file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use annapurna_contract::Backend;
 use annapurna_contract::config::AGENT_PULLS;
 use serde::Deserialize;
 
 use super::hosts::ScraperHosts;
 use crate::constructs::function::FunctionSize;
+
+/// What generated programs train on, on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LocalBackend {
+    /// What torch sees: a GPU, else the processor.
+    #[default]
+    Auto,
+    /// A GPU; without one nothing is run.
+    Cuda,
+    /// The processor, also where there is a GPU.
+    Cpu,
+}
+
+/// What generated programs train on, on the instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TrainiumBackend {
+    /// PyTorch/XLA, for trn1.
+    #[default]
+    Xla,
+    /// PyTorch's own device `neuron`, for trn2 and trn3.
+    TorchNeuron,
+}
+
+impl From<LocalBackend> for Backend {
+    fn from(backend: LocalBackend) -> Self {
+        match backend {
+            LocalBackend::Auto => Self::Auto,
+            LocalBackend::Cuda => Self::Cuda,
+            LocalBackend::Cpu => Self::Cpu,
+        }
+    }
+}
+
+impl From<TrainiumBackend> for Backend {
+    fn from(backend: TrainiumBackend) -> Self {
+        match backend {
+            TrainiumBackend::Xla => Self::Xla,
+            TrainiumBackend::TorchNeuron => Self::TorchNeuron,
+        }
+    }
+}
 
 /// What only the local environment has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,6 +64,10 @@ pub struct LocalSettings {
     pub endpoint_url: Option<String>,
     /// Interpreter of the generated programs; absent: the first Python found that has torch.
     pub python: Option<PathBuf>,
+    /// What programs train on, which the generator writes them for and the agent offers; absent: `auto`, which is what
+    /// torch sees, a GPU or else the processor.
+    #[serde(default)]
+    pub(crate) backend: LocalBackend,
     /// What answers for Bedrock; absent: the offline rules.
     #[serde(default)]
     pub model: ModelSettings,
@@ -174,15 +225,55 @@ pub struct TrainiumSettings {
     pub instance_id: Option<String>,
     /// US dollars an hour, on demand, as text so that it stays exact.
     pub(crate) hourly_price_usd: String,
-    /// Public SSM parameter that names the AMI.
+    /// What programs train on, which the generator writes them for and the agent offers: `xla` on a trn1,
+    /// `torch-neuron` on a trn2 or trn3. Absent: `xla`.
+    #[serde(default)]
+    pub(crate) backend: TrainiumBackend,
+    /// The AMI of each region, such as `{ us-east-1 = "ami-0123456789abcdef0" }`; `infra ami ENV` prints the line. Where
+    /// the environment's region is in it, `image-parameter` is not looked at.
+    #[serde(default)]
+    pub(crate) image_ids: BTreeMap<String, String>,
+    /// SSM parameter that names the AMI where `image-ids` does not.
     pub image_parameter: String,
-    /// Root volume, GiB; paid for while the instance is stopped, too.
+    /// Root volume, GiB; paid for while the instance is stopped, too. AWS asks for 512 at least.
     #[cfg_attr(test, schemars(range(min = 75, max = 16_384)))]
     pub volume_gib: u32,
     /// Subnet of the instances; with `vpc-id`. Neither: those of the default VPC, in the zones that have the type.
     pub subnet_id: Option<String>,
     /// VPC of the subnet.
     pub vpc_id: Option<String>,
+}
+
+/// Where the AMI of an instance is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceImage<'a> {
+    /// In the file: it is the same on every day.
+    Pinned(&'a str),
+    /// In a parameter of Systems Manager, whose value AWS or you may change.
+    Parameter(&'a str),
+}
+
+impl TrainiumSettings {
+    /// What instances of this region are made from.
+    pub fn image(&self, region: &str) -> InstanceImage<'_> {
+        self.image_ids
+            .get(region)
+            .map_or(InstanceImage::Parameter(&self.image_parameter), |id| {
+                InstanceImage::Pinned(id)
+            })
+    }
+
+    /// What programs train on there.
+    pub fn backend(&self) -> Backend {
+        self.backend.into()
+    }
+}
+
+impl LocalSettings {
+    /// What programs train on here.
+    pub fn backend(&self) -> Backend {
+        self.backend.into()
+    }
 }
 
 /// Each is started and paid for on its own; more would be a mistake.

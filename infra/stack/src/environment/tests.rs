@@ -188,3 +188,63 @@ fn no_environment_has_the_name_of_anothers_stack_of_instances() {
         assert_eq!(Environment::of_stack(&stack), "dev");
     }
 }
+
+#[test]
+fn image_backend_and_instance_type_fit_together() {
+    let with = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(folder().join("dev.toml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        Environment::parse("dev", Path::new("dev.toml"), &text.replacen(from, to, 1))
+    };
+    let (kind, xla) = ("instance-type = \"trn1.2xlarge\"", "backend = \"xla\"");
+    for wrong in [
+        with(kind, "instance-type = \"trn2.3xlarge\""),
+        with(kind, "instance-type = \"g6.xlarge\""),
+        with(xla, "backend = \"torch-neuron\""),
+    ] {
+        let problem = wrong.unwrap_err().to_string();
+        assert!(
+            problem.contains("goes with an instance-type of trn"),
+            "{problem}"
+        );
+    }
+    for unknown in ["cuda", "cpu", "auto"] {
+        let refused = with(xla, &format!("backend = \"{unknown}\"")).unwrap_err();
+        assert!(refused.to_string().contains(unknown), "{refused}");
+    }
+    let file = std::fs::read_to_string(folder().join("dev.toml")).unwrap();
+    let later = file
+        .replacen(kind, "instance-type = \"trn2.3xlarge\"", 1)
+        .replacen(xla, "backend = \"torch-neuron\"", 1);
+    let later = Environment::parse("dev", Path::new("dev.toml"), &later).unwrap();
+    assert_eq!(later.backend(), Backend::TorchNeuron);
+    let local = Environment::load(&folder(), "local").unwrap();
+    assert_eq!(local.backend(), Backend::Auto);
+}
+
+#[test]
+fn the_image_of_the_environments_own_region_wins() {
+    let with = |ids: &str| {
+        let text = std::fs::read_to_string(folder().join("dev.toml")).unwrap();
+        let text = text.replace("[trainium]", &format!("[trainium]\nimage-ids = {ids}"));
+        Environment::parse("dev", Path::new("dev.toml"), &text)
+    };
+    let image_of = |ids: &str| {
+        let environment = with(ids).unwrap();
+        let settings = environment.trainium.unwrap();
+        match settings.image(&environment.region) {
+            InstanceImage::Pinned(id) => id.to_owned(),
+            InstanceImage::Parameter(name) => name.to_owned(),
+        }
+    };
+    assert_eq!(image_of("{ us-east-1 = \"ami-01234567\" }"), "ami-01234567");
+    assert!(image_of("{ us-west-2 = \"ami-01234567\" }").starts_with("/aws/service/"));
+    for bad in ["ami-", "i-01234567", "ami-012345678", "ami-0123456Z"] {
+        let refused = with(&format!("{{ us-west-2 = \"{bad}\" }}")).unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("trainium.image-ids.us-west-2"),
+            "{refused}"
+        );
+    }
+}

@@ -1,6 +1,8 @@
 //! What tells a person of what went wrong, where scrapes start by themselves.
 
-use annapurna_contract::names::{ALARM_TOPIC, FAILED_EVENTS};
+use annapurna_contract::names::{
+    AGENT_METRICS, AGENT_REFUSES, ALARM_TOPIC, FAILED_EVENTS, QUEUE_DIMENSION,
+};
 use annapurna_contract::{Function, Queue};
 
 use super::Pipeline;
@@ -65,7 +67,13 @@ impl Pipeline<'_> {
             self.failed_scrapes(scrapes, topic),
             self.failed_events(topic),
         ];
-        queues.chain(functions).chain(others).collect()
+        let agents = self.environment.trainium.as_ref();
+        let agents = agents.map(|_| self.refusing_agents(topic));
+        queues
+            .chain(functions)
+            .chain(others)
+            .chain(agents)
+            .collect()
     }
 
     fn dead_letters<'t>(&self, queue: Queue, topic: &'t AlarmTopicHandle) -> MetricAlarm<'t> {
@@ -106,6 +114,29 @@ impl Pipeline<'_> {
                 "{name} has events of schedules or of S3 that no repetition healed"
             ),
             metric: queue_metric(name, "ApproximateNumberOfMessagesVisible"),
+            threshold: 0,
+            topic,
+        }
+    }
+
+    /// An agent whose device trains nothing takes no batch. The metric is 0 while the first self-test runs.
+    fn refusing_agents<'t>(&self, topic: &'t AlarmTopicHandle) -> MetricAlarm<'t> {
+        MetricAlarm {
+            id: LogicalId::new("TrainiumAgentRefusesAlarm"),
+            name: self.environment.named("TrainiumAgentRefuses"),
+            description: "An agent takes no batch, since programs do not train on its device; the batches wait. Its log \
+                          group says why: docs/aws.md, \"An agent that takes no batch\""
+                .to_owned(),
+            metric: Metric {
+                namespace: AGENT_METRICS,
+                metric_name: AGENT_REFUSES,
+                dimensions: vec![Dimension {
+                    name: QUEUE_DIMENSION,
+                    value: self.environment.named(&Queue::CodeTesting.name()).into(),
+                }],
+                statistic: Statistic::Maximum,
+                period: FIVE_MINUTES,
+            },
             threshold: 0,
             topic,
         }

@@ -238,9 +238,10 @@ fn every_alarm_and_its_end_is_told_to_the_topic_that_only_alarms_may_use() {
         told_of.insert(metric.to_owned());
         n_alarms += 1;
     }
-    // Two for each queue and each function, failed scrapes, failed events.
-    assert_eq!(n_alarms, Queue::ALL.len() * 2 + Function::ALL.len() * 2 + 2);
+    // Two for each queue and each function, failed scrapes, failed events, agents that take nothing.
+    assert_eq!(n_alarms, Queue::ALL.len() * 2 + Function::ALL.len() * 2 + 3);
     let wanted = [
+        "AgentRefuses",
         "ApproximateAgeOfOldestMessage",
         "ApproximateNumberOfMessagesVisible",
         "Errors",

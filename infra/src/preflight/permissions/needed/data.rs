@@ -128,6 +128,7 @@ pub(super) const NEEDED: [Needed; 11] = [
             "logs:TagResource",
         ],
         resources: &[
+            "arn:aws:logs:{region}:{account}:log-group:/annapurna/{prefix}trainium-agent",
             "arn:aws:logs:{region}:{account}:log-group:/aws/lambda/{prefix}Paper*",
             "arn:aws:logs:{region}:{account}:log-group:/aws/opensearch/{prefix}research-papers/*",
         ],

@@ -1,6 +1,6 @@
 //! The script of the instance's first boot: the agent's variables, and what installs the agent.
 
-use annapurna_contract::AgentConfig;
+use annapurna_contract::{AgentConfig, Backend};
 
 use crate::cloudformation::Expr;
 
@@ -11,6 +11,10 @@ pub(super) struct FirstBoot {
     pub(super) config: AgentConfig<Expr>,
     /// Such as `trn1.2xlarge`.
     pub(super) instance_type: String,
+    /// What programs train on.
+    pub(super) backend: Backend,
+    /// Where its journal goes.
+    pub(super) log_group: String,
     /// The parameter of Systems Manager that names its bundle.
     pub(super) bundle_parameter: String,
 }
@@ -25,6 +29,8 @@ impl FirstBoot {
         variables.extend([
             ("AWS_REGION", Expr::region()),
             ("AGENT_INSTANCE_TYPE", Expr::from(self.instance_type)),
+            ("AGENT_BACKEND", Expr::from(self.backend.as_str())),
+            ("AGENT_LOG_GROUP", Expr::from(self.log_group)),
             ("AGENT_BUNDLE_PARAMETER", Expr::from(self.bundle_parameter)),
         ]);
         let variables = variables
