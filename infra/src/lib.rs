@@ -11,6 +11,7 @@ pub mod commands;
 pub mod engine;
 pub mod error;
 
+mod images;
 mod index;
 mod instances;
 mod local;

@@ -25,6 +25,7 @@ use crate::local::watch::Watch;
 use crate::ui::Ui;
 use interrupt::Interrupt;
 
+mod ami;
 mod build;
 mod deploy;
 mod destroy;
@@ -97,6 +98,7 @@ enum EnvironmentCommand {
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
     Doctor(doctor::DoctorArgs),
+    Ami(ami::AmiArgs),
 }
 
 impl EnvironmentCommand {
@@ -116,6 +118,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => &args.environment,
             Self::Papers(args) => &args.environment,
             Self::Doctor(args) => &args.environment,
+            Self::Ami(args) => &args.environment,
         }
     }
 
@@ -128,7 +131,8 @@ impl EnvironmentCommand {
             | Self::Deploy(_)
             | Self::Destroy(_)
             | Self::Status(_)
-            | Self::Doctor(_) => &[],
+            | Self::Doctor(_)
+            | Self::Ami(_) => &[],
             Self::Rollback(_) | Self::Outputs(_) | Self::Logs(_) | Self::Queues(_) => {
                 &[Service::Cloud]
             }
@@ -153,6 +157,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => queues::run(cx, args).await,
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Doctor(args) => doctor::run(cx, args).await,
+            Self::Ami(args) => ami::run(cx, args).await,
         }
     }
 }

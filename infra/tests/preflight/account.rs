@@ -395,5 +395,5 @@ pub const LATER_IMAGE: &str = "<imagesSet><item><imageId>ami-1</imageId>\
 pub const LARGE_IMAGE: &str = "<imagesSet><item><imageId>ami-1</imageId>\
     <name>Deep Learning AMI Neuron (Ubuntu 22.04) 20260401</name>\
     <description>Neuron SDK 2.29.0</description><rootDeviceName>/dev/sda1</rootDeviceName>\
-    <blockDeviceMapping><item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>512</volumeSize></ebs></item>\
+    <blockDeviceMapping><item><deviceName>/dev/sda1</deviceName><ebs><volumeSize>600</volumeSize></ebs></item>\
     </blockDeviceMapping></item></imagesSet>";

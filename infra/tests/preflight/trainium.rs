@@ -86,7 +86,7 @@ fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
         &images(LATER_IMAGE),
         "Trainium image",
         "without",
-        &["Neuron SDK 2.33, without PyTorch/XLA", "SDK 2.29"],
+        &["Neuron SDK 2.33, without PyTorch/XLA", "infra ami prod"],
     );
     assert_said(
         &images(UNSUPPORTED_IMAGE),
@@ -98,8 +98,12 @@ fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
         &images(LARGE_IMAGE),
         "Trainium image",
         "without",
-        &["needs 512 GiB", "volume-gib = 512"],
+        &["needs 600 GiB", "volume-gib = 600"],
     );
+    let small = Project::new().edited("volume-gib = 512", "volume-gib = 200");
+    let (state, words) = small.doctor(&Account::ready())["Trainium image"].clone();
+    assert_eq!(state, "without");
+    assert!(words.contains("AWS asks for 512 GiB at least"), "{words}");
     let gone = images("<imagesSet></imagesSet>");
     assert_said(
         &gone,
@@ -112,4 +116,59 @@ fn the_image_resolves_trains_on_the_device_and_fits_the_volume() {
         Answer::Error(400, "ParameterNotFound", "none"),
     );
     assert_said(&unknown, "Trainium image", "without", &["no parameter"]);
+}
+
+/// Two images of one SDK that trains and one that does not, none of them in order.
+const IMAGES: &str = "<imagesSet>\
+    <item><imageId>ami-0000000a</imageId><name>Deep Learning AMI Neuron PyTorch 2.9 (Ubuntu 24.04) 20260401</name>\
+    <description>Neuron SDK 2.29.0</description><creationDate>2026-04-01T10:00:00.000Z</creationDate></item>\
+    <item><imageId>ami-0000000c</imageId><name>Deep Learning AMI Neuron (Ubuntu 24.04) 20261020</name>\
+    <description>Neuron SDK 2.33.0</description><creationDate>2026-10-20T10:00:00.000Z</creationDate></item>\
+    <item><imageId>ami-0000000b</imageId><name>Deep Learning AMI Neuron PyTorch 2.9 (Ubuntu 24.04) 20260415</name>\
+    <description>Neuron SDK 2.29.1</description><creationDate>2026-04-15T10:00:00.000Z</creationDate></item>\
+    </imagesSet>";
+
+#[test]
+fn ami_prints_a_line_that_pins_the_newest_image_that_trains_and_the_file_takes_it() {
+    let account = Account::ready()
+        .with("DescribeImages", Answer::Xml(IMAGES))
+        .with(
+            "GetParameter",
+            Answer::Json(json!({"Parameter": {"Value": "ami-0000000c"}})),
+        );
+    let said = Project::new().infra(&account, &["ami", "prod", "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let rows = said["images"].as_array().unwrap();
+    let of = |key: &str| -> Vec<_> { rows.iter().map(|row| row[key].clone()).collect() };
+    let ids = ["ami-0000000c", "ami-0000000b", "ami-0000000a"];
+    assert_eq!(of("id"), ids);
+    assert_eq!(of("trains"), [json!(false), json!(true), json!(true)]);
+    assert_eq!(of("chosen"), [json!(true), json!(false), json!(false)]);
+    let line = said["line"].as_str().unwrap();
+    assert_eq!(line, "image-ids = { us-east-1 = \"ami-0000000b\" }");
+    let pinned = Project::new().edited("[trainium]", &format!("[trainium]\n{line}"));
+    let template = pinned.infra(&account, &["synth", "prod"]);
+    let template = String::from_utf8(template.stdout).unwrap();
+    assert!(template.contains("\"ImageId\": \"ami-0000000b\""));
+    assert!(!template.contains("resolve:ssm"));
+    let table = pinned.infra(&account, &["ami", "prod"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    let marked = table.lines().find(|line| line.starts_with("*+"));
+    assert!(marked.is_some_and(|it| it.contains(ids[1])), "{table}");
+}
+
+#[test]
+fn an_image_that_is_pinned_and_gone_is_said() {
+    let account = Account::ready().with("DescribeImages", Answer::Xml("<imagesSet></imagesSet>"));
+    let pinned = Project::new().edited(
+        "[trainium]",
+        "[trainium]\nimage-ids = { us-east-1 = \"ami-0000000f\" }",
+    );
+    let (state, words) = pinned.doctor(&account)["Trainium image"].clone();
+    assert_eq!(state, "without");
+    assert!(words.contains("ami-0000000f is not there"), "{words}");
+    let refused = pinned.infra(&account, &["ami", "prod"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(words.contains("ami-0000000f"), "{words}");
 }
