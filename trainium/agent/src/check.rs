@@ -8,11 +8,12 @@ use annapurna_contract::text::{chain, escaped};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::device;
 use crate::options::Options;
 use crate::probe::{IsolationChoice, find_sandbox};
 use crate::python::Interpreter;
 use crate::sandbox::Parts;
-use crate::service::{neuron_devices, prepare_state};
+use crate::service::prepare_state;
 use crate::users::ProgramUsers;
 
 /// What was found. A part that is missing has a reason beside it.
@@ -27,8 +28,8 @@ pub struct Found {
     python_version: Option<String>,
     /// `torch.__version__` of that interpreter.
     torch: Option<String>,
-    /// `/dev/neuron0` and its like; empty off Trainium.
-    neuron: Vec<PathBuf>,
+    /// Device nodes that programs get: `/dev/neuron0`, GPUs; empty where there is only a processor.
+    devices: Vec<PathBuf>,
     /// User ids of which each slot gets its own, when the agent is root.
     run_as: Option<String>,
     /// What is missing and what to do about it.
@@ -53,7 +54,7 @@ pub async fn look(options: &Options) -> Found {
         python: None,
         python_version: None,
         torch: None,
-        neuron: neuron_devices(),
+        devices: device::nodes(options.backend),
         run_as: None,
         problems: Vec::new(),
     };
@@ -114,7 +115,7 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
 
 /// The parts of a sandbox in a folder of its own, which goes when the second value does.
 fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir), String> {
-    let slots = options.slots.into();
+    let slots = options.slots().into();
     let users = ProgramUsers::claim(options.run_as, slots).map_err(|error| chain(&error))?;
     let python_path = options.loader_folder().map_err(|error| chain(&error))?;
     // A person who may not write where the agent works can still be told about the rest.
@@ -133,7 +134,8 @@ fn parts(options: &Options, interpreter: Interpreter) -> Result<(Parts, TempDir)
         python_path,
         state_dir,
         users: Arc::new(users),
-        neuron_devices: neuron_devices(),
+        backend: options.backend,
+        devices: device::nodes(options.backend),
         slots,
     };
     Ok((parts, folder))

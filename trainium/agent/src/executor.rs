@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::classify::{Failure, classify};
 use crate::datasets::{Datasets, DatasetsError};
+use crate::device::Device;
 use crate::metrics::Metrics;
 use crate::plots::{self, Plot};
 use crate::probe::NoSandbox;
@@ -131,6 +132,8 @@ pub struct Executor {
     pub limits: Limits,
     /// What results say of where they were made.
     pub host: AgentHost,
+    /// Whether programs train on the device; until then no batch is taken.
+    pub device: Device,
     /// As many programs run at a time; the others wait for their turn.
     pub slots: Slots,
     /// How often a request to S3 is made again.

@@ -57,6 +57,8 @@ enum Refusal {
     Body(JsonRejection),
     Failed(ExecuteError),
     Lost(String),
+    /// The device does not train: nothing is run.
+    NotReady(String),
 }
 
 impl From<BatchError> for Refusal {
@@ -88,6 +90,7 @@ impl IntoResponse for Refusal {
             ),
             Self::Failed(error) => (StatusCode::BAD_GATEWAY, chain(&error)),
             Self::Lost(error) => (StatusCode::INTERNAL_SERVER_ERROR, error),
+            Self::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
         };
         (status, Json(refused(error))).into_response()
     }
@@ -136,14 +139,17 @@ async fn authorize(State(expected): State<TokenDigest>, request: Request, next: 
 
 async fn health(State(executor): State<Arc<Executor>>) -> Json<AgentHealth> {
     let host = &executor.host;
-    let refusal = executor.sandbox.as_ref().err();
+    let refusal = match &executor.sandbox {
+        Ok(_) => executor.device.refusal(),
+        Err(refusal) => Some(refusal.to_string()),
+    };
     Json(AgentHealth {
-        status: match refusal {
+        status: match &refusal {
             None => HealthStatus::Healthy,
             Some(_) => HealthStatus::Refusing,
         },
         isolation: executor.isolation(),
-        reason: refusal.map(ToString::to_string),
+        reason: refusal,
         python: host.python.clone(),
         torch: host.torch.clone(),
         neuron: host.neuron,
@@ -158,6 +164,7 @@ async fn execute(
 ) -> Result<Json<TestResult>, Refusal> {
     let Json(request) = body?;
     check_timeout(request.timeout)?;
+    check_device(&executor)?;
     let job = Job {
         paper_id: request.paper_id,
         batch_id: String::new(),
@@ -178,6 +185,7 @@ async fn execute_batch(
     let Json(message) = body?;
     check_batch(&message)?;
     check_each_once(&message)?;
+    check_device(&executor)?;
     let batch_size = message.batch.len();
     let mut running = JoinSet::new();
     for job in Job::of_batch(message, Origin::Http) {
@@ -200,6 +208,12 @@ async fn execute_batch(
         failed: batch_size - successful,
         results,
     }))
+}
+
+/// A program on a device that does not train would fail for our reasons.
+fn check_device(executor: &Executor) -> Result<(), Refusal> {
+    let refusal = executor.device.refusal();
+    refusal.map_or(Ok(()), |reason| Err(Refusal::NotReady(reason)))
 }
 
 /// The answer has one result a paper.

@@ -10,6 +10,7 @@ mod capture;
 mod check;
 mod classify;
 mod datasets;
+mod device;
 mod executor;
 mod http;
 mod launch;
@@ -40,6 +41,7 @@ pub use service::run;
 // What the tests put together, with a bucket and a queue in memory.
 pub use classify::classify;
 pub use datasets::Datasets;
+pub use device::Device;
 pub use executor::{AgentHost, Executor};
 pub use http::router;
 pub use plots::collect as collect_plots;

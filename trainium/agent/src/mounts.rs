@@ -59,7 +59,8 @@ impl Mounts {
         }
     }
 
-    pub(crate) fn neuron(&mut self, devices: &[PathBuf]) {
+    /// The device nodes, and what their libraries read beside them.
+    pub(crate) fn devices(&mut self, devices: &[PathBuf]) {
         if devices.is_empty() {
             self.read_only(
                 "/sys/devices/system".as_ref(),

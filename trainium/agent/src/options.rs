@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use annapurna_contract::agent_call;
+use annapurna_contract::{Backend, agent_call};
 use annapurna_users::UserRange;
 
+use crate::device;
 use crate::launch::Launch;
 use crate::probe::IsolationChoice;
 use crate::program::Limits;
@@ -80,7 +81,11 @@ pub struct Options {
     /// Bearer token of the HTTP API; needed on an address that is not loopback
     #[arg(long, env = "AGENT_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
-    /// Programs at a time, one a NeuronCore
+    /// What programs train on: xla, torch-neuron, cuda, cpu, or auto for what torch sees. With one of the first three
+    /// no batch is taken before a program has trained on it
+    #[arg(long, env = "AGENT_BACKEND", default_value_t = Backend::Auto, global = true)]
+    pub backend: Backend,
+    /// Programs at a time; one on a Neuron device, whatever is said here
     #[arg(long, env = "AGENT_SLOTS", default_value_t = agent_call::SLOTS, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
     pub slots: u16,
     /// Memory of a program, MiB [default: 70 % of the machine's, divided by the slots]
@@ -169,10 +174,15 @@ impl Options {
         }
     }
 
+    /// Programs at a time on this backend.
+    pub(crate) fn slots(&self) -> u16 {
+        device::slots(self.backend, self.slots)
+    }
+
     /// Limits of every program; the time is each batch's own.
     pub(crate) fn limits(&self) -> Limits {
         let mib = 1024 * 1024;
-        let share = total_memory_bytes() / 10 * 7 / u64::from(self.slots);
+        let share = total_memory_bytes() / 10 * 7 / u64::from(self.slots());
         Limits {
             timeout: std::time::Duration::ZERO,
             memory_bytes: self.memory_mib.map_or(share, |memory| memory * mib),

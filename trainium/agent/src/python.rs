@@ -56,6 +56,17 @@ pub enum PythonError {
 }
 
 impl Interpreter {
+    /// One that was looked for and is not there; nothing can be run with it.
+    pub(crate) fn missing(python: &str) -> Self {
+        Self {
+            executable: PathBuf::from(python),
+            version: String::new(),
+            torch: None,
+            torch_error: None,
+            folders: Vec::new(),
+        }
+    }
+
     /// Asks `python` once what it is.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use annapurna_contract::Isolation;
+use annapurna_contract::{Backend, Isolation};
 
 use crate::launch::{Confinement, LandlockPaths};
 use crate::mark::Mark;
@@ -101,8 +101,10 @@ pub struct Parts {
     pub state_dir: PathBuf,
     /// Users to become, one a slot, when the agent is root.
     pub users: Arc<ProgramUsers>,
-    /// `/dev/neuron0` and its like, which programs open; empty off Trainium.
-    pub neuron_devices: Vec<PathBuf>,
+    /// What programs train on.
+    pub backend: Backend,
+    /// Device nodes that programs open: `/dev/neuron0`, GPUs; empty where there is only a processor.
+    pub devices: Vec<PathBuf>,
     /// Programs at a time, among whom the processors are divided; at least 1.
     pub slots: usize,
 }
@@ -213,7 +215,7 @@ impl Sandbox {
         path.push("/usr/local/bin:/usr/bin:/bin:/opt/aws/neuron/bin");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (processors / self.parts.slots).max(1).to_string();
-        vec![
+        let mut variables = vec![
             ("PATH", path),
             ("HOME", view.work.clone().into()),
             // There is no account to look a name up in, and `getpass` and torch's compiler ask for one.
@@ -233,7 +235,13 @@ impl Sandbox {
                 "NEURON_COMPILE_CACHE_URL",
                 view.tmp.join("neuron-compile-cache").into(),
             ),
-        ]
+        ];
+        if self.parts.backend == Backend::Xla {
+            // Which of its devices PyTorch/XLA takes. Source: Neuron documentation, "PyTorch NeuronX environment
+            // variables".
+            variables.push(("PJRT_DEVICE", "NEURON".into()));
+        }
+        variables
     }
 
     fn confinement(
@@ -278,9 +286,9 @@ impl Sandbox {
         read.extend([parts.python_path.clone(), parts.datasets()]);
         let mut write: Vec<PathBuf> = DEVICES.map(PathBuf::from).to_vec();
         write.extend([run.work(), run.tmp()]);
-        if !parts.neuron_devices.is_empty() {
+        if !parts.devices.is_empty() {
             read.extend(["/sys", "/opt/aws"].map(PathBuf::from));
-            write.extend(parts.neuron_devices.iter().cloned());
+            write.extend(parts.devices.iter().cloned());
         }
         LandlockPaths { read, write }
     }
@@ -309,7 +317,7 @@ impl Sandbox {
         mounts.words("--proc /proc --dev /dev --perms 1777 --size");
         mounts.words(&shm_bytes.to_string());
         mounts.words("--tmpfs /dev/shm");
-        mounts.neuron(&parts.neuron_devices);
+        mounts.devices(&parts.devices);
         mounts.words("--remount-ro /dev");
         let inside = Path::new(INSIDE);
         mounts.read_only(&parts.launcher, &inside.join("agent"));

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::datasets::Datasets;
+use crate::device::{self, Device};
 use crate::executor::{AgentHost, Executor};
 use crate::http;
 use crate::options::{Options, OptionsError};
@@ -81,9 +82,25 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
     let (trigger, shutdown) = Shutdown::new();
     stop_on_signals(trigger)?;
     let (state_dir, _lock) = claim_state(&options.state_dir)?;
-    let interpreter = Interpreter::probe(&options.python).await?;
-    let executor =
-        Arc::new(executor(options, config, state_dir, interpreter, shutdown.clone()).await?);
+    let found = Interpreter::probe(&options.python).await;
+    let (interpreter, device) = match found {
+        Ok(interpreter) => (interpreter, Device::of(options.backend)),
+        // With a device that must be shown to train, no Python is one more reason to take nothing, and to say so.
+        Err(error) => match Device::without_python(options.backend, &error) {
+            Some(device) => (Interpreter::missing(&options.python), device),
+            None => return Err(error.into()),
+        },
+    };
+    let executor = Arc::new(
+        executor(
+            options,
+            config,
+            state_dir,
+            (interpreter, device),
+            shutdown.clone(),
+        )
+        .await?,
+    );
     let listener =
         TcpListener::bind(options.listen)
             .await
@@ -101,7 +118,12 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
     let api = axum::serve(listener, http::router(executor, token))
         .with_graceful_shutdown(async move { stop.requested().await });
     let work = async {
-        let (answered, ()) = tokio::join!(api.into_future(), worker.run());
+        let (answered, (), (), ()) = tokio::join!(
+            api.into_future(),
+            worker.run(),
+            device::prove(Arc::clone(&worker.executor)),
+            device::tell(Arc::clone(&worker.executor)),
+        );
         answered.map_err(ServiceError::Api)
     };
     let too_late = async {
@@ -124,24 +146,25 @@ async fn executor(
     options: &Options,
     config: AgentConfig<String>,
     state_dir: PathBuf,
-    interpreter: Interpreter,
+    (interpreter, device): (Interpreter, Device),
     shutdown: Shutdown,
 ) -> Result<Executor, ServiceError> {
-    let neuron_devices = neuron_devices();
+    let devices = device::nodes(options.backend);
     let host = AgentHost {
         instance_type: options.instance_type.clone(),
         python: interpreter.executable.to_string_lossy().into_owned(),
         torch: interpreter.torch.clone(),
-        neuron: !neuron_devices.is_empty(),
+        neuron: options.backend.is_neuron() && !devices.is_empty(),
     };
     let parts = Parts {
         launcher: std::env::current_exe().map_err(ServiceError::Binary)?,
         interpreter,
         python_path: options.loader_folder()?,
         state_dir,
-        users: Arc::new(ProgramUsers::claim(options.run_as, options.slots.into())?),
-        neuron_devices,
-        slots: options.slots.into(),
+        users: Arc::new(ProgramUsers::claim(options.run_as, options.slots().into())?),
+        backend: options.backend,
+        devices,
+        slots: options.slots().into(),
     };
     let store = Arc::new(S3::new(&aws_config().await));
     let datasets = Datasets::new(
@@ -159,7 +182,8 @@ async fn executor(
         sandbox,
         limits: options.limits(),
         host,
-        slots: Slots::new(options.slots.into()),
+        device,
+        slots: Slots::new(options.slots().into()),
         retry: Retry::PATIENT,
         shutdown,
     })
@@ -184,6 +208,7 @@ fn announce(executor: &Executor, address: SocketAddr) {
         python = host.python,
         torch = host.torch,
         neuron = host.neuron,
+        refused = executor.device.refusal(),
         slots = executor.slots.total(),
         queue = executor.config.testing_queue_url,
         "started"
@@ -248,24 +273,4 @@ pub fn prepare_state(path: &Path) -> io::Result<PathBuf> {
         fs::set_permissions(&folder, fs::Permissions::from_mode(mode))?;
     }
     Ok(path)
-}
-
-/// `/dev/neuron0` and its like; empty off Trainium.
-pub(crate) fn neuron_devices() -> Vec<PathBuf> {
-    let mut devices: Vec<PathBuf> = fs::read_dir("/dev")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|name| name.strip_prefix("neuron"))
-                .is_some_and(|number| {
-                    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-                })
-        })
-        .collect();
-    devices.sort();
-    devices
 }

@@ -95,6 +95,10 @@ impl Worker {
     pub async fn run(&self) {
         let shutdown = &self.executor.shutdown;
         let mut waits = Backoff::new(QUEUE_WAITS.0, QUEUE_WAITS.1);
+        tokio::select! {
+            () = self.executor.device.ready() => {}
+            () = shutdown.requested() => return,
+        }
         while !shutdown.is_requested() {
             let received = tokio::select! {
                 received = self.receive() => received,

@@ -1,6 +1,7 @@
 //! The agent's own process: what it says, what a program learns of it, and what is left when it is killed.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -27,12 +28,17 @@ struct Agent {
 }
 
 fn command(state: &Path) -> Command {
+    command_with(state, &python_path())
+}
+
+/// One whose programs find their modules in another folder than the project's.
+fn command_with(state: &Path, modules: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainium-agent"));
     let closed = "http://127.0.0.1:1";
     command
         .args(["--listen", "127.0.0.1:0", "--python", python()])
         .arg("--python-path")
-        .arg(python_path())
+        .arg(modules)
         .arg("--state-dir")
         .arg(state)
         .env("AWS_ENDPOINT_URL", closed)
@@ -50,7 +56,11 @@ fn command(state: &Path) -> Command {
 
 impl Agent {
     fn start(state: &Path) -> Self {
-        let mut child = command(state).spawn().unwrap();
+        Self::started(&mut command(state))
+    }
+
+    fn started(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (say, said) = mpsc::channel();
         // The pipe must be read on, or the agent stops at a full one.
@@ -75,6 +85,11 @@ impl Agent {
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, signal).unwrap();
+    }
+
+    async fn health(&self) -> Value {
+        let answer = reqwest::get(format!("{}/health", self.base)).await;
+        answer.unwrap().json().await.unwrap()
     }
 
     async fn execute(&self, code: &str) -> reqwest::Result<Value> {
@@ -253,4 +268,72 @@ fn without_a_run_to_write_an_agent_of_root_says_what_to_do() {
     assert_eq!(found["ready"], false, "{found}");
     let problems = found["problems"].to_string();
     assert!(problems.contains("--tmpfs /run"), "{problems}");
+}
+
+/// A folder of modules for programs, in which a stand-in for torch trains on whatever device it is told of.
+fn stand_in() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in");
+    for package in ["torch", "torch_xla"] {
+        let link = folder.path().join(package);
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(ours.join(package))
+            .arg(link)
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    std::fs::copy(
+        python_path().join("dataset_loader.py"),
+        folder.path().join("dataset_loader.py"),
+    )
+    .unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn without_a_device_that_trains_nothing_is_run_and_the_reason_is_told() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let agent = Agent::started(command(state.path()).args(["--backend", "xla"]));
+    let deadline = Instant::now() + PATIENCE;
+    let reason = loop {
+        let health = agent.health().await;
+        assert_eq!(health["status"], "refusing", "{health}");
+        let reason = health["reason"].as_str().unwrap().to_owned();
+        if reason.contains("do not train") {
+            break reason;
+        }
+        assert!(Instant::now() < deadline, "{reason}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(
+        reason.contains("`xla`") && reason.contains("torch"),
+        "{reason}"
+    );
+    let refused = agent.execute("print(1)").await.unwrap();
+    assert_eq!(refused["error"], reason);
+}
+
+#[tokio::test]
+async fn programs_are_run_once_one_has_trained_on_the_device() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let (state, modules) = (tempfile::tempdir().unwrap(), stand_in());
+    let mut command = command_with(state.path(), modules.path());
+    let agent = Agent::started(command.args(["--backend", "xla"]));
+    let deadline = Instant::now() + PATIENCE;
+    while agent.health().await["status"] != "healthy" {
+        assert!(Instant::now() < deadline, "{}", agent.health().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let told = "import os; print(os.environ['PJRT_DEVICE'], os.environ['NEURON_RT_VISIBLE_CORES'])\n\
+                import sys; sys.exit(os.environ['PJRT_DEVICE'] != 'NEURON')";
+    let result = agent.execute(told).await.unwrap();
+    assert_eq!(result["return_code"], 0, "{result}");
+    assert_eq!(agent.health().await["slots"], 1);
 }

@@ -11,14 +11,14 @@ use annapurna_cloud::{
     Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
     QueueError, Receive, Retry, Saved, Written,
 };
-use annapurna_contract::{AgentConfig, Isolation, PaperId, TestResult, agent_call, keys};
+use annapurna_contract::{AgentConfig, Backend, Isolation, PaperId, TestResult, agent_call, keys};
 use annapurna_test_needs::{cannot, needs};
 use annapurna_users::UserRange;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use trainium_agent::{
-    AgentHost, Datasets, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
+    AgentHost, Datasets, Device, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
     ProgramUsers, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots, find_sandbox,
     prepare_state,
 };
@@ -98,7 +98,8 @@ impl Bench {
             python_path: python_path(),
             state_dir: prepare_state(state.path()).unwrap(),
             users: Arc::new(ProgramUsers::claim(UserRange::UNASSIGNED, SLOTS).unwrap()),
-            neuron_devices: Vec::new(),
+            backend: Backend::Auto,
+            devices: Vec::new(),
             slots: SLOTS,
         };
         let sandbox = find_sandbox(choice, &parts)?;
@@ -382,6 +383,7 @@ pub(crate) fn executor(
             torch: interpreter().torch.clone(),
             neuron: false,
         },
+        device: Device::of(Backend::Auto),
         slots: Slots::new(SLOTS),
         retry,
         shutdown,
