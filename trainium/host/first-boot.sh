@@ -15,14 +15,21 @@ log() {
     echo "annapurna first boot: $*" >&2
 }
 
+# Only what the image lacks is downloaded.
 install_packages() {
+    local missing=()
+    command -v bwrap > /dev/null || missing+=(bubblewrap)
+    command -v nft > /dev/null || missing+=(nftables)
+    command -v python3 > /dev/null || missing+=(python3)
+    command -v aws > /dev/null || log "the image has no aws CLI: the bundle cannot be fetched"
+    ((${#missing[@]})) || return 0
+    log "installing ${missing[*]}"
     if command -v apt-get > /dev/null; then
         # cloud-init and unattended upgrades may hold the lock for minutes.
         apt-get -o DPkg::Lock::Timeout=600 update -q
-        DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q \
-            bubblewrap nftables python3
+        DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q "${missing[@]}"
     else
-        dnf install -y -q bubblewrap nftables python3
+        dnf install -y -q "${missing[@]}"
     fi
 }
 
@@ -33,26 +40,31 @@ add_user() {
     fi
 }
 
-# The newest PyTorch environment of the Deep Learning AMI Neuron that is not one of its inference stacks.
+# The newest environment of the Deep Learning AMI Neuron for AGENT_BACKEND that is not one of its inference stacks.
+# Without one the name that was looked for: the agent says that it is not there and takes no batch, since a paid
+# instance on which each program fails is worse than one that says why it does nothing.
 find_python() {
-    local candidates=() folder
-    for folder in /opt/aws_neuronx_venv_pytorch_*; do
+    local candidates=() folder name=pytorch
+    [[ $(sed -n 's/^AGENT_BACKEND=//p' "$VARIABLES") != torch-neuron ]] || name=torch_neuronx
+    for folder in /opt/aws_neuronx_venv_"$name"_*; do
         if [[ -x $folder/bin/python && $folder != *nxd* && $folder != *inference* ]]; then
             candidates+=("$folder/bin/python")
         fi
     done
     if ((${#candidates[@]} == 0)); then
-        log "no Neuron PyTorch environment below /opt: programs run on the processor, with python3"
-        command -v python3
+        log "the image has no /opt/aws_neuronx_venv_${name}_*: no batch will be taken"
+        echo "/opt/aws_neuronx_venv_${name}_*/bin/python"
         return
     fi
     printf '%s\n' "${candidates[@]}" | sort --version-sort | tail -n 1
 }
 
 set_python() {
-    if ! grep -q '^AGENT_PYTHON=' "$VARIABLES"; then
-        local python
+    local python
+    python=$(sed -n 's/^AGENT_PYTHON=//p' "$VARIABLES")
+    if [[ ! -x $python ]]; then
         python=$(find_python)
+        sed -i '/^AGENT_PYTHON=/d' "$VARIABLES"
         echo "AGENT_PYTHON=$python" >> "$VARIABLES"
         log "programs run with $python"
     fi
@@ -68,7 +80,8 @@ write_prepare() {
 set -euo pipefail
 
 readonly HOME_FOLDER=/opt/annapurna
-readonly UNIT=/etc/systemd/system/annapurna-agent.service
+readonly UNITS=/etc/systemd/system
+readonly PROFILE=/etc/apparmor.d/annapurna-bwrap
 
 # The instance's credentials are behind these addresses.
 close_metadata() {
@@ -100,6 +113,8 @@ fetch_bundle() {
     address=${source#s3://}
     aws s3api get-object --region "$AWS_REGION" --expected-bucket-owner "$account" \
         --bucket "${address%%/*}" --key "${address#*/}" "$folder/bundle.zip" > /dev/null
+    # The bundle's name is its digest, and the name comes from the stack.
+    echo "$(basename "$address" .zip)  $folder/bundle.zip" | sha256sum --check --quiet
     python3 -m zipfile -e "$folder/bundle.zip" "$folder"
     rm "$folder/bundle.zip"
     chmod 755 "$folder/trainium-agent"
@@ -110,11 +125,29 @@ fetch_bundle() {
     find "$HOME_FOLDER" -mindepth 1 -maxdepth 1 -name 'release.*' ! -path "$folder" -exec rm -rf {} +
 }
 
-# A changed unit holds from the next start on.
-install_unit() {
-    if ! cmp -s "$HOME_FOLDER/current/host/annapurna-agent.service" "$UNIT"; then
-        install -m 644 "$HOME_FOLDER/current/host/annapurna-agent.service" "$UNIT"
-        systemctl daemon-reload
+# A changed unit of the agent holds from the next start on.
+install_units() {
+    local unit changed=no
+    for unit in annapurna-agent.service annapurna-journal.service; do
+        if ! cmp -s "$HOME_FOLDER/current/host/$unit" "$UNITS/$unit"; then
+            install -m 644 "$HOME_FOLDER/current/host/$unit" "$UNITS/$unit"
+            changed=yes
+        fi
+    done
+    [[ $changed == no ]] || systemctl daemon-reload
+    # Its code comes with each bundle. It must not hold up the agent, which waits for this script.
+    if grep -q '^AGENT_LOG_GROUP=' /etc/annapurna/agent.env; then
+        systemctl enable --quiet annapurna-journal.service
+        systemctl restart --no-block annapurna-journal.service
+    fi
+}
+
+# Without it Ubuntu's kernel refuses the sandbox its user namespace.
+allow_sandbox() {
+    if [[ -e /proc/sys/kernel/apparmor_restrict_unprivileged_userns ]] \
+        && ! cmp -s "$HOME_FOLDER/current/host/apparmor-bwrap" "$PROFILE"; then
+        install -m 644 "$HOME_FOLDER/current/host/apparmor-bwrap" "$PROFILE"
+        apparmor_parser --replace "$PROFILE"
     fi
 }
 
@@ -134,7 +167,8 @@ else
     echo "cannot read the parameter $AGENT_BUNDLE_PARAMETER" >&2
     test -n "$current"
 fi
-install_unit
+allow_sandbox
+install_units
 PREPARE
     chmod 755 "$LIBRARY/prepare.new"
     mv "$LIBRARY/prepare.new" "$LIBRARY/prepare"
