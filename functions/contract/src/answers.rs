@@ -21,7 +21,7 @@ pub struct GeneratorAnswer {
 /// A paper with a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// 32 hexadecimal digits.
+    /// Its id: what [`crate::PaperId`] is.
     pub paper_id: String,
     /// The paper's title, text of strangers.
     pub title: String,

@@ -172,7 +172,7 @@ pub enum GeneratorEvent {
     },
     /// The paper that has an id.
     GenerateById {
-        /// 32 hexadecimal digits; checked by the generator, not here.
+        /// As [`crate::PaperId`] takes it; checked by the generator, not here.
         paper_id: String,
     },
     /// The papers of several ids, each answered by itself.

@@ -187,8 +187,10 @@ mod tests {
 
     #[test]
     fn a_result_key_leads_back_to_its_paper() {
-        let paper = PaperId::of("Adam", None);
-        assert_eq!(paper_of_result(&result(&paper)), Some(paper));
+        let theirs = PaperId::try_from("6-j63JkBP8oloYi_8CJH".to_owned()).unwrap();
+        for paper in [PaperId::of("Adam", None), theirs] {
+            assert_eq!(paper_of_result(&result(&paper)), Some(paper));
+        }
         assert_eq!(paper_of_result("../x/outputs/result.json"), None);
     }
 }

@@ -26,6 +26,12 @@ fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
+/// A deduplication id, or the digest of one that is longer than 128 characters. Source: SQS API reference,
+/// `SendMessage`.
+fn within_limit(id: String) -> String {
+    if id.len() > 128 { sha256(&id) } else { id }
+}
+
 /// `researchQueue.fifo`: a paper that a scraper stored, for the judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResearchMessage {
@@ -117,7 +123,7 @@ impl QueueMessage for CodeGenerationMessage {
     /// Once the text is no longer to come the paper is told of again, also within five minutes.
     fn deduplication_id(&self, _body: &str) -> String {
         if self.text_expected {
-            format!("{}-text-expected", self.paper_id)
+            within_limit(format!("{}-text-expected", self.paper_id))
         } else {
             self.paper_id.to_string()
         }
@@ -276,8 +282,34 @@ mod tests {
         assert_eq!(there.1, format!(r#"{{"paper_id":"{id}","title":"Adam"}}"#));
         assert_eq!(there.0, id.as_str());
         assert_ne!(there.0, to_come.0);
+    }
+
+    #[test]
+    fn the_longest_paper_id_fits_into_every_deduplication_id() {
+        let paper_id = PaperId::try_from("x".repeat(128)).unwrap();
+        let generation = |text_expected| {
+            let message = CodeGenerationMessage {
+                paper_id: paper_id.clone(),
+                title: String::new(),
+                text_expected,
+            };
+            message.deduplication_id("")
+        };
+        let evaluation = CodeEvaluationMessage {
+            paper_id: paper_id.clone(),
+            paper_title: String::new(),
+            s3_bucket: String::new(),
+            s3_code_key: String::new(),
+            code_sha256: "a".repeat(64),
+        };
+        let ids = [
+            generation(false),
+            generation(true),
+            evaluation.deduplication_id(""),
+        ];
         // 128 characters at most. Source: SQS API reference, `SendMessage`.
-        assert!(to_come.0.len() <= 128);
+        assert!(ids.iter().all(|id| id.len() <= 128), "{ids:?}");
+        assert_ne!(ids[0], ids[1]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The id of a paper: what it was given at first sight, from its title and abstract then. That edits, and
 //! other sources, lead to it is the scrapers' work.
+//!
+//! Ids that we give are 32 hexadecimal digits. Ids that others gave, in an index that was moved here or in a
+//! request over HTTP, are taken as they are while they fit everywhere an id goes.
 
 use std::fmt;
 
@@ -7,12 +10,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-/// Length of an id in hexadecimal digits: 128 bits of a SHA-256.
+/// Length of an id of ours in hexadecimal digits: 128 bits of a SHA-256.
 const DIGITS: usize = 32;
+/// Longest id, characters: as long as the group id of an SQS message may be. Source: SQS API reference,
+/// `SendMessage`.
+const MOST_CHARACTERS: usize = 128;
 
-/// 32 lower-case hexadecimal digits, derived from a paper's normalised title and abstract.
+/// 1 to 128 characters of `A-Z a-z 0-9 _ -`; one of ours is 32 lower-case hexadecimal digits, derived from the
+/// paper's normalised title and abstract.
 ///
-/// Safe in S3 keys, document ids and deduplication ids: only `0-9a-f` can be in one.
+/// Safe in S3 keys, document ids, message groups and file names: no dot, no slash, no space can be in one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PaperId(String);
@@ -41,7 +48,7 @@ impl PaperId {
         Self(digits)
     }
 
-    /// 32 hexadecimal digits, lower case.
+    /// The id's characters, as they stand in keys and messages.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,17 +62,17 @@ impl fmt::Display for PaperId {
 
 /// Text that is not a paper id.
 #[derive(Debug, thiserror::Error)]
-#[error("a paper id is {DIGITS} hexadecimal digits in lower case, got `{0}`")]
+#[error("a paper id is 1 to {MOST_CHARACTERS} characters of A-Z a-z 0-9 _ -, got `{0}`")]
 pub struct NotAPaperId(String);
 
 impl TryFrom<String> for PaperId {
     type Error = NotAPaperId;
 
     fn try_from(text: String) -> Result<Self, NotAPaperId> {
-        let is_id = text.len() == DIGITS
+        let is_id = (1..=MOST_CHARACTERS).contains(&text.len())
             && text
                 .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         if is_id {
             Ok(Self(text))
         } else {
@@ -138,10 +145,30 @@ mod tests {
 
     #[test]
     fn only_ids_are_read_as_ids() {
-        let id = PaperId::of("Adam", None);
-        assert_eq!(PaperId::try_from(id.to_string()).unwrap(), id);
-        for text in ["", "../../etc/passwd", &"A".repeat(32), &"a".repeat(33)] {
+        let ours = PaperId::of("Adam", None).to_string();
+        let longest = "Z".repeat(128);
+        for text in [&ours, "6-j63JkBP8oloYi_8CJH", "_", &longest] {
+            let id = PaperId::try_from(text.to_owned()).unwrap();
+            assert_eq!(id.as_str(), text);
+        }
+        for text in [
+            "",
+            "../../etc/passwd",
+            "a.b",
+            "a/b",
+            "a b",
+            "a\n",
+            "é",
+            &"a".repeat(129),
+        ] {
             assert!(PaperId::try_from(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_id_of_ours_is_32_digits() {
+        let id = PaperId::of("Adam", None);
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        assert!(id.as_str().len() == 32 && id.as_str().bytes().all(is_digit));
     }
 }
