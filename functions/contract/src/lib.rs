@@ -44,10 +44,16 @@ pub use nearest::{nearest, nearest_known};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
-pub use results::{AgentHealth, AgentRefusal, BatchResults, OutputKeys, TestResult};
+pub use results::{
+    AgentHealth, AgentRefusal, BatchReport, BatchResults, DryRun, NoResult, OutputKeys,
+    RecentFault, SHOWN_OUTPUT, TestResult,
+};
 pub use source_record::{
     Description, OtherEntry, RecordState, RecordedPdf, Revision, SourceRecord, UnderWay,
 };
 pub use stage::Stage;
 pub use verdict::{Judgement, Verdict};
-pub use words::{Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question, YesOrNo};
+pub use words::{
+    AgentFault, BatchState, Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question,
+    TestStatus, YesOrNo,
+};

@@ -174,6 +174,10 @@ pub struct ProgramToTest {
     /// SHA-256 of the program, hexadecimal; empty when the sender did not know it.
     #[serde(default)]
     pub code_sha256: String,
+    /// Its run begins with a dry run: 30 s on the machine's processor with few samples, before a NeuronCore is
+    /// touched. What fails there is the result.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
 }
 
 /// `code-testing.fifo`: a batch for the agent, and the body of `POST /execute_batch`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ErrorType, ExecutedOn, HealthStatus, Isolation, PaperId};
+use crate::{
+    AgentFault, BatchState, ErrorType, ExecutedOn, HealthStatus, Isolation, PaperId, TestStatus,
+};
 
 /// Keys of a run's outputs in [`crate::Bucket::Outputs`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,21 @@ pub struct OutputKeys {
     pub plots: Vec<String>,
 }
 
+/// What a dry run found: the first seconds of a program on the machine's own processor, before its real run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DryRun {
+    /// How it ended; `timeout` says only that nothing went wrong in its time.
+    pub status: TestStatus,
+    /// Wall-clock seconds.
+    pub execution_time: f64,
+    /// As in [`TestResult`].
+    #[serde(default)]
+    pub error_type: Option<ErrorType>,
+    /// As in [`TestResult`].
+    #[serde(default)]
+    pub error_message: Option<String>,
+}
+
 /// One program's run: `result.json`, and an entry of `results` in the answer of `/execute_batch`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestResult {
@@ -37,6 +54,9 @@ pub struct TestResult {
     /// SHA-256 of the program that ran.
     #[serde(default)]
     pub code_sha256: String,
+    /// How the run ended; results from before there was one have none, see [`TestResult::status`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<TestStatus>,
     /// Return code 0 within every limit.
     pub success: bool,
     /// Wall-clock seconds of the program.
@@ -53,8 +73,14 @@ pub struct TestResult {
     pub executed_on: ExecutedOn,
     /// EC2 instance type, or `local`.
     pub instance_type: String,
-    /// Highest resident memory of the process group, MiB.
+    /// The most memory that all its processes had at a time, MiB.
     pub peak_memory_mb: Option<f64>,
+    /// Processor time of all its processes, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_time: Option<f64>,
+    /// Seconds that a NeuronCore was its own; `None` where it used none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core_seconds: Option<f64>,
     /// Mean NeuronCore utilisation, percent; `None` off Trainium.
     #[serde(default)]
     pub neuron_core_utilization: Option<f64>,
@@ -73,28 +99,68 @@ pub struct TestResult {
     /// How the program was confined.
     #[serde(default)]
     pub isolation: Isolation,
+    /// What the dry run found that came before; `None` where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRun>,
+    /// Standard output went on after what was kept of it.
+    #[serde(default)]
+    pub stdout_truncated: bool,
+    /// Standard error went on after what was kept of it.
+    #[serde(default)]
+    pub stderr_truncated: bool,
+    /// The end of standard output, [`SHOWN_OUTPUT`] bytes at most; in answers over HTTP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// The end of standard error, as `stdout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
     /// Where the outputs are; empty keys over HTTP without S3.
     #[serde(default)]
     pub outputs: OutputKeys,
 }
 
+/// Most of each stream that an answer over HTTP shows, bytes: ten programs' fit into an answer that the tester reads.
+pub const SHOWN_OUTPUT: usize = 64 * 1024;
+
 impl TestResult {
+    /// How the run ended. Results from before there was a status are told by what they have; `None` are those of
+    /// them that a fault of the machine made, and not the program.
+    pub fn status(&self) -> Option<TestStatus> {
+        if self.status.is_some() {
+            return self.status;
+        }
+        if self.success {
+            return Some(TestStatus::Success);
+        }
+        if self.timeout {
+            return Some(TestStatus::Timeout);
+        }
+        match self.error_type {
+            Some(ErrorType::Code | ErrorType::Sandbox | ErrorType::NoTorch) => None,
+            Some(ErrorType::Timeout) => Some(TestStatus::Timeout),
+            Some(ErrorType::Memory) => Some(TestStatus::MemoryLimit),
+            Some(ErrorType::OutputLimit) => Some(TestStatus::OutputLimit),
+            Some(ErrorType::DiskLimit) => Some(TestStatus::DiskLimit),
+            _ => Some(TestStatus::ProgramError),
+        }
+    }
+
     /// Whether it is all that a run of the program with this SHA-256 (hexadecimal) would be made for. It is not where a
     /// shorter limit than `timeout` ended the program, or where it never ran, since something else was missing.
     pub fn answers(&self, code_sha256: &str, timeout: Duration) -> bool {
-        let was_cut_short = self.timeout && self.execution_time < timeout.as_secs_f64();
-        let never_ran = matches!(
-            self.error_type,
-            Some(ErrorType::Code | ErrorType::Sandbox | ErrorType::NoTorch)
-        );
-        self.code_sha256.eq_ignore_ascii_case(code_sha256) && !was_cut_short && !never_ran
+        let Some(status) = self.status() else {
+            return false;
+        };
+        let was_cut_short =
+            status == TestStatus::Timeout && self.execution_time < timeout.as_secs_f64();
+        self.code_sha256.eq_ignore_ascii_case(code_sha256) && !was_cut_short
     }
 }
 
 /// The agent's answer to `POST /execute_batch`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BatchResults {
-    /// The batch was carried out, however its programs fared.
+    /// The batch was carried out, however its programs fared: each has its result.
     pub success: bool,
     /// Programs of the batch.
     pub batch_size: usize,
@@ -104,6 +170,48 @@ pub struct BatchResults {
     pub failed: usize,
     /// One result a paper.
     pub results: BTreeMap<PaperId, TestResult>,
+    /// The papers whose programs have none, for a fault that is not theirs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<PaperId, NoResult>,
+}
+
+/// Why a program has no result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoResult {
+    /// What kind of fault it was.
+    pub status: AgentFault,
+    /// Why, with its causes, in one line.
+    pub error: String,
+}
+
+/// The agent's answer to `GET /batches/{id}`: of a batch that runs, and of the last ones that have ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchReport {
+    /// As its message names it.
+    pub batch_id: String,
+    /// What has become of it.
+    pub state: BatchState,
+    /// Programs of the batch.
+    pub batch_size: usize,
+    /// The results that there are, without what the programs printed.
+    pub results: BTreeMap<PaperId, TestResult>,
+    /// The papers whose programs have none, for a fault that is not theirs.
+    pub errors: BTreeMap<PaperId, NoResult>,
+}
+
+/// A fault of the agent's own, as `GET /health` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentFault {
+    /// RFC 3339 UTC time.
+    pub at: String,
+    /// The paper whose program has no result; `None` for one without a paper.
+    pub paper_id: Option<PaperId>,
+    /// The batch it is in; empty for `POST /execute`.
+    pub batch_id: String,
+    /// What kind of fault it was.
+    pub status: AgentFault,
+    /// Why, with its causes, in one line.
+    pub error: String,
 }
 
 /// The agent's answer to a request that it does not carry out, with a status that is no success.
@@ -134,6 +242,9 @@ pub struct AgentHealth {
     pub busy: usize,
     /// Programs that may run at a time.
     pub slots: usize,
+    /// The last faults that were not a program's, newest first; agents from before say none.
+    #[serde(default)]
+    pub faults: Vec<RecentFault>,
 }
 
 #[cfg(test)]
@@ -163,9 +274,44 @@ mod tests {
         }
         result.error_type = None;
         result.timeout = true;
-        assert!(result.answers("c0de", minutes(10)));
-        assert!(result.answers("c0de", minutes(5)));
-        assert!(!result.answers("c0de", minutes(20)), "it may end now");
+        for status in [None, Some(TestStatus::Timeout)] {
+            result.status = status;
+            assert!(result.answers("c0de", minutes(10)));
+            assert!(result.answers("c0de", minutes(5)));
+            assert!(!result.answers("c0de", minutes(20)), "it may end now");
+        }
+        result.status = Some(TestStatus::Denied);
+        assert!(result.answers("c0de", minutes(20)), "it is not tried again");
+    }
+
+    #[test]
+    fn results_from_before_there_was_a_status_tell_theirs() {
+        use TestStatus::*;
+        let old = |success, timeout, error_type: Option<&str>| {
+            let mut old = serde_json::to_value(TestResult::default()).unwrap();
+            assert!(old.get("status").is_none());
+            old["success"] = success;
+            old["timeout"] = timeout;
+            old["error_type"] = error_type.into();
+            let read: TestResult = serde_json::from_value(old).unwrap();
+            read.status()
+        };
+        let (yes, no) = (Value::from(true), Value::from(false));
+        assert_eq!(old(yes.clone(), no.clone(), None), Some(Success));
+        assert_eq!(old(no.clone(), yes, Some("timeout")), Some(Timeout));
+        for (word, status) in [
+            ("memory", Some(MemoryLimit)),
+            ("output_limit", Some(OutputLimit)),
+            ("disk_limit", Some(DiskLimit)),
+            ("process_limit", Some(ProgramError)),
+            ("import", Some(ProgramError)),
+            ("device_on_fire", Some(ProgramError)),
+            ("no_torch", None),
+            ("sandbox", None),
+            ("code", None),
+        ] {
+            assert_eq!(old(no.clone(), no.clone(), Some(word)), status, "{word}");
+        }
     }
 
     #[test]

@@ -50,8 +50,79 @@ macro_rules! words {
     };
 }
 
+/// How a program's run ended: the closed set of what a result says. What is not the program's doing is no
+/// result and has an [`AgentFault`] instead.
+///
+/// None is ever read out of what a program printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestStatus {
+    /// Exit code 0 within every limit.
+    Success,
+    /// Any other exit code, or a signal; [`ErrorType`] says more.
+    ProgramError,
+    /// It ran longer than its batch allows.
+    Timeout,
+    /// It used more memory than a program may.
+    MemoryLimit,
+    /// It printed more on one stream than a program may.
+    OutputLimit,
+    /// It wrote more, or more files, than a program may.
+    DiskLimit,
+    /// It was ended for a system call that no program may make, or is not run since the agent ended with it twice.
+    Denied,
+}
+
+impl TestStatus {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::ProgramError => "program_error",
+            Self::Timeout => "timeout",
+            Self::MemoryLimit => "memory_limit",
+            Self::OutputLimit => "output_limit",
+            Self::DiskLimit => "disk_limit",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+/// Why a program has no result: never its own doing. It is tried again, and its batch becomes a dead letter when
+/// that does not help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentFault {
+    /// Something of the agent, its machine, or S3 is not as it has to be.
+    AgentError,
+    /// Another process held the program's NeuronCore.
+    DeviceBusy,
+}
+
+impl AgentFault {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentError => "agent_error",
+            Self::DeviceBusy => "device_busy",
+        }
+    }
+}
+
+/// What has become of a batch that an agent took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchState {
+    /// Its programs wait for a place or run.
+    Running,
+    /// Each program has its result.
+    Done,
+    /// Some program has none, and a batch of the queue went back to it.
+    Unfinished,
+}
+
 words! {
-    /// Why a program did not succeed.
+    /// Why a program did not succeed, in finer words than [`TestStatus`].
     ErrorType {
         /// Python cannot read it.
         Syntax = "syntax",
@@ -65,17 +136,19 @@ words! {
         OutputLimit = "output_limit",
         /// It wrote more files than a program may.
         DiskLimit = "disk_limit",
-        /// It had more processes than a program may.
+        /// It had more processes than a program may; agents before `status` said so.
         ProcessLimit = "process_limit",
         /// A signal ended it, and not for a limit.
         Signal = "signal",
         /// Any other exception or exit code.
         Runtime = "runtime",
-        /// The interpreter has no torch: a fault of the machine.
+        /// The agent ended twice while it ran, so it is not run again.
+        EndedAgent = "ended_agent",
+        /// The interpreter has no torch, a fault of the machine; agents before `status` said so.
         NoTorch = "no_torch",
-        /// Nothing confines programs on this machine, so it was not run.
+        /// Nothing confines programs on this machine; agents before `status` said so.
         Sandbox = "sandbox",
-        /// The program is missing, too large, or not the announced one.
+        /// The program is missing, or not the announced one; agents before `status` said so.
         Code = "code",
     }
 }
@@ -177,5 +250,29 @@ mod tests {
             assert_eq!(read.to_string(), word);
         }
         assert!(serde_json::from_str::<ErrorType>("7").is_err());
+    }
+
+    #[test]
+    fn a_status_is_one_of_a_closed_set() {
+        use TestStatus::*;
+        for status in [
+            Success,
+            ProgramError,
+            Timeout,
+            MemoryLimit,
+            OutputLimit,
+            DiskLimit,
+            Denied,
+        ] {
+            let json = format!("\"{}\"", status.as_str());
+            assert_eq!(serde_json::to_string(&status).unwrap(), json);
+            assert_eq!(serde_json::from_str::<TestStatus>(&json).unwrap(), status);
+        }
+        for fault in [AgentFault::AgentError, AgentFault::DeviceBusy] {
+            let json = format!("\"{}\"", fault.as_str());
+            assert_eq!(serde_json::to_string(&fault).unwrap(), json);
+            let no_result = serde_json::from_str::<TestStatus>(&json);
+            assert!(no_result.is_err(), "{json} is never published");
+        }
     }
 }

@@ -362,6 +362,7 @@ impl Dispatcher {
                 code: None,
                 s3_code_key: message.s3_code_key.clone(),
                 code_sha256: message.code_sha256.clone(),
+                dry_run: false,
             }
         });
         let programs: Vec<ProgramToTest> = programs.collect();
@@ -456,6 +457,7 @@ mod tests {
             code: None,
             s3_code_key: String::new(),
             code_sha256: code.to_owned(),
+            dry_run: false,
         }
     }
 
