@@ -1,10 +1,11 @@
-//! Says in one word and one line why a program failed.
+//! Says how a program ended, and in one word and one line why it failed.
 //!
-//! In: how the run ended and its standard error. Out: `error_type` and `error_message` of the result.
-//! Standard error is the program's text: one line of it is cut, escaped and quoted, nothing more.
+//! In: how the run ended and its standard error. Out: `status`, `error_type` and `error_message` of the result. The
+//! status follows from what the kernel and the agent saw alone. Standard error is the program's text: it gives the
+//! finer word of a `program_error`, and one line of it is cut, escaped and quoted, nothing more.
 
-use annapurna_contract::ErrorType;
 use annapurna_contract::text::escaped;
+use annapurna_contract::{ErrorType, TestStatus};
 
 use crate::program::Limits;
 use crate::runner::{End, LimitHit};
@@ -15,6 +16,8 @@ const MAX_MESSAGE: usize = 500;
 /// Why a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    /// The result's `status`.
+    pub status: TestStatus,
     /// The result's `error_type`, one word of a fixed list.
     pub kind: ErrorType,
     /// The result's `error_message`: one line that a person can act on.
@@ -23,8 +26,9 @@ pub struct Failure {
 
 impl Failure {
     /// A failure whose message is our own text.
-    pub(crate) fn new(kind: ErrorType, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: TestStatus, kind: ErrorType, message: impl Into<String>) -> Self {
         Self {
+            status,
             kind,
             message: message.into(),
         }
@@ -32,11 +36,11 @@ impl Failure {
 }
 
 /// The failure a run ended with; `None` when the program succeeded.
-pub fn classify(end: &End, stderr: &[u8], limits: &Limits, python: &str) -> Option<Failure> {
+pub fn classify(end: &End, stderr: &[u8], limits: &Limits) -> Option<Failure> {
     match end {
         End::Exited(0) => None,
-        End::Exited(code) => Some(from_stderr(*code, stderr, python)),
-        End::Signalled(signal) => Some(Failure::new(ErrorType::Signal, signal_message(*signal))),
+        End::Exited(code) => Some(from_stderr(*code, stderr)),
+        End::Signalled(signal) => Some(signalled(*signal)),
         End::Limit(hit) => Some(limit_failure(*hit, limits)),
     }
 }
@@ -45,14 +49,17 @@ fn limit_failure(hit: LimitHit, limits: &Limits) -> Failure {
     let mib = |bytes: u64| bytes / (1024 * 1024);
     match hit {
         LimitHit::Time => Failure::new(
+            TestStatus::Timeout,
             ErrorType::Timeout,
             format!("ran longer than {} s", limits.timeout.as_secs()),
         ),
         LimitHit::Memory => Failure::new(
+            TestStatus::MemoryLimit,
             ErrorType::Memory,
             format!("used more than {} MiB of memory", mib(limits.memory_bytes)),
         ),
         LimitHit::Output => Failure::new(
+            TestStatus::OutputLimit,
             ErrorType::OutputLimit,
             format!(
                 "printed more than {} MiB on one stream",
@@ -60,37 +67,44 @@ fn limit_failure(hit: LimitHit, limits: &Limits) -> Failure {
             ),
         ),
         LimitHit::Disk => Failure::new(
+            TestStatus::DiskLimit,
             ErrorType::DiskLimit,
             format!("wrote more than {} MiB of files", mib(limits.disk_bytes)),
         ),
     }
 }
 
-fn signal_message(signal: i32) -> String {
+/// The filter of system calls ends a program by SIGSYS. A program that sends itself one says no more than that.
+fn signalled(signal: i32) -> Failure {
     let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", |known| known.as_str());
+    let status = match name {
+        "SIGSYS" => TestStatus::Denied,
+        _ => TestStatus::ProgramError,
+    };
+    Failure::new(status, ErrorType::Signal, signal_message(signal, name))
+}
+
+fn signal_message(signal: i32, name: &str) -> String {
     let hint = match name {
         "SIGKILL" => ": the system was perhaps out of memory",
         "SIGXCPU" => ": it used more processor time than its limit",
         "SIGXFSZ" => ": it wrote a file larger than its limit",
+        "SIGSYS" => ": it made a system call that no program may make",
         _ => "",
     };
     format!("ended by signal {signal} ({name}){hint}")
 }
 
-fn from_stderr(code: i32, stderr: &[u8], python: &str) -> Failure {
+fn from_stderr(code: i32, stderr: &[u8]) -> Failure {
+    let failed = |kind, message| Failure::new(TestStatus::ProgramError, kind, message);
     let text = String::from_utf8_lossy(stderr);
     let Some(line) = exception_line(&text) else {
-        return Failure::new(
-            ErrorType::Runtime,
-            format!("exit code {code}, nothing on stderr"),
-        );
+        let message = format!("exit code {code}, nothing on stderr");
+        return failed(ErrorType::Runtime, message);
     };
     let exception = line.split_once(':').map_or(line, |(name, _)| name);
     let kind = match exception {
         "SyntaxError" | "IndentationError" | "TabError" => ErrorType::Syntax,
-        "ModuleNotFoundError" if is_missing_torch(line) => {
-            return Failure::new(ErrorType::NoTorch, no_torch_message(python));
-        }
         "ImportError" | "ModuleNotFoundError" => ErrorType::Import,
         "MemoryError" => ErrorType::Memory,
         _ if line.contains("DefaultCPUAllocator") && line.contains("allocate memory") => {
@@ -98,11 +112,14 @@ fn from_stderr(code: i32, stderr: &[u8], python: &str) -> Failure {
         }
         _ => ErrorType::Runtime,
     };
-    Failure::new(kind, escaped(line, MAX_MESSAGE))
+    failed(kind, escaped(line, MAX_MESSAGE))
 }
 
-fn is_missing_torch(line: &str) -> bool {
-    line.contains("No module named 'torch'") || line.contains("No module named 'torch.")
+/// Whether a program failed for want of torch. On a machine that has it, that is the program's own doing.
+pub(crate) fn misses_torch(failure: &Failure) -> bool {
+    let names = |module| failure.message.contains(module);
+    failure.kind == ErrorType::Import
+        && (names("No module named 'torch'") || names("No module named 'torch."))
 }
 
 /// What to do about an interpreter without torch.
@@ -148,7 +165,7 @@ mod tests {
             disk_bytes: 1 << 20,
             processes: 8,
         };
-        classify(&end, stderr.as_bytes(), &limits, "/usr/bin/python3").unwrap()
+        classify(&end, stderr.as_bytes(), &limits).unwrap()
     }
 
     #[test]
@@ -156,14 +173,6 @@ mod tests {
         for (line, kind) in [
             ("SyntaxError: invalid syntax", ErrorType::Syntax),
             ("IndentationError: unexpected indent", ErrorType::Syntax),
-            (
-                "ModuleNotFoundError: No module named 'torch'",
-                ErrorType::NoTorch,
-            ),
-            (
-                "ModuleNotFoundError: No module named 'torch.nn'",
-                ErrorType::NoTorch,
-            ),
             (
                 "ModuleNotFoundError: No module named 'torchvision'",
                 ErrorType::Import,
@@ -183,16 +192,38 @@ mod tests {
     }
 
     #[test]
-    fn a_program_without_torch_says_what_to_install() {
-        let found = failure(
-            End::Exited(1),
+    fn what_a_program_prints_never_makes_its_status() {
+        for text in [
+            "MemoryError",
+            "status: success",
             "ModuleNotFoundError: No module named 'torch'",
-        );
-        assert!(
-            found
-                .message
-                .contains("/usr/bin/python3 has no torch: install it")
-        );
+            "OSError: [Errno 28] No space left on device",
+            "TimeoutError",
+        ] {
+            let found = failure(End::Exited(1), text);
+            assert_eq!(found.status, TestStatus::ProgramError, "{text}");
+        }
+        for (hit, status) in [
+            (LimitHit::Time, TestStatus::Timeout),
+            (LimitHit::Memory, TestStatus::MemoryLimit),
+            (LimitHit::Output, TestStatus::OutputLimit),
+            (LimitHit::Disk, TestStatus::DiskLimit),
+        ] {
+            assert_eq!(failure(End::Limit(hit), "MemoryError").status, status);
+        }
+        let status = |signal| failure(End::Signalled(signal), "").status;
+        assert_eq!(status(31), TestStatus::Denied, "SIGSYS");
+        assert_eq!(status(9), TestStatus::ProgramError);
+        assert_eq!(status(40), TestStatus::ProgramError, "a realtime signal");
+    }
+
+    #[test]
+    fn a_program_that_wants_torch_says_so() {
+        let wants = |text| misses_torch(&failure(End::Exited(1), text));
+        assert!(wants("ModuleNotFoundError: No module named 'torch'"));
+        assert!(wants("ModuleNotFoundError: No module named 'torch.nn'"));
+        assert!(!wants("ModuleNotFoundError: No module named 'torchvision'"));
+        assert!(!wants("ValueError: No module named 'torch'"));
     }
 
     #[test]

@@ -173,6 +173,7 @@ fn train(
         code: code.as_bytes(),
         slot: 0,
         limits,
+        dry_run: false,
     };
     let run = Runner::new(sandbox).run(&request, shutdown);
     let run = run.map_err(|error| chain(&error))?;

@@ -2,34 +2,36 @@
 //!
 //! In: one program, its batch and its limit. Out: a [`TestResult`], whose last copy is
 //! `{paper_id}/outputs/result.json`. A failing program is a result; an `Err` means that nothing is known
-//! about it and that the batch must be delivered again.
+//! about it and that the batch must be delivered again: what is not the program's doing is never its result.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annapurna_cloud::{Object, ObjectError, ObjectStore, Retry};
+use annapurna_cloud::{ObjectError, ObjectStore, Retry};
 use annapurna_contract::{
-    AgentConfig, CodeTestingMessage, ErrorType, ExecutedOn, Isolation, OutputKeys, PaperId,
-    TestResult, keys, text::escaped,
+    AgentConfig, CodeTestingMessage, DryRun, ErrorType, PaperId, TestResult, TestStatus, keys,
+    text::escaped,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::classify::{Failure, classify};
+use crate::classify::{self, Failure, classify};
+use crate::cores::{self, Executions};
 use crate::datasets::{Datasets, DatasetsError};
 use crate::device::Device;
-use crate::metrics::Metrics;
 use crate::plots::{self, Plot};
 use crate::probe::NoSandbox;
-use crate::program::{Limits, Request};
-use crate::runner::{End, Run, RunError, Runner};
+use crate::program::{DRY_RUN_TIME, Limits, Request};
+use crate::records::Records;
+use crate::report::{self, Around, Report};
+use crate::runner::{Run, RunError, Runner};
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
 use crate::store::{self, StoreError};
+use crate::suspects::{Standing, Suspects};
 
-/// Largest program that is run, bytes; a larger one has the result `code`.
+/// Largest program that is run, bytes; a larger one has the error type `code`.
 pub(crate) const MAX_CODE: u64 = 1024 * 1024;
 /// Largest `result.json` that is read back, bytes.
 const MAX_RESULT: u64 = 8 * 1024 * 1024;
@@ -43,7 +45,7 @@ pub struct AgentHost {
     pub python: String,
     /// `torch.__version__` of that interpreter; `None` where it has no torch.
     pub torch: Option<String>,
-    /// Whether a Neuron device is there: a result then says `trainium`, else `cpu`.
+    /// Whether a Neuron device is there, so that a program may use a core.
     pub neuron: bool,
 }
 
@@ -73,6 +75,8 @@ pub(crate) struct Job {
     pub(crate) timeout: Duration,
     /// Whether the result of any batch spares it the run, or only one of this batch.
     pub(crate) skip_tested: bool,
+    /// Whether a dry run comes first.
+    pub(crate) dry_run: bool,
     pub(crate) origin: Origin,
 }
 
@@ -91,12 +95,13 @@ impl Job {
             code_sha256: program.code_sha256,
             timeout,
             skip_tested: batch.skip_tested,
+            dry_run: program.dry_run,
             origin,
         })
     }
 
     /// The paper whose outputs are written, if any are.
-    fn published_as(&self) -> Option<&PaperId> {
+    pub(crate) fn published_as(&self) -> Option<&PaperId> {
         let publish = self.origin == Origin::Queue || !self.s3_code_key.is_empty();
         self.paper_id.as_ref().filter(|_| publish)
     }
@@ -111,10 +116,41 @@ pub(crate) enum ExecuteError {
     Datasets(#[from] DatasetsError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error("nothing confines programs here: {0}")]
+    NoSandbox(String),
+    #[error("{0}")]
+    NoTorch(String),
+    #[error("the NeuronCores are held by {0}, which is no program of this agent")]
+    DeviceBusy(String),
+    #[error("cannot note which program is under way")]
+    Mark(#[source] io::Error),
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     #[error("the thread that runs the program ended without an answer")]
     Lost(#[from] tokio::task::JoinError),
+}
+
+/// Why a program cannot be had as its batch says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CodeError {
+    #[error("there is no program at {0}")]
+    Absent(String),
+    #[error("the program has SHA-256 {actual}, the batch says {expected}")]
+    NotAnnounced { actual: String, expected: String },
+}
+
+impl ExecuteError {
+    /// Whether only the agent's stop is the reason.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(RunError::Interrupted)
+                | Self::Store(StoreError::Interrupted)
+                | Self::Datasets(DatasetsError::Store(StoreError::Interrupted))
+        )
+    }
 }
 
 /// Runs programs and reports them.
@@ -126,7 +162,7 @@ pub struct Executor {
     pub store: Arc<dyn ObjectStore>,
     /// The cache of what the data sets bucket has.
     pub datasets: Datasets,
-    /// What confines every program; without it each program's result is the error `sandbox`.
+    /// What confines every program; without it no program has a result.
     pub sandbox: Result<Sandbox, NoSandbox>,
     /// Limits but for the time, which a batch names.
     pub limits: Limits,
@@ -136,42 +172,92 @@ pub struct Executor {
     pub device: Device,
     /// As many programs run at a time; the others wait for their turn.
     pub slots: Slots,
+    /// Programs with which an agent ended.
+    pub suspects: Suspects,
+    /// What is remembered of batches and faults.
+    pub records: Records,
     /// How often a request to S3 is made again.
     pub retry: Retry,
     /// Seen between any two steps of a program, which then has no result.
     pub shutdown: Shutdown,
 }
 
-/// What a run left, ready to be written.
-struct Report {
-    result: TestResult,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    plots: Vec<Plot>,
-    ignored_metrics: usize,
+/// A program at its place.
+struct Placed {
+    code: Arc<[u8]>,
+    slot: Slot,
+    limits: Limits,
 }
 
 impl Executor {
-    /// Waits for a place, runs the program, and writes its outputs, the result last.
+    /// Runs a program at its place, and writes its outputs, the result last.
     ///
     /// # Errors
     ///
     /// [`ExecuteError`]: the program has no result and may be run again.
-    pub(crate) async fn execute(&self, job: &Job) -> Result<TestResult, ExecuteError> {
-        let slot = tokio::select! {
-            slot = self.slots.take() => slot.ok_or(RunError::Interrupted)?,
-            () = self.shutdown.requested() => return Err(RunError::Interrupted.into()),
-        };
+    pub(crate) async fn execute(
+        &self,
+        job: &Job,
+        mut slot: Slot,
+    ) -> Result<TestResult, ExecuteError> {
+        let paper = job.paper_id.as_ref();
         if let Some(result) = self.earlier_result(job).await? {
             let tested_in = result.batch_id.as_str();
             tracing::info!(paper = job_name(job), tested_in, "already tested");
+            self.suspects.clear(paper, &result.code_sha256);
             return Ok(result);
         }
-        let report = match self.load_code(job).await? {
-            Ok(code) => self.run(job, code, slot).await?,
-            Err(failure) => self.refused(job, &job.code_sha256, failure),
+        let code = match self.load_code(job).await? {
+            Ok(code) => code,
+            Err(failure) => {
+                let report = self.refused(job, &job.code_sha256, failure);
+                return self.publish(job, report).await;
+            }
         };
-        self.publish(job, report).await
+        let digest = sha256(&code);
+        match self.suspects.standing(paper, &digest) {
+            Standing::Clear => {}
+            Standing::Suspect => slot = self.alone(job, slot).await?,
+            Standing::Guilty(mark) => {
+                let report = self.refused(job, &digest, ended_the_agent(&mark));
+                return self.publish(job, report).await;
+            }
+        }
+        let sandbox = self.sandbox.as_ref();
+        let sandbox = sandbox.map_err(|refusal| ExecuteError::NoSandbox(refusal.to_string()))?;
+        let mut running = self.mark(job, &digest).await?;
+        let report = self.run(job, sandbox, (digest, code), slot).await?;
+        let published = self.publish(job, report).await;
+        // Only now: what a program leaves is a stranger's, too.
+        running.came_back();
+        published
+    }
+
+    async fn mark(
+        &self,
+        job: &Job,
+        digest: &str,
+    ) -> Result<crate::suspects::Running, ExecuteError> {
+        let (suspects, paper) = (self.suspects.clone(), job.paper_id.clone());
+        let digest = digest.to_owned();
+        let marked =
+            tokio::task::spawn_blocking(move || suspects.begin(paper.as_ref(), &digest)).await?;
+        marked.map_err(ExecuteError::Mark)
+    }
+
+    /// Gives the place to others until the agent has been up for a while, and then waits for all places.
+    async fn alone(&self, job: &Job, slot: Slot) -> Result<Slot, ExecuteError> {
+        drop(slot);
+        let paper = job_name(job);
+        tracing::info!(paper, "runs alone: the agent ended while it ran");
+        let alone = async {
+            self.suspects.quiet().await;
+            self.slots.claim().alone().await
+        };
+        tokio::select! {
+            slot = alone => Ok(slot.ok_or(RunError::Interrupted)?),
+            () = self.shutdown.requested() => Err(RunError::Interrupted.into()),
+        }
     }
 
     /// The result that is there of this very program: of this batch when the agent was killed before it could delete
@@ -203,243 +289,184 @@ impl Executor {
     }
 
     /// The program, or why it cannot be one.
-    async fn load_code(&self, job: &Job) -> Result<Result<Vec<u8>, Failure>, StoreError> {
-        let refuse = |message: String| Ok(Err(Failure::new(ErrorType::Code, message)));
+    async fn load_code(&self, job: &Job) -> Result<Result<Vec<u8>, Failure>, ExecuteError> {
         let code = match &job.code {
             Some(code) => code.clone().into_bytes(),
             None => {
                 let (bucket, key) = (&self.config.code_bucket, &job.s3_code_key);
-                let at = format!("s3://{bucket}/{}", escaped(key, 1024));
-                if key.is_empty() {
-                    return refuse("neither `code` nor `s3_code_key` is given".to_owned());
-                }
                 let read = || self.store.get(bucket, key, MAX_CODE);
                 match store::read(self.retry, &self.shutdown, read).await {
                     Ok(Some(code)) => code,
-                    Ok(None) => return refuse(format!("there is no program at {at}")),
-                    Err(StoreError::Object(ObjectError::TooLarge { .. })) => {
-                        return refuse(format!(
-                            "the program at {at} is larger than {MAX_CODE} bytes"
-                        ));
+                    Ok(None) => {
+                        let at = format!("s3://{bucket}/{}", escaped(key, 1024));
+                        return Err(CodeError::Absent(at).into());
                     }
-                    Err(error) => return Err(error),
+                    Err(StoreError::Object(ObjectError::TooLarge { .. })) => {
+                        return Ok(Err(too_large()));
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
         };
         if code.len() as u64 > MAX_CODE {
-            return refuse(format!("the program is larger than {MAX_CODE} bytes"));
+            return Ok(Err(too_large()));
         }
         let actual = sha256(&code);
         if !job.code_sha256.is_empty() && !job.code_sha256.eq_ignore_ascii_case(&actual) {
             let expected = escaped(&job.code_sha256, 80);
-            return refuse(format!(
-                "the program has SHA-256 {actual}, the batch says {expected}"
-            ));
+            return Err(CodeError::NotAnnounced { actual, expected }.into());
         }
         Ok(Ok(code))
     }
 
-    async fn run(&self, job: &Job, code: Vec<u8>, slot: Slot) -> Result<Report, ExecuteError> {
-        let digest = sha256(&code);
-        let sandbox = match &self.sandbox {
-            Ok(sandbox) => sandbox.clone(),
-            Err(refusal) => {
-                return Ok(self.refused(
-                    job,
-                    &digest,
-                    Failure::new(ErrorType::Sandbox, refusal.to_string()),
-                ));
-            }
-        };
+    async fn run(
+        &self,
+        job: &Job,
+        sandbox: &Sandbox,
+        (digest, code): (String, Vec<u8>),
+        slot: Slot,
+    ) -> Result<Report, ExecuteError> {
         self.datasets
             .prepare(&String::from_utf8_lossy(&code), &self.shutdown)
             .await?;
-        let limits = Limits {
-            timeout: job.timeout,
-            ..self.limits
+        let mut placed = Placed {
+            code: code.into(),
+            slot,
+            limits: Limits {
+                timeout: job.timeout,
+                ..self.limits
+            },
         };
-        let shutdown = self.shutdown.clone();
-        tracing::info!(
-            paper = job_name(job),
-            batch = job.batch_id,
-            slot = slot.index(),
-            "running"
-        );
-        let (run, plots, slot) = tokio::task::spawn_blocking(move || {
-            let request = Request {
-                code: &code,
-                slot: slot.index(),
-                limits,
-            };
-            let run = Runner::new(sandbox).run(&request, &shutdown)?;
-            let plots = plots::collect(&run.files);
-            Ok::<_, RunError>((run, plots, slot))
-        })
-        .await??;
-        let report = self.report(job, &digest, run, plots, &limits);
+        let (paper, batch, slot) = (job_name(job), &job.batch_id, placed.slot.index());
+        tracing::info!(paper, batch, slot, dry_run = job.dry_run, "running");
+        let mut dry_run = None;
+        if job.dry_run {
+            let (run, plots, failure, again) = self.dry_run(sandbox, placed).await?;
+            let found = report::dry_run(&run, failure.as_ref());
+            dry_run = Some(found.clone());
+            if !goes_on(&found) {
+                let around = Around {
+                    digest,
+                    failure,
+                    dry_run,
+                    core_seconds: None,
+                };
+                return Ok(self.report(job, run, plots, around));
+            }
+            placed = again;
+        }
+        self.real_run(job, sandbox.clone(), placed, (digest, dry_run))
+            .await
+    }
+
+    async fn dry_run(
+        &self,
+        sandbox: &Sandbox,
+        mut placed: Placed,
+    ) -> Result<(Run, Vec<Plot>, Option<Failure>, Placed), ExecuteError> {
+        let limits = placed.limits;
+        placed.limits.timeout = limits.timeout.min(DRY_RUN_TIME);
+        let (run, plots, mut placed) = self
+            .run_once(sandbox.without_devices(), placed, true)
+            .await?;
+        let failure = self.failure(&run, &placed.limits)?;
+        placed.limits = limits;
+        Ok((run, plots, failure, placed))
+    }
+
+    async fn real_run(
+        &self,
+        job: &Job,
+        sandbox: Sandbox,
+        placed: Placed,
+        (digest, dry_run): (String, Option<DryRun>),
+    ) -> Result<Report, ExecuteError> {
+        if self.host.neuron
+            && placed.slot.is_alone()
+            && let Some(holder) = cores::holder()
+        {
+            return Err(ExecuteError::DeviceBusy(holder));
+        }
+        let before = self.host.neuron.then(Executions::now);
+        let (run, plots, placed) = self.run_once(sandbox, placed, false).await?;
+        let own = (self.slots.total() > 1).then(|| placed.slot.index());
+        let core_seconds =
+            before.and_then(|before| before.core_seconds(&Executions::now(), own, run.duration));
+        let around = Around {
+            digest,
+            failure: self.failure(&run, &placed.limits)?,
+            dry_run,
+            core_seconds,
+        };
+        let report = self.report(job, run, plots, around);
         // Only now that the run's folder is gone: the next program of the slot has the same user.
-        drop(slot);
+        drop(placed);
         Ok(report)
     }
 
-    fn report(
+    /// Why a run failed; an error where that was for want of torch on this machine.
+    fn failure(&self, run: &Run, limits: &Limits) -> Result<Option<Failure>, ExecuteError> {
+        let failure = classify(&run.end, &run.stderr.bytes, limits);
+        let misses_torch = failure.as_ref().is_some_and(classify::misses_torch);
+        if self.host.torch.is_none() && misses_torch {
+            let message = classify::no_torch_message(&self.host.python);
+            return Err(ExecuteError::NoTorch(message));
+        }
+        Ok(failure)
+    }
+
+    async fn run_once(
         &self,
-        job: &Job,
-        digest: &str,
-        run: Run,
-        plots: Vec<Plot>,
-        limits: &Limits,
-    ) -> Report {
-        let metrics = Metrics::parse(&run.stdout.bytes);
-        let failure = classify(&run.end, &run.stderr.bytes, limits, &self.host.python);
-        let return_code = match run.end {
-            End::Exited(code) => Some(code),
-            _ => None,
-        };
-        let times = (run.started_at, run.finished_at);
-        let mut result = self.result(job, digest, failure, times);
-        result.execution_time = millis(run.duration);
-        result.return_code = return_code;
-        let peak = run.usage.peak_memory_bytes;
-        result.peak_memory_mb = (peak > 0).then(|| (peak / 1024) as f64 / 1024.0);
-        result.metrics = metrics.values;
-        Report {
-            result,
-            stdout: run.stdout.bytes,
-            stderr: run.stderr.bytes,
-            plots,
-            ignored_metrics: metrics.ignored,
-        }
-    }
-
-    /// The report of a program that did not run.
-    fn refused(&self, job: &Job, digest: &str, failure: Failure) -> Report {
-        let now = Utc::now();
-        Report {
-            result: self.result(job, digest, Some(failure), (now, now)),
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-            plots: Vec::new(),
-            ignored_metrics: 0,
-        }
-    }
-
-    fn result(
-        &self,
-        job: &Job,
-        digest: &str,
-        failure: Option<Failure>,
-        (started, finished): (DateTime<Utc>, DateTime<Utc>),
-    ) -> TestResult {
-        let (error_type, error_message) = failure
-            .map(|failure| (failure.kind, failure.message))
-            .unzip();
-        TestResult {
-            paper_id: job.paper_id.clone(),
-            batch_id: job.batch_id.clone(),
-            code_sha256: digest.to_owned(),
-            success: error_type.is_none(),
-            timeout: error_type == Some(ErrorType::Timeout),
-            started_at: started.to_rfc3339_opts(SecondsFormat::Millis, true),
-            finished_at: finished.to_rfc3339_opts(SecondsFormat::Millis, true),
-            executed_on: if self.host.neuron {
-                ExecutedOn::Trainium
-            } else {
-                ExecutedOn::Cpu
-            },
-            instance_type: self.host.instance_type.clone(),
-            pytorch_version: self.host.torch.clone(),
-            error_type,
-            error_message,
-            isolation: self.isolation(),
-            ..TestResult::default()
-        }
-    }
-
-    /// How programs are confined here.
-    pub(crate) fn isolation(&self) -> Isolation {
-        match &self.sandbox {
-            Ok(sandbox) => sandbox.method().isolation(),
-            Err(_) => Isolation::NotConfined,
-        }
-    }
-
-    /// Writes the outputs and then the result; without a paper or a key there is nothing to write.
-    async fn publish(&self, job: &Job, report: Report) -> Result<TestResult, ExecuteError> {
-        let Report {
-            mut result,
-            stdout,
-            stderr,
-            plots,
-            ignored_metrics,
-        } = report;
-        tracing::info!(
-            paper = job_name(job),
-            success = result.success,
-            seconds = result.execution_time,
-            error = result.error_type.as_ref().map(ErrorType::as_str),
-            ignored_metrics,
-            "finished"
-        );
-        let Some(paper) = job.published_as() else {
-            return Ok(result);
-        };
-        let prefix = keys::outputs_prefix(paper);
-        let plots: Vec<(String, Plot)> = plots
-            .into_iter()
-            .map(|plot| (format!("{prefix}plots/{}", plot.name), plot))
-            .collect();
-        result.outputs = OutputKeys {
-            bucket: self.config.outputs_bucket.clone(),
-            stdout: format!("{prefix}stdout.log"),
-            stderr: format!("{prefix}stderr.log"),
-            metrics: format!("{prefix}metrics.json"),
-            plots: plots.iter().map(|(key, _)| key.clone()).collect(),
-            prefix,
-        };
-        let text = "text/plain; charset=utf-8";
-        let json = "application/json";
-        let measured = metrics_file(&result, ignored_metrics)?;
-        self.put(&result.outputs.stdout, stdout, text).await?;
-        self.put(&result.outputs.stderr, stderr, text).await?;
-        self.put(&result.outputs.metrics, measured, json).await?;
-        for (key, plot) in plots {
-            self.put(&key, plot.bytes, plot.content_type).await?;
-        }
-        let body = serde_json::to_vec_pretty(&result)?;
-        self.put(&keys::result(paper), body, json).await?;
-        Ok(result)
-    }
-
-    async fn put(&self, key: &str, bytes: Vec<u8>, kind: &'static str) -> Result<(), StoreError> {
-        let bucket = &self.config.outputs_bucket;
-        let object = Object::new(bytes, kind);
-        let write = || self.store.put(bucket, key, object.clone());
-        store::write(self.retry, &self.shutdown, write).await
+        sandbox: Sandbox,
+        placed: Placed,
+        dry_run: bool,
+    ) -> Result<(Run, Vec<Plot>, Placed), ExecuteError> {
+        let shutdown = self.shutdown.clone();
+        let ended = tokio::task::spawn_blocking(move || {
+            let request = Request {
+                code: &placed.code,
+                slot: placed.slot.index(),
+                limits: placed.limits,
+                dry_run,
+            };
+            let run = Runner::new(sandbox).run(&request, &shutdown)?;
+            let plots = plots::collect(&run.files);
+            Ok::<_, RunError>((run, plots, placed))
+        });
+        Ok(ended.await??)
     }
 }
 
-/// What the program reported and what was measured.
-fn metrics_file(result: &TestResult, ignored: usize) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec_pretty(&json!({
-        "metrics": result.metrics,
-        "ignored_reports": ignored,
-        "execution_time": result.execution_time,
-        "return_code": result.return_code,
-        "peak_memory_mb": result.peak_memory_mb,
-        "neuron_core_utilization": result.neuron_core_utilization,
-    }))
+/// Whether the real run comes after a dry run that ended so: only its short time may have ended it.
+fn goes_on(found: &DryRun) -> bool {
+    matches!(found.status, TestStatus::Success | TestStatus::Timeout)
+}
+
+fn too_large() -> Failure {
+    Failure::new(
+        TestStatus::ProgramError,
+        ErrorType::Code,
+        format!("the program is larger than {MAX_CODE} bytes"),
+    )
+}
+
+fn ended_the_agent(mark: &std::path::Path) -> Failure {
+    Failure::new(
+        TestStatus::Denied,
+        ErrorType::EndedAgent,
+        format!(
+            "the agent ended twice while it ran, the second time with no program beside it: it is not run again \
+             (until {} is removed and the agent started again)",
+            mark.display()
+        ),
+    )
 }
 
 /// How log lines name a job.
-fn job_name(job: &Job) -> &str {
+pub(crate) fn job_name(job: &Job) -> &str {
     job.paper_id.as_ref().map_or("none", PaperId::as_str)
 }
 
 fn sha256(code: &[u8]) -> String {
     hex::encode(Sha256::digest(code))
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,19 +1,22 @@
-//! The HTTP API: `GET /health`, `POST /execute`, `POST /execute_batch`.
+//! The HTTP API: `GET /health`, `GET /batches/{id}`, `POST /execute`, `POST /execute_batch`.
 //!
-//! For people and for a tester that calls the agent instead of using the queue. Results are answered;
-//! they are written to S3 as well only for programs whose `s3_code_key` is given (and whose paper is
-//! known). `success` of a batch says that the batch was carried out; how its programs fared is in
-//! `successful`, `failed` and `results`. With a token every request needs `Authorization: Bearer`.
+//! For people and for a tester that calls the agent instead of using the queue. Results are answered, each with the
+//! end of what the program printed; they are written to S3 as well only for programs whose `s3_code_key` is given (and
+//! whose paper is known). `success` of a batch says that the batch was carried out; how its programs fared is in
+//! `successful`, `failed` and `results`, and `errors` has those that have no result for a fault of ours. A program
+//! runs to its end also when the client goes away; a batch that was sent with a `batch_id` is then found by it. With a
+//! token every request needs `Authorization: Bearer`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use annapurna_contract::{
-    AgentHealth, AgentRefusal, BatchResults, CodeTestingMessage, HealthStatus, PaperId, TestResult,
-    text::chain,
+    AgentHealth, AgentRefusal, BatchReport, BatchResults, CodeTestingMessage, HealthStatus,
+    PaperId, TestResult,
+    text::{chain, escaped},
 };
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,11 +24,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio::task::JoinSet;
 
+use crate::batch::Batch;
 use crate::executor::{ExecuteError, Executor, Job, MAX_CODE, Origin};
-use crate::runner::RunError;
-use crate::worker::{BatchError, MAX_BATCH, check_batch, check_timeout};
+use crate::records::{self, Outcome};
+use crate::worker::{BatchError, MAX_BATCH, check_batch, check_program, check_timeout};
 
 /// Largest body, bytes: a full batch of the largest programs, each byte escaped by another.
 const MAX_BODY: usize = 2 * MAX_BATCH * MAX_CODE as usize;
@@ -45,6 +48,8 @@ struct ExecuteRequest {
     code_sha256: String,
     #[serde(default = "default_timeout")]
     timeout: u32,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 fn default_timeout() -> u32 {
@@ -56,6 +61,8 @@ enum Refusal {
     Request(BatchError),
     Body(JsonRejection),
     Failed(ExecuteError),
+    Stopping,
+    NoBatch(String),
     Lost(String),
     /// The device does not train: nothing is run.
     NotReady(String),
@@ -75,7 +82,11 @@ impl From<JsonRejection> for Refusal {
 
 impl From<ExecuteError> for Refusal {
     fn from(error: ExecuteError) -> Self {
-        Self::Failed(error)
+        if error.is_stop() {
+            Self::Stopping
+        } else {
+            Self::Failed(error)
+        }
     }
 }
 
@@ -84,11 +95,15 @@ impl IntoResponse for Refusal {
         let (status, error) = match self {
             Self::Request(error) => (StatusCode::BAD_REQUEST, chain(&error)),
             Self::Body(rejection) => (rejection.status(), rejection.body_text()),
-            Self::Failed(ExecuteError::Run(RunError::Interrupted)) => (
+            Self::Stopping => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the agent is stopping".to_owned(),
             ),
             Self::Failed(error) => (StatusCode::BAD_GATEWAY, chain(&error)),
+            Self::NoBatch(batch_id) => (
+                StatusCode::NOT_FOUND,
+                format!("no batch `{}` of late", escaped(&batch_id, 128)),
+            ),
             Self::Lost(error) => (StatusCode::INTERNAL_SERVER_ERROR, error),
             Self::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
         };
@@ -107,6 +122,7 @@ fn refused(error: String) -> AgentRefusal {
 pub fn router(executor: Arc<Executor>, token: Option<&str>) -> Router {
     let router = Router::new()
         .route("/health", get(health))
+        .route("/batches/{id}", get(batch))
         .route("/execute", post(execute))
         .route("/execute_batch", post(execute_batch))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -155,7 +171,16 @@ async fn health(State(executor): State<Arc<Executor>>) -> Json<AgentHealth> {
         neuron: host.neuron,
         busy: executor.slots.busy(),
         slots: executor.slots.total(),
+        faults: executor.records.faults(),
     })
+}
+
+async fn batch(
+    State(executor): State<Arc<Executor>>,
+    Path(batch_id): Path<String>,
+) -> Result<Json<BatchReport>, Refusal> {
+    let found = executor.records.batch(&batch_id);
+    found.map(Json).ok_or(Refusal::NoBatch(batch_id))
 }
 
 async fn execute(
@@ -165,6 +190,7 @@ async fn execute(
     let Json(request) = body?;
     check_timeout(request.timeout)?;
     check_device(&executor)?;
+    check_program(request.code.as_ref(), &request.s3_code_key)?;
     let job = Job {
         paper_id: request.paper_id,
         batch_id: String::new(),
@@ -173,9 +199,14 @@ async fn execute(
         code_sha256: request.code_sha256,
         timeout: std::time::Duration::from_secs(request.timeout.into()),
         skip_tested: false,
+        dry_run: request.dry_run,
         origin: Origin::Http,
     };
-    Ok(Json(executor.execute(&job).await?))
+    let mut outcomes = carried_out(&executor, String::new(), [job]).await?;
+    let Some((_, outcome)) = outcomes.pop() else {
+        return Err(Refusal::Lost("the program has no outcome".to_owned()));
+    };
+    Ok(Json(outcome?))
 }
 
 async fn execute_batch(
@@ -186,28 +217,41 @@ async fn execute_batch(
     check_batch(&message)?;
     check_each_once(&message)?;
     check_device(&executor)?;
-    let batch_size = message.batch.len();
-    let mut running = JoinSet::new();
-    for job in Job::of_batch(message, Origin::Http) {
-        let executor = Arc::clone(&executor);
-        running.spawn(async move { executor.execute(&job).await });
-    }
-    let mut results = BTreeMap::new();
-    let mut successful = 0;
-    while let Some(joined) = running.join_next().await {
-        let result = joined.map_err(|error| Refusal::Lost(error.to_string()))??;
-        successful += usize::from(result.success);
-        if let Some(paper) = result.paper_id.clone() {
-            results.insert(paper, result);
+    let batch_id = message.batch_id.clone();
+    let jobs = Job::of_batch(message, Origin::Http);
+    let outcomes = carried_out(&executor, batch_id, jobs).await?;
+    let mut answer = BatchResults {
+        batch_size: outcomes.len(),
+        ..BatchResults::default()
+    };
+    for (paper, outcome) in outcomes {
+        match (paper, outcome) {
+            (Some(paper), Ok(result)) => {
+                answer.successful += usize::from(result.success);
+                answer.results.insert(paper, result);
+            }
+            (Some(paper), Err(error)) => {
+                let fault = records::no_result(&error).ok_or(Refusal::Stopping)?;
+                answer.errors.insert(paper, fault);
+            }
+            (None, _) => return Err(Refusal::Lost("a program without a paper".to_owned())),
         }
     }
-    Ok(Json(BatchResults {
-        success: true,
-        batch_size,
-        successful,
-        failed: batch_size - successful,
-        results,
-    }))
+    answer.failed = answer.batch_size - answer.successful;
+    answer.success = answer.errors.is_empty();
+    Ok(Json(answer))
+}
+
+/// Runs programs in a task of their own: a client that goes away ends none.
+async fn carried_out(
+    executor: &Arc<Executor>,
+    batch_id: String,
+    jobs: impl IntoIterator<Item = Job>,
+) -> Result<Vec<(Option<PaperId>, Outcome)>, Refusal> {
+    let batch = Batch::claim(executor, batch_id, jobs);
+    let executor = Arc::clone(executor);
+    let task = tokio::spawn(async move { batch.carry_out(&executor).await });
+    task.await.map_err(|error| Refusal::Lost(error.to_string()))
 }
 
 /// A program on a device that does not train would fail for our reasons.

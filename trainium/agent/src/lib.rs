@@ -3,12 +3,14 @@
 //! In: messages of `code-testing.fifo` (and the same batches over HTTP), programs and data sets from
 //! S3. Out: `{paper_id}/outputs/…` in the outputs bucket, the result last, because its arrival is what
 //! tells the collector that a test has finished. The agent never touches the index and keeps nothing
-//! between runs but a cache of data sets. A program sees no network, no credentials and no other
-//! program; see `sandbox.rs`.
+//! between runs but a cache of data sets, and which programs it ended with (`suspects.rs`). A program sees no network,
+//! no credentials and no other program; see `sandbox.rs`.
 
+mod batch;
 mod capture;
 mod check;
 mod classify;
+mod cores;
 mod datasets;
 mod device;
 mod executor;
@@ -23,6 +25,8 @@ mod probe;
 mod processes;
 mod program;
 mod python;
+mod records;
+mod report;
 mod run_dir;
 mod runner;
 mod sandbox;
@@ -30,6 +34,7 @@ mod service;
 mod shutdown;
 mod slots;
 mod store;
+mod suspects;
 mod users;
 mod worker;
 
@@ -48,10 +53,12 @@ pub use plots::collect as collect_plots;
 pub use probe::{IsolationChoice, NoSandbox, find_sandbox};
 pub use program::{Limits, Request};
 pub use python::Interpreter;
+pub use records::Records;
 pub use runner::{Captured, End, LimitHit, Run, RunError, Runner, Usage};
 pub use sandbox::{Parts, Sandbox};
 pub use service::prepare_state;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use slots::Slots;
+pub use suspects::Suspects;
 pub use users::ProgramUsers;
 pub use worker::Worker;

@@ -71,7 +71,8 @@ fn content_type(path: &Path) -> Option<&'static str> {
     match ending.as_str() {
         "png" => Some("image/png"),
         "jpg" | "jpeg" => Some("image/jpeg"),
-        "svg" => Some("image/svg+xml"),
+        // A browser runs the scripts in one that calls itself an image.
+        "svg" => Some("application/octet-stream"),
         "pdf" => Some("application/pdf"),
         _ => None,
     }

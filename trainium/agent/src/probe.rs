@@ -70,6 +70,7 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
         code: code.as_bytes(),
         slot: 0,
         limits: PROBE_LIMITS,
+        dry_run: false,
     };
     let run = Runner::new(sandbox.clone()).run(&request, &shutdown);
     let _ = fs::remove_file(&secret);

@@ -5,6 +5,15 @@ use std::time::Duration;
 /// The program's file name. Not `code.py`: that would hide Python's own module `code`.
 pub(crate) const PROGRAM_FILE: &str = "program.py";
 
+/// Wall-clock time of a dry run: enough for imports, data and first steps.
+pub(crate) const DRY_RUN_TIME: Duration = Duration::from_secs(30);
+/// What a program is told in a dry run: few samples of each data set, and XLA on the processor.
+pub(crate) const DRY_RUN_VARIABLES: [(&str, &str); 3] = [
+    ("ANNAPURNA_DRY_RUN", "1"),
+    ("DATASET_SAMPLES", "64"),
+    ("PJRT_DEVICE", "CPU"),
+];
+
 /// What a program may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -29,4 +38,6 @@ pub struct Request<'a> {
     pub slot: usize,
     /// What ends it when it takes more.
     pub limits: Limits,
+    /// Whether it is told that this is a dry run.
+    pub dry_run: bool,
 }

@@ -23,7 +23,7 @@ use annapurna_contract::{Backend, Isolation};
 use crate::launch::{Confinement, LandlockPaths};
 use crate::mark::Mark;
 use crate::mounts::Mounts;
-use crate::program::{PROGRAM_FILE, Request};
+use crate::program::{DRY_RUN_VARIABLES, PROGRAM_FILE, Request};
 use crate::python::Interpreter;
 use crate::run_dir::RunFiles;
 use crate::users::ProgramUsers;
@@ -143,6 +143,14 @@ impl Sandbox {
         &self.parts
     }
 
+    /// The same without any device but the processor, for dry runs.
+    pub(crate) fn without_devices(&self) -> Self {
+        let mut without = self.clone();
+        without.parts.devices.clear();
+        without.parts.backend = Backend::Cpu;
+        without
+    }
+
     /// The command that runs the program in `run`, with pipes on all three streams. Closing its standard
     /// input ends the run.
     ///
@@ -179,6 +187,7 @@ impl Sandbox {
             .args(inner)
             .env_clear()
             .envs(self.environment(&view, request.slot))
+            .envs(DRY_RUN_VARIABLES.into_iter().filter(|_| request.dry_run))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

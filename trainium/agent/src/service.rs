@@ -1,7 +1,7 @@
 //! Puts the agent together and keeps it running until SIGTERM or SIGINT.
 //!
-//! On a stop nothing new is taken, the programs of the current batch are killed without a result, their
-//! message is given back, and the process exits. After `kill -9` the programs end by themselves (their
+//! On a stop nothing new is taken, the programs that run are killed without a result, their messages are given back,
+//! and the process exits. After `kill -9` the programs end by themselves (their
 //! supervisor sees the agent go), the message comes back when its visibility ends, and leftovers in the
 //! state folder are removed at the next start.
 
@@ -26,10 +26,12 @@ use crate::http;
 use crate::options::{Options, OptionsError};
 use crate::probe::find_sandbox;
 use crate::python::{Interpreter, PythonError};
+use crate::records::Records;
 use crate::run_dir;
 use crate::sandbox::Parts;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::slots::Slots;
+use crate::suspects::{self, Suspects};
 use crate::users::{ProgramUsers, UsersError};
 use crate::worker::Worker;
 
@@ -58,6 +60,12 @@ pub enum ServiceError {
     #[error("cannot listen on {address}: set AGENT_LISTEN to a free address")]
     Listen {
         address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read which programs were under way in {}", path.display())]
+    Suspects {
+        path: PathBuf,
         #[source]
         source: io::Error,
     },
@@ -156,6 +164,12 @@ async fn executor(
         torch: interpreter.torch.clone(),
         neuron: options.backend.is_neuron() && !devices.is_empty(),
     };
+    let suspects = state_dir.join("suspects");
+    let suspects =
+        Suspects::open(&suspects, suspects::QUIET).map_err(|source| ServiceError::Suspects {
+            path: suspects,
+            source,
+        })?;
     let parts = Parts {
         launcher: std::env::current_exe().map_err(ServiceError::Binary)?,
         interpreter,
@@ -184,6 +198,8 @@ async fn executor(
         host,
         device,
         slots: Slots::new(options.slots().into()),
+        suspects,
+        records: Records::default(),
         retry: Retry::PATIENT,
         shutdown,
     })
@@ -194,7 +210,7 @@ fn announce(executor: &Executor, address: SocketAddr) {
     let users = match &executor.sandbox {
         Ok(sandbox) => Some(sandbox.parts().users.to_string()),
         Err(refusal) => {
-            tracing::error!(error = %refusal, "every program will be refused");
+            tracing::error!(error = %refusal, "no program will have a result");
             None
         }
     };
@@ -223,9 +239,7 @@ fn stop_on_signals(trigger: ShutdownTrigger) -> Result<(), ServiceError> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!(
-            "stopping: programs of the current batch are killed, their message goes back"
-        );
+        tracing::info!("stopping: programs that run are killed, their messages go back");
         trigger.fire();
         // The trigger lives on; a second signal changes nothing.
         std::future::pending::<()>().await;

@@ -1,8 +1,12 @@
-//! The loop that pulls batches: one message at a time, its programs side by side, the message deleted last.
+//! The loop that pulls batches: as many at a time as there are places for programs, each message deleted last.
+//!
+//! Another batch is taken while some place is neither taken nor waited for, so none waits here that another agent
+//! could run, and batches begin in the queue's order.
 //!
 //! A message that cannot be read is given back at once, so the queue's redrive policy moves it to the
-//! dead-letter queue. A batch of which something could not be written is given back too; what is done is
-//! not repeated, because its result is in S3.
+//! dead-letter queue. A batch of which a program has no result, for a fault of ours, is given back too, each time with
+//! a line in the log and in `/health` that says why, until the redrive policy makes a dead letter of it, which
+//! `infra status` and `infra queues` count; what is done is not repeated, because its result is in S3.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,8 +15,9 @@ use std::time::Duration;
 
 use annapurna_cloud::{Backoff, Delivery, MessageQueues, QueueError, Receive};
 use annapurna_contract::{CodeTestingMessage, PaperId, text::chain};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use crate::batch::Batch;
 use crate::executor::{Executor, Job, Origin};
 
 /// Programs of one batch: as many as the tester's `batch-size` allows.
@@ -41,18 +46,35 @@ pub(crate) enum BatchError {
     Timeout { given: u32 },
     #[error("the paper {0} is in the batch twice")]
     Twice(PaperId),
+    #[error("neither `code` nor `s3_code_key` is given")]
+    NoProgram,
 }
 
 /// Checks what both the queue and HTTP demand of a batch.
 ///
 /// # Errors
 ///
-/// [`BatchError::Size`] and [`BatchError::Timeout`].
+/// [`BatchError::Size`], [`BatchError::Timeout`] and [`BatchError::NoProgram`].
 pub(crate) fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
     if batch.batch.is_empty() || batch.batch.len() > MAX_BATCH {
         return Err(BatchError::Size(batch.batch.len()));
     }
+    for program in &batch.batch {
+        check_program(program.code.as_ref(), &program.s3_code_key)?;
+    }
     check_timeout(batch.timeout)
+}
+
+/// Checks that there is something to run.
+///
+/// # Errors
+///
+/// [`BatchError::NoProgram`].
+pub(crate) fn check_program(code: Option<&String>, s3_code_key: &str) -> Result<(), BatchError> {
+    if code.is_none() && s3_code_key.is_empty() {
+        return Err(BatchError::NoProgram);
+    }
+    Ok(())
 }
 
 /// Checks a program's wall-clock limit.
@@ -69,7 +91,7 @@ pub(crate) fn check_timeout(seconds: u32) -> Result<(), BatchError> {
 }
 
 /// Pulls batches until the agent stops.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Worker {
     /// Where batches come from; the queue's URL is in the executor's configuration.
     pub queues: Arc<dyn MessageQueues>,
@@ -91,33 +113,40 @@ enum Outcome {
 }
 
 impl Worker {
-    /// Works until the agent is asked to stop. A queue that cannot be reached is asked again for ever.
+    /// Works until the agent is asked to stop, and then gives back what is not done. A queue that cannot be reached
+    /// is asked again for ever.
     pub async fn run(&self) {
         let shutdown = &self.executor.shutdown;
-        let mut waits = Backoff::new(QUEUE_WAITS.0, QUEUE_WAITS.1);
+        let mut under_way = JoinSet::new();
         tokio::select! {
-            () = self.executor.device.ready() => {}
-            () = shutdown.requested() => return,
+            never = self.take_batches(&mut under_way) => match never {},
+            () = shutdown.requested() => {}
         }
-        while !shutdown.is_requested() {
-            let received = tokio::select! {
-                received = self.receive() => received,
-                () = shutdown.requested() => return,
-            };
-            match received {
+        while let Some(ended) = under_way.join_next().await {
+            log_if_lost(ended);
+        }
+    }
+
+    /// Takes batches as places come free; never ends.
+    async fn take_batches(&self, under_way: &mut JoinSet<()>) -> Infallible {
+        let mut waits = Backoff::new(QUEUE_WAITS.0, QUEUE_WAITS.1);
+        self.executor.device.ready().await;
+        loop {
+            while let Some(ended) = under_way.try_join_next() {
+                log_if_lost(ended);
+            }
+            self.executor.slots.until_room().await;
+            match self.receive().await {
                 Ok(delivery) => {
                     waits.reset();
                     if let Some(delivery) = delivery {
-                        self.handle(&delivery).await;
+                        self.begin(delivery, under_way).await;
                     }
                 }
                 Err(error) => {
                     let wait = waits.next_wait();
                     tracing::error!(%error, wait_ms = wait.as_millis(), "cannot reach the queue");
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        () = shutdown.requested() => return,
-                    }
+                    tokio::time::sleep(wait).await;
                 }
             }
         }
@@ -142,29 +171,45 @@ impl Worker {
         self.queues.hide(self.queue_url(), receipt, time).await
     }
 
-    async fn handle(&self, delivery: &Delivery) {
+    /// Has a batch's programs ask for their places before anything is awaited, and the batch carried out beside others.
+    async fn begin(&self, delivery: Delivery, under_way: &mut JoinSet<()>) {
+        match read_batch(&delivery) {
+            Ok(message) => {
+                let batch = message.batch_id.clone();
+                tracing::info!(batch, programs = message.batch.len(), "batch received");
+                let jobs = Job::of_batch(latest_of_each_paper(message), Origin::Queue);
+                let batch = Batch::claim(&self.executor, batch, jobs);
+                let worker = self.clone();
+                under_way.spawn(async move { worker.handle(&delivery, batch).await });
+            }
+            Err(error) => {
+                let (message, reason) = (&delivery.message_id, chain(&error));
+                tracing::error!(message, reason, "left to the dead-letter queue");
+                self.settle(&delivery, Outcome::Malformed).await;
+                // A queue without a redrive policy must not keep us busy with it.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    async fn handle(&self, delivery: &Delivery, batch: Batch) {
         let outcome = tokio::select! {
-            outcome = self.process(delivery) => outcome,
+            outcome = self.process(batch) => outcome,
             never = self.heartbeat(&delivery.receipt) => match never {},
         };
+        self.settle(delivery, outcome).await;
+    }
+
+    async fn settle(&self, delivery: &Delivery, outcome: Outcome) {
+        let receipt = &delivery.receipt;
         let settled = match outcome {
-            Outcome::Done => {
-                self.queues
-                    .delete(self.queue_url(), &delivery.receipt)
-                    .await
-            }
-            Outcome::Malformed | Outcome::Stopped => {
-                self.hide(&delivery.receipt, Duration::ZERO).await
-            }
-            Outcome::Unfinished => self.hide(&delivery.receipt, TRY_AGAIN).await,
+            Outcome::Done => self.queues.delete(self.queue_url(), receipt).await,
+            Outcome::Malformed | Outcome::Stopped => self.hide(receipt, Duration::ZERO).await,
+            Outcome::Unfinished => self.hide(receipt, TRY_AGAIN).await,
         };
         if let Err(error) = settled {
             // It comes again when its visibility ends; what has a result is not repeated then.
             tracing::error!(message = delivery.message_id, %error, ?outcome, "cannot settle the message");
-        }
-        if outcome == Outcome::Malformed {
-            // A queue without a redrive policy must not keep us busy with it.
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -178,46 +223,22 @@ impl Worker {
         }
     }
 
-    async fn process(&self, delivery: &Delivery) -> Outcome {
-        let batch = match read_batch(delivery) {
-            Ok(batch) => batch,
-            Err(error) => {
-                let reason = chain(&error);
-                tracing::error!(
-                    message = delivery.message_id,
-                    reason,
-                    "left to the dead-letter queue"
-                );
-                return Outcome::Malformed;
-            }
-        };
-        tracing::info!(
-            batch = batch.batch_id,
-            programs = batch.batch.len(),
-            "batch received"
-        );
-        let batch_id = batch.batch_id.clone();
-        let mut running = JoinSet::new();
-        for job in Job::of_batch(latest_of_each_paper(batch), Origin::Queue) {
-            let executor = Arc::clone(&self.executor);
-            running.spawn(async move { executor.execute(&job).await.map(|_| ()) });
+    async fn process(&self, batch: Batch) -> Outcome {
+        let outcomes = batch.carry_out(&self.executor).await;
+        if outcomes.iter().all(|(_, outcome)| outcome.is_ok()) {
+            Outcome::Done
+        } else if self.executor.shutdown.is_requested() {
+            Outcome::Stopped
+        } else {
+            Outcome::Unfinished
         }
-        let mut outcome = Outcome::Done;
-        while let Some(joined) = running.join_next().await {
-            let failed = match joined {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => chain(&error),
-                Err(error) => error.to_string(),
-            };
-            if !self.executor.shutdown.is_requested() {
-                tracing::error!(batch = batch_id, error = failed, "a program has no result");
-            }
-            outcome = Outcome::Unfinished;
-        }
-        match outcome {
-            Outcome::Unfinished if self.executor.shutdown.is_requested() => Outcome::Stopped,
-            other => other,
-        }
+    }
+}
+
+/// A batch whose task ended without a word stays hidden for a while and comes again.
+fn log_if_lost(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a batch was lost; it comes again");
     }
 }
 
