@@ -6,7 +6,9 @@ use annapurna_contract::{AgentHealth, BatchResults, ErrorType, Isolation, PaperI
 use serde_json::{Value, json};
 use trainium_agent::{NoSandbox, router};
 
-use crate::support::{Bench, MemoryStore, PATIENCE, executor};
+use crate::support::{
+    Bench, MemoryStore, PATIENCE, executor, is_running, serve, unique_name, until,
+};
 
 struct Api {
     base: String,
@@ -24,19 +26,19 @@ impl Api {
             None => Err(NoSandbox(vec![(Isolation::Landlock, "none".to_owned())])),
         };
         let (executor, trigger) = executor(sandbox, Arc::clone(&store));
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let app = router(executor, token);
-        tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
-            base,
+            base: serve(router(executor, token)).await,
             client: reqwest::Client::new(),
             store,
             _trigger: trigger,
             _bench: bench,
         }
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let answer = request.timeout(PATIENCE).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
@@ -66,8 +68,15 @@ async fn a_batch_is_answered_in_the_promised_shape() {
     assert_eq!(counts, [json!(true), json!(2), json!(1), json!(1)]);
     assert_eq!(answer["results"][good.as_str()]["metrics"], json!({"a": 1}));
     assert_eq!(answer["results"][bad.as_str()]["error_type"], "import");
+    assert_eq!(
+        answer["results"][good.as_str()]["stdout"],
+        "METRICS: {\"a\": 1}\n"
+    );
+    let stderr = answer["results"][bad.as_str()]["stderr"].as_str().unwrap();
+    assert!(stderr.contains("nothing_like_this"), "{stderr}");
     // Only the program with a key is written.
     assert!(api.store.result(&good).is_none());
+    assert!(api.store.result(&bad).unwrap().stderr.is_none());
     assert_eq!(
         api.store.result(&bad).unwrap().error_type,
         Some(ErrorType::Import)
@@ -88,6 +97,86 @@ async fn one_program_needs_no_paper() {
         "{answer}"
     );
     assert_eq!(answer["paper_id"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_is_no_fault_of_a_program_is_told_beside_the_results() {
+    let api = Api::start(None, None).await;
+    let (one, theirs) = (PaperId::of("one", None), "6-j63JkBP8oloYi_8CJH");
+    let body = json!({"timeout": 600, "batch_id": "b7", "batch": [
+        {"paper_id": one, "code": "print(1)"},
+        {"paper_id": theirs, "code": "#".repeat(1_100_000)},
+    ]});
+    let (status, answer) = api.post("/execute_batch", body).await;
+    assert_eq!(
+        (status, &answer["success"]),
+        (200, &json!(false)),
+        "{answer}"
+    );
+    assert_eq!(
+        (&answer["successful"], &answer["failed"]),
+        (&json!(0), &json!(2))
+    );
+    assert_eq!(answer["errors"][one.as_str()]["status"], "agent_error");
+    assert_eq!(answer["results"][theirs]["status"], "program_error");
+    assert_eq!(answer["results"].as_object().unwrap().len(), 1);
+    let (status, answer) = api.post("/execute", json!({"code": "print(1)"})).await;
+    assert_eq!(
+        (status, &answer["success"]),
+        (502, &json!(false)),
+        "{answer}"
+    );
+    let (_, health) = api.get("/health").await;
+    assert_eq!(health["faults"].as_array().unwrap().len(), 2, "{health}");
+    let (_, batch) = api.get("/batches/b7").await;
+    assert_eq!(batch["state"], "unfinished", "{batch}");
+}
+
+#[tokio::test]
+async fn a_batch_is_found_by_its_name_while_it_runs_and_after_its_client_went_away() {
+    let Some(bench) = Bench::best() else { return };
+    let api = Api::start(Some(bench), None).await;
+    let paper = PaperId::of("one", None);
+    let name = unique_name("program");
+    // It ends by its limit, long after its client.
+    let code = format!(
+        "import subprocess\nprint('begun', flush=True)\n\
+         subprocess.run(['sh', '-c', 'sleep 3600; : {name}'])"
+    );
+    let body = json!({"batch_id": "b 1", "timeout": 3,
+                      "batch": [{"paper_id": paper, "code": code}]});
+    let request = api.client.post(format!("{}/execute_batch", api.base));
+    let request = tokio::spawn(request.json(&body).send());
+    until("the program runs", || is_running(&name)).await;
+    let (status, batch) = api.get("/batches/b%201").await;
+    assert_eq!(
+        (status, &batch["state"]),
+        (200, &json!("running")),
+        "{batch}"
+    );
+    assert_eq!(
+        (&batch["batch_size"], &batch["results"]),
+        (&json!(1), &json!({}))
+    );
+    request.abort();
+    let end = async {
+        loop {
+            let (_, batch) = api.get("/batches/b%201").await;
+            if batch["state"] != "running" {
+                return batch;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let batch = tokio::time::timeout(PATIENCE, end).await.unwrap();
+    assert_eq!(batch["state"], "done");
+    assert_eq!(batch["results"][paper.as_str()]["status"], "timeout");
+    let (status, answer) = api.get("/batches/other").await;
+    assert_eq!(
+        (status, &answer["success"]),
+        (404, &json!(false)),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -121,6 +210,12 @@ async fn wrong_requests_are_told_what_is_wrong() {
             json!({"batch": [{"paper_id": "../x"}], "timeout": 5}),
             "a paper id is",
         ),
+        (
+            "/execute_batch",
+            json!({"batch": [{"paper_id": "x"}], "timeout": 5}),
+            "neither `code` nor `s3_code_key`",
+        ),
+        ("/execute", json!({}), "neither `code` nor `s3_code_key`"),
     ] {
         let (status, answer) = api.post(path, body).await;
         assert!((400..500).contains(&status), "{status}");

@@ -200,6 +200,29 @@ async fn killed_outright_its_programs_end_and_the_next_agent_cleans_up() {
     assert_eq!(runs(state.path()), 0);
 }
 
+/// Takes the minute that an agent waits before it tries a suspect again.
+#[tokio::test]
+async fn a_program_with_which_the_agent_ends_twice_is_not_tried_a_third_time() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let program = endless_program();
+    for _ in 0..2 {
+        let agent = Agent::start(state.path());
+        let answer = signalled_while_it_runs(&agent, &program, Signal::SIGKILL).await;
+        assert!(answer.is_err(), "the agent is gone");
+        let gone = || !is_running(&program.1);
+        until("the program ends with its agent", gone).await;
+    }
+    let agent = Agent::start(state.path());
+    let result = agent.execute(&program.0).await.unwrap();
+    assert_eq!(result["status"], "denied", "{result}");
+    assert_eq!(result["error_type"], "ended_agent", "{result}");
+    let other = agent.execute("print(1)").await.unwrap();
+    assert_eq!(other["status"], "success", "{other}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_it_ends_its_programs_and_exits_well() {
     if Bench::best().is_none() {

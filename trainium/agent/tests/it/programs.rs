@@ -91,7 +91,7 @@ fn time_memory_and_exit_code_are_measured() {
 fn a_syntax_error_is_told_as_one() {
     for bench in Bench::all() {
         let run = bench.run("def f(:\n", limits());
-        let failure = classify(&run.end, &run.stderr.bytes, &limits(), "python3").unwrap();
+        let failure = classify(&run.end, &run.stderr.bytes, &limits()).unwrap();
         assert_eq!(failure.kind, ErrorType::Syntax);
         assert!(
             failure.message.starts_with("SyntaxError"),

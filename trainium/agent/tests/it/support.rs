@@ -16,11 +16,11 @@ use annapurna_test_needs::{cannot, needs};
 use annapurna_users::UserRange;
 use async_trait::async_trait;
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use trainium_agent::{
     AgentHost, Datasets, Device, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
-    ProgramUsers, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots, find_sandbox,
-    prepare_state,
+    ProgramUsers, Records, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots,
+    Suspects, find_sandbox, prepare_state,
 };
 
 pub(crate) const MIB: u64 = 1024 * 1024;
@@ -144,6 +144,7 @@ impl Bench {
             code: code.as_bytes(),
             slot,
             limits,
+            dry_run: false,
         };
         Runner::new(self.sandbox.clone())
             .run(&request, &shutdown)
@@ -206,8 +207,8 @@ pub(crate) struct MemoryStore {
     pub(crate) events: Events,
     /// Writes of keys that end so are refused.
     pub(crate) refuse: Option<&'static str>,
-    /// Writes of keys that end so tell the first that they began, and end when the second is told.
-    pub(crate) hold: Option<(&'static str, Arc<Notify>, Arc<Notify>)>,
+    /// Writes of keys that end so are an event and tell the first when they begin, and end by a permit each.
+    pub(crate) hold: Option<(&'static str, Arc<Notify>, Arc<Semaphore>)>,
 }
 
 impl MemoryStore {
@@ -278,8 +279,9 @@ impl ObjectStore for MemoryStore {
         if let Some((ending, began, may_end)) = &self.hold
             && key.ends_with(ending)
         {
+            self.events.lock().unwrap().push(format!("begin {key}"));
             began.notify_one();
-            may_end.notified().await;
+            may_end.acquire().await.unwrap().forget();
         }
         self.events.lock().unwrap().push(format!("put {key}"));
         let mut objects = self.objects.lock().unwrap();
@@ -353,6 +355,21 @@ impl MessageQueues for MemoryQueue {
     }
 }
 
+/// Serves an API on a free port; its address.
+pub(crate) async fn serve(api: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, api).await });
+    format!("http://{address}")
+}
+
+/// Where an agent with this sandbox marks the programs that are under way.
+pub(crate) fn suspects_folder(sandbox: &Sandbox) -> PathBuf {
+    sandbox.parts().state_dir.join("suspects")
+}
+
 /// An executor whose buckets are called `code`, `outputs` and `datasets`.
 pub(crate) fn executor(
     sandbox: Result<Sandbox, NoSandbox>,
@@ -362,6 +379,10 @@ pub(crate) fn executor(
     let retry = Retry {
         attempts: 2,
         ..Retry::HASTY
+    };
+    let suspects = match &sandbox {
+        Ok(sandbox) => Suspects::open(&suspects_folder(sandbox), Duration::ZERO).unwrap(),
+        Err(_) => Suspects::open(tempfile::tempdir().unwrap().path(), Duration::ZERO).unwrap(),
     };
     let folder = sandbox
         .as_ref()
@@ -385,6 +406,8 @@ pub(crate) fn executor(
         },
         device: Device::of(Backend::Auto),
         slots: Slots::new(SLOTS),
+        suspects,
+        records: Records::default(),
         retry,
         shutdown,
     };

@@ -2,49 +2,72 @@
 
 use std::sync::{Arc, Mutex};
 
-use annapurna_contract::{ErrorType, ExecutedOn, Isolation, PaperId, TestResult};
+use annapurna_contract::{ErrorType, ExecutedOn, PaperId, TestResult, TestStatus};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
-use trainium_agent::{NoSandbox, Worker};
+use tokio::sync::{Notify, Semaphore};
+use trainium_agent::{NoSandbox, ShutdownTrigger, Worker, router};
 
 use crate::support::{
-    Bench, MemoryQueue, MemoryStore, PATIENCE, executor, is_running, unique_name, until,
+    Bench, MemoryQueue, MemoryStore, PATIENCE, executor, is_running, serve, suspects_folder,
+    unique_name, until,
 };
 
-fn paper(title: &str) -> PaperId {
+pub(crate) fn paper(title: &str) -> PaperId {
     PaperId::of(title, None)
 }
 
-fn program(paper: &PaperId, sha256: &str) -> Value {
+pub(crate) fn program(paper: &PaperId, sha256: &str) -> Value {
     json!({"paper_id": paper, "paper_title": "../../x", "s3_code_key": format!("{paper}/code.py"),
            "code_sha256": sha256})
 }
 
-fn batch(programs: &[Value]) -> String {
+pub(crate) fn batch(programs: &[Value]) -> String {
     json!({"batch_id": "b1", "batch": programs, "timeout": 600}).to_string()
 }
 
-fn sha256(code: &str) -> String {
+pub(crate) fn sha256(code: &str) -> String {
     hex::encode(Sha256::digest(code))
 }
 
+fn queue<const N: usize>(store: &MemoryStore, messages: [String; N]) -> Arc<MemoryQueue> {
+    Arc::new(MemoryQueue {
+        waiting: Mutex::new(messages.into()),
+        events: Arc::clone(&store.events),
+    })
+}
+
+fn worker<const N: usize>(
+    store: &Arc<MemoryStore>,
+    sandbox: Result<trainium_agent::Sandbox, NoSandbox>,
+    messages: [String; N],
+) -> (Worker, ShutdownTrigger) {
+    let (executor, trigger) = executor(sandbox, Arc::clone(store));
+    let worker = Worker {
+        queues: queue(store, messages),
+        executor,
+    };
+    (worker, trigger)
+}
+
 /// Works until the message is settled, and gives everything that happened.
-async fn work(
+pub(crate) async fn work(
     sandbox: Result<trainium_agent::Sandbox, NoSandbox>,
     store: Arc<MemoryStore>,
     message: String,
 ) -> Vec<String> {
+    work_and_faults(sandbox, store, message).await.0
+}
+
+/// Works until the message is settled, and gives everything that happened and what `/health` says of faults.
+pub(crate) async fn work_and_faults(
+    sandbox: Result<trainium_agent::Sandbox, NoSandbox>,
+    store: Arc<MemoryStore>,
+    message: String,
+) -> (Vec<String>, Vec<Value>) {
     let events = Arc::clone(&store.events);
-    let queue = MemoryQueue {
-        waiting: Mutex::new([message].into()),
-        events: Arc::clone(&events),
-    };
-    let (executor, trigger) = executor(sandbox, store);
-    let worker = Worker {
-        queues: Arc::new(queue),
-        executor,
-    };
+    let (worker, trigger) = worker(&store, sandbox, [message]);
+    let api = serve(router(Arc::clone(&worker.executor), None)).await;
     let settled = async {
         let is_settled = |event: &String| event == "delete" || event.starts_with("hide");
         until("the message is settled", || {
@@ -54,8 +77,10 @@ async fn work(
         trigger.fire();
     };
     tokio::join!(worker.run(), settled);
+    let health = reqwest::get(format!("{api}/health")).await.unwrap();
+    let health: Value = health.json().await.unwrap();
     let events = events.lock().unwrap();
-    events.clone()
+    (events.clone(), health["faults"].as_array().unwrap().clone())
 }
 
 #[tokio::test]
@@ -93,6 +118,12 @@ async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
     );
     let result = store.result(&good).unwrap();
     assert!(result.success && result.error_type.is_none());
+    assert_eq!(result.status, Some(TestStatus::Success));
+    assert!(result.cpu_time.is_some() && result.core_seconds.is_none());
+    assert!(
+        result.stdout.is_none(),
+        "what it printed is an object of its own"
+    );
     assert_eq!(
         result.metrics,
         *json!({"training_loss": 0.5, "bad": null})
@@ -245,50 +276,57 @@ async fn a_batch_whose_results_cannot_be_written_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_stop_kills_the_programs_gives_the_message_back_and_writes_nothing() {
+async fn a_stop_kills_the_programs_gives_every_message_back_and_writes_nothing() {
     let Some(bench) = Bench::best() else { return };
     let one = paper("one");
     let name = unique_name("program");
-    let code = format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 3600; : {name}'])");
-    let store = Arc::new(MemoryStore::default().with_code(&one, &code));
-    let queue = MemoryQueue {
-        waiting: Mutex::new([batch(&[program(&one, "")])].into()),
-        events: Arc::clone(&store.events),
+    let other = paper("other");
+    let other_name = unique_name("program");
+    let endless = |name: &str| {
+        format!("import subprocess\nsubprocess.run(['sh', '-c', 'sleep 3600; : {name}'])")
     };
-    let (executor, trigger) = executor(Ok(bench.sandbox), Arc::clone(&store));
-    let worker = Worker {
-        queues: Arc::new(queue),
-        executor,
-    };
+    let store = MemoryStore::default()
+        .with_code(&one, &endless(&name))
+        .with_code(&other, &endless(&other_name));
+    let store = Arc::new(store);
+    let folder = suspects_folder(&bench.sandbox);
+    let messages = [&one, &other].map(|paper| batch(&[program(paper, "")]));
+    let (worker, trigger) = worker(&store, Ok(bench.sandbox), messages);
     let stop = async {
-        until("the program runs", || is_running(&name)).await;
+        until("the programs of both batches run", || {
+            is_running(&name) && is_running(&other_name)
+        })
+        .await;
         trigger.fire();
     };
     let both = async { tokio::join!(worker.run(), stop) };
     tokio::time::timeout(PATIENCE, both).await.unwrap();
-    assert_eq!(*store.events.lock().unwrap(), ["hide 0"]);
+    assert_eq!(*store.events.lock().unwrap(), ["hide 0", "hide 0"]);
     assert!(store.result(&one).is_none());
-    assert!(!is_running(&name));
+    assert!(!is_running(&name) && !is_running(&other_name));
+    let left = std::fs::read_dir(folder).unwrap().count();
+    assert_eq!(left, 0, "a stop makes no suspects");
+}
+
+/// A program that has its result without a sandbox: larger than any may be.
+fn too_large() -> String {
+    "#".repeat(2 * 1024 * 1024)
 }
 
 #[tokio::test]
 async fn a_stop_lets_a_result_that_is_being_written_be_written() {
     let one = paper("one");
-    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let store = MemoryStore {
         hold: Some(("result.json", Arc::clone(&began), Arc::clone(&may_end))),
         ..MemoryStore::default()
     };
-    let store = Arc::new(store.with_code(&one, "print(1)"));
-    let queue = MemoryQueue {
-        waiting: Mutex::new([batch(&[program(&one, "")])].into()),
-        events: Arc::clone(&store.events),
-    };
-    let (executor, trigger) = executor(Err(NoSandbox(vec![])), Arc::clone(&store));
-    let worker = Worker {
-        queues: Arc::new(queue),
-        executor,
-    };
+    let store = Arc::new(store.with_code(&one, &too_large()));
+    let (worker, trigger) = worker(
+        &store,
+        Err(NoSandbox(vec![])),
+        [batch(&[program(&one, "")])],
+    );
     let stop = async {
         began.notified().await;
         trigger.fire();
@@ -296,57 +334,100 @@ async fn a_stop_lets_a_result_that_is_being_written_be_written() {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        may_end.notify_one();
+        may_end.add_permits(1);
     };
     let both = async { tokio::join!(worker.run(), stop) };
     tokio::time::timeout(PATIENCE, both).await.unwrap();
-    assert!(store.result(&one).is_some());
+    let result = store.result(&one).unwrap();
+    assert_eq!(result.status, Some(TestStatus::ProgramError));
+    assert!(result.error_message.unwrap().contains("larger than"));
     let events = store.events.lock().unwrap();
     assert_eq!(events.last().unwrap(), "delete", "{events:?}");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_the_announced_one_is_not_run() {
-    let Some(bench) = Bench::best() else { return };
-    let (changed, absent) = (paper("changed"), paper("absent"));
-    let store = Arc::new(MemoryStore::default().with_code(&changed, "print('other')"));
-    let message = batch(&[program(&changed, &sha256("print(1)")), program(&absent, "")]);
-    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
-    assert_eq!(events.last().unwrap(), "delete");
-    for (paper, words) in [
-        (changed, "has SHA-256"),
-        (absent, "there is no program at s3://code/"),
-    ] {
-        let result = store.result(&paper).unwrap();
-        assert_eq!(result.error_type, Some(ErrorType::Code));
-        assert!(result.error_message.unwrap().contains(words));
-    }
+async fn as_many_batches_are_taken_as_there_are_places_and_in_order() {
+    let papers = ["one", "two", "three"].map(paper);
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let store = MemoryStore {
+        hold: Some(("result.json", began, Arc::clone(&may_end))),
+        ..MemoryStore::default()
+    };
+    let store = papers
+        .iter()
+        .fold(store, |store, paper| store.with_code(paper, &too_large()));
+    let store = Arc::new(store);
+    let messages = papers.each_ref().map(|paper| {
+        let mut message: Value = serde_json::from_str(&batch(&[program(paper, "")])).unwrap();
+        message["batch_id"] = paper.as_str().into();
+        message.to_string()
+    });
+    let queue = queue(&store, messages);
+    let waiting = Arc::clone(&queue);
+    let (executor, trigger) = executor(Err(NoSandbox(vec![])), Arc::clone(&store));
+    let worker = Worker {
+        queues: queue,
+        executor,
+    };
+    let look = async {
+        let n_of = |word: &str| {
+            let events = store.events.lock().unwrap();
+            events
+                .iter()
+                .filter(|event| event.starts_with(word))
+                .count()
+        };
+        // Both places are held by what is being written.
+        until("two batches are under way", || n_of("begin") == 2).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(waiting.waiting.lock().unwrap().len(), 1, "no place is free");
+        may_end.add_permits(3);
+        until("all are done", || n_of("delete") == 3).await;
+        trigger.fire();
+    };
+    let both = async { tokio::join!(worker.run(), look) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert!(papers.iter().all(|paper| store.result(paper).is_some()));
 }
 
 #[tokio::test]
-async fn without_a_sandbox_nothing_runs_and_the_result_says_why() {
-    let one = paper("one");
-    let store = Arc::new(MemoryStore::default().with_code(&one, "print(1)"));
-    let refusal = NoSandbox(vec![(
-        Isolation::Bubblewrap,
-        "`bwrap` is not installed".to_owned(),
-    )]);
-    let events = work(
-        Err(refusal),
-        Arc::clone(&store),
-        batch(&[program(&one, "")]),
-    )
-    .await;
+async fn a_dry_run_comes_first_and_what_fails_there_is_the_result() {
+    let Some(bench) = Bench::best() else { return };
+    let (good, bad, plain) = (paper("good"), paper("bad"), paper("plain"));
+    let told = "import os\nprint([os.environ.get(name) for name in ('ANNAPURNA_DRY_RUN', 'DATASET_SAMPLES')])";
+    let fails = "import os\nif os.environ.get('ANNAPURNA_DRY_RUN'): raise ValueError('shape')";
+    let store = MemoryStore::default()
+        .with_code(&good, told)
+        .with_code(&bad, fails)
+        .with_code(&plain, told);
+    let store = Arc::new(store);
+    let dry = |paper: &PaperId| {
+        let mut program = program(paper, "");
+        program["dry_run"] = true.into();
+        program
+    };
+    let message = batch(&[dry(&good), dry(&bad), program(&plain, "")]);
+    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
     assert_eq!(events.last().unwrap(), "delete");
-    let result = store.result(&one).unwrap();
-    assert_eq!(result.error_type, Some(ErrorType::Sandbox));
-    assert!(
-        result
-            .error_message
-            .unwrap()
-            .contains("`bwrap` is not installed")
-    );
-    assert_eq!(result.isolation, Isolation::NotConfined);
+    let printed = |paper: &PaperId| {
+        let stdout = format!("outputs/{paper}/outputs/stdout.log");
+        String::from_utf8(store.objects.lock().unwrap()[&stdout].clone()).unwrap()
+    };
+    for paper in [&good, &plain] {
+        assert_eq!(printed(paper), "[None, None]\n", "the real run is none");
+        assert!(store.result(paper).unwrap().success);
+    }
+    let found = store.result(&good).unwrap().dry_run.unwrap();
+    assert_eq!(found.status, TestStatus::Success);
+    assert!(store.result(&plain).unwrap().dry_run.is_none());
+    let result = store.result(&bad).unwrap();
+    assert_eq!(result.status, Some(TestStatus::ProgramError));
+    let found = result.dry_run.unwrap();
+    assert_eq!(found.status, TestStatus::ProgramError);
+    assert_eq!(found.error_message.as_deref(), Some("ValueError: shape"));
+    assert_eq!(result.error_message, found.error_message);
 }
 
 #[tokio::test]
