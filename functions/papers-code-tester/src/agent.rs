@@ -14,6 +14,7 @@ use annapurna_contract::{
     text::{chain, one_line},
 };
 use reqwest::StatusCode;
+use tracing::warn;
 use url::Url;
 
 use crate::token::AgentToken;
@@ -205,9 +206,13 @@ async fn call(
             _ => Failure::Other(format!("it answers {status}: {said}")),
         });
     }
-    serde_json::from_slice::<BatchResults>(&body)
-        .map(|answer| answer.results)
-        .map_err(|error| format!("its answer is not a batch's results: {error}").into())
+    let answer = serde_json::from_slice::<BatchResults>(&body)
+        .map_err(|error| format!("its answer is not a batch's results: {error}"))?;
+    for (paper, fault) in &answer.errors {
+        let (status, reason) = (fault.status.as_str(), one_line(&fault.error, 500));
+        warn!(paper_id = %paper, status, reason, "the agent has no result, for a fault of its own");
+    }
+    Ok(answer.results)
 }
 
 /// The body, of [`ANSWER_LIMIT`] bytes at most.

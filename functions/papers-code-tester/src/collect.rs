@@ -7,12 +7,14 @@
 //! Cost: `trainium_hours` is the program's wall-clock time on the instance, and
 //! `estimated_compute_cost` is that at the instance's hourly price. Two programs share the instance's two
 //! NeuronCores, so with a full batch the sum over its papers is up to twice the bill; a program alone pays
-//! for the whole instance. Time that the instance is up and idle is in neither. Off Trainium both are
-//! absent.
+//! for the whole instance. Time that the instance is up and idle is in neither. For a program that used no NeuronCore
+//! both are absent.
+//!
+//! Whether it succeeded or ran too long is the result's status, see [`TestResult::status`].
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::{
-    ErrorType, ExecutedOn, PaperId, PaperRecord, TestResult, Tested, keys,
+    ErrorType, ExecutedOn, PaperId, PaperRecord, TestResult, TestStatus, Tested, keys,
     text::{is_hidden, one_line},
 };
 use annapurna_runtime::{Search, SearchError};
@@ -117,7 +119,8 @@ impl Collector {
             .await?;
         written.ok_or_else(|| CollectError::NoPaper(paper.clone()))?;
         let kind = result.error_type.as_ref().map(ErrorType::as_str);
-        info!(paper_id = %paper, success = result.success, error_type = kind, "result collected");
+        let status = result.status().map(TestStatus::as_str);
+        info!(paper_id = %paper, status, error_type = kind, "result collected");
         Ok(())
     }
 }
@@ -170,6 +173,8 @@ fn merge(record: &mut PaperRecord, run: &Tested) -> bool {
 /// A run as the index has it.
 fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested {
     let number = |name: &str| result.metrics.get(name).and_then(Value::as_f64);
+    let status = result.status();
+    let success = status == Some(TestStatus::Success);
     let on_trainium = result.executed_on == ExecutedOn::Trainium;
     let hours = on_trainium.then_some(result.execution_time / 3600.0);
     let finished = utc(&result.finished_at);
@@ -179,11 +184,11 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
     Tested {
         tested: Some(true),
         tested_at: finished.clone(),
-        test_success: Some(result.success),
+        test_success: Some(success),
         test_in_progress: Some(false),
         execution_time: Some(result.execution_time),
         return_code: result.return_code.map(i64::from),
-        timeout: Some(result.timeout),
+        timeout: Some(status == Some(TestStatus::Timeout)),
         executed_on: Some(result.executed_on.clone()),
         instance_type: some(&result.instance_type),
         peak_memory_mb: result.peak_memory_mb,
@@ -201,7 +206,7 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
         pytorch_version: result.pytorch_version.clone(),
         trainium_hours: hours,
         estimated_compute_cost: hours.map(|hours| hours * hourly_price_usd),
-        has_errors: Some(!result.success),
+        has_errors: Some(!success),
         error_message: result.error_message.clone(),
         error_type: result.error_type.clone(),
         executed_on_trn: Some(on_trainium),
@@ -298,6 +303,26 @@ mod tests {
             (None, None)
         );
         assert_eq!(tested.executed_on_trn, Some(false));
+    }
+
+    #[test]
+    fn success_and_timeout_are_the_results_status() {
+        let of = |status| {
+            let result = TestResult { status, ..result() };
+            let tested = fields(&paper(), &result, 1.5);
+            (tested.test_success, tested.timeout, tested.has_errors)
+        };
+        assert_eq!(
+            of(None),
+            (Some(true), Some(false), Some(false)),
+            "an older one"
+        );
+        let success = Some(TestStatus::Success);
+        assert_eq!(of(success), (Some(true), Some(false), Some(false)));
+        let timeout = Some(TestStatus::Timeout);
+        assert_eq!(of(timeout), (Some(false), Some(true), Some(true)));
+        let denied = Some(TestStatus::Denied);
+        assert_eq!(of(denied), (Some(false), Some(false), Some(true)));
     }
 
     #[test]
