@@ -289,6 +289,9 @@ async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSetti
         Some(Ok(health)) => {
             let isolation = State::said(health.isolation.as_str());
             parts.push(detailed("isolation", isolation, "of generated programs"));
+            let fault = agent::last_fault(&health);
+            parts
+                .extend(fault.map(|(word, said)| detailed("last fault", State::said(word), &said)));
             parts.push(torch_part(health));
         }
     }
@@ -312,7 +315,7 @@ fn torch_part(health: AgentHealth) -> Part {
     Part {
         version: health.torch,
         python: Some(health.python),
-        detail: is_missing.then(|| "programs fail and say so".to_owned()),
+        detail: is_missing.then(|| "programs that need it get no result".to_owned()),
         ..part("torch", state)
     }
 }
@@ -462,7 +465,10 @@ mod tests {
         assert_eq!(torch.line(), "2.9.0, Python 3.12.3");
         let torch = torch_part(health(serde_json::Value::Null).unwrap());
         assert_eq!(torch.state, State::Missing);
-        assert_eq!(torch.line(), "Python 3.12.3, programs fail and say so");
+        assert_eq!(
+            torch.line(),
+            "Python 3.12.3, programs that need it get no result"
+        );
         let scrape = Part {
             since: DateTime::from_timestamp(1_767_323_045, 0),
             ..named("scrape", State::Runs, "iclr-2025")

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annapurna_contract::text::chain;
-use annapurna_contract::{AgentConfig, AgentHealth, Backend};
+use annapurna_contract::text::{chain, one_line};
+use annapurna_contract::{AgentConfig, AgentHealth, Backend, PaperId};
 use annapurna_local::process::{self, ServiceSpec};
 use annapurna_local::{Home, emulator, ours};
 
@@ -132,11 +132,44 @@ async fn health_on(port: u16) -> Result<AgentHealth, reqwest::Error> {
     answer.error_for_status()?.json().await
 }
 
+/// The last fault of the agent's own, for which some program has no result yet: its word, and what was said of it.
+pub(crate) fn last_fault(health: &AgentHealth) -> Option<(&'static str, String)> {
+    let fault = health.faults.first()?;
+    let paper = fault.paper_id.as_ref().map_or("none", PaperId::as_str);
+    let said = format!("{}, paper {paper}: {}", fault.at, fault.error);
+    Some((fault.status.as_str(), one_line(&said, 300)))
+}
+
 #[cfg(test)]
 mod tests {
     use axum::{Router, routing::get};
 
     use super::*;
+
+    #[test]
+    fn the_newest_fault_is_the_last() {
+        let fault = |error: &str| {
+            serde_json::json!({
+                "at": "2026-01-02T03:04:05.000Z", "paper_id": "adam", "batch_id": "b1",
+                "status": "agent_error", "error": error,
+            })
+        };
+        let health = |faults: Vec<serde_json::Value>| -> AgentHealth {
+            serde_json::from_value(serde_json::json!({
+                "status": "healthy", "isolation": "bubblewrap", "reason": null, "python": "3.12.3",
+                "torch": null, "neuron": false, "busy": 0, "slots": 1, "faults": faults,
+            }))
+            .unwrap()
+        };
+        assert_eq!(last_fault(&health(Vec::new())), None);
+        let (word, said) =
+            last_fault(&health(vec![fault("no program\nthere"), fault("older")])).unwrap();
+        assert_eq!(word, "agent_error");
+        assert_eq!(
+            said,
+            "2026-01-02T03:04:05.000Z, paper adam: no program there"
+        );
+    }
 
     #[tokio::test]
     async fn an_answer_that_is_no_health_is_an_error_and_not_an_agent_without_one() {
