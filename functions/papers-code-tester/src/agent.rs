@@ -21,7 +21,8 @@ use crate::token::AgentToken;
 
 /// Largest program that is read, bytes.
 pub(crate) const CODE_LIMIT: u64 = 1 << 20;
-/// Largest answer that is read, bytes: ten results with as many metrics as the agent keeps.
+/// Largest answer that is read, bytes: ten results with as many metrics as the agent keeps, and the ends of what their
+/// programs printed, each byte escaped by six.
 const ANSWER_LIMIT: usize = 16 << 20;
 
 /// Why the agent did not run a batch.

@@ -122,7 +122,7 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
         queues: Arc::new(Sqs::new(&aws)),
         executor: Arc::clone(&executor),
     };
-    let stop = shutdown.clone();
+    let (stop, suspects) = (shutdown.clone(), executor.suspects.clone());
     let api = axum::serve(listener, http::router(executor, token))
         .with_graceful_shutdown(async move { stop.requested().await });
     let work = async {
@@ -140,7 +140,10 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
     };
     tokio::select! {
         result = work => result?,
-        () = too_late => tracing::warn!("stopped before every message was given back"),
+        () = too_late => {
+            tracing::warn!("stopped before every message was given back");
+            suspects.stopped();
+        }
     }
     tracing::info!("stopped");
     Ok(())

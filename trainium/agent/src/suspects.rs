@@ -13,7 +13,8 @@
 //! the agent, waits for a minute, and kills it again within the seconds of that very program: it has then a result
 //! that says so and which file to remove, and its batch has gone on.
 //!
-//! A stop by SIGTERM ends programs and removes their marks. A program that changes has another SHA-256, and so no
+//! A stop by SIGTERM ends programs and removes their marks, or says of those that do not end in time that they are not
+//! the reason. A program that changes has another SHA-256, and so no
 //! mark.
 
 use std::collections::HashMap;
@@ -99,7 +100,7 @@ impl Suspects {
             let is_mark = !is_old && !name.ends_with(PARTIAL);
             let mark = serde_json::from_slice::<Mark>(&fs::read(entry.path())?);
             match mark {
-                Ok(mark) if is_mark => suspects.count(name, mark)?,
+                Ok(mark) if is_mark && mark != Mark::default() => suspects.count(name, mark)?,
                 _ => fs::remove_file(entry.path())?,
             }
         }
@@ -168,6 +169,16 @@ impl Suspects {
         if marks.get(&name).is_some_and(|mark| mark.running == 0) {
             marks.remove(&name);
             self.remove(&name);
+        }
+    }
+
+    /// The agent ends in order, though some program has not ended yet: none of them is the reason.
+    pub(crate) fn stopped(&self) {
+        for (name, mark) in self.lock().iter_mut() {
+            mark.running = 0;
+            if let Err(error) = self.write(name, *mark) {
+                tracing::warn!(%error, mark_file = name, "a program's mark stays as it was");
+            }
         }
     }
 
@@ -298,6 +309,15 @@ mod tests {
         assert_eq!(suspects.standing(Some(&paper()), CODE), Standing::Suspect);
         drop(running);
         suspects.clear(Some(&paper()), CODE);
+        assert_eq!(standing(folder.path()), Standing::Clear);
+    }
+
+    #[test]
+    fn a_stop_in_order_accuses_nobody_whatever_still_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let suspects = open(folder.path());
+        std::mem::forget(suspects.begin(Some(&paper()), CODE).unwrap());
+        suspects.stopped();
         assert_eq!(standing(folder.path()), Standing::Clear);
     }
 

@@ -390,6 +390,9 @@ async fn as_many_batches_are_taken_as_there_are_places_and_in_order() {
     let both = async { tokio::join!(worker.run(), look) };
     tokio::time::timeout(PATIENCE, both).await.unwrap();
     assert!(papers.iter().all(|paper| store.result(paper).is_some()));
+    let events = store.events.lock().unwrap();
+    let begun = events.iter().rfind(|event| event.starts_with("begin"));
+    assert!(begun.unwrap().contains(papers[2].as_str()), "{events:?}");
 }
 
 #[tokio::test]
