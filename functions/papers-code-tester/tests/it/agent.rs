@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annapurna_cloud::{Retry, S3};
-use annapurna_contract::{AgentConfig, CodeTestingMessage, Isolation, TestResult};
+use annapurna_contract::{AgentConfig, Backend, CodeTestingMessage, Isolation, TestResult};
 use aws_sdk_ssm::types::ParameterType;
 use axum::{Json, Router, routing::post};
 use papers_code_tester::{AgentError, TesterError};
 use serde_json::json;
 use trainium_agent::{
-    AgentHost, Datasets, Executor, Limits, NoSandbox, Records, Shutdown, ShutdownTrigger, Slots,
-    Suspects, router,
+    AgentHost, Datasets, Device, Executor, Limits, NoSandbox, Records, Shutdown, ShutdownTrigger,
+    Slots, Suspects, router,
 };
 
 use crate::{QUARTER, Setting};
@@ -102,6 +102,7 @@ impl RealAgent {
                 torch: None,
                 neuron: false,
             },
+            device: Device::of(Backend::Auto),
             slots: Slots::new(2),
             suspects: Suspects::open(state.path(), Duration::ZERO).unwrap(),
             records: Records::default(),
