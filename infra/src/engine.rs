@@ -18,6 +18,7 @@ mod change_set;
 mod estimate;
 mod events;
 mod findings;
+mod operation;
 mod protection;
 mod remnant;
 mod rollback;
@@ -31,8 +32,11 @@ pub use rollout::{Operator, Outcome};
 pub(crate) use words::says_absent;
 pub use words::{Event, Progress};
 
+use operation::Operation;
 use words::StackState;
 
+/// How long CloudFormation may think about a change set.
+const CHANGE_SET_LIMIT: Duration = Duration::from_secs(300);
 /// How long a stack may take: a search domain takes up to half an hour.
 const EXECUTION_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -49,6 +53,7 @@ pub struct Engine {
     client: Client,
     sts: aws_sdk_sts::Client,
     stack: String,
+    change_set_limit: Duration,
 }
 
 /// Where a stack stands when nothing is under way.
@@ -84,6 +89,16 @@ impl Engine {
             client: cloud.cloudformation.clone(),
             sts: cloud.sts.clone(),
             stack: stack.into(),
+            change_set_limit: CHANGE_SET_LIMIT,
+        }
+    }
+
+    /// The same, which waits so long for a change set and no longer.
+    #[must_use]
+    pub fn waiting_for_change_sets(self, limit: Duration) -> Self {
+        Self {
+            change_set_limit: limit,
+            ..self
         }
     }
 
@@ -97,9 +112,9 @@ impl Engine {
             return Ok(None);
         };
         let status = status_of(&description)?;
-        match StackState::of(&status) {
-            StackState::Review | StackState::Undone | StackState::Deleted => Ok(None),
-            _ => self.read(&description, status).await.map(Some),
+        match StackState::of(&status).is_deployed() {
+            true => self.read(&description, status).await.map(Some),
+            false => Ok(None),
         }
     }
 
@@ -122,14 +137,11 @@ impl Engine {
         deployed(description, status, template.template_body())
     }
 
-    /// Whether there is a stack that takes an update.
+    /// Whether the next change set is of a stack that is there.
     async fn exists(&self) -> Result<bool, CommandError> {
         let description = self.describe().await?;
         let status = description.as_ref().map(status_of).transpose()?;
-        Ok(!matches!(
-            status.as_ref().map(StackState::of),
-            None | Some(StackState::Review | StackState::Undone | StackState::Deleted)
-        ))
+        Ok(status.is_some_and(|it| StackState::of(&it).is_deployed()))
     }
 
     async fn describe(&self) -> Result<Option<Stack>, CommandError> {
@@ -184,10 +196,12 @@ impl Engine {
         })
     }
 
-    /// The error of a stack that takes no update, with what could not be brought back.
+    /// The error of a stack that takes no update, with what its last operation could not bring back.
     pub async fn stuck(&self) -> CommandError {
-        self.first_cause(Some(&StackStatus::UpdateRollbackFailed), &[])
-            .await
+        match self.last_operation().await {
+            Ok(events) => self.stuck_by(&events),
+            Err(error) => error,
+        }
     }
 
     async fn wait_for_rest(&self) -> Result<Option<Stack>, CommandError> {
@@ -232,16 +246,16 @@ impl Engine {
         let doing = format!("delete stack `{}`", self.stack);
         // Once it is deleted, only its id still leads to it.
         let by_id = self.by_id(id);
-        let seen = by_id.newest_event().await?;
+        let ours = by_id.next_operation().await?;
         let request = self.client.delete_stack().stack_name(&by_id.stack);
-        let request = request.client_request_token(self.token().await?);
+        let request = request.client_request_token(&ours.token);
         request.send().await.map_err(CommandError::aws(doing))?;
-        let events = by_id.follow(seen, event).await?;
+        let events = by_id.follow(&ours, event).await?;
         let status = by_id.describe().await?;
         let status = status.as_ref().map(status_of).transpose()?;
         match status.as_ref().map(StackState::of) {
             None | Some(StackState::Deleted) => Ok(()),
-            Some(_) => Err(self.first_cause(status.as_ref(), &events).await),
+            Some(_) => Err(self.first_cause(status.as_ref(), &ours, &events).await),
         }
     }
 

@@ -13,6 +13,8 @@ use infra::engine::{Engine, Standing, TemplateSource};
 use infra::error::{CommandError, Obstacle};
 use serde_json::json;
 
+#[path = "faults/earlier.rs"]
+mod earlier;
 #[path = "support/faults.rs"]
 mod faults;
 

@@ -1,7 +1,7 @@
 //! Change sets: what CloudFormation says it will do, and doing it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Replacement};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
@@ -12,11 +12,8 @@ use aws_sdk_cloudformation::types::{
 };
 
 use super::words::{StackState, says_unchanged, says_unretained};
-use super::{Engine, Event, looks, status_of};
+use super::{Engine, Event, Operation, looks, status_of};
 use crate::error::CommandError;
-
-/// How long CloudFormation may think about a change set.
-const CHANGE_SET_LIMIT: Duration = Duration::from_secs(300);
 
 /// A change set that can be executed.
 #[derive(Debug, Clone)]
@@ -152,7 +149,7 @@ impl ChangeSet {
     async fn wait_until_ready(mut self) -> Result<Option<Self>, CommandError> {
         let start = Instant::now();
         let mut looks = looks();
-        while start.elapsed() < CHANGE_SET_LIMIT {
+        while start.elapsed() < self.engine.change_set_limit {
             let set = self.describe(None).await?;
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
@@ -167,10 +164,20 @@ impl ChangeSet {
                 _ => tokio::time::sleep(looks.next_wait()).await,
             }
         }
-        Err(CommandError::TimedOut {
-            what: format!("the change set of `{}`", self.engine.stack),
-            limit_secs: CHANGE_SET_LIMIT.as_secs(),
-        })
+        Err(self.given_up().await)
+    }
+
+    /// The error of a wait that was given up. Nobody waits for the change set any more, so it goes.
+    async fn given_up(&self) -> CommandError {
+        let became = match self.discard().await {
+            Ok(()) => "was deleted then".to_owned(),
+            Err(error) => format!("is still there ({error})"),
+        };
+        let (name, stack) = (&self.name, &self.engine.stack);
+        CommandError::TimedOut {
+            what: format!("change set `{name}` of `{stack}`, which {became},"),
+            limit_secs: self.engine.change_set_limit.as_secs(),
+        }
     }
 
     /// Reads what is on the first page and on those after it.
@@ -201,7 +208,7 @@ impl ChangeSet {
         let nothing = says_unchanged(&reason);
         let findings = match nothing {
             true => Ok(Vec::new()),
-            false => self.engine.findings(Some(&self.name)).await,
+            false => self.engine.findings(&self.name).await,
         };
         self.discard().await?;
         if nothing {
@@ -262,26 +269,29 @@ impl ChangeSet {
     ///
     /// [`CommandError::RolledBack`] with the first cause; the previous state is then in place.
     pub async fn execute(&self, event: &(dyn Fn(&Event) + Sync)) -> Result<(), CommandError> {
-        let seen = self.engine.newest_event().await?;
-        self.begin().await?;
-        let events = self.engine.follow(seen, event).await?;
+        let ours = self.engine.next_operation().await?;
+        self.begin(&ours).await?;
+        let events = self.engine.follow(&ours, event).await?;
         let status = self.engine.describe().await?;
         let status = status.as_ref().map(status_of).transpose()?;
         match status {
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete) => Ok(()),
-            status => Err(self.engine.first_cause(status.as_ref(), &events).await),
+            status => Err(self
+                .engine
+                .first_cause(status.as_ref(), &ours, &events)
+                .await),
         }
     }
 
     /// Begins the execution, once however often the connection is cut.
-    async fn begin(&self) -> Result<(), CommandError> {
+    async fn begin(&self, ours: &Operation) -> Result<(), CommandError> {
         let request = self
             .engine
             .client
             .execute_change_set()
             .stack_name(&self.engine.stack)
             .change_set_name(&self.name)
-            .client_request_token(self.engine.token().await?);
+            .client_request_token(&ours.token);
         let Err(error) = request.send().await else {
             return Ok(());
         };

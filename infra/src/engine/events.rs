@@ -6,8 +6,11 @@ use annapurna_contract::text::safe;
 use aws_sdk_cloudformation::types::StackStatus;
 
 use super::words::{StackState, failed_to};
-use super::{EXECUTION_LIMIT, Engine, Event, Progress, looks, status_of};
+use super::{EXECUTION_LIMIT, Engine, Event, Operation, Progress, looks, status_of};
 use crate::error::CommandError;
+
+/// Said where no event tells why.
+const NO_REASON: &str = "CloudFormation names no resource and no reason";
 
 impl Engine {
     /// One page of the stack's events, newest first, which is a hundred of them, and the token of the next; the
@@ -47,19 +50,14 @@ impl Engine {
         }
     }
 
-    /// The id of the newest event.
-    pub(super) async fn newest_event(&self) -> Result<Option<String>, CommandError> {
-        let (events, _) = self.event_page(None).await?;
-        Ok(events.into_iter().next().and_then(|it| it.id))
-    }
-
-    /// Gives every new event to `event` until the stack itself is at rest, and returns them all.
+    /// Gives every event since `ours` began to `event` until the stack itself is at rest, and returns them all.
     pub(super) async fn follow(
         &self,
-        mut seen: Option<String>,
+        ours: &Operation,
         event: &(dyn Fn(&Event) + Sync),
     ) -> Result<Vec<Event>, CommandError> {
         let start = Instant::now();
+        let mut seen = ours.before.as_ref().and_then(|it| it.id.clone());
         let mut all = Vec::new();
         let mut looks = looks();
         while start.elapsed() < EXECUTION_LIMIT {
@@ -84,42 +82,39 @@ impl Engine {
         })
     }
 
-    /// Why an operation ended as it did: the resources' own reasons, or what CloudFormation's validation before
-    /// the first change found, which only `DescribeEvents` tells. Without `events` those of the stack's whole
-    /// life are read.
+    /// Why an operation of ours ended as it did: the resources' own reasons, or what CloudFormation's validation
+    /// before the first change found, which only `DescribeEvents` tells. What an earlier operation failed for is no
+    /// reason.
     pub(super) async fn first_cause(
         &self,
         status: Option<&StackStatus>,
+        ours: &Operation,
         events: &[Event],
     ) -> CommandError {
-        let read = match events {
-            [] => self.events_since(None).await,
-            events => Ok(events.to_vec()),
-        };
-        match read {
-            Ok(events) => self.cause(status, &events).await,
-            Err(error) => error,
-        }
-    }
-
-    async fn cause(&self, status: Option<&StackStatus>, events: &[Event]) -> CommandError {
         let stack = self.stack.clone();
-        let own = own_failures(&stack, events);
+        let events: Vec<Event> = ours.own(events).into_iter().cloned().collect();
+        let own = own_failures(&stack, &events);
         match status {
-            Some(StackStatus::UpdateRollbackFailed) => CommandError::Stuck {
-                stack,
-                failures: last_of_each(&own, "UPDATE_ROLLBACK_FAILED"),
-            },
+            Some(StackStatus::UpdateRollbackFailed) => self.stuck_by(&events),
             Some(StackStatus::DeleteFailed) => CommandError::NotDeleted {
                 stack,
                 failures: last_of_each(&own, "DELETE_FAILED"),
             },
-            _ if own.is_empty() => match self.findings(None).await {
+            _ if own.is_empty() => match self.findings_of(ours).await {
                 Ok(findings) if !findings.is_empty() => CommandError::Refused { stack, findings },
                 // Without the permission to read findings, that no reason is known is still true.
                 _ => rolled_back(&stack, None),
             },
             _ => rolled_back(&stack, own.first().copied()),
+        }
+    }
+
+    /// The error of a stack that takes no update, by the events of the operation that left it so.
+    pub(super) fn stuck_by(&self, events: &[Event]) -> CommandError {
+        let own = own_failures(&self.stack, events);
+        CommandError::Stuck {
+            stack: self.stack.clone(),
+            failures: last_of_each(&own, "UPDATE_ROLLBACK_FAILED"),
         }
     }
 }
@@ -140,7 +135,10 @@ fn last_of_each(failures: &[&Event], status: &str) -> Vec<String> {
         newest.retain(|known| known.resource != event.resource);
         newest.push(event);
     }
-    newest.into_iter().map(failure).collect()
+    match newest.is_empty() {
+        true => vec![NO_REASON.to_owned()],
+        false => newest.into_iter().map(failure).collect(),
+    }
 }
 
 /// What could not be done with which resource, and why.
@@ -155,7 +153,7 @@ fn failure(event: &Event) -> String {
 }
 
 fn rolled_back(stack: &str, cause: Option<&Event>) -> CommandError {
-    let unknown = || "CloudFormation names no resource and no reason".to_owned();
+    let unknown = || NO_REASON.to_owned();
     CommandError::RolledBack {
         stack: stack.to_owned(),
         cause: cause.map_or_else(unknown, failure),

@@ -9,23 +9,40 @@ use aws_sdk_cloudformation::types::{
     EventFilter, HookFailureMode, HookStatus, OperationEvent, ValidationStatus,
 };
 
-use super::Engine;
+use super::{Engine, Operation};
 use crate::error::{CommandError, Finding};
 
 impl Engine {
-    /// Everything that a change set, or else the stack's operations, failed for.
+    /// Everything that a change set failed for.
     ///
     /// # Errors
     ///
     /// When CloudFormation cannot be asked, such as without the permission `cloudformation:DescribeEvents`.
-    pub(super) async fn findings(
+    pub(super) async fn findings(&self, change_set: &str) -> Result<Vec<Finding>, CommandError> {
+        let events = self.failed_events(Some(change_set)).await?;
+        Ok(events.iter().filter_map(finding).collect())
+    }
+
+    /// Everything that an operation of ours on the stack failed for, and no other operation on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::findings`].
+    pub(super) async fn findings_of(&self, ours: &Operation) -> Result<Vec<Finding>, CommandError> {
+        let events = self.failed_events(None).await?;
+        let own = events.iter().filter(|event| ours.is_found_by(event));
+        Ok(own.filter_map(finding).collect())
+    }
+
+    /// What is no mere warning, of a change set or else of all of the stack's operations.
+    async fn failed_events(
         &self,
         change_set: Option<&str>,
-    ) -> Result<Vec<Finding>, CommandError> {
+    ) -> Result<Vec<OperationEvent>, CommandError> {
         let failed = EventFilter::builder().failed_events(true).build();
-        let events = self.operation_events(change_set, Some(failed)).await?;
-        let failures = events.iter().filter(|event| !only_warns(event));
-        Ok(failures.filter_map(finding).collect())
+        let mut events = self.operation_events(change_set, Some(failed)).await?;
+        events.retain(|event| !only_warns(event));
+        Ok(events)
     }
 
     /// What a change set that can be executed is warned of. Whether a warning counts as a failed event is not

@@ -18,23 +18,23 @@ impl Engine {
         skip: &[String],
         event: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), CommandError> {
-        let seen = self.newest_event().await?;
+        let ours = self.next_operation().await?;
         let request = self
             .client
             .continue_update_rollback()
             .stack_name(&self.stack)
             .set_resources_to_skip((!skip.is_empty()).then(|| skip.to_vec()))
-            .client_request_token(self.token().await?);
+            .client_request_token(&ours.token);
         request.send().await.map_err(CommandError::aws(format!(
             "go on with the rollback of `{}`",
             self.stack
         )))?;
-        let events = self.follow(seen, event).await?;
+        let events = self.follow(&ours, event).await?;
         let status = self.describe().await?;
         let status = status.as_ref().map(status_of).transpose()?;
         match status {
             Some(StackStatus::UpdateRollbackComplete) => Ok(()),
-            status => Err(self.first_cause(status.as_ref(), &events).await),
+            status => Err(self.first_cause(status.as_ref(), &ours, &events).await),
         }
     }
 }

@@ -5,6 +5,8 @@ use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent, StackStatus};
 use chrono::{DateTime, Utc};
 
+use super::operation::time;
+
 /// What can be done with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StackState {
@@ -34,6 +36,9 @@ impl StackState {
             | StackStatus::UpdateFailed
             | StackStatus::ImportComplete
             | StackStatus::ImportRollbackComplete
+            // Only an import by another tool ends so. What the stack has, it keeps, and no operation that goes on with a
+            // rollback takes it: `ContinueUpdateRollback` wants UPDATE_ROLLBACK_FAILED, `RollbackStack` CREATE_FAILED or
+            // UPDATE_FAILED. So it is not deleted, and an update is tried. Source: CloudFormation API reference, both.
             | StackStatus::ImportRollbackFailed => Self::Whole,
             StackStatus::RollbackComplete => Self::Undone,
             StackStatus::RollbackFailed | StackStatus::CreateFailed | StackStatus::DeleteFailed => {
@@ -43,6 +48,11 @@ impl StackState {
             StackStatus::DeleteComplete => Self::Deleted,
             _ => Self::UnderWay,
         }
+    }
+
+    /// Whether there is a stack with resources: the next change set updates it, and does not create it.
+    pub(super) const fn is_deployed(self) -> bool {
+        !matches!(self, Self::Review | Self::Undone | Self::Deleted)
     }
 
     /// Whether no operation is under way that could end otherwise.
@@ -158,6 +168,11 @@ impl Event {
         self.resource == stack && self.status.ends_with("_IN_PROGRESS")
     }
 
+    /// Whether an operation on the stack ends with it.
+    pub(super) fn ends(&self, stack: &str) -> bool {
+        self.resource == stack && !self.status.ends_with("_IN_PROGRESS")
+    }
+
     pub(super) fn of(event: StackEvent) -> Self {
         let status = event.resource_status.as_ref();
         Self {
@@ -169,9 +184,7 @@ impl Event {
                 .unwrap_or_else(|| "a resource".to_owned()),
             reason: event.resource_status_reason,
             token: event.client_request_token,
-            at: event
-                .timestamp
-                .and_then(|it| DateTime::from_timestamp(it.secs(), it.subsec_nanos())),
+            at: event.timestamp.as_ref().and_then(time),
         }
     }
 }
