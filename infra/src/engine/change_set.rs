@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use annapurna_stack::plan::{ChangeSetAction, ChangeSetEntry, Replacement};
-use aws_sdk_cloudformation::error::ProvideErrorMetadata;
-use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
+use aws_sdk_cloudformation::config::http::HttpResponse;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::operation::create_change_set::CreateChangeSetError;
+use aws_sdk_cloudformation::operation::describe_change_set::{
+    DescribeChangeSetError, DescribeChangeSetOutput,
+};
 use aws_sdk_cloudformation::types::{
     self, Capability, ChangeAction, ChangeSetStatus, ChangeSetType, ExecutionStatus,
     OnStackFailure, Parameter, StackStatus, Tag,
@@ -95,18 +99,8 @@ impl Engine {
             TemplateSource::Body(body) => request.template_body(body),
             TemplateSource::Url(url) => request.template_url(url),
         };
-        let made = request.send().await;
-        // The name is of this moment, so one that is there is what an earlier try of this request made.
-        let ours = made.as_ref().is_err_and(|error| {
-            let said = error.as_service_error();
-            said.is_some_and(|it| it.is_already_exists_exception())
-        });
-        if !ours {
-            made.map_err(CommandError::aws(format!(
-                "create a change set of `{}`",
-                self.stack
-            )))?;
-        }
+        let made = request.send().await.map(drop);
+        self.was_made(made).await?;
         let set = ChangeSet {
             engine: self.clone(),
             name,
@@ -118,6 +112,25 @@ impl Engine {
 }
 
 impl Engine {
+    /// What to make of the answer to the creation of a change set.
+    async fn was_made(
+        &self,
+        made: Result<(), SdkError<CreateChangeSetError, HttpResponse>>,
+    ) -> Result<(), CommandError> {
+        let Err(error) = made else {
+            return Ok(());
+        };
+        // The name is of this moment, so one that is there is what an earlier try of this request made.
+        let said = error.as_service_error();
+        if said.is_some_and(|it| it.is_already_exists_exception()) {
+            return Ok(());
+        }
+        let doing = format!("create a change set of `{}`", self.stack);
+        let refused = CommandError::aws(doing)(error);
+        // Somebody may have begun since the stack was looked at.
+        Err(self.busy_or(false, refused).await)
+    }
+
     /// Whether a change set of anybody waits: a new stack under review is its place, and goes with the last.
     async fn has_change_sets(&self) -> Result<bool, CommandError> {
         let request = self.client.list_change_sets().stack_name(&self.stack);
@@ -134,7 +147,7 @@ impl ChangeSet {
     async fn describe(
         &self,
         token: Option<String>,
-    ) -> Result<DescribeChangeSetOutput, CommandError> {
+    ) -> Result<DescribeChangeSetOutput, SdkError<DescribeChangeSetError, HttpResponse>> {
         let request = self
             .engine
             .client
@@ -142,15 +155,27 @@ impl ChangeSet {
             .stack_name(&self.engine.stack)
             .change_set_name(&self.name)
             .set_next_token(token);
-        let page = request.send().await;
-        page.map_err(CommandError::aws("describe the change set"))
+        request.send().await
+    }
+
+    /// Why a change set cannot be described; somebody else's execution ends all but its own.
+    async fn unseen(&self, error: SdkError<DescribeChangeSetError, HttpResponse>) -> CommandError {
+        let is_gone = error.code() == Some("ChangeSetNotFound");
+        let error = CommandError::aws("describe the change set")(error);
+        match is_gone {
+            true => self.engine.busy_or(true, error).await,
+            false => error,
+        }
     }
 
     async fn wait_until_ready(mut self) -> Result<Option<Self>, CommandError> {
         let start = Instant::now();
         let mut looks = looks();
         while start.elapsed() < self.engine.change_set_limit {
-            let set = self.describe(None).await?;
+            let set = match self.describe(None).await {
+                Ok(set) => set,
+                Err(error) => return Err(self.unseen(error).await),
+            };
             match set.status() {
                 Some(ChangeSetStatus::CreateComplete) => {
                     self.read_entries(set).await?;
@@ -190,7 +215,10 @@ impl ChangeSet {
             let Some(token) = page.next_token else {
                 return Ok(());
             };
-            page = self.describe(Some(token)).await?;
+            page = match self.describe(Some(token)).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.unseen(error).await),
+            };
         }
     }
 
@@ -309,10 +337,8 @@ impl ChangeSet {
         if ours.is_some_and(|it| it.execution_status.is_some_and(|it| begun.contains(&it))) {
             return Ok(());
         }
-        match self.engine.busy().await? {
-            Some(busy) => Err(busy),
-            None => Err(CommandError::aws("execute the change set")(error)),
-        }
+        let error = CommandError::aws("execute the change set")(error);
+        Err(self.engine.busy_or(true, error).await)
     }
 }
 

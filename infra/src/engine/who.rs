@@ -1,5 +1,6 @@
 //! Who is at work on a stack: what an operation of ours calls itself, and reading it from the stack's events.
 
+use aws_sdk_cloudformation::types::StackStatus;
 use chrono::{DateTime, Utc};
 
 use super::words::StackState;
@@ -42,23 +43,24 @@ impl Engine {
         Ok(who(newest, begin.and_then(|it| it.at)))
     }
 
-    /// The error of one who comes second; `None` when nothing is under way.
-    ///
-    /// # Errors
-    ///
-    /// When CloudFormation cannot be asked.
-    pub(super) async fn busy(&self) -> Result<Option<CommandError>, CommandError> {
-        let description = self.describe().await?;
-        let status = description.as_ref().map(status_of).transpose()?;
-        let under_way = status.filter(|it| StackState::of(it) == StackState::UnderWay);
-        Ok(match under_way {
-            None => None,
-            Some(status) => Some(CommandError::Busy {
-                stack: self.stack.clone(),
-                status: status.as_str().to_owned(),
-                who: self.who().await?,
-            }),
-        })
+    /// The error of one who comes second: who changes the stack, or has changed it. Where that cannot be learned, or
+    /// nothing is under way and `is_ended` does not say that an execution ended what we had, it is `else_error`.
+    pub(super) async fn busy_or(&self, is_ended: bool, else_error: CommandError) -> CommandError {
+        let busy = async {
+            let description = self.describe().await?;
+            let status = description.as_ref().map(status_of).transpose()?;
+            let theirs = |it: &StackStatus| is_ended || StackState::of(it) == StackState::UnderWay;
+            match status.filter(theirs) {
+                None => Ok(None),
+                Some(status) => Ok(Some(CommandError::Busy {
+                    stack: self.stack.clone(),
+                    status: status.as_str().to_owned(),
+                    who: self.who().await?,
+                })),
+            }
+        };
+        let busy: Result<Option<CommandError>, CommandError> = busy.await;
+        busy.ok().flatten().unwrap_or(else_error)
     }
 }
 

@@ -91,6 +91,27 @@ async fn a_change_set_that_takes_too_long_is_deleted_and_that_is_said() {
     );
 }
 
+#[tokio::test]
+async fn who_comes_second_to_a_change_set_is_told_who_is_at_work() {
+    let (_emulator, faults, engine) = through_faults().await;
+    deploy(&engine, queue(30)).await.unwrap();
+    let busy = Fault::stack(STACK, "1", "UPDATE_IN_PROGRESS");
+    let refused = "<ErrorResponse><Error><Code>ValidationError</Code><Message>is in UPDATE_IN_PROGRESS state and \
+        can not be updated</Message></Error></ErrorResponse>";
+    // The look before it is made still finds the stack at rest.
+    faults.after("DescribeStacks", 1, 1, busy);
+    faults.next("CreateChangeSet", 1, Fault::Canned(400, refused.to_owned()));
+    let said = deploy(&engine, queue(31)).await.unwrap_err().to_string();
+    let who = "stack `annapurna-test` is UPDATE_IN_PROGRESS, begun by root at ";
+    assert!(said.starts_with(who), "{said}");
+
+    let gone = "<ErrorResponse><Error><Code>ChangeSetNotFound</Code><Message>gone</Message></Error></ErrorResponse>";
+    faults.next("DescribeChangeSet", 1, Fault::Canned(404, gone.to_owned()));
+    let said = deploy(&engine, queue(31)).await.unwrap_err().to_string();
+    let who = "stack `annapurna-test` is CREATE_COMPLETE, begun by root at ";
+    assert!(said.starts_with(who), "{said}");
+}
+
 /// AWS documents no operation that goes on with it, and that the stack keeps what it has.
 #[tokio::test]
 async fn a_stack_whose_import_was_not_undone_is_updated_and_never_deleted() {
