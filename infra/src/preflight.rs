@@ -15,7 +15,7 @@ use crate::error::CommandError;
 
 mod image;
 pub(crate) mod models;
-mod names;
+pub(crate) mod names;
 mod permissions;
 mod services;
 mod signed;

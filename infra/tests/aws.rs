@@ -300,8 +300,9 @@ async fn a_destroyed_prod_is_made_anew_over_its_domain_and_its_buckets() {
     account.infra(&destroy).await.ends(0);
 
     let again = account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
-    again.says("SearchDomain is there already and becomes the stack's");
-    again.says("PapersBucket is there already and becomes the stack's");
+    again.says("= import  research-papers  (AWS::OpenSearchService::Domain)");
+    again.says("= import  llm-research-papers  (AWS::S3::Bucket)");
+    assert!(!again.stderr.contains("more than the plan"), "{again}");
     let paper = s3.get_object().bucket("llm-research-papers").key("k");
     let paper = paper.send().await.unwrap().body.collect().await.unwrap();
     assert_eq!(paper.to_vec(), b"kept");

@@ -17,6 +17,8 @@ use crate::index::{self, IndexPlan};
 use crate::instances::{Fleet, FleetPlan};
 use crate::local::{self, agent};
 
+mod imports;
+
 /// Show what a deploy would change; changes nothing
 ///
 /// Builds the functions, since their code is part of what is deployed.
@@ -136,7 +138,8 @@ pub(super) async fn compare(
         None => bundle_changes(deployed, wanted)
             .then_some("its bundle changed; what it runs is given back to the queue"),
     };
-    let resources = changes(before, wanted);
+    let mut resources = changes(before, wanted);
+    let unseen = imports::mark(cloud, environment, found, &mut resources).await?;
     // What a stack gives out whose launch template changes is not what it will give out.
     let is_launch = |change: &Change| change.type_name == "AWS::EC2::LaunchTemplate";
     let launch_stays = !resources.iter().any(is_launch);
@@ -150,7 +153,7 @@ pub(super) async fn compare(
         instances: fleet.changes,
         index,
         agent,
-        notes: fleet.notes,
+        notes: [unseen, fleet.notes].concat(),
     })
 }
 
@@ -169,7 +172,7 @@ pub(super) async fn run(cx: &Context, args: PlanArgs) -> Result<ExitCode, Comman
             cloud.guard(&environment).await?;
             against(cx, &environment, &cloud, template).await?
         }
-        None => first(&environment, template, None, FleetPlan::default()),
+        None => first(&environment, template, FleetPlan::default()),
     };
     if args.json {
         cx.ui.json(&plan)?
@@ -190,8 +193,11 @@ async fn against(
     let found = engine.found().await?;
     let fleet = Fleet::look(cloud, environment, false).await?;
     let Some(deployed) = &found.deployed else {
-        let instances = fleet.plan(None).await?;
-        return Ok(first(environment, template, found.remnant, instances));
+        let mut plan = first(environment, template, fleet.plan(None).await?);
+        let unseen = imports::mark(cloud, environment, &found, &mut plan.resources).await?;
+        plan.notes.extend(unseen);
+        plan.remnant = found.remnant;
+        return Ok(plan);
     };
     let assets = cx.build(environment).await?;
     let mut parameters = deployed.deployment.parameters.clone();
@@ -209,19 +215,14 @@ async fn against(
 }
 
 /// With nothing deployed everything is new, whatever the code is: no need to build it.
-fn first(
-    environment: &Environment,
-    template: Value,
-    remnant: Option<Remnant>,
-    fleet: FleetPlan,
-) -> DeployPlan {
+fn first(environment: &Environment, template: Value, fleet: FleetPlan) -> DeployPlan {
     let wanted = Deployment {
         template,
         parameters: BTreeMap::new(),
     };
     DeployPlan {
         environment: environment.name.clone(),
-        remnant,
+        remnant: None,
         instances_remnant: fleet.remnant,
         resources: changes(&Deployment::none(), &wanted),
         instances: fleet.changes,

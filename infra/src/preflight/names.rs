@@ -11,6 +11,7 @@ use aws_sdk_s3::error::SdkError;
 
 use super::{Subject, missing, unseen, without};
 use crate::assets;
+use crate::cloud::Cloud;
 use crate::engine::says_absent;
 use crate::error::CommandError;
 
@@ -44,7 +45,7 @@ pub(super) async fn check(subject: &Subject<'_>) -> Vec<Check> {
 
 /// Whose a bucket's name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
+pub(crate) enum Owner {
     Nobody,
     Us,
     /// Of another account, or of one that S3 does not tell.
@@ -61,7 +62,7 @@ async fn buckets(subject: &Subject<'_>) -> Result<State, CommandError> {
     let mut taken = Vec::new();
     let mut fixes = BTreeSet::new();
     for name in &names {
-        let owner = owner(subject, name).await?;
+        let owner = owner(subject.cloud, &subject.account, name).await?;
         let problem = match owner {
             Owner::Nobody => continue,
             Owner::Us => {
@@ -108,15 +109,13 @@ fn fixes_of(subject: &Subject<'_>, owner: Owner, is_assets: bool) -> Vec<String>
 
 /// S3 answers 403 for a bucket of another account, or of another owner than the expected one, 404 for none, and 301
 /// for one of another region. Source: S3 API reference, "HeadBucket".
-async fn owner(subject: &Subject<'_>, bucket: &str) -> Result<Owner, CommandError> {
-    let head = subject
-        .cloud
-        .s3
-        .head_bucket()
-        .bucket(bucket)
-        .expected_bucket_owner(&subject.account)
-        .send()
-        .await;
+pub(crate) async fn owner(
+    cloud: &Cloud,
+    account: &str,
+    bucket: &str,
+) -> Result<Owner, CommandError> {
+    let head = cloud.s3.head_bucket().bucket(bucket);
+    let head = head.expected_bucket_owner(account).send().await;
     let error = match head {
         Ok(_) => return Ok(Owner::Us),
         Err(error) => error,
@@ -271,28 +270,35 @@ async fn machines(subject: &Subject<'_>) -> Result<BTreeSet<String>, CommandErro
     Ok(all.into_iter().map(|machine| machine.name).collect())
 }
 
+/// Whether the account has a search domain of this name in the region.
+pub(crate) async fn has_domain(cloud: &Cloud, name: &str) -> Result<bool, CommandError> {
+    let domain = cloud.opensearch.describe_domain().domain_name(name);
+    match domain.send().await {
+        Ok(_) => Ok(true),
+        Err(error) => {
+            let service = error.as_service_error();
+            if service.is_some_and(|it| it.is_resource_not_found_exception()) {
+                return Ok(false);
+            }
+            Err(CommandError::aws(format!("look for domain `{name}`"))(
+                error,
+            ))
+        }
+    }
+}
+
 /// A domain that outlived its stack is taken up with its data; one that somebody else made would be, too.
 async fn domain(subject: &Subject<'_>) -> Result<State, CommandError> {
     let names = names(&subject.template, "AWS::OpenSearchService::Domain")?;
     let Some(name) = names.first() else {
         return Ok(State::Ok("another OpenSearch than the stack's".to_owned()));
     };
-    let domain = subject.cloud.opensearch.describe_domain();
-    match domain.domain_name(*name).send().await {
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|it| it.is_resource_not_found_exception()) =>
-        {
-            Ok(State::Ok(format!("`{name}` is free")))
-        }
-        Err(error) => Err(CommandError::aws(format!("look for domain `{name}`"))(
-            error,
-        )),
-        Ok(_) if in_the_stack(subject).await?.contains(*name) => {
+    match has_domain(subject.cloud, name).await? {
+        false => Ok(State::Ok(format!("`{name}` is free"))),
+        true if in_the_stack(subject).await?.contains(*name) => {
             Ok(State::Ok(format!("`{name}` is this stack's")))
         }
-        Ok(_) => Ok(without(
+        true => Ok(without(
             format!(
                 "`{name}` is in this account, and not of this stack: deploy takes it up with its data"
             ),

@@ -5,7 +5,7 @@
 //! Which property changes replace a resource, and which property names it, comes from CloudFormation's own
 //! resource schemas, by way of `cloudformation::facts`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use annapurna_contract::text::escaped;
@@ -16,8 +16,7 @@ use crate::cloudformation::Holds;
 use crate::cloudformation::facts::{self, UpdateRequires};
 
 /// What the sign in front of each line means, as help and README say it.
-pub const SIGNS: &str =
-    "`+` create, `~` update in place, `!` replace or may replace, `-` destroy, `?` leave behind";
+pub const SIGNS: &str = "`+` create, `=` import, `~` update in place, `!` replace or may replace, `-` destroy, `?` leave behind";
 
 /// What a change does to the physical resource, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,6 +32,8 @@ pub enum Impact {
     Orphan,
     /// It changes in place and keeps what it holds.
     Update,
+    /// It is there already and becomes the stack's, with what it holds.
+    Import,
     /// It is new.
     Create,
 }
@@ -46,6 +47,7 @@ impl Impact {
             Self::MayReplace => "may replace",
             Self::Orphan => "leave behind",
             Self::Update => "update",
+            Self::Import => "import",
             Self::Create => "create",
         }
     }
@@ -57,6 +59,7 @@ impl Impact {
             Self::Replace | Self::MayReplace => '!',
             Self::Orphan => '?',
             Self::Update => '~',
+            Self::Import => '=',
             Self::Create => '+',
         }
     }
@@ -156,6 +159,7 @@ impl ChangeSetEntry {
             }
             // As the templates say; where they do not, somebody deployed since they were compared.
             (Replacement::No, ChangeSetAction::Remove) => Some(Impact::Destroy),
+            (Replacement::No, ChangeSetAction::Import) => Some(Impact::Import),
             (Replacement::No, _) => None,
         }
     }
@@ -182,6 +186,16 @@ pub fn merge_change_set(changes: &mut Vec<Change>, entries: &[ChangeSetEntry]) {
                 name: None,
                 properties: Vec::new(),
             }),
+        }
+    }
+    sort(changes);
+}
+
+/// Says of what a new stack would create that it is there already, by logical id: CloudFormation imports it.
+pub fn import(changes: &mut [Change], there: &BTreeSet<String>) {
+    for change in changes.iter_mut() {
+        if change.impact == Impact::Create && there.contains(&change.resource) {
+            change.impact = Impact::Import;
         }
     }
     sort(changes);

@@ -196,14 +196,15 @@ impl<'a> Consent<'a> {
     }
 }
 
-/// The changes that are worse than what was agreed to, or that nobody was shown. To what was to be created anything
-/// may be done that loses nothing: taking up what is there is done in two steps.
+/// The changes that are worse than what was agreed to, or that nobody was shown. Importing what is there is done in two
+/// steps: to what was made or imported in the first anything may be done in the second that loses nothing.
 fn beyond(agreed: &[Change], changes: &[Change]) -> Vec<Change> {
     let is_covered = |change: &&Change| {
-        let known = agreed.iter().find(|it| it.resource == change.resource);
-        known.is_some_and(|known| {
-            change.impact >= known.impact
-                || (known.impact == Impact::Create && !change.is_dangerous())
+        let mut known = agreed.iter().filter(|it| it.resource == change.resource);
+        known.any(|known| {
+            let is_new = matches!(known.impact, Impact::Create | Impact::Import);
+            let is_import = change.impact == Impact::Import;
+            change.impact >= known.impact || (is_new && !is_import && !change.is_dangerous())
         })
     };
     let more = changes.iter().filter(|change| !is_covered(change));
@@ -408,7 +409,14 @@ mod tests {
             Impact::Replace,
         ]
         .map(change);
+        let mut import = create.clone();
+        import[0].impact = Impact::Import;
         assert!(beyond(&create, &create).is_empty());
+        assert_eq!(beyond(&create, &import), import, "it is somebody's");
+        assert!(beyond(&import, &import).is_empty());
+        assert!(beyond(&import, &create).is_empty(), "it is gone since");
+        assert!(beyond(&import, &update).is_empty());
+        assert_eq!(beyond(&import, &replace), replace);
         assert!(beyond(&create, &update).is_empty());
         assert_eq!(beyond(&create, &replace), replace);
         assert_eq!(beyond(&update, &may_replace), may_replace);

@@ -123,7 +123,8 @@ fn an_action_that_is_not_determined_may_replace() {
         replacement: Replacement::No,
     };
     merge_change_set(&mut changes, &[entry(ChangeSetAction::Import)]);
-    assert_eq!(changes, []);
+    assert_eq!(changes[0].impact, Impact::Import);
+    assert!(!changes[0].is_dangerous());
     merge_change_set(&mut changes, &[entry(ChangeSetAction::Undetermined)]);
     assert_eq!(changes[0].impact, Impact::MayReplace);
 
@@ -187,14 +188,36 @@ fn everything_is_new_at_first() {
 }
 
 #[test]
+fn of_what_is_created_that_is_imported_which_is_there() {
+    let queue = |name: &str| json!({"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}});
+    let old = json!({"Stays": queue("a")});
+    let new = json!({"Stays": queue("b"), "There": queue("c"), "New": queue("d")});
+    let mut found = changes(&deployment(old, ""), &deployment(new, ""));
+    let there = ["There", "Stays"].map(str::to_owned).into();
+    import(&mut found, &there);
+    let found: Vec<_> = found
+        .iter()
+        .map(|it| (it.resource.as_str(), it.impact))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Stays", Impact::Replace),
+            ("There", Impact::Import),
+            ("New", Impact::Create)
+        ]
+    );
+}
+
+#[test]
 fn every_sign_is_explained_by_its_word() {
-    use Impact::{Create, Destroy, MayReplace, Orphan, Replace, Update};
+    use Impact::{Create, Destroy, Import, MayReplace, Orphan, Replace, Update};
     let signs = SIGNS.replace(" in place", "");
     let explained: Vec<_> = signs.split(", ").collect();
-    for impact in [Create, Update, Replace, MayReplace, Destroy, Orphan] {
+    for impact in [Create, Import, Update, Replace, MayReplace, Destroy, Orphan] {
         let (sign, word) = (format!("`{}` ", impact.sign()), impact.word());
         let of_sign = explained.iter().find(|it| it.starts_with(&sign)).unwrap();
         assert!(of_sign[sign.len()..].split(" or ").any(|it| it == word));
     }
-    assert_eq!(explained.len(), 5);
+    assert_eq!(explained.len(), 6);
 }
