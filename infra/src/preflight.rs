@@ -144,15 +144,21 @@ fn unseen(error: &CommandError) -> State {
     unseen_or(error, "look again when that is mended")
 }
 
+/// Whether it says nothing of what was asked: the credentials, the network or the service stood in the way.
+const fn is_of_the_way(error: &CommandError) -> bool {
+    matches!(
+        error,
+        CommandError::Passing { .. } | CommandError::NoCredentials { .. }
+    )
+}
+
 /// The same, with what helps where neither a right nor the way to AWS is missing.
 fn unseen_or(error: &CommandError, else_fix: &str) -> State {
     let reason = error.to_string();
     let is_denied = DENIED.iter().any(|word| reason.contains(word));
     let fix = match error.hint() {
         _ if is_denied => "give the deployer the policies of docs/aws.md".to_owned(),
-        Some(hint) if matches!(error, CommandError::Passing { .. }) => {
-            format!("{hint}; {else_fix}")
-        }
+        Some(hint) if is_of_the_way(error) => format!("{hint}; {else_fix}"),
         _ => else_fix.to_owned(),
     };
     without(format!("could not be seen: {reason}"), fix)

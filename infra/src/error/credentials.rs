@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 /// What the SDK says of each way in which it looked for credentials, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct CredentialsReport(pub(super) String);
+pub struct CredentialsReport(pub(crate) String);
 
 /// Whether an error comes from looking for credentials.
 pub(super) fn is_of_credentials(error: &(dyn Error + 'static)) -> bool {

@@ -51,12 +51,27 @@ impl Obstacle {
                 let is_cut = connector.is_some_and(|it| it.as_other().is_some());
                 (failure.is_io() || failure.is_timeout() || is_cut).then_some(Self::Network)
             }
-            SdkError::ServiceError(answer) => match error.code() {
-                Some(code) if EXPIRED.contains(&code) => Some(Self::Expired),
-                Some(code) if THROTTLED.contains(&code) => Some(Self::Throttled),
-                _ => (answer.raw().status().as_u16() >= 500).then_some(Self::Unavailable),
-            },
+            SdkError::ServiceError(answer) => {
+                Self::of_answer(answer.raw().status().as_u16(), error.code())
+            }
             _ => None,
+        }
+    }
+
+    /// What a service's own error says, by HTTP status and code; `None` when trying again would not help.
+    pub(crate) fn of_answer(status: u16, code: Option<&str>) -> Option<Self> {
+        match code {
+            Some(code) if EXPIRED.contains(&code) => Some(Self::Expired),
+            Some(code) if THROTTLED.contains(&code) => Some(Self::Throttled),
+            _ => (status >= 500).then_some(Self::Unavailable),
+        }
+    }
+
+    /// Whether it may be gone in a moment, without anybody doing anything.
+    pub(crate) const fn passes_by_itself(self) -> bool {
+        match self {
+            Self::Network | Self::Throttled | Self::Unavailable => true,
+            Self::Expired => false,
         }
     }
 

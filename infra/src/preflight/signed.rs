@@ -5,16 +5,23 @@
 
 use std::time::Duration;
 
+use annapurna_cloud::Retry;
 use annapurna_contract::text::{chain, one_line};
-use annapurna_runtime::Signer;
+use annapurna_runtime::{SignatureError, Signer};
 use aws_config::SdkConfig;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::error::{CommandError, Obstacle};
+use crate::error::{CommandError, CredentialsReport, Obstacle};
 
 /// Nothing asked here takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
+/// Throttled, failing and unreached services are asked for about twelve seconds, since the SDK asks again, too.
+const RETRY: Retry = Retry {
+    attempts: 6,
+    first_wait: Duration::from_millis(500),
+    total: Duration::from_secs(60),
+};
 /// Of a service's message.
 const EXCERPT: usize = 300;
 
@@ -42,13 +49,18 @@ pub(super) enum Refusal {
     /// The service's own error.
     #[error("{code}: {message}")]
     Service {
+        /// Of HTTP.
+        status: u16,
         /// Such as `ResourceNotFoundException`.
         code: String,
         message: String,
     },
-    /// It was not reached, or there is nothing to sign with.
+    /// It was not reached.
     #[error("{0}")]
     Unreached(String),
+    /// Nothing was sent: there is nothing to sign with, or no request could be made.
+    #[error(transparent)]
+    Unsent(#[from] SignatureError),
 }
 
 impl Refusal {
@@ -57,16 +69,28 @@ impl Refusal {
         matches!(self, Self::Service { code, .. } if code == wanted)
     }
 
+    /// What stands in the way of an answer, where that is not the service's last word.
+    fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Service { status, code, .. } => Obstacle::of_answer(*status, Some(code)),
+            Self::Unreached(_) => Some(Obstacle::Network),
+            Self::Unsent(_) => None,
+        }
+    }
+
     /// The same as an error of a command; `doing` is a verb with its object.
     pub(super) fn of(&self, doing: &str) -> CommandError {
         let (doing, reason) = (doing.to_owned(), self.to_string());
-        match self {
-            Self::Service { .. } => CommandError::Aws { doing, reason },
-            Self::Unreached(_) => CommandError::Passing {
+        match (self, self.obstacle()) {
+            (Self::Unsent(SignatureError::Unsigned(_)), _) => CommandError::NoCredentials {
+                source: CredentialsReport(reason),
+            },
+            (_, Some(obstacle)) => CommandError::Passing {
                 doing,
-                obstacle: Obstacle::Network,
+                obstacle,
                 reason,
             },
+            (_, None) => CommandError::Aws { doing, reason },
         }
     }
 }
@@ -115,11 +139,26 @@ impl Signed {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Value, Refusal> {
+        let may_pass = |refusal: &Refusal| {
+            let obstacle = refusal.obstacle();
+            obstacle.is_some_and(Obstacle::passes_by_itself)
+        };
+        let once = || self.send_once(service, method.clone(), path, headers, body.clone());
+        RETRY.run(may_pass, once).await
+    }
+
+    async fn send_once(
+        &self,
+        service: Service,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Value, Refusal> {
         let signer = Signer::new(&self.config, service.name());
         let address = format!("{}{path}", self.endpoint(service, signer.region()));
         let request = signer.request(&self.http, method, &address, headers, body);
-        let request = request.await;
-        let mut request = request.map_err(|error| Refusal::Unreached(error.to_string()))?;
+        let mut request = request.await?;
         *request.timeout_mut() = Some(LIMIT);
         let unreached = |error: reqwest::Error| Refusal::Unreached(chain(&error.without_url()));
         let response = self.http.execute(request).await.map_err(unreached)?;
@@ -156,7 +195,77 @@ fn refusal(
     let code = code.rsplit('#').next().unwrap_or_default();
     let message = of("message").or_else(|| of("Message"));
     Refusal::Service {
+        status: status.as_u16(),
         code: one_line(code, EXCERPT),
         message: one_line(message.as_deref().unwrap_or(text), EXCERPT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region};
+
+    use super::*;
+
+    fn service(status: u16, code: &str) -> Refusal {
+        Refusal::Service {
+            status,
+            code: code.to_owned(),
+            message: "why".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_obstacle_has_its_own_words_and_is_tried_again_only_where_it_passes() {
+        for (refusal, words, hint, passes) in [
+            (
+                service(400, "ExpiredTokenException"),
+                "the credentials have expired",
+                "sign in again",
+                false,
+            ),
+            (
+                service(400, "ThrottlingException"),
+                "AWS takes no more requests",
+                "wait a minute",
+                true,
+            ),
+            (
+                service(503, "ServiceUnavailable"),
+                "the service fails for now",
+                "wait a minute",
+                true,
+            ),
+            (
+                Refusal::Unreached("no route".to_owned()),
+                "AWS was not reached",
+                "when the network is back",
+                true,
+            ),
+        ] {
+            let obstacle = refusal.obstacle().unwrap();
+            assert_eq!(obstacle.passes_by_itself(), passes, "{refusal}");
+            let error = refusal.of("list the schedules");
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.hint().unwrap().contains(hint), "{error}");
+        }
+        let last_word = service(404, "ResourceNotFoundException");
+        assert_eq!(last_word.obstacle(), None);
+    }
+
+    #[tokio::test]
+    async fn without_credentials_nothing_is_said_of_the_network() {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .build();
+        let signed = Signed::new(&config);
+        let asked = signed.get(Service::Scheduler, "/schedules").await;
+        let error = asked.unwrap_err().of("list the schedules");
+        assert!(
+            matches!(error, CommandError::NoCredentials { .. }),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("sign in"), "{error}");
     }
 }
