@@ -320,7 +320,7 @@ pub enum CommandError {
     #[error("declined; {left}")]
     Declined {
         /// What is as it is because of that.
-        left: &'static str,
+        left: String,
         /// The command that goes on from there, where something was done before the question.
         again: Option<String>,
     },

@@ -309,6 +309,15 @@ fn the_help_of_invoke_says_which_papers_an_event_takes() {
 }
 
 #[test]
+fn the_help_of_a_deploy_says_all_that_yes_answers() {
+    let help = TestProject::new().infra(["deploy", "--help"]).to_string();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "--yes Do not ask for confirmation of what loses nothing; also asks each model once that was not seen to \
+                answer, and installs what is missing to build";
+    assert!(words.contains(said), "{help}");
+}
+
+#[test]
 fn the_help_of_a_scrape_has_examples() {
     let project = TestProject::new();
     insta::assert_snapshot!(project.infra(["scrape", "--help"]));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use infra::engine::{Engine, TemplateSource};
+use infra::engine::{Engine, Standing, TemplateSource};
 use serde_json::{Value, json};
 
 #[path = "support/aws.rs"]
@@ -121,6 +121,45 @@ async fn ctrl_c_ends_every_question_and_nothing_is_done() {
     }
     assert_eq!(project.faults.count("DeleteStack"), 0);
     assert_eq!(project.faults.count("ExecuteChangeSet"), 0);
+}
+
+/// A change set that replaces something which no plan has, and which holds nothing.
+fn change_set_beyond_the_plan() -> Fault {
+    let change = "<Action>Modify</Action><LogicalResourceId>Stranger</LogicalResourceId>\
+        <ResourceType>AWS::IAM::Role</ResourceType><Replacement>True</Replacement>";
+    let change = format!("<member><ResourceChange>{change}</ResourceChange></member>");
+    let set = format!("<Status>CREATE_COMPLETE</Status><Changes>{change}</Changes>");
+    Fault::xml("DescribeChangeSet", &set)
+}
+
+#[tokio::test]
+async fn who_stops_at_the_second_question_is_told_what_was_done_and_leaves_no_change_set() {
+    let project = AwsProject::new().await;
+    project.infra(&["doctor", "dev", "--ask-models"]).await;
+    let faults = &project.faults;
+    for (n_stopped, keys, ends) in [
+        (
+            1,
+            "y\\n|n\\n",
+            "declined; nothing was changed but this: what is",
+        ),
+        (2, "y\\n|\\x03", "interrupted"),
+    ] {
+        faults.next("DescribeChangeSet", 1, change_set_beyond_the_plan());
+        let question = "Deploy `dev`? [y/N]";
+        let run = project
+            .on_a_terminal(&["deploy", "dev"], question, keys)
+            .await;
+        assert_eq!(run.code, Some(130), "{run}");
+        run.says("would do more than the plan says");
+        run.says(ends);
+        let bucket = format!("annapurna-assets-{}-us-east-1", aws::ACCOUNT);
+        run.says(&format!("was uploaded to bucket `{bucket}`"));
+        assert_eq!(faults.count("DeleteChangeSet"), n_stopped, "{run}");
+        let left = project.engine("dev").await.at_rest(&|_| {}).await.unwrap();
+        assert_eq!(left, Standing::Absent);
+    }
+    assert_eq!(faults.count("ExecuteChangeSet"), 0);
 }
 
 #[tokio::test]
@@ -324,13 +363,38 @@ async fn the_second_of_two_deploys_says_who_is_at_work_and_waits() {
     let faults = &project.faults;
     faults.next("DescribeStacks annapurna-dev", 3, under_way);
     let second = deployed(&project, &["dev", "--yes"]).await;
-    assert!(
-        second
-            .stderr
-            .contains("stack `annapurna-dev` is UPDATE_IN_PROGRESS, begun by root"),
-        "{second}"
-    );
+    let at = |words: &str| second.stderr.find(words);
+    let (waits, builds) = (at(UNDER_WAY), at(BUILT));
+    assert!(waits.is_some() && waits < builds, "{second}");
     assert!(second.stdout.contains("Nothing changes"), "{second}");
+
+    // Who comes while it builds is waited for after that.
+    let under_way = Fault::stack("annapurna-dev", "1", "UPDATE_IN_PROGRESS");
+    faults.after("DescribeStacks annapurna-dev", 1, 3, under_way);
+    let second = deployed(&project, &["dev", "--yes"]).await;
+    let at = |words: &str| second.stderr.find(words);
+    let (waits, builds) = (at(UNDER_WAY), at(BUILT));
+    assert!(waits.is_some() && waits > builds, "{second}");
+}
+
+const UNDER_WAY: &str = "stack `annapurna-dev` is UPDATE_IN_PROGRESS, begun by root";
+const BUILT: &str = "Functions and agent are built";
+
+#[tokio::test]
+async fn a_stack_that_takes_no_update_ends_a_deploy_before_the_build() {
+    let project = AwsProject::new().await;
+    small_stack(&project.engine("dev").await, "Delete").await;
+    let faults = &project.faults;
+    let stuck = Fault::stack("annapurna-dev", "1", "UPDATE_ROLLBACK_FAILED");
+    faults.next("DescribeStacks annapurna-dev", 1, stuck);
+    let event = Fault::event("Judge", "UPDATE_ROLLBACK_FAILED", "code is gone");
+    faults.next("DescribeStackEvents", 1, event);
+    let refused = project.infra(&["deploy", "dev", "--yes"]).await.ends(3);
+    refused.says("`Judge` could not be brought back");
+    assert!(!refused.stderr.contains(BUILT), "{refused}");
+    let asked = faults.seen().into_iter().map(|it| it.action);
+    let models: Vec<String> = asked.filter(|it| it.starts_with("POST /model/")).collect();
+    assert_eq!(models, Vec::<String>::new(), "no model is asked either");
 }
 
 #[tokio::test]

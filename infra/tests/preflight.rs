@@ -375,7 +375,7 @@ fn without_cargo_lambda_a_deploy_says_how_it_comes_and_builds_nothing() {
     let path = "/nonexistent";
     let (project, account) = (Project::new(), Account::ready());
     let found = rows(&project.infra_with(path, &account.url, &["doctor", "prod", "--json"]));
-    let fix = "`cargo infra deploy prod` installs it after asking, with --yes without; or: pip install cargo-lambda";
+    let fix = "`cargo infra build prod --yes` installs it, and so does `cargo infra deploy prod` after asking; or: pip install cargo-lambda";
     assert_eq!(found["cargo-lambda"].0, "missing");
     assert!(found["cargo-lambda"].1.ends_with(fix), "{found:?}");
     for looks in [

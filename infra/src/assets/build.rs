@@ -23,7 +23,7 @@ pub(crate) const NO_CARGO_LAMBDA: &str = "there is no cargo-lambda with its zig"
 pub(crate) fn how_to_get_cargo_lambda(environment: &Environment) -> String {
     let name = &environment.name;
     format!(
-        "`cargo infra deploy {name}` installs it after asking, with --yes without; or: pip install cargo-lambda"
+        "`cargo infra build {name} --yes` installs it, and so does `cargo infra deploy {name}` after asking; or: pip install cargo-lambda"
     )
 }
 

@@ -14,7 +14,7 @@ use super::progress::{Follower, ProgressStyle};
 use super::{Context, EnvironmentArg, reconcile, sample};
 use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Event};
+use crate::engine::{Deployed, Engine, Event, Standing};
 use crate::error::CommandError;
 use crate::instances::{self, Fleet, Listener};
 use crate::local::agent::{self, Agent};
@@ -43,7 +43,8 @@ use rollout::{RolledOut, Rollout};
 pub(super) struct DeployArgs {
     #[command(flatten)]
     pub(super) environment: EnvironmentArg,
-    /// Do not ask for confirmation of what loses nothing
+    /// Do not ask for confirmation of what loses nothing; also asks each model once that was not seen to answer, and
+    /// installs what is missing to build
     #[arg(long)]
     yes: bool,
     /// End instances of an older launch template and make new ones; without it they stay as they were made
@@ -85,6 +86,7 @@ async fn deploy_to_aws(
     let account = cloud.guard(environment).await?;
     cx.ui
         .status(format!("Account {account}, region {}", environment.region));
+    both_at_rest(cx, environment, &cloud).await?;
     let consent = Consent::of(args.yes);
     if !args.no_preflight {
         before_deploy(cx, environment, &template, &cloud, consent).await?;
@@ -122,6 +124,22 @@ async fn deploy_to_aws(
     }
     brought.and(restarted)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits before the long build until nothing is under way, and refuses a pipeline that takes no update. Once more after
+/// the build, the plan is made of what is at rest then.
+async fn both_at_rest(
+    cx: &Context,
+    environment: &Environment,
+    cloud: &Cloud,
+) -> Result<(), CommandError> {
+    let say = |text| cx.ui.status(text);
+    let pipeline = Engine::new(cloud, environment.stack_name());
+    if pipeline.at_rest(&say).await? == Standing::Stuck {
+        return Err(pipeline.stuck().await);
+    }
+    let instances = Engine::new(cloud, environment.instances_stack_name());
+    instances.at_rest(&say).await.map(drop)
 }
 
 /// Brings the instances to what is wanted, which the person agreed to with the rest of the plan.

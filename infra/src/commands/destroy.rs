@@ -147,7 +147,7 @@ async fn agreed(
         return Ok(());
     }
     Err(CommandError::Declined {
-        left: "nothing was destroyed",
+        left: "nothing was destroyed".to_owned(),
         again: None,
     })
 }

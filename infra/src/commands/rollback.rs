@@ -66,7 +66,7 @@ pub(super) async fn run(cx: &Context, args: RollbackArgs) -> Result<ExitCode, Co
         .await?
     {
         return Err(CommandError::Declined {
-            left: "nothing was changed",
+            left: "nothing was changed".to_owned(),
             again: None,
         });
     }

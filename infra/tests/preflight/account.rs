@@ -274,6 +274,14 @@ fn ready() -> Vec<(&'static str, Answer)> {
                 "Stack with id annapurna-prod does not exist",
             ),
         ),
+        (
+            "DescribeStacks",
+            Error(
+                400,
+                "ValidationError",
+                "Stack with id annapurna-prod does not exist",
+            ),
+        ),
         ("GET /2015-03-31/functions", Json(json!({"Functions": []}))),
         (
             "GET /2016-08-19/account-settings",

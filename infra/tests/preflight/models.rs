@@ -96,6 +96,17 @@ fn each_model_is_asked_once_in_an_account() {
 }
 
 #[test]
+fn yes_of_a_deploy_answers_the_question_for_the_models_too() {
+    let (project, account) = (Project::new(), Account::ready());
+    project.infra(&account, &["deploy", "prod"]);
+    let asks = |it: &String| it.starts_with("POST /model/");
+    assert_eq!(account.asked().iter().filter(|it| asks(it)).count(), 0);
+    project.infra(&account, &["deploy", "prod", "--yes"]);
+    let asked = account.asked();
+    assert!(asked.contains("POST /model/*/converse") && asked.contains("POST /model/*/invoke"));
+}
+
+#[test]
 fn a_model_that_refuses_is_told_in_bedrocks_words_and_asked_again_next_time() {
     let project = Project::new();
     let refused = Answer::Error(

@@ -180,8 +180,8 @@ impl AwsProject {
         command.kill_on_drop(true).spawn().unwrap()
     }
 
-    /// Runs a command on a terminal, where `keys` are pressed once it shows `question`. What it wrote is in
-    /// `stdout`.
+    /// Runs a command on a terminal, where `keys` are pressed when it shows `question`, and those behind a `|` when it
+    /// shows it again. What it wrote is in `stdout`.
     pub async fn on_a_terminal(&self, args: &[&str], question: &str, keys: &str) -> Run {
         let mut command = Command::new(self.emulator.python());
         self.prepare(&mut command);

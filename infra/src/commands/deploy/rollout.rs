@@ -1,5 +1,6 @@
 //! The stack of a deployment: its code in S3, each change set as a plan that a person agrees to, its index.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::consent::Consent;
 use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::commands::Context;
+use crate::commands::interrupt::Held;
 use crate::commands::plan::{bundle_changes, compare};
 use crate::commands::progress::{Follower, ProgressStyle};
 use crate::engine::{
@@ -70,9 +72,12 @@ impl Rollout<'_> {
             template: template.to_json()?,
             parameters,
         };
-        let person = Person::new(self, &wanted, &engine);
+        let person = Person::new(self, &wanted, &engine, &found);
         if !person.agrees_to_plan(&found).await? {
-            return Err(declined(name, false));
+            return Err(CommandError::Declined {
+                left: "nothing was changed".to_owned(),
+                again: None,
+            });
         }
         if let Some(remnant) = &found.remnant {
             let step = ui.begin("Removing what a failed deployment left");
@@ -81,7 +86,7 @@ impl Rollout<'_> {
         }
         self.publish().await?;
         match engine.roll_out(&wanted, &person).await? {
-            Outcome::Declined { has_adopted } => Err(declined(name, has_adopted)),
+            Outcome::Declined { has_adopted } => Err(declined(name, has_adopted, &person.done)),
             Outcome::Done { before, now } => {
                 if self.environment.protected {
                     engine.set_termination_protection(true).await?;
@@ -163,10 +168,21 @@ struct Person<'a> {
     wanted: &'a Deployment,
     engine: &'a Engine,
     consent: Consent<'a>,
+    /// Whether there was a stack at first.
+    was_there: bool,
+    /// What is done by the time a change set is asked about, for a person who then says no.
+    done: String,
+    /// Keeps the program until a change set is gone that was answered with Ctrl-C.
+    held: RefCell<Option<Held>>,
 }
 
 impl<'a> Person<'a> {
-    fn new(rollout: &'a Rollout<'a>, wanted: &'a Deployment, engine: &'a Engine) -> Self {
+    fn new(
+        rollout: &'a Rollout<'a>,
+        wanted: &'a Deployment,
+        engine: &'a Engine,
+        found: &Found,
+    ) -> Self {
         let DeployArgs {
             yes,
             allow_replace,
@@ -178,6 +194,9 @@ impl<'a> Person<'a> {
             wanted,
             engine,
             consent: Consent::new(rollout.environment, *yes, allow_replace, confirm.as_deref()),
+            was_there: found.deployed.is_some(),
+            done: done(found.remnant.is_some(), rollout.bucket.name()),
+            held: RefCell::default(),
         }
     }
 
@@ -275,19 +294,25 @@ impl Operator for Person<'_> {
         let Some(set) = set else {
             return Ok(true);
         };
-        let ui = &self.rollout.cx.ui;
+        let cx = self.rollout.cx;
+        let ui = &cx.ui;
         for warning in &set.warnings {
             ui.warn(warning);
         }
         let none = Deployment::none();
+        let is_there = before.is_some();
         let before = before.map_or(&none, |it| &it.deployment);
         let mut resources = changes(before, self.wanted);
         merge_change_set(&mut resources, &set.entries);
-        for import in set.imports() {
-            let id = &import.resource;
-            ui.status(format!("{id} is there already and becomes the stack's"));
+        let held = cx.interrupt.hold();
+        let asked = self.consent.to_change_set(ui, &resources);
+        let answer = cx.interrupt.or(asked).await;
+        if matches!(answer, Err(CommandError::Interrupted)) {
+            self.held.replace(Some(held));
+            let has_adopted = is_there && !self.was_there;
+            ui.status(left(has_adopted, &self.done));
         }
-        self.consent.to_change_set(ui, &resources).await
+        answer
     }
 
     async fn execute(
@@ -316,16 +341,28 @@ impl Operator for Person<'_> {
     }
 }
 
-fn declined(environment: &str, has_adopted: bool) -> CommandError {
+/// What a deploy has done before it asks about a change set.
+fn done(had_remnant: bool, bucket: &str) -> String {
+    let uploaded = format!("what is to be deployed was uploaded to bucket `{bucket}`");
+    match had_remnant {
+        true => format!("what a failed deployment left was removed, and {uploaded}"),
+        false => uploaded,
+    }
+}
+
+/// How things are left by a person who does not agree to a change set, when `done` is done.
+fn left(has_adopted: bool, done: &str) -> String {
     match has_adopted {
-        false => CommandError::Declined {
-            left: "nothing was changed",
-            again: None,
-        },
-        true => CommandError::Declined {
-            left: "the stack has what was there already, without its settings",
-            again: Some(format!("cargo infra deploy {environment}")),
-        },
+        false => format!("nothing was changed but this: {done}"),
+        true => "the stack has what was there already, without its settings".to_owned(),
+    }
+}
+
+/// The error of a person who says no to a change set.
+fn declined(environment: &str, has_adopted: bool, done: &str) -> CommandError {
+    CommandError::Declined {
+        left: left(has_adopted, done),
+        again: has_adopted.then(|| format!("cargo infra deploy {environment}")),
     }
 }
 
@@ -334,11 +371,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_who_stops_halfway_is_not_told_that_nothing_changed() {
-        let nothing = declined("dev", false);
-        assert_eq!(nothing.to_string(), "declined; nothing was changed");
-        assert_eq!((nothing.exit_code(), nothing.hint()), (130, None));
-        let halfway = declined("dev", true);
+    fn a_person_who_stops_halfway_is_told_what_was_done_by_then() {
+        let stopped = declined("dev", false, &done(false, "b"));
+        assert_eq!(
+            stopped.to_string(),
+            "declined; nothing was changed but this: what is to be deployed was uploaded to bucket `b`"
+        );
+        assert_eq!((stopped.exit_code(), stopped.hint()), (130, None));
+        let cleared = declined("dev", false, &done(true, "b")).to_string();
+        assert!(
+            cleared.contains("what a failed deployment left was removed"),
+            "{cleared}"
+        );
+        let halfway = declined("dev", true, &done(false, "b"));
         assert!(!halfway.to_string().contains("nothing"), "{halfway}");
         let hint = halfway.hint().unwrap();
         assert!(hint.ends_with("cargo infra deploy dev"), "{hint}");
