@@ -18,10 +18,13 @@ use crate::{Home, LocalError, process, tool};
 
 /// What the environment needs: packages and OpenSearch 0.6 GB, torch 0.8 GB, build output, data.
 const DISK_BYTES: u64 = 3_000_000_000;
-/// For a check that runs a program which normally answers at once.
-const QUICK: Duration = Duration::from_secs(5);
-/// Two attempts; only the second says why the first failed.
-const REGISTRY: Duration = Duration::from_secs(10);
+/// For a check that runs a program which normally answers at once, on a machine that may be busy with another deploy.
+const QUICK: Duration = Duration::from_secs(20);
+/// For pip, which gives up the network by itself, after two tries of four seconds: on a busy machine it alone may take ten
+/// to start.
+const REGISTRY: Duration = Duration::from_secs(60);
+/// For the Maven repository, which is asked by this program.
+const MAVEN: Duration = Duration::from_secs(20);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,7 +264,7 @@ fn wheel_in(folder: &Path) -> Result<PathBuf, LocalError> {
 
 /// Asks for the first of OpenSearch's files.
 async fn maven(address: Address) -> State {
-    match tokio::time::timeout(REGISTRY, opensearch::ask(address)).await {
+    match tokio::time::timeout(MAVEN, opensearch::ask(address)).await {
         Ok(Ok(())) => State::Ok("reachable".to_owned()),
         Ok(Err(error)) => State::missing_by(&error),
         Err(_) => {

@@ -32,6 +32,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub const ROOT_SECRET_KEY: &str = "test";
 pub const ACCOUNT_ID: &str = "000000000000";
 
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// Ports that are tried, where one after the other is taken while the emulator starts.
+const PORTS: u32 = 4;
 /// It ends its connections and writes its state, S3's index of objects included.
 const STOP_GRACE: Duration = Duration::from_secs(60);
 
@@ -95,30 +98,44 @@ impl Emulator {
             endpoint_url: format!("http://127.0.0.1:{port}"),
         }
     }
+
+    /// Whether it is the one of this folder that listens there, and it is ready.
+    async fn answers(&self, home: &Home) -> bool {
+        let mark = format!("{}/_annapurna/emulator", self.endpoint_url);
+        let said = process::answer(&mark).await;
+        said.is_some_and(|said| said == mark_of(home))
+            && process::answers(&format!("{}/_ministack/health", self.endpoint_url)).await
+    }
 }
 
-/// Starts the emulator unless it runs with these options, and waits until it answers.
+/// Starts the emulator unless it runs with these options, and waits until it answers. Where somebody else takes its port
+/// before it listens there, such as another environment that is deployed at the same time, it gets another one.
 pub async fn start(
     home: &Home,
     venv: &Venv,
     options: &EmulatorOptions,
     how: &dyn Spawn,
 ) -> Result<Emulator, LocalError> {
-    let emulator = match running(home) {
-        Some(emulator) if fs::read(told_file(home)).is_ok_and(|told| told == told_by(options)) => {
-            emulator
+    let mut n_tries = 0;
+    loop {
+        let port = match process::running(home, SERVICE).and_then(|it| it.port) {
+            Some(port) if fs::read(told_file(home)).is_ok_and(|told| told == told_by(options)) => {
+                port
+            }
+            _ => {
+                stop(home).await?;
+                launch(home, venv, options, how)?
+            }
+        };
+        let emulator = Emulator::on(port);
+        let answers = async || emulator.answers(home).await;
+        n_tries += 1;
+        match process::wait_for_answer(home, SERVICE, START_LIMIT, answers).await {
+            Ok(()) => return Ok(emulator),
+            Err(LocalError::Ended { .. }) if n_tries < PORTS && !process::is_free(port) => {}
+            Err(error) => return Err(error),
         }
-        _ => {
-            stop(home).await?;
-            launch(home, venv, options, how)?
-        }
-    };
-    let health = format!("{}/_ministack/health", emulator.endpoint_url);
-    process::wait_for_answer(home, SERVICE, START_LIMIT, async || {
-        process::answers(&health).await
-    })
-    .await?;
-    Ok(emulator)
+    }
 }
 
 /// The emulator's address when it runs.
@@ -136,7 +153,7 @@ fn launch(
     venv: &Venv,
     options: &EmulatorOptions,
     how: &dyn Spawn,
-) -> Result<Emulator, LocalError> {
+) -> Result<u16, LocalError> {
     let port = process::remembered_port(home, SERVICE)?;
     for folder in [
         home.tmp(),
@@ -162,7 +179,12 @@ fn launch(
         port: Some(port),
     };
     how.spawn(home, spec)?;
-    Ok(Emulator::on(port))
+    Ok(port)
+}
+
+/// What the emulator of this folder says of itself.
+fn mark_of(home: &Home) -> String {
+    hex::encode(Sha256::digest(saves_folder(home).as_os_str().as_bytes()))
 }
 
 /// Its whole environment, which is also the base of every function's.

@@ -287,7 +287,8 @@ fn port_where(home: &Home, name: &str, is_free: impl Fn(u16) -> bool) -> Result<
     Ok(port)
 }
 
-fn is_free(port: u16) -> bool {
+/// Whether nobody listens on this port of 127.0.0.1 now.
+pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
@@ -369,6 +370,11 @@ pub async fn wait_for_answer(
 
 /// True when a GET of `url` on this machine succeeds within a few seconds.
 pub async fn answers(url: &str) -> bool {
+    answer(url).await.is_some()
+}
+
+/// What a GET of `url` on this machine gives within a few seconds; `None` when it does not succeed.
+pub(crate) async fn answer(url: &str) -> Option<String> {
     let ask = async {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let answer = client
@@ -376,9 +382,9 @@ pub async fn answers(url: &str) -> bool {
             .timeout(Duration::from_secs(5))
             .send()
             .await?;
-        Ok::<_, reqwest::Error>(answer.status().is_success())
+        answer.error_for_status()?.text().await
     };
-    ask.await.unwrap_or(false)
+    ask.await.ok()
 }
 
 /// Name and value of an environment variable.

@@ -13,20 +13,11 @@ use annapurna_local::process::{self, Detached};
 use annapurna_local::python::Venv;
 use annapurna_local::{Home, opensearch};
 use annapurna_local_testing::{test_home, tools};
-use common::script;
+use common::{Stopped, script};
 use serde_json::{Value, json};
 
 /// A save that is not made in this time is never made.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Ends the server whatever happens to the test.
-struct Stopped(Home, &'static str);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = process::stop_now(&self.0, self.1, Duration::ZERO);
-    }
-}
 
 /// Kills a service that runs and waits until it is gone.
 async fn kill(home: &Home, service: &str) {

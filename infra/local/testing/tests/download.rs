@@ -258,6 +258,40 @@ async fn the_doctor_names_what_a_deployment_could_not_download() {
     );
 }
 
+/// A `python3` that takes longer to start pip than two tries of the network take, as on a machine that is busy.
+fn slow_python(folder: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("python3");
+    let path = std::env::var("PATH").unwrap();
+    let script = format!(
+        r#"#!/bin/sh
+real() {{ PATH='{path}' python3 "$@"; }}
+case "$*" in
+    *'sys.executable)') echo "$(real -c 'import sys; print(*sys.version_info[:2])') $0" ;;
+    *'-m pip download'*) sleep 12; real "$@" ;;
+    *) real "$@" ;;
+esac
+"#
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    format!("{}:{path}", folder.display())
+}
+
+#[tokio::test]
+async fn a_doctor_on_a_busy_machine_waits_for_pip() {
+    let registry = Registry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = slow_python(folder.path());
+    let variables = [
+        ("HTTPS_PROXY", registry.company.as_str()),
+        ("PATH", path.as_str()),
+    ];
+    let said = fails(folder.path(), Some("doctor"), &variables);
+    says(&said, &["package registry: ", "is not trusted"]);
+    assert!(!said.contains("timed out"), "{said}");
+}
+
 /// A mirror of Maven Central that the company's certificate is for.
 const MIRROR: &str = "https://maven.invalid/maven2";
 

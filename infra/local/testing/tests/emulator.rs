@@ -3,13 +3,64 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Mutex;
 
-use annapurna_local::emulator::EmulatorOptions;
-use annapurna_local_testing::{TestEmulator, test_emulator};
+use annapurna_local::emulator::{self, EmulatorOptions};
+use annapurna_local::process::{Detached, ServiceSpec, ServiceState, Spawn};
+use annapurna_local::{Home, LocalError};
+use annapurna_local_testing::{TestEmulator, test_emulator, tools};
 use serde_json::Value;
 
 mod common;
+
+/// Takes the port of the first emulator that it starts, and answers there as one does: an environment that is deployed
+/// at the same time, and was faster.
+#[derive(Default)]
+struct Thief(Mutex<Option<u16>>);
+
+impl Spawn for Thief {
+    fn spawn(&self, home: &Home, spec: ServiceSpec) -> Result<ServiceState, LocalError> {
+        let mut stolen = self.0.lock().unwrap();
+        if stolen.is_none() {
+            let port = spec.port.unwrap();
+            let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    // Who only looks whether somebody listens is gone by then.
+                    let _ = stream.read(&mut [0; 4096]);
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                }
+            });
+            *stolen = Some(port);
+        }
+        Detached.spawn(home, spec)
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_another_environment_took_first_is_left_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path().join("local"));
+    let _stopped = common::Stopped(home.clone(), emulator::SERVICE);
+    let thief = Thief::default();
+    let (venv, options) = (&tools().await.venv, EmulatorOptions::default());
+    let started = emulator::start(&home, venv, &options, &thief).await;
+    let started = started.unwrap();
+    let stolen = thief.0.lock().unwrap().unwrap();
+    assert!(!started.endpoint_url.ends_with(&format!(":{stolen}")));
+    let made = common::script(
+        &venv.python(),
+        &started.endpoint_url,
+        "print(json.dumps(client('s3').create_bucket(Bucket='bucket')['ResponseMetadata']['HTTPStatusCode']))",
+    );
+    assert_eq!(made, 200);
+    let again = emulator::start(&home, venv, &options, &thief).await;
+    assert_eq!(again.unwrap(), started, "it runs, and is its own");
+}
 
 fn script(emulator: &TestEmulator, body: &str) -> Value {
     common::script(&emulator.python(), &emulator.endpoint_url, body)

@@ -7,7 +7,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use annapurna_local::{Home, process};
 use serde_json::Value;
+
+/// Ends the server whatever happens to the test.
+pub(crate) struct Stopped(pub(crate) Home, pub(crate) &'static str);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = process::stop_now(&self.0, self.1, Duration::ZERO);
+    }
+}
 
 /// Waits until something holds, a minute at most.
 #[track_caller]
