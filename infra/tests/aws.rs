@@ -31,6 +31,8 @@ mod front;
 mod image;
 #[path = "aws/network.rs"]
 mod network;
+#[path = "aws/obstacles.rs"]
+mod obstacles;
 #[path = "aws/page.rs"]
 mod page;
 #[path = "aws/refusals.rs"]
