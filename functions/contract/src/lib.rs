@@ -9,6 +9,7 @@ pub mod agent_call;
 pub mod answers;
 mod backend;
 pub mod config;
+pub mod dataset;
 pub mod events;
 mod grants;
 mod identity;
