@@ -175,6 +175,13 @@ pub trait ObjectStore: fmt::Debug + Send + Sync {
         file: &Path,
     ) -> Result<Saved, ObjectError>;
 
+    /// What stands before the first `/` of the keys, each once, in order: the folders of a bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`ObjectError::Failed`].
+    async fn folders(&self, bucket: &str) -> Result<Vec<String>, ObjectError>;
+
     /// The bytes of [`ObjectStore::read`].
     ///
     /// # Errors

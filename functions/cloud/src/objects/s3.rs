@@ -192,6 +192,20 @@ impl ObjectStore for S3 {
         target.flush().await.map_err(in_file)?;
         Ok(Saved::Done(at.tag("GetObject", object.e_tag)?))
     }
+
+    async fn folders(&self, bucket: &str) -> Result<Vec<String>, ObjectError> {
+        let at = At { bucket, key: "" };
+        let request = self.client.list_objects_v2().bucket(bucket).delimiter("/");
+        let mut pages = request.into_paginator().send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| at.refused("ListObjectsV2", &error))?;
+            let prefixes = page.common_prefixes().iter();
+            let names = prefixes.filter_map(|it| it.prefix()?.strip_suffix('/'));
+            folders.extend(names.map(str::to_owned));
+        }
+        Ok(folders)
+    }
 }
 
 /// One object, for errors.

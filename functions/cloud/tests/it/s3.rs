@@ -1,6 +1,7 @@
 //! The client against a server that answers as S3 does, and as it should not.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use annapurna_cloud::{Condition, Metadata, Object, ObjectError, ObjectStore, S3, Saved, Written};
 use axum::body::{Body, Bytes};
@@ -317,4 +318,32 @@ async fn a_file_is_fetched_unless_the_caller_has_it() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no/such/folder"), "{error}");
+}
+
+#[tokio::test]
+async fn the_folders_of_a_bucket_are_those_of_every_page() {
+    let n_asked = AtomicUsize::new(0);
+    let (config, seen) = service(move |_| {
+        let (more, folder) = match n_asked.fetch_add(1, Ordering::SeqCst) {
+            0 => (
+                "<IsTruncated>true</IsTruncated><NextContinuationToken>n</NextContinuationToken>",
+                "a",
+            ),
+            _ => ("<IsTruncated>false</IsTruncated>", "b"),
+        };
+        let prefix = format!("<CommonPrefixes><Prefix>{folder}/</Prefix></CommonPrefixes>");
+        let body = format!("<ListBucketResult>{more}{prefix}</ListBucketResult>");
+        let response = Response::builder().header("content-type", "application/xml");
+        response.body(Body::from(body)).unwrap()
+    })
+    .await;
+    let folders = S3::new(&config).folders("sets").await.unwrap();
+    assert_eq!(folders, ["a", "b"]);
+    assert_eq!(seen.lock().unwrap().len(), 2);
+    let (s3, _) = s3(|_| refused(403, "AccessDenied")).await;
+    let error = s3.folders("sets").await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("ListObjectsV2 of `s3://sets/` failed: "),
+        "{error}"
+    );
 }

@@ -318,6 +318,10 @@ impl ObjectStore for Shaky {
     ) -> Result<Saved, ObjectError> {
         unreachable!("{key} is not read into a file")
     }
+
+    async fn folders(&self, bucket: &str) -> Result<Vec<String>, ObjectError> {
+        unreachable!("nobody looks for the folders of {bucket}")
+    }
 }
 
 #[async_trait]

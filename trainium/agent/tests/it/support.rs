@@ -306,6 +306,19 @@ impl ObjectStore for MemoryStore {
         std::fs::write(file, found.body).unwrap();
         Ok(Saved::Done(found.etag))
     }
+
+    async fn folders(&self, bucket: &str) -> Result<Vec<String>, ObjectError> {
+        let objects = self.objects.lock().unwrap();
+        let keys = objects
+            .keys()
+            .filter_map(|key| key.strip_prefix(bucket)?.strip_prefix('/'));
+        let folders =
+            keys.filter_map(|key| key.split_once('/').map(|(folder, _)| folder.to_owned()));
+        Ok(folders
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect())
+    }
 }
 
 #[derive(Debug)]

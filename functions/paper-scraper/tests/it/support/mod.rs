@@ -162,6 +162,10 @@ impl ObjectStore for MemoryStore {
     ) -> Result<Saved, ObjectError> {
         unreachable!("{key} is not read into a file")
     }
+
+    async fn folders(&self, bucket: &str) -> Result<Vec<String>, ObjectError> {
+        unreachable!("nobody looks for the folders of {bucket}")
+    }
 }
 
 #[async_trait]
