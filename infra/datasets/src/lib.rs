@@ -1,0 +1,14 @@
+//! Makes the data sets that programs load from the files that their publishers give out.
+//!
+//! In: a folder with a publisher's files, with the bucket of the project before this one, or with a person's own set.
+//! Out: safetensors files with a description, ready to be uploaded. No AWS SDK, network or terminal: fetching is the
+//! caller's. The files are strangers': an archive is read as a stream whose sizes are limited and is never unpacked into
+//! a folder, so that no path in it means anything; and a pickle is never run (see `torch_file.rs`).
+
+mod archive;
+mod cifar;
+mod error;
+mod half;
+mod idx;
+
+pub use error::DatasetError;
