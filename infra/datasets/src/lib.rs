@@ -10,5 +10,9 @@ mod cifar;
 mod error;
 mod half;
 mod idx;
+mod imdb;
+mod tables;
+mod wikitext;
+mod words;
 
 pub use error::DatasetError;
