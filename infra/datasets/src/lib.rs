@@ -11,7 +11,9 @@ mod error;
 mod half;
 mod idx;
 mod imdb;
+mod pickle;
 mod tables;
+mod torch_file;
 mod wikitext;
 mod words;
 
