@@ -11,10 +11,16 @@ mod error;
 mod half;
 mod idx;
 mod imdb;
+mod made;
+mod own;
 mod pickle;
+mod recipes;
 mod tables;
 mod torch_file;
 mod wikitext;
 mod words;
 
 pub use error::DatasetError;
+pub use made::{Made, digest_of};
+pub use own::own;
+pub use recipes::{Checking, PublishedFile, RECIPES, Recipe, is_readable, recipe};
