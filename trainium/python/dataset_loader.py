@@ -1,92 +1,323 @@
 """Loads the data sets that generated programs may use.
 
     from dataset_loader import load_dataset
-    train, test = load_dataset("synthetic")
-    x, y = train[0]
+    train, test = load_dataset("cifar10")                          # two data sets of (input, target)
+    train_loader, test_loader = load_dataset("cifar10", batch_size=64)   # two loaders of batches
 
-`synthetic` is made here, always the same. The others are read from files that the agent prepared in the
-folder DATASETS_DIR, because a program has no network: `{name}.pt`, written by
-`torch.save({"train": (x, y), "test": (x, y)}, file)`, where x and y are tensors (or lists) of equal length.
+`synthetic`, `synthetic_images` and `synthetic_tokens` are made here, always the same. The others are read from the
+folder DATASETS_DIR, which the agent fills, because a program has no network: `{name}/dataset.json`, which says what the
+set is, and the safetensors files that it names. No file is run: a safetensors file is a header of JSON and numbers, and
+the numbers are mapped into memory, not copied. DATASET_SAMPLES limits each half to so many samples, spread over all.
 Needs torch and nothing else.
 """
 
-import inspect
+import json
+import mmap
 import os
+import re
+import sys
+import warnings
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 NAMES = ("cifar10", "cifar100", "mnist", "fashion_mnist", "imdb", "wikitext2", "synthetic")
 
-_CLASSES = 4
-_FEATURES = 20
+_SYNTHETIC_KINDS = ("tabular", "images", "tokens")
 _TRAIN_SAMPLES = 2048
 _TEST_SAMPLES = 512
 _SEED = 20260101
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+_FILE = re.compile(r"[a-z]+-[0-9a-f]{16}\.(safetensors|json)\Z")
+_HEADER_LIMIT = 1 << 20
+_DTYPES = {"U8": torch.uint8, "I32": torch.int32, "I64": torch.int64, "F32": torch.float32}
+
+_custom_loaders = {}
+
 
 class Pairs(Dataset):
-    """Samples `(x[i], y[i])`."""
+    """Samples `(x[i], y[i])`; bytes come as floats from 0 to 1, other whole numbers as int64."""
 
-    def __init__(self, x, y):
+    def __init__(self, x, y, pictures=False):
         if len(x) != len(y):
             raise ValueError(f"x has {len(x)} samples, y has {len(y)}")
         self.x = x
+        self.y = y
+        self._pictures = pictures
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, index):
+        x, y = self.x[index], self.y[index]
+        return x.float() / 255 if self._pictures else _as_loaded(x), _as_loaded(y)
+
+
+class Texts(Dataset):
+    """Samples `(text, class)`, as somebody wrote them."""
+
+    def __init__(self, text, ends, y):
+        self._text = text
+        self._ends = ends
         self.y = y
 
     def __len__(self):
         return len(self.y)
 
     def __getitem__(self, index):
-        return self.x[index], self.y[index]
+        index = range(len(self))[index]
+        begin = int(self._ends[index - 1]) if index else 0
+        text = bytes(self._text[begin : int(self._ends[index])].tolist())
+        return text.decode("utf-8", "replace"), int(self.y[index])
 
 
-def load_dataset(name):
-    """Returns `(train, test)`, two torch data sets of `(x, y)`.
+def load_dataset(name, batch_size=None, *, kind=None, variant=None, seq_length=None, max_vocab_size=None, text=False, **others):
+    """Returns `(train, test)`: two torch data sets of `(input, target)`, or with `batch_size` two loaders of batches.
+
+    The loader of `train` shuffles, the same way in each run, and leaves out a last batch that is not full, so that every
+    batch has one shape. `kind` (or `variant`) of `synthetic` is "tabular", "images" or "tokens". Of a set of words,
+    `seq_length` is the length of a sample, `max_vocab_size` makes rarer words one, and `text=True` gives the texts
+    themselves where the set has them.
 
     Raises ValueError for a name that is no data set, FileNotFoundError for one that was not prepared, and
     RuntimeError for a file that does not hold one. Each message says what there is.
     """
-    if name not in NAMES:
-        raise ValueError(f"no data set is called {name!r}: choose one of {', '.join(NAMES)}")
-    if name == "synthetic":
-        return _synthetic()
+    if name in _custom_loaders:
+        if batch_size is not None:
+            others["batch_size"] = batch_size
+        given = {"kind": kind, "variant": variant, "seq_length": seq_length, "max_vocab_size": max_vocab_size}
+        others.update({key: value for key, value in given.items() if value is not None})
+        return _custom_loaders[name](_folder_of(name), **others)
+    if others:
+        warnings.warn(f"load_dataset does not know {', '.join(sorted(others))}; left out", stacklevel=2)
+    halves = _halves(name, kind or variant, seq_length, max_vocab_size, text)
+    train, test = (_limited(half) for half in halves)
+    if batch_size is None:
+        return train, test
+    order = torch.Generator().manual_seed(_SEED)
+    full = len(train) >= batch_size
+    return (
+        DataLoader(train, batch_size=batch_size, shuffle=True, generator=order, drop_last=full),
+        DataLoader(test, batch_size=batch_size),
+    )
+
+
+def register_custom_loader(name, function):
+    """Has `load_dataset(name, **options)` return `function(folder, **options)`, for this program only.
+
+    `folder` is where a prepared set of that name lies; it need not exist.
+    """
+    if not callable(function):
+        raise TypeError("a loader is a function of a folder")
+    _custom_loaders[name] = function
+
+
+def list_available_datasets():
+    """What can be loaded now: `available`, the part of it that was prepared (`in_s3`), and every known name (`registered`)."""
+    prepared = _prepared()
+    made = ["synthetic", *(f"synthetic_{kind}" for kind in _SYNTHETIC_KINDS)]
+    own = sorted(_custom_loaders)
+    known = [*NAMES, *made[1:], *prepared, *own]
+    return {
+        "available": list(dict.fromkeys([*prepared, *made, *own])),
+        "in_s3": prepared,
+        "registered": list(dict.fromkeys(known)),
+    }
+
+
+def download_dataset(name, force=False):
+    """The folder of a prepared set. Nothing is fetched: the agent did that before the program began."""
+    _describe(name)
+    return _folder_of(name)
+
+
+def describe_dataset(name):
+    """What is said of a prepared set: shapes, types, ranges, classes, sizes."""
+    return _describe(name)
+
+
+def load_vocabulary(name):
+    """The words of a set by their number."""
+    description = _describe(name)
+    if "vocabulary" not in description["files"]:
+        raise ValueError(f"the data set {name!r} has no words with numbers")
+    with open(_file_of(name, description, "vocabulary"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _folder_of(name):
+    return os.path.join(os.environ.get("DATASETS_DIR", ""), name)
+
+
+def _prepared():
+    """The prepared sets: those of NAMES in their order, then others."""
     folder = os.environ.get("DATASETS_DIR", "")
-    path = os.path.join(folder, f"{name}.pt")
-    if not folder or not os.path.isfile(path):
-        available = ", ".join(_available(folder))
-        raise FileNotFoundError(f"the data set {name!r} was not prepared; available: {available}")
-    return _read(name, path)
+    try:
+        there = [name for name in sorted(os.listdir(folder)) if _NAME.match(name)]
+    except OSError:
+        return []
+    there = [name for name in there if os.path.isfile(os.path.join(folder, name, "dataset.json"))]
+    return [name for name in NAMES if name in there] + [name for name in there if name not in NAMES]
 
 
-def _available(folder):
-    """The data sets that can be loaded now, in the order of NAMES."""
-    return [
-        name
-        for name in NAMES
-        if name == "synthetic" or (folder and os.path.isfile(os.path.join(folder, f"{name}.pt")))
-    ]
+def _describe(name):
+    available = list_available_datasets()
+    if not isinstance(name, str) or (name not in available["registered"]):
+        raise ValueError(f"no data set is called {name!r}: choose one of {', '.join(available['registered'])}")
+    if name not in _prepared():
+        raise FileNotFoundError(f"the data set {name!r} was not prepared; available: {', '.join(available['available'])}")
+    try:
+        with open(os.path.join(_folder_of(name), "dataset.json"), encoding="utf-8") as file:
+            description = json.load(file)
+        if not isinstance(description["files"], dict):
+            raise ValueError("it names no files")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RuntimeError(f"the description of the data set {name!r} cannot be read: {error}") from error
+    return description
 
 
-def _synthetic():
+def _file_of(name, description, part):
+    file = description["files"][part]["name"]
+    if not _FILE.match(file):
+        raise RuntimeError(f"the data set {name!r} may not have a file {file!r}")
+    return os.path.join(_folder_of(name), file)
+
+
+def _halves(name, kind, seq_length, max_vocab_size, text):
+    if isinstance(name, str) and name.startswith("synthetic"):
+        wanted = name[len("synthetic_") :] or {"small": "images", "medium": "images"}.get(kind, kind) or "tabular"
+        if wanted not in _SYNTHETIC_KINDS or name[len("synthetic") :][:1] not in ("", "_"):
+            raise ValueError(f"no synthetic data are of the kind {wanted!r}: choose one of {', '.join(_SYNTHETIC_KINDS)}")
+        return {"tabular": _clusters, "images": _shapes, "tokens": _sentences}[wanted]()
+    description = _describe(name)
+    try:
+        return tuple(_half(name, description, part, seq_length, max_vocab_size, text) for part in ("train", "test"))
+    except Exception as error:
+        raise RuntimeError(f"the files of the data set {name!r} do not hold one: {error}") from error
+
+
+def _half(name, description, part, seq_length, max_vocab_size, text):
+    tensors = _read(_file_of(name, description, part))
+    if description["kind"] == "language":
+        length = seq_length or description["input"]["shape"][0]
+        tokens = _rarer_as_one(tensors["tokens"], max_vocab_size)
+        windows = (len(tokens) - 1) // length
+        x = tokens[: windows * length].view(windows, length)
+        y = tokens[1 : windows * length + 1].view(windows, length)
+        return Pairs(x, y)
+    if text:
+        if "text" not in tensors:
+            raise ValueError("it has no texts")
+        return Texts(tensors["text"], tensors["text_ends"], tensors["y"])
+    x = tensors["x"]
+    if description["kind"] == "text":
+        x = _rarer_as_one(x[:, :seq_length], max_vocab_size)
+    return Pairs(x, tensors["y"], pictures=description["kind"] == "images")
+
+
+def _rarer_as_one(tokens, size):
+    """The words from `size` on, which are rarer, as the number of an unknown word."""
+    return tokens if size is None else torch.where(tokens < size, tokens, torch.ones_like(tokens))
+
+
+def _as_loaded(value):
+    return value if value.is_floating_point() else value.long()
+
+
+def _read(path):
+    """The tensors of a safetensors file by name, mapped from it.
+
+    Eight bytes with the length of the header, the header (JSON: type, shape and place of each tensor), the numbers.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(_HEADER_LIMIT, size - 8):
+            raise ValueError(f"a header of {length} bytes in a file of {size}")
+        header = json.loads(file.read(length))
+        # A copy is made of a page that is written to, so that a program may change what it loaded.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    header.pop("__metadata__", None)
+    return {name: _tensor(mapped, 8 + length, entry) for name, entry in header.items()}
+
+
+def _tensor(mapped, begin, entry):
+    dtype = _DTYPES[entry["dtype"]]
+    first, end = entry["data_offsets"]
+    count = 1
+    for size in entry["shape"]:
+        if not isinstance(size, int) or size < 0:
+            raise ValueError(f"a shape of {entry['shape']}")
+        count *= size
+    width = torch.empty((), dtype=dtype).element_size()
+    if not 0 <= first <= end <= len(mapped) - begin or end - first != count * width:
+        raise ValueError(f"{entry['shape']} does not fill the bytes from {first} to {end}")
+    if count == 0:
+        return torch.empty(entry["shape"], dtype=dtype)
+    return torch.frombuffer(mapped, dtype=dtype, count=count, offset=begin + first).view(entry["shape"])
+
+
+def _limited(half):
+    """At most DATASET_SAMPLES samples, spread over all, so that a set in the order of its classes has them all."""
+    limit = os.environ.get("DATASET_SAMPLES", "")
+    if not limit:
+        return half
+    if not limit.isdigit() or int(limit) == 0:
+        print(f"DATASET_SAMPLES must be a number from 1, got {limit!r}; left out", file=sys.stderr)
+        return half
+    count, limit = len(half), int(limit)
+    return half if count <= limit else Subset(half, [index * count // limit for index in range(limit)])
+
+
+def _clusters():
     """Four noisy clusters on the corners of a random simplex; a linear model gets most of them right."""
     generator = torch.Generator().manual_seed(_SEED)
-    centres = torch.randn(_CLASSES, _FEATURES, generator=generator) * 0.6
+    centres = torch.randn(4, 20, generator=generator) * 0.6
     return tuple(_cluster_samples(centres, size, generator) for size in (_TRAIN_SAMPLES, _TEST_SAMPLES))
 
 
 def _cluster_samples(centres, size, generator):
-    y = torch.randint(_CLASSES, (size,), generator=generator)
-    x = centres[y] + torch.randn(size, _FEATURES, generator=generator)
+    y = torch.randint(len(centres), (size,), generator=generator)
+    x = centres[y] + torch.randn(size, centres.shape[1], generator=generator)
     return Pairs(x, y)
 
 
-def _read(name, path):
-    # Only tensors and plain containers are read where torch can promise that; older ones cannot.
-    knows_weights_only = "weights_only" in inspect.signature(torch.load).parameters
-    options = {"weights_only": True} if knows_weights_only else {}
-    try:
-        content = torch.load(path, map_location="cpu", **options)
-        return tuple(Pairs(*content[part]) for part in ("train", "test"))
-    except Exception as error:
-        raise RuntimeError(f"the file of the data set {name!r} does not hold one: {error}") from error
+def _shapes():
+    """Ten shapes of 12 × 12 in a place and a colour by chance, under noise: pictures `[3, 32, 32]` from 0 to 1."""
+    generator = torch.Generator().manual_seed(_SEED)
+    row, column = torch.meshgrid(torch.arange(12), torch.arange(12), indexing="ij")
+    centre = ((row - 5.5) ** 2 + (column - 5.5) ** 2).sqrt()
+    shapes = torch.stack([
+        centre < 6, (centre < 6) & (centre > 3.5), row < column, (row - column).abs() < 2, row % 4 < 2,
+        column % 4 < 2, (row // 3 + column // 3) % 2 == 0, (row < 3) | (column < 3), (row - 5.5).abs() < 2,
+        ((row - 5.5).abs() < 2) | ((column - 5.5).abs() < 2),
+    ]).float()
+    return tuple(_shape_samples(shapes, size, generator) for size in (_TRAIN_SAMPLES, _TEST_SAMPLES))
+
+
+def _shape_samples(shapes, size, generator):
+    y = torch.randint(len(shapes), (size,), generator=generator)
+    x = torch.rand(size, 3, 32, 32, generator=generator) * 0.4
+    places = torch.randint(0, 21, (size, 2), generator=generator).tolist()
+    colours = 0.3 + 0.3 * torch.rand(size, 3, 1, 1, generator=generator)
+    for index, (top, left) in enumerate(places):
+        x[index, :, top : top + 12, left : left + 12] += colours[index] * shapes[y[index]]
+    return Pairs(x, y)
+
+
+def _sentences():
+    """Windows of 64 words of a made-up language of 256, in which a word has four successors after each two words."""
+    generator = torch.Generator().manual_seed(_SEED)
+    successors = torch.randint(256, (64, 4), generator=generator).tolist()
+    length = 64
+    count = (_TRAIN_SAMPLES + _TEST_SAMPLES) * length + 1
+    choices = torch.randint(8, (count,), generator=generator).tolist()
+    words = [0, 1]
+    while len(words) < count:
+        # The first successor is as likely as the others together.
+        choice = max(choices[len(words)] - 4, 0)
+        words.append(successors[(7 * words[-1] + words[-2]) % 64][choice])
+    words = torch.tensor(words)
+    x, y = words[:-1].view(-1, length), words[1:].view(-1, length)
+    return Pairs(x[:_TRAIN_SAMPLES], y[:_TRAIN_SAMPLES]), Pairs(x[_TRAIN_SAMPLES:], y[_TRAIN_SAMPLES:])
