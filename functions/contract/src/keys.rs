@@ -2,8 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{DATASETS, SYNTHETIC};
-use crate::{Bucket, PaperId, Source, normalize_title};
+use crate::{Bucket, PaperId, Source, dataset, normalize_title};
 
 /// Objects of a bucket that are read or written by the same stages, told from its others by their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +21,10 @@ pub enum Objects {
     Results,
     /// All that a test put out, its result among it.
     Outputs,
-    /// The data sets that programs load.
+    /// The data sets that programs load, each with its description.
     Datasets,
+    /// The descriptions among them.
+    DatasetDescriptions,
 }
 
 impl Objects {
@@ -33,7 +34,7 @@ impl Objects {
             Self::Scraped | Self::Pdfs | Self::Verdicts => Bucket::Papers,
             Self::Programs | Self::ProgramMetadata => Bucket::Code,
             Self::Results | Self::Outputs => Bucket::Outputs,
-            Self::Datasets => Bucket::Datasets,
+            Self::Datasets | Self::DatasetDescriptions => Bucket::Datasets,
         }
     }
 
@@ -52,10 +53,10 @@ impl Objects {
             Self::ProgramMetadata => vec![format!("*{METADATA_SUFFIX}")],
             Self::Results => vec![format!("*{RESULT_SUFFIX}")],
             Self::Outputs => vec![format!("*{OUTPUTS_FOLDER}*")],
-            Self::Datasets => {
-                let kept = DATASETS.into_iter().filter(|name| *name != SYNTHETIC);
-                kept.map(dataset).collect()
-            }
+            Self::Datasets => [DESCRIPTION_SUFFIX, ".safetensors", VOCABULARY_SUFFIX]
+                .map(|ending| format!("*{ending}"))
+                .into(),
+            Self::DatasetDescriptions => vec![format!("*{DESCRIPTION_SUFFIX}")],
         }
     }
 }
@@ -67,6 +68,8 @@ const LEASES: &str = "_leases/";
 const PDF_SUFFIX: &str = ".pdf";
 const CODE_SUFFIX: &str = "/code.py";
 const METADATA_SUFFIX: &str = "/metadata.json";
+const DESCRIPTION_SUFFIX: &str = "/dataset.json";
+const VOCABULARY_SUFFIX: &str = "/vocabulary-*.json";
 const OUTPUTS_FOLDER: &str = "/outputs/";
 
 /// The paper itself, in [`crate::Bucket::Papers`].
@@ -146,9 +149,14 @@ pub fn outputs_prefix(paper: &PaperId) -> String {
     format!("{paper}{OUTPUTS_FOLDER}")
 }
 
-/// A data set as programs load it, in [`crate::Bucket::Datasets`].
-pub fn dataset(name: &str) -> String {
-    format!("{name}.pt")
+/// What is said of a data set, in [`crate::Bucket::Datasets`]; its presence says that the set is there.
+pub fn dataset_description(name: &str) -> String {
+    format!("{name}{DESCRIPTION_SUFFIX}")
+}
+
+/// A file of a data set, beside its description.
+pub fn dataset_file(name: &str, file: &dataset::File) -> String {
+    format!("{name}/{}", file.name)
 }
 
 /// The key ending that tells the collector a test has finished; the S3 notification filters by it.

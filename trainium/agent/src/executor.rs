@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::classify::{self, Failure, classify};
 use crate::cores::{self, Executions};
-use crate::datasets::{Datasets, DatasetsError};
+use crate::datasets::{Datasets, DatasetsError, Need};
 use crate::device::Device;
 use crate::plots::{self, Plot};
 use crate::probe::NoSandbox;
@@ -326,9 +326,11 @@ impl Executor {
         (digest, code): (String, Vec<u8>),
         slot: Slot,
     ) -> Result<Report, ExecuteError> {
-        self.datasets
-            .prepare(&String::from_utf8_lossy(&code), &self.shutdown)
-            .await?;
+        let need = match job.origin {
+            Origin::Queue => Need::Certain,
+            Origin::Http => Need::AsTheyAre,
+        };
+        self.datasets.prepare(need, &self.shutdown).await?;
         let mut placed = Placed {
             code: code.into(),
             slot,

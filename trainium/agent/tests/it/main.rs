@@ -9,6 +9,7 @@
     reason = "clippy takes the helpers of an integration test for the product"
 )]
 
+mod datasets;
 mod faults;
 mod http;
 mod loader;

@@ -445,33 +445,3 @@ async fn of_two_programs_for_one_paper_the_later_one_counts() {
     work(Ok(bench.sandbox), Arc::clone(&store), message).await;
     assert!(store.result(&one).unwrap().success);
 }
-
-#[tokio::test]
-async fn a_data_set_is_fetched_once_and_readable_by_the_program() {
-    let Some(bench) = Bench::best() else { return };
-    let one = paper("one");
-    let other = paper("other");
-    let code = "import os\nprint(open(os.environ['DATASETS_DIR'] + '/' + 'mnist' + '.pt').read())";
-    let store = MemoryStore::default()
-        .with_code(&one, code)
-        .with_code(&other, code);
-    store
-        .objects
-        .lock()
-        .unwrap()
-        .insert("datasets/mnist.pt".to_owned(), b"digits".to_vec());
-    let store = Arc::new(store);
-    let message = batch(&[program(&one, ""), program(&other, "")]);
-    let events = work(Ok(bench.sandbox), Arc::clone(&store), message).await;
-    assert_eq!(
-        events
-            .iter()
-            .filter(|event| *event == "fetch mnist.pt")
-            .count(),
-        1
-    );
-    for paper in [one, other] {
-        let stdout = format!("outputs/{paper}/outputs/stdout.log");
-        assert_eq!(store.objects.lock().unwrap()[&stdout], b"digits\n");
-    }
-}
