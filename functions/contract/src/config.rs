@@ -204,6 +204,8 @@ function_config! {
         bucket_name = "BUCKET_NAME",
         /// Bucket of the programs.
         code_bucket = "CODE_BUCKET",
+        /// Bucket of the data sets, whose descriptions the model is shown.
+        datasets_bucket = "DATASETS_BUCKET",
         /// URL of `code-evaluation.fifo`, to which programs go.
         code_queue_url = "CODE_QUEUE_URL",
         /// URL of `code-generation.fifo`, which gets a paper again whose wait for its text is over.

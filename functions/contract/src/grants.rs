@@ -88,6 +88,7 @@ const GENERATOR: &[Grant] = &[
     Grant::ReadObjects(Objects::Pdfs),
     Grant::ReadObjects(Objects::Programs),
     Grant::ReadObjects(Objects::ProgramMetadata),
+    Grant::ReadObjects(Objects::DatasetDescriptions),
     Grant::WriteObjects(Objects::Programs),
     Grant::WriteObjects(Objects::ProgramMetadata),
     Grant::BeInvokedBy(Queue::CodeGeneration),

@@ -80,18 +80,7 @@ pub fn verdict_schema() -> Value {
 /// Tool that the generator forces the model to call; its input is a [`GeneratedProgram`].
 pub const PROGRAM_TOOL: &str = "record_program";
 
-/// Data sets that `dataset_loader.load_dataset` knows.
-pub const DATASETS: [&str; 7] = [
-    "cifar10",
-    "cifar100",
-    "mnist",
-    "fashion_mnist",
-    "imdb",
-    "wikitext2",
-    SYNTHETIC,
-];
-
-/// The one of [`DATASETS`] that the loader makes itself: no object holds it.
+/// The data set that the loader makes itself and that is therefore always there.
 pub const SYNTHETIC: &str = "synthetic";
 
 /// The generator's answer: one complete program.
@@ -99,19 +88,26 @@ pub const SYNTHETIC: &str = "synthetic";
 pub struct GeneratedProgram {
     /// Python source of the program.
     pub code: String,
-    /// One of [`DATASETS`]; the generator refuses another.
+    /// One of those that were offered; the generator refuses another.
     pub dataset: String,
+    /// The data set that the paper itself uses, where it is none of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_dataset: Option<String>,
     /// What of the paper the program tests.
     pub description: String,
 }
 
-/// JSON schema of [`GeneratedProgram`].
-pub fn program_schema() -> Value {
+/// JSON schema of [`GeneratedProgram`] where these data sets are offered.
+pub fn program_schema(datasets: &[&str]) -> Value {
     json!({
         "type": "object",
         "properties": {
             "code": {"type": "string", "description": "the complete Python program"},
-            "dataset": {"type": "string", "enum": DATASETS},
+            "dataset": {"type": "string", "enum": datasets},
+            "wanted_dataset": {
+                "type": "string",
+                "description": "the name of the data set that the paper itself uses, if it is none of those; else leave it out",
+            },
             "description": {"type": "string", "description": "what of the paper the program tests"},
         },
         "required": ["code", "dataset", "description"],

@@ -9,6 +9,7 @@
 //! message goes back to its queue. A paper whose text is to come waits for it a bounded time ([`waiting`]);
 //! a person's request does not.
 
+mod datasets;
 mod program;
 mod prompt;
 mod select;
@@ -22,6 +23,7 @@ use annapurna_contract::{
     PaperRecord,
     answers::{Failed, GeneratorAnswer, Program},
     config::{backend, number},
+    dataset::Wish,
     events::{self, GeneratorEvent},
     keys,
     model::{GeneratedProgram, PaperText},
@@ -36,6 +38,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
+
+use datasets::{Catalogue, Datasets};
 
 pub use program::{Facts, Problems, check};
 pub use select::NoMatch;
@@ -112,6 +116,9 @@ pub struct Metadata {
     pub description: String,
     /// Whether the model saw the paper's text, or only its abstract.
     pub from_full_text: bool,
+    /// The data set that the paper wants and that was not there.
+    #[serde(flatten)]
+    pub wish: Wish,
     /// The document's fields.
     pub record: Generated,
 }
@@ -125,6 +132,7 @@ pub struct Generator {
     search: Search,
     model: Model,
     objects: S3,
+    datasets: Datasets,
     queues: Sqs,
 }
 
@@ -146,6 +154,7 @@ impl Generator {
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
             model,
             objects: S3::new(sdk),
+            datasets: Datasets::new(S3::new(sdk), config.datasets_bucket.clone()),
             queues: Sqs::new(sdk),
             config,
         })
@@ -338,7 +347,8 @@ impl Generator {
             abstract_text: record.judged.abstract_text.clone().unwrap_or_default(),
             body,
         };
-        let (program, facts) = self.ask(paper_id, &paper).await?;
+        let datasets = self.datasets.catalogue().await?;
+        let (program, facts) = self.ask(paper_id, &paper, &datasets).await?;
         let code = program.code.into_bytes();
         let metadata = Metadata {
             paper_id: paper_id.clone(),
@@ -347,6 +357,9 @@ impl Generator {
             model_id: self.config.bedrock_model_id.clone(),
             description: one_line(&program.description, 2_000),
             from_full_text: !paper.body.is_empty(),
+            wish: Wish {
+                wanted_dataset: datasets.wish(program.wanted_dataset.as_deref()),
+            },
             record: self.fields(paper_id, program.dataset, &facts),
         };
         let json = serde_json::to_vec_pretty(&metadata)
@@ -407,18 +420,20 @@ impl Generator {
         &self,
         paper_id: &PaperId,
         paper: &PaperText,
+        datasets: &Catalogue,
     ) -> Result<(GeneratedProgram, Facts), GeneratorError> {
         let no_json = |source| self.no_json(paper_id, source);
+        let names = datasets.names();
         let question = prompt::question(paper).map_err(no_json)?;
-        let first = self.ask_once(&question).await?;
-        let problems = match check(&first) {
+        let first = self.ask_once(&question, datasets).await?;
+        let problems = match check(&first, &names) {
             Ok(facts) => return Ok((first, facts)),
             Err(problems) => problems,
         };
         warn!(%paper_id, %problems, "program cannot be run; asked for again");
         let question = prompt::again(&question, &first.code, &problems).map_err(no_json)?;
-        let second = self.ask_once(&question).await?;
-        match check(&second) {
+        let second = self.ask_once(&question, datasets).await?;
+        match check(&second, &names) {
             Ok(facts) => Ok((second, facts)),
             Err(source) => Err(GeneratorError::Own(NoProgram::Unusable {
                 paper_id: paper_id.clone(),
@@ -427,9 +442,14 @@ impl Generator {
         }
     }
 
-    async fn ask_once(&self, question: &str) -> Result<GeneratedProgram, GeneratorError> {
+    async fn ask_once(
+        &self,
+        question: &str,
+        datasets: &Catalogue,
+    ) -> Result<GeneratedProgram, GeneratorError> {
         let model_id = &self.config.bedrock_model_id;
-        let (system, tool) = (prompt::system(self.backend), prompt::tool());
+        let system = prompt::system(self.backend, datasets);
+        let tool = prompt::tool(datasets);
         Ok(self.model.ask(model_id, &system, question, &tool).await?)
     }
 

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 struct Told {
     answers: VecDeque<Value>,
     prompts: Vec<String>,
+    systems: Vec<String>,
     n_embeddings: usize,
     together: Option<Arc<Barrier>>,
 }
@@ -62,6 +63,15 @@ impl Bedrock {
     /// When a test thread died with the lock.
     pub fn prompts(&self) -> Vec<String> {
         self.told.lock().unwrap().prompts.clone()
+    }
+
+    /// The rules that came with each prompt so far.
+    ///
+    /// # Panics
+    ///
+    /// When a test thread died with the lock.
+    pub fn systems(&self) -> Vec<String> {
+        self.told.lock().unwrap().systems.clone()
     }
 
     /// How many vectors were asked for.
@@ -103,6 +113,8 @@ async fn converse(State(bedrock): State<Bedrock>, Json(request): Json<Value>) ->
     }
     let mut told = bedrock.told.lock().unwrap();
     told.prompts.push(prompt.unwrap_or_default().to_owned());
+    let system = request["system"][0]["text"].as_str();
+    told.systems.push(system.unwrap_or_default().to_owned());
     let Some(input) = told.answers.pop_front() else {
         let headers = [("x-amzn-errortype", "ThrottlingException")];
         let body = Json(json!({"message": "Too many requests"}));

@@ -321,6 +321,7 @@ impl<'a> Pipeline<'a> {
             device_backend: Expr::from(self.environment.backend().as_str()),
             bucket_name: self.targets.buckets.papers.name(),
             code_bucket: self.targets.buckets.code.name(),
+            datasets_bucket: self.targets.buckets.datasets.name(),
             code_queue_url: url_of(Queue::CodeEvaluation),
             generation_queue_url: url_of(Queue::CodeGeneration),
             wait_for_text: Expr::from(settings.wait_for_text_secs.to_string()),

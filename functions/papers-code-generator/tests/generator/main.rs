@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod datasets;
 mod waiting;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ struct Setting {
     generator: Generator,
     papers: String,
     code: String,
+    datasets: String,
     queue: String,
     generation_queue: String,
 }
@@ -38,6 +40,7 @@ impl Setting {
         let stage = Stage::new().await;
         let bedrock = Bedrock::default();
         let (papers, code) = (stage.bucket().await, stage.bucket().await);
+        let datasets = stage.bucket().await;
         let (queue, generation_queue) = (stage.queue().await, stage.queue().await);
         let config = GeneratorConfig {
             opensearch_endpoint: stage.search_url.clone(),
@@ -47,6 +50,7 @@ impl Setting {
             device_backend: "xla".to_owned(),
             bucket_name: papers.clone(),
             code_bucket: code.clone(),
+            datasets_bucket: datasets.clone(),
             code_queue_url: queue.clone(),
             generation_queue_url: generation_queue.clone(),
             wait_for_text: wait_secs.to_owned(),
@@ -58,6 +62,7 @@ impl Setting {
             generator,
             papers,
             code,
+            datasets,
             queue,
             generation_queue,
         }

@@ -43,6 +43,22 @@ const OPTIMIZERS: [Choice; 1] = [(
 /// The optimizer when no word of [`OPTIMIZERS`] occurs.
 const DEFAULT_OPTIMIZER: Choice = ("adamw", &[]);
 
+/// Data sets that papers name and the pipeline does not import; the first that a paper says is its wish.
+const WANTED: [&str; 12] = [
+    "imagenet",
+    "coco",
+    "cityscapes",
+    "celeba",
+    "svhn",
+    "squad",
+    "glue",
+    "openwebtext",
+    "librispeech",
+    "gsm8k",
+    "mmlu",
+    "humaneval",
+];
+
 /// Characters of a title that the program keeps.
 const MAX_TITLE_CHARS: usize = 300;
 
@@ -60,6 +76,10 @@ pub(super) fn generate(paper: &PaperText) -> GeneratedProgram {
     GeneratedProgram {
         code,
         dataset: "synthetic".to_owned(),
+        wanted_dataset: WANTED
+            .iter()
+            .find(|name| contains_term(&text, name))
+            .map(|name| (*name).to_owned()),
         description: format!(
             "offline rules: trains a small {} ({model_word}) with {optimizer} ({optimizer_word}) on synthetic \
              data; it does not reproduce the paper's method",

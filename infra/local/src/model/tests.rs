@@ -75,7 +75,7 @@ fn client(url: &str) -> Client {
 /// A question as the functions put it: instructions, the paper's block, one tool that must be called.
 fn ask(url: &str, tool: &str, prompt: &str) -> ConverseFluentBuilder {
     let schema = match tool {
-        PROGRAM_TOOL => program_schema(),
+        PROGRAM_TOOL => program_schema(&["synthetic"]),
         _ => verdict_schema(),
     };
     let spec = ToolSpecification::builder()

@@ -47,7 +47,13 @@ fn objects(bucket: Bucket) -> Vec<String> {
             format!("{}plots/loss.png", keys::outputs_prefix(&paper)),
             format!("{paper}/notes.json"),
         ],
-        Bucket::Datasets => vec![keys::dataset("mnist"), "synthetic.pt".to_owned()],
+        Bucket::Datasets => vec![
+            keys::dataset_description("mnist"),
+            "mnist/train-0a1b.safetensors".to_owned(),
+            "imdb/vocabulary-0a1b.json".to_owned(),
+            "mnist/mnist_pytorch.pt".to_owned(),
+            "dataset_index.json".to_owned(),
+        ],
     }
 }
 
@@ -259,11 +265,14 @@ fn judge_makes(action: &str, resource: &str) -> bool {
 fn generator_makes(action: &str, resource: &str) -> bool {
     let is_program = resource.ends_with("/code.py") || resource.ends_with("/metadata.json");
     match action {
-        "s3:GetObject" => is_program || resource.ends_with(".pdf"),
+        "s3:GetObject" => {
+            is_program || resource.ends_with(".pdf") || resource.ends_with("/dataset.json")
+        }
         "s3:PutObject" => is_program,
         "s3:ListBucket" => {
             resource.ends_with(":llm-research-papers")
                 || resource.ends_with(":papers-code-artifacts")
+                || resource.ends_with(":datasets-for-all-papers")
         }
         "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes" => {
             resource.ends_with(":code-generation.fifo")
@@ -310,7 +319,9 @@ fn agent_makes(action: &str, resource: &str) -> bool {
         "s3:GetObject" => {
             resource.ends_with("/code.py")
                 || resource.ends_with("/result.json")
-                || resource.ends_with("/mnist.pt")
+                || resource.ends_with("/dataset.json")
+                || resource.ends_with(".safetensors")
+                || resource.ends_with("/vocabulary-0a1b.json")
                 || resource.contains("assets/trainium-agent/")
         }
         "s3:PutObject" => resource.contains("/outputs/"),
