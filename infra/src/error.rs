@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use annapurna_cloud::{ObjectError, QueueError, reason};
 use annapurna_contract::text::safe;
+use annapurna_datasets::DatasetError;
 use annapurna_local::LocalError;
 use annapurna_runtime::search::SearchError;
 use annapurna_stack::cloudformation::NoFacts;
@@ -310,6 +311,17 @@ pub enum CommandError {
         /// The titles of the others, each with its stage.
         waiting: Vec<String>,
     },
+    /// A data set cannot be made of what is there.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A publisher's file did not come.
+    #[error("{url} did not come: {reason}")]
+    Download {
+        /// Where it is.
+        url: String,
+        /// The server's or the system's own words.
+        reason: String,
+    },
     /// Standard output or error cannot be written, or standard input not be read.
     #[error("cannot write to the terminal")]
     Terminal(#[from] std::io::Error),
@@ -436,6 +448,8 @@ impl CommandError {
             Self::NotDeleted { .. } => say(hint::NOT_DELETED),
             Self::Busy { .. } => say(hint::BUSY),
             Self::TimedOut { .. } | Self::Interrupted => say(hint::GOES_ON),
+            Self::Download { .. } => say(hint::FETCH),
+            Self::Dataset(error) => hint::dataset(error),
             Self::MissingOutput(_) => say(hint::OTHER_VERSION),
             Self::WrongAccount { .. } => say(hint::OTHER_ACCOUNT),
             Self::NoAccount { environment } => Some(hint::account(environment)),

@@ -27,6 +27,7 @@ use interrupt::Interrupt;
 
 mod ami;
 mod build;
+mod datasets;
 mod deploy;
 mod destroy;
 mod doctor;
@@ -97,6 +98,7 @@ enum EnvironmentCommand {
     Logs(logs::LogsArgs),
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
+    Datasets(datasets::DatasetsArgs),
     Doctor(doctor::DoctorArgs),
     Ami(ami::AmiArgs),
 }
@@ -117,6 +119,7 @@ impl EnvironmentCommand {
             Self::Logs(args) => &args.environment,
             Self::Queues(args) => &args.environment,
             Self::Papers(args) => &args.environment,
+            Self::Datasets(args) => &args.environment,
             Self::Doctor(args) => &args.environment,
             Self::Ami(args) => &args.environment,
         }
@@ -133,9 +136,11 @@ impl EnvironmentCommand {
             | Self::Status(_)
             | Self::Doctor(_)
             | Self::Ami(_) => &[],
-            Self::Rollback(_) | Self::Outputs(_) | Self::Logs(_) | Self::Queues(_) => {
-                &[Service::Cloud]
-            }
+            Self::Rollback(_)
+            | Self::Outputs(_)
+            | Self::Logs(_)
+            | Self::Queues(_)
+            | Self::Datasets(_) => &[Service::Cloud],
             Self::Plan(_) | Self::Papers(_) => &[Service::Cloud, Service::Search],
             Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
         }
@@ -156,6 +161,7 @@ impl EnvironmentCommand {
             Self::Logs(args) => logs::run(cx, args).await,
             Self::Queues(args) => queues::run(cx, args).await,
             Self::Papers(args) => papers::run(cx, args).await,
+            Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Doctor(args) => doctor::run(cx, args).await,
             Self::Ami(args) => ami::run(cx, args).await,
         }

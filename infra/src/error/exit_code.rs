@@ -22,6 +22,7 @@ impl CommandError {
             | Self::Build { .. }
             | Self::File { .. }
             | Self::Usage { .. }
+            | Self::Dataset(_)
             | Self::NobodyToAsk { .. }
             | Self::Terminal(_)
             | Self::Facts(_)
@@ -37,6 +38,7 @@ impl CommandError {
             | Self::Unretained { .. }
             | Self::TimedOut { .. }
             | Self::Local(_)
+            | Self::Download { .. }
             | Self::Object(_)
             | Self::Queue(_)
             | Self::Index(_)

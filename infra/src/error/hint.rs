@@ -1,5 +1,6 @@
 //! The next steps that an error names.
 
+use annapurna_datasets::DatasetError;
 use annapurna_stack::environment::{Environment, EnvironmentError};
 
 use super::Finding;
@@ -15,6 +16,7 @@ pub(super) const ROLLED_BACK: &str =
 pub(super) const GOES_ON: &str = "run the same command again: it goes on from there";
 pub(super) const NOT_DELETED: &str =
     "correct the cause and destroy it again: it goes on with what is left";
+pub(super) const FETCH: &str = "run the same command again: it goes on from there; or fetch the file yourself and name its folder with --from";
 pub(super) const BUSY: &str = "nothing of yours was begun; when that has ended, run it again";
 pub(super) const OTHER_VERSION: &str =
     "another version of this program deployed it; deploy the environment again";
@@ -89,6 +91,16 @@ pub(super) fn environment(error: &EnvironmentError) -> Option<String> {
             .as_ref()
             .map(|nearest| format!("did you mean `{nearest}`?")),
         EnvironmentError::Unreadable { .. } | EnvironmentError::Invalid { .. } => None,
+    }
+}
+
+/// For what a data set cannot be made of.
+pub(super) fn dataset(error: &DatasetError) -> Option<String> {
+    match error {
+        DatasetError::Digest { .. } => Some(
+            "fetch it again; if you know that this version is right, say --any-version".to_owned(),
+        ),
+        _ => None,
     }
 }
 
