@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[path = "commands/datasets.rs"]
+mod datasets;
 mod support;
 
 use std::process::{Command, Output, Stdio};
@@ -40,6 +42,7 @@ fn a_command_says_what_is_wrong_and_what_mends_it() {
     an_answer_with_nothing_but_failures(&deployment);
     logs_that_are_followed_until_a_person_stops_it(&deployment);
     the_docs_commands_of_the_aws_cli(&deployment);
+    datasets::sets_are_imported_and_trained_on(&deployment);
     two_deployments_at_once(&deployment);
     services_that_have_died(&deployment);
 }
