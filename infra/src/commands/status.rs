@@ -4,18 +4,20 @@ use std::process::ExitCode;
 use annapurna_contract::AgentHealth;
 use annapurna_local::{Home, process};
 use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
-use annapurna_stack::outputs::Output;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
 use super::queues::{self, Count};
-use super::{Context, EnvironmentArg, scrape};
+use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine};
 use crate::error::CommandError;
 use crate::local::agent;
 use crate::local::service::Service;
 use crate::{instances, local, ui};
+
+mod agents;
+mod scrapes;
 
 /// Show each part of an environment: what runs, where, and what waits
 #[derive(Debug, clap::Args)]
@@ -77,6 +79,8 @@ enum State {
     Active,
     Changing,
     Failed,
+    /// The agent takes none.
+    Refused,
     /// AWS's own word, or the agent's of its isolation.
     Said(String),
 }
@@ -97,6 +101,7 @@ impl State {
             Self::Active => "active",
             Self::Changing => "changing",
             Self::Failed => "failed",
+            Self::Refused => "refused",
             Self::Said(word) => word,
         }
     }
@@ -249,7 +254,8 @@ async fn stack_parts(
     let counts = queues::counts(&cloud, environment).await?;
     parts.extend(domain_part(&cloud, &deployed).await?);
     parts.extend(instance_parts(&cloud, environment).await?);
-    parts.extend(scrape_parts(&cloud, &deployed).await?);
+    parts.extend(agents::refusing(&cloud, environment).await?);
+    parts.extend(scrapes::parts(&cloud, &deployed).await?);
     Ok((parts, counts))
 }
 
@@ -289,6 +295,8 @@ async fn local_parts(home: &Home, settings: &LocalSettings, search: &SearchSetti
         Some(Ok(health)) => {
             let isolation = State::said(health.isolation.as_str());
             parts.push(detailed("isolation", isolation, "of generated programs"));
+            let refused = health.reason.as_deref();
+            parts.extend(refused.map(|reason| detailed("batches", State::Refused, reason)));
             let fault = agent::last_fault(&health);
             parts
                 .extend(fault.map(|(word, said)| detailed("last fault", State::said(word), &said)));
@@ -363,31 +371,6 @@ async fn instance_parts(
         ..named("instance", State::Said(it.state), &it.id)
     });
     Ok(std::iter::once(stack).chain(each).collect())
-}
-
-/// The scrapes that run, and those of the last two days that failed.
-async fn scrape_parts(cloud: &Cloud, deployed: &Deployed) -> Result<Vec<Part>, CommandError> {
-    use aws_sdk_sfn::types::ExecutionStatus;
-    let Some(machine) = deployed.outputs.find(Output::ScrapeConferenceArn) else {
-        return Ok(Vec::new());
-    };
-    let recent = (Utc::now() - TimeDelta::days(2)).timestamp();
-    let executions = scrape::executions::latest(cloud, machine).await?;
-    Ok(executions
-        .iter()
-        .filter_map(|it| {
-            let state = match it.status() {
-                ExecutionStatus::Running => State::Runs,
-                ExecutionStatus::Succeeded => return None,
-                _ if it.start_date().secs() < recent => return None,
-                _ => State::Failed,
-            };
-            Some(Part {
-                since: DateTime::from_timestamp(it.start_date().secs(), 0),
-                ..named("scrape", state, it.name())
-            })
-        })
-        .collect())
 }
 
 #[cfg(test)]

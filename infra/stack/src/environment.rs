@@ -192,6 +192,11 @@ impl Environment {
         }
     }
 
+    /// Where the journals of the instances go.
+    pub fn agent_log_group(&self) -> String {
+        format!("/annapurna/{}", self.named("trainium-agent"))
+    }
+
     /// Whether anything of it has an alarm: where scrapes start by themselves, nobody sees one fail.
     pub(crate) fn has_alarms(&self) -> bool {
         self.scraper.scheduled

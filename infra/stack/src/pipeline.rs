@@ -402,7 +402,7 @@ impl<'a> Pipeline<'a> {
             instance_type: settings.instance_type,
             volume_gib: settings.volume_gib,
             logs: AgentLogs {
-                group: format!("/annapurna/{}", self.environment.named("trainium-agent")),
+                group: self.environment.agent_log_group(),
                 retention_days: self.environment.log_retention_days,
             },
             tags: crate::instances::tags(self.environment),
