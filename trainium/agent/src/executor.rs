@@ -30,6 +30,7 @@ use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
 use crate::store::{self, StoreError};
 use crate::suspects::{Standing, Suspects};
+use crate::utilization::Utilization;
 
 /// Largest program that is run, bytes; a larger one has the error type `code`.
 pub(crate) const MAX_CODE: u64 = 1024 * 1024;
@@ -352,6 +353,7 @@ impl Executor {
                     failure,
                     dry_run,
                     core_seconds: None,
+                    utilization: None,
                 };
                 return Ok(self.report(job, run, plots, around));
             }
@@ -390,7 +392,9 @@ impl Executor {
             return Err(ExecuteError::DeviceBusy(holder));
         }
         let before = self.host.neuron.then(Executions::now);
+        let utilization = Utilization::watch(self.host.neuron);
         let (run, plots, placed) = self.run_once(sandbox, placed, false).await?;
+        let utilization = utilization.mean().await;
         let own = (self.slots.total() > 1).then(|| placed.slot.index());
         let core_seconds =
             before.and_then(|before| before.core_seconds(&Executions::now(), own, run.duration));
@@ -399,6 +403,7 @@ impl Executor {
             failure: self.failure(&run, &placed.limits)?,
             dry_run,
             core_seconds,
+            utilization,
         };
         let report = self.report(job, run, plots, around);
         // Only now that the run's folder is gone: the next program of the slot has the same user.

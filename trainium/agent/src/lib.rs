@@ -36,6 +36,7 @@ mod slots;
 mod store;
 mod suspects;
 mod users;
+mod utilization;
 mod worker;
 
 // What the binary calls.

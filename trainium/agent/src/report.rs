@@ -36,6 +36,8 @@ pub(crate) struct Around {
     pub(crate) dry_run: Option<DryRun>,
     /// Seconds of NeuronCores that it had.
     pub(crate) core_seconds: Option<f64>,
+    /// How busy they were, percent.
+    pub(crate) utilization: Option<f64>,
 }
 
 /// What a dry run found.
@@ -53,7 +55,7 @@ impl Executor {
     pub(crate) fn report(&self, job: &Job, run: Run, plots: Vec<Plot>, around: Around) -> Report {
         let metrics = Metrics::parse(&run.stdout.bytes);
         let times = (run.started_at, run.finished_at);
-        let core_seconds = around.core_seconds;
+        let (core_seconds, utilization) = (around.core_seconds, around.utilization);
         let mut result = self.result(job, around, times);
         result.execution_time = millis(run.duration);
         result.return_code = match run.end {
@@ -64,6 +66,7 @@ impl Executor {
         result.peak_memory_mb = (peak > 0).then(|| (peak / 1024) as f64 / 1024.0);
         result.cpu_time = Some(millis(run.usage.cpu));
         result.core_seconds = core_seconds.map(|seconds| (seconds * 1000.0).round() / 1000.0);
+        result.neuron_core_utilization = utilization;
         result.stdout_truncated = run.stdout.cut;
         result.stderr_truncated = run.stderr.cut;
         result.metrics = metrics.values;
@@ -84,6 +87,7 @@ impl Executor {
             failure: Some(failure),
             dry_run: None,
             core_seconds: None,
+            utilization: None,
         };
         let nothing = || Captured {
             bytes: Vec::new(),

@@ -245,11 +245,13 @@ impl Sandbox {
                 view.tmp.join("neuron-compile-cache").into(),
             ),
         ];
-        if self.parts.backend == Backend::Xla {
-            // Which of its devices PyTorch/XLA takes. Source: Neuron documentation, "PyTorch NeuronX environment
-            // variables".
-            variables.push(("PJRT_DEVICE", "NEURON".into()));
-        }
+        // Which of its devices PyTorch/XLA takes. Source: Neuron documentation, "PyTorch NeuronX environment variables".
+        let xla = match self.parts.backend {
+            Backend::Xla => Some("NEURON"),
+            Backend::Cpu => Some("CPU"),
+            Backend::TorchNeuron | Backend::Cuda | Backend::Auto => None,
+        };
+        variables.extend(xla.map(|device| ("PJRT_DEVICE", device.into())));
         variables
     }
 
