@@ -122,7 +122,7 @@ async fn program(deployment: &Deployment, paper: &PaperId, code: &str) -> Progra
     written.body(body).send().await.unwrap();
     let port = &deployment.service("opensearch")["port"];
     let url = format!("http://127.0.0.1:{port}/research-papers-v2/_doc/{paper}");
-    let document = json!({"paper_id": paper, "title": "a paper", "code_generated": true});
+    let document = json!({"title": "a paper", "code_generated": true});
     let put = reqwest::Client::new().put(url).json(&document).send().await;
     put.unwrap().error_for_status().unwrap();
     ProgramToTest {
