@@ -362,7 +362,7 @@ async fn a_newer_launch_template_replaces_an_instance_when_asked_and_ends_it_fir
     let made = account.instances().await;
     assert_eq!(made.len(), 2);
 
-    account.change("volume-gib = 200", "volume-gib = 250");
+    account.change("volume-gib = 512", "volume-gib = 600");
     account
         .infra(&["deploy", "prod", "--yes"])
         .await
