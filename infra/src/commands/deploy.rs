@@ -21,10 +21,11 @@ use crate::local::agent::{self, Agent};
 use crate::local::service::Service;
 use crate::local::{self, Services, removal};
 
+mod agents;
 mod consent;
 mod rollout;
 
-use rollout::{RolledOut, Rollout};
+use rollout::Rollout;
 
 /// Deploy the stack, the functions and the agent of an environment
 ///
@@ -104,12 +105,8 @@ async fn deploy_to_aws(
         assets: &assets,
         fleet: &fleet,
     };
-    let done = deployment.stack(template, BTreeMap::new()).await?;
-    let deployed = done.deployed;
-    let restarted = match done.has_new_bundle {
-        true => restart_agents(cx, &cloud, environment).await,
-        false => Ok(()),
-    };
+    let deployed = deployment.stack(template, BTreeMap::new()).await?;
+    let restarted = agents::bring_up_to_date(cx, &cloud, environment).await;
     let brought = roll_out_instances(cx, args, environment, &fleet, &deployed).await;
     let instances = instances::outputs(&cloud, environment).await;
     let outputs = match &instances {
@@ -204,7 +201,7 @@ async fn deploy_onto(
         assets,
         fleet: &fleet,
     };
-    let RolledOut { deployed, .. } = deployment.stack(template, services.parameters()).await?;
+    let deployed = deployment.stack(template, services.parameters()).await?;
     start_agent(cx, environment, &home, here, &deployed).await?;
     report(cx, environment, &deployed.outputs)?;
     cx.ui.status(format!(
@@ -320,40 +317,6 @@ async fn start_agent(
     agent::start(home, agent).await?;
     drop(step);
     cx.ui.done("The agent runs");
-    Ok(())
-}
-
-/// Has instances that run fetch the new bundle; a stopped one does so when it starts.
-async fn restart_agents(
-    cx: &Context,
-    cloud: &Cloud,
-    environment: &Environment,
-) -> Result<(), CommandError> {
-    let seen = instances::seen(cloud, environment).await?;
-    let running = seen.iter().filter(|it| it.runs()).map(|it| it.id.clone());
-    let running: Vec<String> = running.collect();
-    if running.is_empty() {
-        return Ok(());
-    }
-    let request = cloud
-        .ssm
-        .send_command()
-        .document_name("AWS-RunShellScript")
-        .set_instance_ids(Some(running))
-        .parameters(
-            "commands",
-            vec!["systemctl restart annapurna-agent".to_owned()],
-        );
-    match request.send().await {
-        Ok(_) => cx
-            .ui
-            .done("The agent on each running instance restarts with the new bundle"),
-        // A new instance is not managed yet for its first minutes, and then starts the new bundle anyway.
-        Err(error) => cx.ui.warn(format!(
-            "the agent restarts with its instance only: {}",
-            CommandError::aws("restart the agent")(error)
-        )),
-    }
     Ok(())
 }
 

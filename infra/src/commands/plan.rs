@@ -158,7 +158,7 @@ pub(super) async fn compare(
 }
 
 /// Whether a stack that is there gets another agent; never one without `[trainium]`, whose template knows no bundle.
-pub(super) fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -> bool {
+fn bundle_changes(deployed: Option<&Deployed>, wanted: &Deployment) -> bool {
     let name = Parameter::AgentKey.name();
     let key = deployed.and_then(|it| it.deployment.parameters.get(&name));
     key.is_some_and(|key| Some(key) != wanted.parameters.get(&name))

@@ -1,7 +1,7 @@
 //! From what is deployed to what is wanted: one change set, or two where something is taken up first.
 //!
 //! In: what is wanted, and an [`Operator`] who sees each change set before it is executed. Out: the stack
-//! before and after. Nothing is executed that the operator did not agree to, the second change set of an
+//! after. Nothing is executed that the operator did not agree to, the second change set of an
 //! [adoption](adopting) neither. Where the first has been executed and the second not, whatever the
 //! reason, the next rollout finds a stack and goes on with the second.
 
@@ -38,13 +38,8 @@ pub trait Operator {
 /// How a rollout ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The stack is as wanted.
-    Done {
-        /// As it was; `None` for a new one.
-        before: Option<Deployed>,
-        /// As it is.
-        now: Box<Deployed>,
-    },
+    /// The stack as it is, which is as wanted.
+    Done(Box<Deployed>),
     /// The operator declined.
     Declined {
         /// Whether an earlier change set of this rollout was executed: the stack has taken up what was there,
@@ -78,10 +73,7 @@ impl Engine {
             now = self.deployed().await?;
         }
         let now = now.ok_or_else(|| super::incomplete("the stack", &self.stack))?;
-        Ok(Outcome::Done {
-            before,
-            now: Box::new(now),
-        })
+        Ok(Outcome::Done(Box::new(now)))
     }
 
     /// The next change set, if anything changes; true when it only takes up what is there already.

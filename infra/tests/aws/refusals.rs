@@ -1,5 +1,7 @@
 //! What becomes of the instances where AWS denies, refuses or would do more than was asked.
 
+use serde_json::{Value, json};
+
 use super::Account;
 use super::faults::Fault;
 
@@ -95,15 +97,56 @@ async fn an_agent_that_cannot_be_restarted_does_not_hide_what_was_deployed() {
     account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
     let n_calls = account.faults.count("DescribeInstances") - n_before;
 
-    // All but the last of these calls come before the agents are restarted.
+    // The last of these calls comes after the agents are asked.
     let denied = Fault::denied_by_ec2();
     account
         .faults
-        .after("DescribeInstances", n_calls - 1, 1, denied);
-    let mut deploy = account.command(&["deploy", "prod", "--yes"]);
-    let told = deploy.env("BUILD", "2").output().await.unwrap();
-    let told = super::Run::of(&told).ends(3);
+        .after("DescribeInstances", n_calls - 2, 1, denied);
+    let told = account.infra(&["deploy", "prod", "--yes"]).await.ends(3);
     assert!(told.stdout.contains("PapersBucketName"), "{told}");
     told.says("`prod` is deployed");
     told.says("error: cannot describe the instances: UnauthorizedOperation");
+}
+
+#[tokio::test]
+async fn every_deploy_asks_each_agent_by_itself_and_makes_up_for_one_that_was_cut_off() {
+    let account = Account::new().await;
+    account.change("[trainium]", "[trainium]\ninstances = 2");
+    account.infra(&["deploy", "prod", "--yes"]).await.ends(0);
+    let made: Vec<String> = account
+        .instances()
+        .await
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    let asked = || {
+        let sent = account.faults.seen_of("SendCommand").into_iter();
+        sent.map(|it| serde_json::from_slice::<Value>(&it.body).unwrap()["InstanceIds"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(asked().is_empty(), "new instances fetch the bundle anyway");
+
+    // It ends between its change set and the agents.
+    let mut cut_off = account.command(&["deploy", "prod", "--yes"]);
+    cut_off.env("BUILD", "2");
+    account
+        .faults
+        .next("UpdateTerminationProtection", 1, Fault::ExpiredToken);
+    let cut_off = super::Run::of(&cut_off.output().await.unwrap());
+    let cut_off = cut_off.ends(3);
+    assert!(asked().is_empty(), "{cut_off}");
+    account.faults.clear();
+
+    // The emulator refuses it, and here the first is asked.
+    let command = r#"{"Command": {"CommandId": "1"}}"#.to_owned();
+    account
+        .faults
+        .next("SendCommand", 1, Fault::Canned(200, command));
+    let mut again = account.command(&["deploy", "prod", "--yes"]);
+    let again = again.env("BUILD", "2").output().await.unwrap();
+    let again = super::Run::of(&again).ends(0);
+    again.says("Nothing changes in `prod`.");
+    again.says(&format!("asked {}\n", made[0]));
+    again.says(&format!("cannot ask {} for its agent's bundle: ", made[1]));
+    assert_eq!(asked(), [json!([made[0]]), json!([made[1]])]);
 }

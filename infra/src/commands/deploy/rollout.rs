@@ -17,7 +17,7 @@ use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::commands::Context;
 use crate::commands::interrupt::Held;
-use crate::commands::plan::{bundle_changes, compare};
+use crate::commands::plan::compare;
 use crate::commands::progress::{Follower, ProgressStyle};
 use crate::engine::{
     ChangeSet, Deployed, Engine, Found, Operator, Outcome, Standing, TemplateSource,
@@ -38,13 +38,6 @@ pub(super) struct Rollout<'a> {
     pub(super) fleet: &'a Fleet<'a>,
 }
 
-/// A stack that was brought to what is wanted.
-pub(super) struct RolledOut {
-    pub(super) deployed: Deployed,
-    /// Whether an instance that runs has an older bundle than the stack.
-    pub(super) has_new_bundle: bool,
-}
-
 impl Rollout<'_> {
     /// Brings the stack and the index to what is wanted. Nothing is uploaded, and nothing of the stack is
     /// removed, before the person has agreed to the plan.
@@ -56,7 +49,7 @@ impl Rollout<'_> {
         &self,
         template: Template,
         mut parameters: BTreeMap<String, String>,
-    ) -> Result<RolledOut, CommandError> {
+    ) -> Result<Deployed, CommandError> {
         let (ui, name) = (&self.cx.ui, &self.environment.name);
         let engine = Engine::new(self.cloud, self.environment.stack_name());
         if engine.at_rest(&|text| ui.status(text)).await? == Standing::Stuck {
@@ -87,16 +80,13 @@ impl Rollout<'_> {
         self.publish().await?;
         match engine.roll_out(&wanted, &person).await? {
             Outcome::Declined { has_adopted } => Err(declined(name, has_adopted, &person.done)),
-            Outcome::Done { before, now } => {
+            Outcome::Done(now) => {
                 if self.environment.protected {
                     engine.set_termination_protection(true).await?;
                     engine.set_policy(&stack_policy(&[&wanted], &[])).await?;
                 }
                 self.index(&now).await?;
-                Ok(RolledOut {
-                    has_new_bundle: bundle_changes(before.as_ref(), &wanted),
-                    deployed: *now,
-                })
+                Ok(*now)
             }
         }
     }
