@@ -27,6 +27,7 @@ mod who;
 mod words;
 
 pub use change_set::{ChangeSet, TemplateSource};
+pub use protection::Protection;
 pub use remnant::{Found, Remnant};
 pub use rollout::{Operator, Outcome};
 pub(crate) use words::says_absent;

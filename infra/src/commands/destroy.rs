@@ -84,13 +84,15 @@ async fn destroy_in_aws(
         cx.ui.result(change)?;
     }
     refuse_papers(environment, &doomed)?;
+    refuse_kept(environment, &engine, &instances).await?;
     agreed(cx, args, environment, &format!("Destroy `{name}`?")).await?;
+    if environment.protected && standing != Standing::Absent {
+        // Whoever may not do that is told so before anything is gone.
+        engine.set_termination_protection(false).await?;
+    }
     // First what is made of the other's launch template.
     let stack = environment.instances_stack_name();
     delete(cx, args, &instances, &stack, going.len()).await?;
-    if environment.protected && standing != Standing::Absent {
-        engine.set_termination_protection(false).await?;
-    }
     delete_stack(cx, args, environment, &cloud, &doomed).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -107,6 +109,34 @@ fn refuse_protected(args: &DestroyArgs, environment: &Environment) -> Result<(),
                 "if it has to go: cargo infra destroy {name} --force-destroy; the raw papers stay even then"
             ),
         });
+    }
+    Ok(())
+}
+
+/// CloudFormation refuses to delete a stack with termination protection. That is said before the other stack is gone; only
+/// that of a protected environment's pipeline is lifted by `destroy` itself.
+async fn refuse_kept(
+    environment: &Environment,
+    pipeline: &Engine,
+    instances: &Engine,
+) -> Result<(), CommandError> {
+    let name = &environment.name;
+    let refusal = |stack: &str, hint: &str| CommandError::Usage {
+        problem: format!("stack `{stack}` has termination protection, so nothing was destroyed"),
+        hint: format!(
+            "{hint}aws cloudformation update-termination-protection --no-enable-termination-protection \
+             --stack-name {stack}"
+        ),
+    };
+    if instances.has_termination_protection().await? {
+        return Err(refusal(
+            &environment.instances_stack_name(),
+            "take it away: ",
+        ));
+    }
+    if !environment.protected && pipeline.has_termination_protection().await? {
+        let hint = format!("`cargo infra deploy {name}` takes away what a deploy gave; else: ");
+        return Err(refusal(&environment.stack_name(), &hint));
     }
     Ok(())
 }

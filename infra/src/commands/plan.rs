@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Context, EnvironmentArg};
 use crate::assets::Assets;
 use crate::cloud::Cloud;
-use crate::engine::{Deployed, Engine, Found, Remnant};
+use crate::engine::{Deployed, Engine, Found, Protection, Remnant};
 use crate::error::CommandError;
 use crate::index::{self, IndexPlan};
 use crate::instances::{Fleet, FleetPlan};
@@ -47,6 +47,9 @@ pub(super) struct DeployPlan {
     pub(super) resources: Vec<Change>,
     /// Of the stack of the instances.
     pub(super) instances: Vec<Change>,
+    /// What becomes of the stack's protection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) protection: Option<Protection>,
     pub(super) index: IndexPlan,
     /// Why the agent would be started again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ pub(super) struct DeployPlan {
 impl DeployPlan {
     pub(super) fn is_empty(&self) -> bool {
         let stays = self.remnants().next().is_none() && self.changes().next().is_none();
+        let stays = stays && self.protection.is_none();
         stays && self.index == IndexPlan::UpToDate && self.agent.is_none()
     }
 
@@ -86,6 +90,9 @@ impl std::fmt::Display for DeployPlan {
         }
         for change in self.changes() {
             writeln!(formatter, "{change}")?;
+        }
+        if let Some(protection) = self.protection {
+            writeln!(formatter, "{protection}")?;
         }
         if self.index != IndexPlan::UpToDate {
             writeln!(formatter, "{}", self.index)?;
@@ -132,6 +139,13 @@ pub(super) async fn compare(
         None => IndexPlan::Create,
         Some(endpoint) => index::plan(&index::search(cloud, endpoint)?).await?,
     };
+    let engine = Engine::new(cloud, environment.stack_name());
+    let protection = match deployed {
+        Some(_) if environment.local().is_none() => {
+            engine.protection(environment.protected).await?
+        }
+        _ => None,
+    };
     let home = cx.home(environment);
     let agent = match &assets.agent_binary {
         Some(binary) => agent::outdated(&home, binary),
@@ -151,6 +165,7 @@ pub(super) async fn compare(
         instances_remnant: fleet.remnant,
         resources,
         instances: fleet.changes,
+        protection,
         index,
         agent,
         notes: [unseen, fleet.notes].concat(),
@@ -226,6 +241,7 @@ fn first(environment: &Environment, template: Value, fleet: FleetPlan) -> Deploy
         instances_remnant: fleet.remnant,
         resources: changes(&Deployment::none(), &wanted),
         instances: fleet.changes,
+        protection: None,
         index: IndexPlan::Create,
         agent: environment.local().map(|_| "it is new"),
         notes: fleet.notes,

@@ -1,11 +1,80 @@
 //! What keeps a protected stack from being deleted, and what holds data in it from being replaced.
 
+use std::fmt;
+
+use annapurna_stack::protection::{is_ours, open_policy};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Engine;
 use crate::error::CommandError;
 
+/// What a deployment does about a stack's protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// Gives it.
+    Set,
+    /// Takes it, which an earlier deployment gave: the environment is no longer protected.
+    Lift,
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Set => "~ protect the stack  (termination protection and a stack policy)",
+            Self::Lift => {
+                "~ lift the stack's protection  (the environment is not `protected` any more)"
+            }
+        })
+    }
+}
+
 impl Engine {
+    /// What a deployment is to do about the protection of a stack that is there; `None` where that is as wanted. A policy
+    /// in the form of ours tells that a deployment protected the stack: what a person did by hand stays.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub async fn protection(&self, wanted: bool) -> Result<Option<Protection>, CommandError> {
+        let (change, is_due) = match wanted {
+            true => (Protection::Set, !self.has_termination_protection().await?),
+            false => (Protection::Lift, is_ours(&self.policy().await?)),
+        };
+        Ok(is_due.then_some(change))
+    }
+
+    /// Protects the stack. The policy goes first, since it tells whose the protection is.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub async fn protect(&self, policy: &Value) -> Result<(), CommandError> {
+        self.set_policy(policy).await?;
+        self.set_termination_protection(true).await
+    }
+
+    /// Takes away what [`Self::protect`] gave, the policy last.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub async fn lift_protection(&self) -> Result<(), CommandError> {
+        self.set_termination_protection(false).await?;
+        self.set_policy(&open_policy()).await
+    }
+
+    /// Whether CloudFormation would refuse to delete the stack. One that is not there is not protected.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation cannot be asked.
+    pub async fn has_termination_protection(&self) -> Result<bool, CommandError> {
+        let description = self.describe().await?;
+        Ok(description.is_some_and(|it| it.enable_termination_protection() == Some(true)))
+    }
+
     /// Has CloudFormation refuse to delete the stack, or take it again.
     ///
     /// # Errors

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::cloudformation::Holds;
 use crate::plan::Deployment;
 
+/// What a policy of ours denies.
+const DENIED: [&str; 2] = ["Update:Replace", "Update:Delete"];
+
 /// The stack policy that lets updates do everything but replace or delete what holds something, in any of these
 /// deployments; what is `allowed`, by logical id, they may. Source: CloudFormation User Guide, "Prevent
 /// updates to stack resources".
@@ -27,11 +30,23 @@ pub fn stack_policy(deployments: &[&Deployment], allowed: &[String]) -> Value {
         statements.push(json!({
             "Effect": "Deny",
             "Principal": "*",
-            "Action": ["Update:Replace", "Update:Delete"],
+            "Action": DENIED,
             "Resource": held,
         }));
     }
     json!({ "Statement": statements })
+}
+
+/// The stack policy that lets updates do everything: one that is set can be replaced and not removed.
+pub fn open_policy() -> Value {
+    stack_policy(&[], &[])
+}
+
+/// Whether a policy denies what [`stack_policy`] does, in its form: a deployment gave it.
+pub fn is_ours(policy: &Value) -> bool {
+    let statements = policy["Statement"].as_array();
+    let is_denial = |it: &Value| it["Effect"] == "Deny" && it["Action"] == json!(DENIED);
+    statements.into_iter().flatten().any(is_denial)
 }
 
 /// Whether a policy lets something of this deployment be replaced or deleted that [`stack_policy`] of it denies: a
@@ -124,6 +139,21 @@ mod tests {
         assert!(deny(json!("Update:Replace"), json!({})));
         let of_some = json!({"Condition": {"StringEquals": {"ResourceType": ["AWS::SQS::Queue"]}}});
         assert!(deny(json!("Update:*"), of_some));
+    }
+
+    #[test]
+    fn what_a_deployment_gave_is_told_from_what_a_person_did() {
+        let deployed = deployment(json!({"One": {"Type": "AWS::SQS::Queue"}}));
+        assert!(is_ours(&stack_policy(&[&deployed], &[])));
+        let deny = |action: Value| {
+            let denial =
+                json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"});
+            is_ours(&json!({ "Statement": [denial] }))
+        };
+        assert!(!deny(json!("Update:*")), "a person's own");
+        for none in [open_policy(), Value::Null] {
+            assert!(!is_ours(&none), "{none}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a protected stack refuses by itself, and that nothing leaves it open.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use infra::engine::{Engine, TemplateSource};
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::aws::AwsProject;
@@ -64,6 +66,59 @@ async fn a_protected_stack_gets_termination_protection_and_a_policy_that_opens_f
         "open while it is replaced, then closed"
     );
     assert!(denied(&project).await.contains(QUEUE));
+}
+
+#[tokio::test]
+async fn protection_that_is_no_longer_wanted_is_lifted_and_until_then_nothing_is_destroyed() {
+    let project = AwsProject::new().await;
+    deployed(&project, &["prod", "--yes"]).await;
+    project.edit("prod", "protected = true", "protected = false");
+    let is_protected = async || {
+        let engine = project.engine("prod").await;
+        engine.has_termination_protection().await.unwrap()
+    };
+
+    let refused = project.infra(&["destroy", "prod", "--yes"]).await.ends(2);
+    refused.says("stack `annapurna-prod` has termination protection");
+    refused.says("`cargo infra deploy prod` takes away what a deploy gave");
+    assert!(is_protected().await);
+
+    let plan = project.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("~ lift the stack's protection");
+    project
+        .infra(&["deploy", "prod"])
+        .await
+        .ends(2)
+        .says("Deploy `prod`?");
+    assert!(is_protected().await, "nobody agreed");
+    // Cut off between the two halves, it is gone on with.
+    let faults = &project.faults;
+    faults.next("SetStackPolicy", 1, Fault::ExpiredToken);
+    project.infra(&["deploy", "prod", "--yes"]).await.ends(3);
+    deployed(&project, &["prod", "--yes"])
+        .await
+        .says("is lifted");
+    assert!(!is_protected().await);
+    assert_eq!(denied(&project).await, "null");
+    let plan = project.infra(&["plan", "prod"]).await.ends(0);
+    plan.says("Nothing changes in `prod`.");
+
+    // What a person protects by hand stays so, and is said before the other stack is gone.
+    let instances = Engine::new(&project.cloud().await, "annapurna-prod-trainium");
+    let queue = json!({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}});
+    let source = TemplateSource::Body(queue.to_string());
+    let set = instances.prepare(source, &BTreeMap::new()).await.unwrap();
+    set.unwrap().execute(&|_| {}).await.unwrap();
+    instances.set_termination_protection(true).await.unwrap();
+    let refused = project.infra(&["destroy", "prod", "--yes"]).await.ends(2);
+    refused.says("stack `annapurna-prod-trainium` has termination protection");
+    instances.set_termination_protection(false).await.unwrap();
+    let engine = project.engine("prod").await;
+    engine.set_termination_protection(true).await.unwrap();
+    project.infra(&["destroy", "prod", "--yes"]).await.ends(2);
+    assert_eq!(faults.count("DeleteStack"), 0);
+    engine.set_termination_protection(false).await.unwrap();
+    project.infra(&["destroy", "prod", "--yes"]).await.ends(0);
 }
 
 /// Starts a deploy that is not answered when it executes its change set.

@@ -9,6 +9,7 @@ use annapurna_stack::environment::Environment;
 use annapurna_stack::plan::{Change, Impact};
 
 use crate::commands::plan::DeployPlan;
+use crate::engine::Protection;
 use crate::error::CommandError;
 use crate::ui::Ui;
 
@@ -60,7 +61,8 @@ impl<'a> Consent<'a> {
         self.refuse_losses(&at_stake)?;
         self.say_what_stays(ui, &at_stake);
         let changes = plan.remnants().next().is_some() || plan.changes().next().is_some();
-        let agreed = !changes || self.ask(ui, &at_stake).await?;
+        let lifts = plan.protection == Some(Protection::Lift);
+        let agreed = !(changes || lifts) || self.ask(ui, &at_stake).await?;
         if agreed {
             self.agreed.borrow_mut().clone_from(&plan.resources);
         }
@@ -283,6 +285,7 @@ mod tests {
             resources,
             instances: Vec::new(),
             notes: Vec::new(),
+            protection: None,
             index: IndexPlan::UpToDate,
             agent: None,
         }

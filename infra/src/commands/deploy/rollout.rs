@@ -17,10 +17,10 @@ use crate::assets::{Assets, AssetsBucket};
 use crate::cloud::Cloud;
 use crate::commands::Context;
 use crate::commands::interrupt::Held;
-use crate::commands::plan::compare;
+use crate::commands::plan::{DeployPlan, compare};
 use crate::commands::progress::{Follower, ProgressStyle};
 use crate::engine::{
-    ChangeSet, Deployed, Engine, Found, Operator, Outcome, Standing, TemplateSource,
+    ChangeSet, Deployed, Engine, Found, Operator, Outcome, Protection, Standing, TemplateSource,
 };
 use crate::error::CommandError;
 use crate::index;
@@ -66,24 +66,28 @@ impl Rollout<'_> {
             parameters,
         };
         let person = Person::new(self, &wanted, &engine, &found);
-        if !person.agrees_to_plan(&found).await? {
+        let Some(plan) = person.agrees_to_plan(&found).await? else {
             return Err(CommandError::Declined {
                 left: "nothing was changed".to_owned(),
                 again: None,
             });
-        }
+        };
         if let Some(remnant) = &found.remnant {
             let step = ui.begin("Removing what a failed deployment left");
             engine.remove(remnant, &|_| {}).await?;
             drop(step);
         }
         self.publish().await?;
+        if plan.protection == Some(Protection::Lift) {
+            // First, since the policy would deny what may be replaced now.
+            engine.lift_protection().await?;
+            ui.done("The stack's protection is lifted");
+        }
         match engine.roll_out(&wanted, &person).await? {
             Outcome::Declined { has_adopted } => Err(declined(name, has_adopted, &person.done)),
             Outcome::Done(now) => {
                 if self.environment.protected {
-                    engine.set_termination_protection(true).await?;
-                    engine.set_policy(&stack_policy(&[&wanted], &[])).await?;
+                    engine.protect(&stack_policy(&[&wanted], &[])).await?;
                 }
                 self.index(&now).await?;
                 Ok(*now)
@@ -190,8 +194,8 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// Shows the plan and asks.
-    async fn agrees_to_plan(&self, found: &Found) -> Result<bool, CommandError> {
+    /// Shows the plan and asks; `None` after a no.
+    async fn agrees_to_plan(&self, found: &Found) -> Result<Option<DeployPlan>, CommandError> {
         let Rollout {
             cx,
             environment,
@@ -207,7 +211,8 @@ impl<'a> Person<'a> {
             .chain(left.map(|it| it.resource.as_str()))
             .chain(self.wanted.ids())
             .collect();
-        self.consent.to_plan(&cx.ui, &plan, &known).await
+        let agrees = self.consent.to_plan(&cx.ui, &plan, &known).await?;
+        Ok(agrees.then_some(plan))
     }
 
     /// How long a change set may take, where that is known.
