@@ -70,10 +70,31 @@ pub(crate) fn begin(home: &Home) -> Result<(), LocalError> {
 pub(crate) async fn finish(home: &Home, progress: &dyn Progress) -> Result<(), LocalError> {
     stop(home, progress).await?;
     condemn(home)?;
-    remove_folder(&condemned(home))?;
+    remove_rest(home)?;
     remove_folder(home.root())?;
     // The folder of all environments goes with its last one; it stays while it holds another.
     let _ = home.root().parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Removes everything but the mark, which says for as long as anything is there that it is to go.
+fn remove_rest(home: &Home) -> Result<(), LocalError> {
+    let (root, mark) = (home.root(), mark(home));
+    let list = LocalError::file("list", root);
+    let entries: Vec<_> = fs::read_dir(root)
+        .and_then(Iterator::collect)
+        .map_err(list)?;
+    for path in entries
+        .iter()
+        .map(fs::DirEntry::path)
+        .filter(|it| *it != mark)
+    {
+        if path.is_dir() && !path.is_symlink() {
+            remove_folder(&path)?;
+        } else {
+            fs::remove_file(&path).map_err(LocalError::file("remove", &path))?;
+        }
+    }
     Ok(())
 }
 
@@ -139,6 +160,32 @@ mod tests {
         finish(&home, &Silent).await.unwrap();
         assert_eq!(Remains::of(&home), None);
         assert!(!folder.path().join("state").exists());
+    }
+
+    #[tokio::test]
+    async fn the_mark_outlives_everything_else() {
+        let (folder, home) = environment();
+        // Before and after the mark, in whatever order they are listed.
+        for name in ["aaa", "downloads", "run", "tools.lock.d", "zzz"] {
+            fs::create_dir_all(home.root().join(name).join("deep")).unwrap();
+            fs::write(home.root().join(name).join("deep/file"), "x").unwrap();
+        }
+        fs::write(home.root().join("tools.lock"), "").unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, home.root().join("link")).unwrap();
+        begin(&home).unwrap();
+        condemn(&home).unwrap();
+        remove_rest(&home).unwrap();
+        let left: Vec<_> = fs::read_dir(home.root()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(
+            Remains::of(&home),
+            Some(Remains::Rest(home.root().to_owned()))
+        );
+        assert!(elsewhere.exists());
+        finish(&home, &Silent).await.unwrap();
+        assert_eq!(Remains::of(&home), None);
     }
 
     #[test]
