@@ -20,8 +20,8 @@ mod same_bytes;
 pub use publish::AssetsBucket;
 pub(crate) use publish::bucket_name;
 
+use build::{Built, build_for_lambda, build_for_this_machine};
 pub(crate) use build::{NO_CARGO_LAMBDA, how_to_get_cargo_lambda};
-use build::{build_for_lambda, build_for_this_machine, metadata};
 use pack::pack;
 
 /// The agent's crate, and its binary.
@@ -47,6 +47,9 @@ pub struct Assets {
     pub agent_bundle: Option<Zip>,
     /// The agent's binary for this machine; `None` in AWS.
     pub agent_binary: Option<PathBuf>,
+    /// What of the tools that built it is not the project's version, for people: somebody else's deploy of the same code
+    /// would change every function.
+    pub differences: Vec<String>,
 }
 
 impl Assets {
@@ -75,17 +78,24 @@ pub async fn build(
     environment: &Environment,
     tools: &Home,
 ) -> Result<Assets, CommandError> {
-    let binaries = match environment.local() {
+    let Built {
+        binaries,
+        target_directory,
+        differences,
+    } = match environment.local() {
         Some(_) => build_for_this_machine(root).await?,
         None => build_for_lambda(root, environment, tools).await?,
     };
-    let folder = metadata(root, &["--no-deps"]).await?.target_directory;
-    let folder = folder.join("annapurna").join(&environment.name);
+    let folder = target_directory.join("annapurna").join(&environment.name);
     let is_local = environment.local().is_some();
     // Packing hashes and compresses tens of megabytes: not on the thread that watches for Ctrl-C.
     let root = root.to_owned();
     let packed = tokio::task::spawn_blocking(move || pack_all(&root, &folder, &binaries, is_local));
-    packed.await.map_err(|_| CommandError::Interrupted)?
+    let packed = packed.await.map_err(|_| CommandError::Interrupted)??;
+    Ok(Assets {
+        differences,
+        ..packed
+    })
 }
 
 fn pack_all(
@@ -117,6 +127,7 @@ fn pack_all(
             functions,
             agent_bundle: None,
             agent_binary: Some(agent),
+            differences: Vec::new(),
         });
     }
     let mut files = vec![(AGENT.to_owned(), agent)];
@@ -128,6 +139,7 @@ fn pack_all(
         functions,
         agent_bundle: Some(bundle),
         agent_binary: None,
+        differences: Vec::new(),
     })
 }
 

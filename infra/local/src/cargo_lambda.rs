@@ -1,7 +1,7 @@
 //! cargo-lambda, which builds for Lambda and trn1, and zig, with which it links for another processor.
 //!
-//! In: the folder of our own tools. Out: the one on `PATH` if it has its zig, or ours, installed after a person
-//! agreed. Everything that a build is told is in `infra`; here is only where the program is.
+//! In: the folder of our own tools. Out: ours, installed after a person agreed, or else the one on `PATH` if it has its
+//! zig: a compiler of another version makes other bytes. Everything that a build is told is in `infra`; here is only where the program is.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +16,11 @@ use crate::{Home, LocalError, Progress, tool};
 /// For a question that it answers at once; its first start reads 35 MB from disk.
 const QUICK: Duration = Duration::from_secs(30);
 
+/// The versions of ours, as `requirements-build.txt` has them.
+pub const CARGO_LAMBDA: &str = "1.9.2";
+/// Of its zig.
+pub const ZIG: &str = "0.17.1";
+
 /// What installing our own brings, for the person who is asked.
 pub const INSTALLS: &str = "cargo-lambda 1.9.2 and zig 0.17.1 into a virtual environment of the project \
      (115 MB to download, 470 MB on disk)";
@@ -25,18 +30,21 @@ pub const INSTALLS: &str = "cargo-lambda 1.9.2 and zig 0.17.1 into a virtual env
 pub struct CargoLambda {
     /// Its own words: name, version, commit and day.
     pub version: String,
+    /// Version of its zig.
+    pub zig: String,
     /// The folder of ours; `None` when it is on `PATH` anyway.
     folder: Option<PathBuf>,
 }
 
 impl CargoLambda {
-    /// The first that can build: the one on `PATH`, then ours in `home`.
+    /// The first that can build: ours in `home`, then the one on `PATH`.
     pub async fn find(home: &Home) -> Option<Self> {
-        if let Some(found) = Self::probe(None).await {
-            return Some(found);
+        if let Some(venv) = Venv::find(home, &BUILD)
+            && let Some(ours) = Self::probe(Some(venv.bin())).await
+        {
+            return Some(ours);
         }
-        let venv = Venv::find(home, &BUILD)?;
-        Self::probe(Some(venv.bin())).await
+        Self::probe(None).await
     }
 
     /// Installs ours into `home`, unless it is there.
@@ -74,8 +82,9 @@ impl CargoLambda {
         let version = ask(&["--version"]).await?;
         // Without zig it would ask a person, or install one with pip wherever that installs.
         let system = ask(&["system", "--output-format", "json"]).await?;
-        has_zig(&system).then(|| Self {
+        Some(Self {
             version: version.trim().to_owned(),
+            zig: zig(&system)?,
             folder,
         })
     }
@@ -90,8 +99,8 @@ fn search_path(folder: Option<PathBuf>) -> Result<OsString, LocalError> {
         .map_err(LocalError::file("put into PATH", place))
 }
 
-/// Whether `cargo lambda system` names a zig: it lists ways to install one otherwise.
-fn has_zig(system: &str) -> bool {
+/// The version of the zig that `cargo lambda system` names; `None` where it lists ways to install one.
+fn zig(system: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct System {
         zig: Zig,
@@ -100,21 +109,52 @@ fn has_zig(system: &str) -> bool {
     struct Zig {
         version: Option<String>,
     }
-    serde_json::from_str::<System>(system).is_ok_and(|it| it.zig.version.is_some())
+    serde_json::from_str::<System>(system).ok()?.zig.version
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn one_without_zig_cannot_build() {
-        assert!(has_zig(
-            r#"{"zig": {"command": "python3 -m ziglang", "version": "0.17.1"}, "config": {}}"#
-        ));
+        let with =
+            r#"{"zig": {"command": "python3 -m ziglang", "version": "0.17.1"}, "config": {}}"#;
+        assert_eq!(zig(with).as_deref(), Some("0.17.1"));
         let without = r#"{"zig": {"install_options": ["pip3 install ziglang"]}, "config": {}}"#;
-        assert!(!has_zig(without));
-        assert!(!has_zig("error: no such command: `lambda`"));
+        assert_eq!(zig(without), None);
+        assert_eq!(zig("error: no such command: `lambda`"), None);
+    }
+
+    #[test]
+    fn the_versions_are_those_that_are_installed() {
+        let required = include_str!("../requirements-build.txt");
+        for (name, version) in [("cargo-lambda", CARGO_LAMBDA), ("ziglang", ZIG)] {
+            assert!(
+                required.contains(&format!("\n{name}=={version} ")),
+                "{name}"
+            );
+            assert!(INSTALLS.contains(version), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ours_builds_even_where_another_is_on_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let on_path = CargoLambda::find(&home).await;
+        assert!(on_path.is_none_or(|it| it.folder.is_none()));
+        let bin = Venv::pretended(&home, &BUILD).bin();
+        let program = bin.join("cargo-lambda");
+        let text = "#!/bin/sh\ncase \"$2\" in --version) echo ours ;; \
+                    *) echo '{\"zig\": {\"version\": \"1\"}}' ;; esac\n";
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let ours = CargoLambda::find(&home).await.unwrap();
+        assert_eq!((ours.version.as_str(), ours.zig.as_str()), ("ours", "1"));
+        assert_eq!(ours.folder, Some(bin));
     }
 
     #[test]

@@ -117,6 +117,16 @@ impl Venv {
         }
     }
 
+    /// One that only looks complete.
+    #[cfg(test)]
+    pub(crate) fn pretended(home: &Home, packages: &'static Packages) -> Self {
+        let venv = Self::of(home, packages);
+        make_folder(&venv.bin()).unwrap();
+        fs::write(venv.python(), "").unwrap();
+        fs::write(venv.marker(), venv.marker_content()).unwrap();
+        venv
+    }
+
     /// The one of this folder when it is complete and belongs to these packages.
     pub(crate) fn find(home: &Home, packages: &'static Packages) -> Option<Self> {
         let venv = Self::of(home, packages);

@@ -13,7 +13,8 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::{AGENT, same_bytes};
+use super::AGENT;
+use super::same_bytes::Machine;
 use crate::error::CommandError;
 
 /// What is wrong where [`CargoLambda::find`] finds none.
@@ -27,9 +28,7 @@ pub(crate) fn how_to_get_cargo_lambda(environment: &Environment) -> String {
     )
 }
 
-pub(super) async fn build_for_this_machine(
-    root: &Path,
-) -> Result<BTreeMap<String, PathBuf>, CommandError> {
+pub(super) async fn build_for_this_machine(root: &Path) -> Result<Built, CommandError> {
     let mut cargo = cargo(root);
     cargo.args(["build", "--message-format=json-render-diagnostics"]);
     for package in function_packages().into_iter().chain([AGENT]) {
@@ -44,7 +43,11 @@ pub(super) async fn build_for_this_machine(
             hint: "correct what the compiler reports above".to_owned(),
         });
     }
-    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
+    Ok(Built {
+        binaries: executables(&String::from_utf8_lossy(&output.stdout)),
+        target_directory: metadata(root, &["--no-deps"]).await?.target_directory,
+        differences: Vec::new(),
+    })
 }
 
 /// Binaries by name, from cargo's messages.
@@ -60,35 +63,56 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
+/// What was built.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// By the name of the crate.
+    pub(super) binaries: BTreeMap<String, PathBuf>,
+    /// Cargo's.
+    pub(super) target_directory: PathBuf,
+    /// What of the tools is not the project's version, for which others get other bytes.
+    pub(super) differences: Vec<String>,
+}
+
 /// The agent runs on trn1, which is x86-64; the functions on what the environment says. `tools` is where our own
 /// cargo-lambda is.
 pub(super) async fn build_for_lambda(
     root: &Path,
     environment: &Environment,
     tools: &Home,
-) -> Result<BTreeMap<String, PathBuf>, CommandError> {
+) -> Result<Built, CommandError> {
     let lambda = CargoLambda::find(tools).await;
     let lambda = lambda.ok_or_else(|| CommandError::Build {
         what: format!("for AWS: {NO_CARGO_LAMBDA}"),
         hint: how_to_get_cargo_lambda(environment),
     })?;
+    let machine = Machine::look(root).await?;
     let functions = function_packages();
-    cargo_lambda(root, &lambda, environment.architecture(), &functions).await?;
-    cargo_lambda(root, &lambda, Architecture::X86_64, &[AGENT]).await?;
-    let folder = metadata(root, &["--no-deps"]).await?.target_directory;
-    let folder = folder.join("lambda");
+    let both = [
+        (environment.architecture(), &functions[..]),
+        (Architecture::X86_64, &[AGENT][..]),
+    ];
+    for (architecture, packages) in both {
+        cargo_lambda(root, &lambda, &machine, architecture, packages).await?;
+    }
+    let folder = machine.target_directory.join("lambda");
     let binaries = functions.iter().chain([&AGENT]).map(|package| {
         (
             (*package).to_owned(),
             folder.join(package).join("bootstrap"),
         )
     });
-    Ok(binaries.collect())
+    Ok(Built {
+        binaries: binaries.collect(),
+        differences: machine.differences(&lambda.version, &lambda.zig),
+        target_directory: machine.target_directory,
+    })
 }
 
 async fn cargo_lambda(
     root: &Path,
     lambda: &CargoLambda,
+    machine: &Machine,
     architecture: Architecture,
     packages: &[&str],
 ) -> Result<(), CommandError> {
@@ -102,10 +126,9 @@ async fn cargo_lambda(
     for package in packages {
         build.args(["--package", package]);
     }
-    let flags = same_bytes::rustflags(root, architecture).await?;
     let status = build
         .env("PATH", lambda.path()?)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_ENCODED_RUSTFLAGS", machine.rustflags(architecture))
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
         .status()

@@ -1,6 +1,6 @@
 //! What has a build make the same bytes wherever the checkout, cargo's downloads and the compiler are.
 //!
-//! In: what cargo and rustc say about this machine. Out: the flags for rustc. Panics, logs and assertions name their
+//! In: what cargo and rustc say about this machine. Out: the flags for rustc, and which tools are not of the project's versions. Panics, logs and assertions name their
 //! source file, and a crate's folder is below somebody's home; each such place is given one name that all machines share. The C code of
 //! aws-lc-sys does so by itself. Different versions of rustc or zig make different bytes all the same.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use annapurna_local::cargo_lambda::{CARGO_LAMBDA, ZIG};
 use annapurna_stack::environment::Architecture;
 
 use super::build::{Metadata, answer, metadata};
@@ -16,23 +17,60 @@ use crate::error::CommandError;
 /// Between flags in `CARGO_ENCODED_RUSTFLAGS`. Source: The Cargo Book, "Environment variables Cargo reads".
 const SEPARATOR: &str = "\u{1f}";
 
-/// The value of `CARGO_ENCODED_RUSTFLAGS`, which goes before every other source of flags: before those that
-/// cargo-lambda passes and those of a person's own configuration.
-///
-/// # Errors
-///
-/// [`CommandError::Build`] when cargo or rustc do not answer; cargo also downloads here what the build needs.
-pub(super) async fn rustflags(
-    root: &Path,
-    architecture: Architecture,
-) -> Result<OsString, CommandError> {
-    let cargo = metadata(root, &["--locked"]).await?;
-    let rustc = Rustc::of(&answer(root, "rustc", &["--version", "--verbose"]).await?)?;
-    let sysroot = answer(root, "rustc", &["--print", "sysroot"]).await?;
-    Ok(encoded(
-        architecture,
-        &places(&cargo, &rustc, Path::new(sysroot.trim())),
-    ))
+/// The Rust that builds for AWS, wherever that is done. Any from `rust-version` on compiles the project, so no
+/// `rust-toolchain.toml` has everybody download this one: who builds for AWS with another is told.
+const RUST: &str = "1.95.0";
+
+/// What cargo and rustc say about this machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// Cargo's.
+    pub(super) target_directory: PathBuf,
+    rustc: Rustc,
+    places: Vec<(PathBuf, String)>,
+}
+
+impl Machine {
+    /// Asks both.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Build`] when cargo or rustc do not answer; cargo also downloads here what the build needs.
+    pub(super) async fn look(root: &Path) -> Result<Self, CommandError> {
+        let cargo = metadata(root, &["--locked"]).await?;
+        let rustc = Rustc::of(&answer(root, "rustc", &["--version", "--verbose"]).await?)?;
+        let sysroot = answer(root, "rustc", &["--print", "sysroot"]).await?;
+        Ok(Self {
+            places: places(&cargo, &rustc, Path::new(sysroot.trim())),
+            target_directory: cargo.target_directory,
+            rustc,
+        })
+    }
+
+    /// The value of `CARGO_ENCODED_RUSTFLAGS`, which goes before every other source of flags: before those that
+    /// cargo-lambda passes and those of a person's own configuration.
+    pub(super) fn rustflags(&self, architecture: Architecture) -> OsString {
+        encoded(architecture, &self.places)
+    }
+
+    /// Which tools are not of the project's versions, each with what to do.
+    pub(super) fn differences(&self, cargo_lambda: &str, zig: &str) -> Vec<String> {
+        let rust = &self.rustc.release;
+        let has_version = |it: &str| it == CARGO_LAMBDA;
+        let mut differences = Vec::new();
+        if rust != RUST {
+            differences.push(format!(
+                "Rust is {rust} and not {RUST} (rustup toolchain install {RUST}; then RUSTUP_TOOLCHAIN={RUST})"
+            ));
+        }
+        if !cargo_lambda.split_whitespace().any(has_version) || zig != ZIG {
+            differences.push(format!(
+                "the build is by {cargo_lambda} with zig {zig} and not by cargo-lambda {CARGO_LAMBDA} with zig {ZIG} \
+                 (pip install cargo-lambda=={CARGO_LAMBDA} ziglang=={ZIG})"
+            ));
+        }
+        differences
+    }
 }
 
 /// Each folder that a path in the binaries could begin with, with its shared name. Where one is in another the later
@@ -73,25 +111,27 @@ fn encoded(architecture: Architecture, places: &[(PathBuf, String)]) -> OsString
     flags
 }
 
-/// The compiler, by the commit that it was made of.
+/// The compiler: its version, and the commit that it was made of.
 #[derive(Debug)]
 struct Rustc {
+    release: String,
     commit: String,
 }
 
 impl Rustc {
     fn of(version: &str) -> Result<Self, CommandError> {
-        let commit = version
-            .lines()
-            .find_map(|it| it.strip_prefix("commit-hash: "));
-        commit
-            .map(|commit| Self {
-                commit: commit.to_owned(),
-            })
-            .ok_or_else(|| CommandError::Build {
-                what: "the functions and the agent: rustc does not say its commit".to_owned(),
+        let said = |name: &str| {
+            let value = version.lines().find_map(|it| it.strip_prefix(name));
+            value.map(str::to_owned).ok_or_else(|| CommandError::Build {
+                what: "the functions and the agent: rustc does not say its version and its commit"
+                    .to_owned(),
                 hint: "use a Rust that rustup installed".to_owned(),
             })
+        };
+        Ok(Self {
+            release: said("release: ")?,
+            commit: said("commit-hash: ")?,
+        })
     }
 }
 
@@ -119,7 +159,8 @@ mod tests {
 
     #[test]
     fn every_machine_has_the_same_names_for_its_places() {
-        let rustc = Rustc::of("rustc 1.95.0\nbinary: rustc\ncommit-hash: abc\n").unwrap();
+        let rustc =
+            Rustc::of("rustc 1.95.0\nbinary: rustc\ncommit-hash: abc\nrelease: 1.95.0\n").unwrap();
         let of = |home: &str, checkout: &str, sysroot: &str| {
             let places = places(&cargo(home, checkout), &rustc, Path::new(sysroot));
             let (folders, names): (Vec<_>, Vec<_>) = places.into_iter().unzip();
@@ -156,6 +197,31 @@ mod tests {
     fn a_compiler_that_does_not_say_its_commit_is_refused() {
         let error = Rustc::of("rustc 1.95.0 (built from a source tarball)").unwrap_err();
         assert!(error.to_string().contains("commit"), "{error}");
+    }
+
+    #[test]
+    fn tools_of_other_versions_are_named_and_what_to_do() {
+        let differences = |rust: &str, version: &str, zig: &str| {
+            let said = format!("commit-hash: abc\nrelease: {rust}\n");
+            let machine = Machine {
+                target_directory: PathBuf::new(),
+                rustc: Rustc::of(&said).unwrap(),
+                places: Vec::new(),
+            };
+            machine.differences(version, zig)
+        };
+        let ours = "cargo-lambda 1.9.2 (5083ad6 2026-10-01Z)";
+        assert_eq!(differences(RUST, ours, ZIG), [""; 0]);
+        let other = differences("1.96.0", ours, ZIG);
+        assert!(
+            other[0].starts_with("Rust is 1.96.0 and not 1.95.0 (rustup"),
+            "{other:?}"
+        );
+        for (version, zig) in [(ours, "0.15.1"), ("cargo-lambda 1.9.21 (x)", ZIG)] {
+            let other = differences(RUST, version, zig);
+            assert_eq!(other.len(), 1, "{other:?}");
+            assert!(other[0].contains("pip install cargo-lambda==1.9.2 ziglang==0.17.1"));
+        }
     }
 
     /// Of a program, a crate beside it and one that was downloaded, each with a panic's place in it.
@@ -216,7 +282,10 @@ mod tests {
             false => Architecture::X86_64,
         };
         let flags = match flags_are_ours {
-            true => rustflags(&checkout, architecture).await.unwrap(),
+            true => Machine::look(&checkout)
+                .await
+                .unwrap()
+                .rustflags(architecture),
             false => OsString::new(),
         };
         let target = checkout.join("target");

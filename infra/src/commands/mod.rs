@@ -335,6 +335,11 @@ impl Context {
         ));
         let begun = Instant::now();
         let assets = assets::build(&self.root, environment, &self.tools()).await?;
+        for difference in &assets.differences {
+            self.ui.warn(format!(
+                "{difference}: another person's build of this code has other bytes, and their deploy changes every function"
+            ));
+        }
         let secs = begun.elapsed().as_secs();
         self.ui.done(format!(
             "Functions and agent are built, in {} min {} s",
