@@ -16,9 +16,11 @@ mod build;
 mod pack;
 mod publish;
 mod same_bytes;
+mod turn;
 
 pub use publish::AssetsBucket;
 pub(crate) use publish::bucket_name;
+pub(crate) use turn::Turn;
 
 use build::{Built, build_for_lambda, build_for_this_machine};
 pub(crate) use build::{NO_CARGO_LAMBDA, how_to_get_cargo_lambda};

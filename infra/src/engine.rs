@@ -30,6 +30,7 @@ pub use change_set::{ChangeSet, TemplateSource};
 pub use protection::Protection;
 pub use remnant::{Found, Remnant};
 pub use rollout::{Operator, Outcome};
+pub(crate) use who::by_whom;
 pub(crate) use words::says_absent;
 pub use words::{Event, Progress};
 

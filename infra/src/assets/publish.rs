@@ -31,11 +31,11 @@ pub(crate) fn bucket_name(account: &str, region: &str) -> String {
 /// The bucket of assets.
 #[derive(Debug, Clone)]
 pub struct AssetsBucket {
-    s3: aws_sdk_s3::Client,
+    pub(super) s3: aws_sdk_s3::Client,
     endpoint: Option<String>,
     region: String,
-    account: String,
-    name: String,
+    pub(super) account: String,
+    pub(super) name: String,
 }
 
 impl AssetsBucket {

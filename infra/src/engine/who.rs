@@ -21,7 +21,7 @@ impl Engine {
     /// # Errors
     ///
     /// When STS cannot be asked whose the credentials are.
-    pub(super) async fn token(&self) -> Result<String, CommandError> {
+    pub(crate) async fn token(&self) -> Result<String, CommandError> {
         let identity = self.sts.get_caller_identity().send().await;
         let identity = identity.map_err(CommandError::aws("learn whose the credentials are"))?;
         let arn = identity.arn();
@@ -75,6 +75,11 @@ fn token(arn: &str, now: DateTime<Utc>) -> String {
     format!("{OURS}{name}-{}", now.format("%Y%m%dT%H%M%S%3f"))
 }
 
+/// Who began an operation that calls itself this.
+pub(crate) fn by_whom(token: &str) -> String {
+    who(Some(token), None)
+}
+
 /// Who began an operation that calls itself this, and when.
 fn who(token: Option<&str>, at: Option<DateTime<Utc>>) -> String {
     let ours = |token: &str| {
@@ -117,7 +122,7 @@ mod tests {
         }
         assert!(token(&"x".repeat(1_000), now).len() <= 128);
         assert_eq!(told(None), "by somebody at 22:13 UTC");
-        assert_eq!(who(Some("by-bob-1"), None), "by bob");
+        assert_eq!(by_whom("by-bob-1"), "by bob");
         let other = told(Some("Console-UpdateStack-1"));
         assert_eq!(
             other,

@@ -7,8 +7,8 @@ use infra::engine::{Engine, TemplateSource};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::aws::AwsProject;
 use super::aws::faults::Fault;
+use super::aws::{ACCOUNT, AwsProject, Run};
 use super::{deployed, hinted};
 
 const STACK: &str = "annapurna-prod";
@@ -140,18 +140,52 @@ async fn begun(project: &AwsProject, args: &[String]) -> Child {
     deploy
 }
 
+/// Presses Ctrl-C, at which it ends.
+async fn interrupt(mut deploy: Child) {
+    let pid = deploy.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().await;
+    assert!(sent.unwrap().success());
+    assert_eq!(deploy.wait().await.unwrap().code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_second_deploy_closes_nothing_that_a_living_one_has_opened() {
+    let project = AwsProject::new().await;
+    // The request for the turn is done twice, and is one.
+    let turn = format!("PUT /annapurna-assets-{ACCOUNT}-us-east-1/turns/{STACK}.json");
+    project.faults.next(&turn, 1, Fault::CutAfter);
+    let first = deployed(&project, &["prod", "--yes"]).await;
+    assert!(
+        project.faults.count(&turn) > 2,
+        "the mark is taken and given back"
+    );
+    assert!(
+        !first.stderr.contains("is being deployed"),
+        "it waits for itself: {first}"
+    );
+    let args = renamed(&project).await;
+    let first = begun(&project, &args).await;
+    let mut second = project.command(&["deploy", "prod", "--yes"]);
+    second.kill_on_drop(true);
+    let second = tokio::spawn(async move { second.output().await.unwrap() });
+    // Much longer than it takes, and than a deploy that was killed is waited for.
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    assert!(!second.is_finished());
+    assert!(!denied(&project).await.contains(QUEUE), "it is still open");
+    interrupt(first).await;
+    let second = Run::of(&second.await.unwrap()).ends(2);
+    second.says("stack `annapurna-prod` is being deployed by root; waiting for the end of that");
+    second.says("`ResearchQueue` (AWS::SQS::Queue): replace");
+    assert!(!second.stderr.contains("policy was open"), "{second}");
+}
+
 #[tokio::test]
 async fn the_policy_is_closed_at_ctrl_c_and_after_a_kill_by_the_next_deploy() {
     let project = AwsProject::new().await;
     deployed(&project, &["prod", "--yes"]).await;
     let args = renamed(&project).await;
 
-    let mut interrupted = begun(&project, &args).await;
-    let pid = interrupted.id().unwrap().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().await;
-    assert!(sent.unwrap().success());
-    let ended = interrupted.wait().await.unwrap();
-    assert_eq!(ended.code(), Some(130));
+    interrupt(begun(&project, &args).await).await;
     assert!(denied(&project).await.contains(QUEUE), "it is closed");
     project.faults.clear();
 

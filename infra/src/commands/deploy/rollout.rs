@@ -13,7 +13,7 @@ use annapurna_stack::protection::{is_open, stack_policy};
 
 use super::DeployArgs;
 use super::consent::Consent;
-use crate::assets::{Assets, AssetsBucket};
+use crate::assets::{Assets, AssetsBucket, Turn};
 use crate::cloud::Cloud;
 use crate::commands::Context;
 use crate::commands::interrupt::Held;
@@ -50,13 +50,12 @@ impl Rollout<'_> {
         template: Template,
         mut parameters: BTreeMap<String, String>,
     ) -> Result<Deployed, CommandError> {
-        let (ui, name) = (&self.cx.ui, &self.environment.name);
+        let ui = &self.cx.ui;
         let engine = Engine::new(self.cloud, self.environment.stack_name());
         if engine.at_rest(&|text| ui.status(text)).await? == Standing::Stuck {
             return Err(engine.stuck().await);
         }
-        let found = engine.found().await?;
-        self.close_what_was_left_open(&engine, &found).await?;
+        let found = self.close_what_was_left_open(&engine).await?;
         let bucket = self.bucket.name().to_owned();
         parameters.insert(Parameter::AssetsBucket.name(), bucket);
         // Their keys are their content's digests, so the plan needs no upload.
@@ -65,7 +64,7 @@ impl Rollout<'_> {
             template: template.to_json()?,
             parameters,
         };
-        let person = Person::new(self, &wanted, &engine, &found);
+        let mut person = Person::new(self, &wanted, &engine, &found);
         let Some(plan) = person.agrees_to_plan(&found).await? else {
             return Err(CommandError::Declined {
                 left: "nothing was changed".to_owned(),
@@ -78,16 +77,38 @@ impl Rollout<'_> {
             drop(step);
         }
         self.publish().await?;
+        if self.environment.protected || plan.protection.is_some() {
+            person.turn = self.turn(&engine).await?;
+            // Somebody else's operation may have been under way until now.
+            engine.at_rest(&|text| ui.status(text)).await?;
+        }
+        let done = self.carry_out(&person, &plan).await;
+        if let Some(turn) = person.turn.take() {
+            self.give_back(turn).await;
+        }
+        done
+    }
+
+    /// Brings the stack and the index to what was agreed to.
+    async fn carry_out(
+        &self,
+        person: &Person<'_>,
+        plan: &DeployPlan,
+    ) -> Result<Deployed, CommandError> {
+        let (engine, wanted) = (person.engine, person.wanted);
         if plan.protection == Some(Protection::Lift) {
             // First, since the policy would deny what may be replaced now.
             engine.lift_protection().await?;
-            ui.done("The stack's protection is lifted");
+            self.cx.ui.done("The stack's protection is lifted");
         }
-        match engine.roll_out(&wanted, &person).await? {
-            Outcome::Declined { has_adopted } => Err(declined(name, has_adopted, &person.done)),
+        match engine.roll_out(wanted, person).await? {
+            Outcome::Declined { has_adopted } => {
+                Err(declined(&self.environment.name, has_adopted, &person.done))
+            }
             Outcome::Done(now) => {
                 if self.environment.protected {
-                    engine.protect(&stack_policy(&[&wanted], &[])).await?;
+                    person.holds_the_turn().await?;
+                    engine.protect(&stack_policy(&[wanted], &[])).await?;
                 }
                 self.index(&now).await?;
                 Ok(*now)
@@ -95,24 +116,42 @@ impl Rollout<'_> {
         }
     }
 
-    /// A deployment that was killed may have left a protected stack's policy open for what it replaced.
-    async fn close_what_was_left_open(
-        &self,
-        engine: &Engine,
-        found: &Found,
-    ) -> Result<(), CommandError> {
-        let Some(deployed) = found.deployed.as_ref() else {
-            return Ok(());
-        };
-        let deployed = &deployed.deployment;
-        if !self.environment.protected || !is_open(&engine.policy().await?, deployed) {
-            return Ok(());
+    /// What is there. A deployment that was killed may have left a protected stack's policy open for what it replaced:
+    /// it is closed, unless its deployment is alive.
+    async fn close_what_was_left_open(&self, engine: &Engine) -> Result<Found, CommandError> {
+        let found = engine.found().await?;
+        if !self.environment.protected || !has_open_policy(engine, &found).await? {
+            return Ok(found);
         }
-        engine.set_policy(&stack_policy(&[deployed], &[])).await?;
-        self.cx
-            .ui
-            .status("The stack's policy was open, such as a killed deploy leaves it; it is closed");
-        Ok(())
+        let turn = self.turn(engine).await?;
+        engine.at_rest(&|text| self.cx.ui.status(text)).await?;
+        let found = engine.found().await?;
+        if let Some(deployed) = &found.deployed
+            && has_open_policy(engine, &found).await?
+        {
+            let closed = stack_policy(&[&deployed.deployment], &[]);
+            engine.set_policy(&closed).await?;
+            self.cx.ui.status(
+                "The stack's policy was open, such as a killed deploy leaves it; it is closed",
+            );
+        }
+        if let Some(turn) = turn {
+            self.give_back(turn).await;
+        }
+        Ok(found)
+    }
+
+    async fn turn(&self, engine: &Engine) -> Result<Option<Turn>, CommandError> {
+        let stack = self.environment.stack_name();
+        let say = |text| self.cx.ui.status(text);
+        self.bucket.turn(&stack, engine.token().await?, &say).await
+    }
+
+    async fn give_back(&self, turn: Turn) {
+        if let Err(error) = turn.give_back().await {
+            let text = format!("the next deploy waits for a minute before it begins: {error}");
+            self.cx.ui.warn(text);
+        }
     }
 
     async fn publish(&self) -> Result<(), CommandError> {
@@ -168,6 +207,8 @@ struct Person<'a> {
     done: String,
     /// Keeps the program until a change set is gone that was answered with Ctrl-C.
     held: RefCell<Option<Held>>,
+    /// In which the policy of a protected stack may be touched.
+    turn: Option<Turn>,
 }
 
 impl<'a> Person<'a> {
@@ -191,6 +232,14 @@ impl<'a> Person<'a> {
             was_there: found.deployed.is_some(),
             done: done(found.remnant.is_some(), rollout.bucket.name()),
             held: RefCell::default(),
+            turn: None,
+        }
+    }
+
+    async fn holds_the_turn(&self) -> Result<(), CommandError> {
+        match &self.turn {
+            Some(turn) => turn.holds().await,
+            None => Ok(()),
         }
     }
 
@@ -249,13 +298,18 @@ impl<'a> Person<'a> {
         let deployments = [&before.deployment, self.wanted];
         let _held = cx.interrupt.hold();
         let executed = cx.interrupt.or(async {
+            self.holds_the_turn().await?;
             let opened = stack_policy(&deployments, self.consent.allowed);
             self.engine.set_policy(&opened).await?;
             execution.await
         });
         let executed = executed.await;
         let closed = stack_policy(&deployments, &[]);
-        let closed = self.engine.set_policy(&closed).await;
+        let closed = match self.holds_the_turn().await {
+            Ok(()) => self.engine.set_policy(&closed).await,
+            // It is for the other deploy to close what is open.
+            lost => lost,
+        };
         if let (Err(_), Err(error)) = (&executed, &closed) {
             cx.ui.warn(format!(
                 "the stack's policy stays open until the next deploy: {error}"
@@ -334,6 +388,14 @@ impl Operator for Person<'_> {
             .done(format!("Stack {stack}: {} changes", set.entries.len()));
         Ok(())
     }
+}
+
+/// Whether a stack's policy lets something of it go; not that of a stack that is not there.
+async fn has_open_policy(engine: &Engine, found: &Found) -> Result<bool, CommandError> {
+    Ok(match &found.deployed {
+        Some(deployed) => is_open(&engine.policy().await?, &deployed.deployment),
+        None => false,
+    })
 }
 
 /// What a deploy has done before it asks about a change set.
