@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{ObjectStore, S3};
+use annapurna_contract::scrape::ScrapeSummary;
 use annapurna_contract::{Bucket, Decision, Function, PaperId, Source, Stage, Verdict, keys};
 use annapurna_local::paper_site::{self, SampleEntry};
 use annapurna_runtime::search::Search;
@@ -93,12 +94,32 @@ async fn scrape(
         let event = json!({ "MAX_PAPERS": count });
         let answer = invoke(cloud, environment, function, &event).await?;
         drop(step);
-        cx.ui.done(format!(
-            "{name}: {}",
-            ui::one_line(&answer.to_string(), 160)
-        ));
+        let summary: ScrapeSummary =
+            serde_json::from_value(answer).map_err(|error| CommandError::Aws {
+                doing: format!("read what {name} answered"),
+                reason: error.to_string(),
+            })?;
+        cx.ui.done(format!("{name}: {}", in_words(&summary)));
     }
     Ok(())
+}
+
+/// What a scraper did, in a line.
+fn in_words(summary: &ScrapeSummary) -> String {
+    let mut words = vec![
+        format!("{} papers", summary.found),
+        format!("{} PDFs new", summary.stored),
+        format!("{} told to the judge", summary.queued),
+    ];
+    let n_before = summary.already + summary.known;
+    if n_before > 0 {
+        words.push(format!("{n_before} known before"));
+    }
+    if let Some(first) = summary.failed.first() {
+        let (n_failed, error) = (summary.n_failed(), ui::one_line(&first.error, 160));
+        words.push(format!("{n_failed} failed, the first: {error}"));
+    }
+    words.join(", ")
 }
 
 /// Finds out where each paper is, and says what moved.
@@ -239,5 +260,37 @@ fn say_how_it_went(cx: &Context, tracked: &[Tracked]) {
         cx.ui.status(
             "`cargo infra doctor local` says what running programs needs; the table above, what they met",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annapurna_contract::scrape::FailedPaper;
+
+    use super::*;
+
+    #[test]
+    fn what_a_scraper_did_is_a_sentence_and_no_json() {
+        let mut summary = ScrapeSummary {
+            found: 2,
+            stored: 2,
+            queued: 2,
+            ..ScrapeSummary::default()
+        };
+        let words = in_words(&summary);
+        assert_eq!(words, "2 papers, 2 PDFs new, 2 told to the judge");
+        let failed = FailedPaper {
+            paper: "x".to_owned(),
+            title: None,
+            error: "no\u{1b}[2J answer".to_owned(),
+        };
+        (summary.known, summary.already, summary.failed_not_listed) = (1, 2, 1);
+        summary.failed.push(failed);
+        let words = in_words(&summary);
+        assert!(
+            words.contains("3 known before, 2 failed, the first: no"),
+            "{words}"
+        );
+        assert!(!words.contains('\u{1b}'), "a terminal obeys none of it");
     }
 }
