@@ -255,7 +255,14 @@ async fn taken_messages(deployment: &Deployment) -> Vec<Value> {
         wait: Duration::from_secs(1),
     };
     let mut taken = Vec::new();
+    let limit = Duration::from_secs(300);
+    let begun = Instant::now();
     loop {
+        let n_taken = taken.len();
+        assert!(
+            begun.elapsed() < limit,
+            "after {limit:?} and {n_taken} messages there are more"
+        );
         let some = sqs.receive(queue, few).await.unwrap();
         if some.is_empty() {
             return taken;
