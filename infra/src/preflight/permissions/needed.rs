@@ -84,4 +84,6 @@ fn real(text: &str, subject: &Subject<'_>) -> String {
 }
 
 #[cfg(test)]
+mod handlers;
+#[cfg(test)]
 mod tests;
