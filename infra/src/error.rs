@@ -440,7 +440,7 @@ impl CommandError {
             Self::Instances { hint, .. } => hint.clone(),
             Self::NoProject { .. } => say(hint::NO_PROJECT),
             Self::Passing { obstacle, .. } => say(obstacle.hint()),
-            Self::RolledBack { .. } => say(hint::ROLLED_BACK),
+            Self::RolledBack { cause, .. } => Some(hint::rolled_back(cause)),
             Self::Refused { findings, .. } | Self::ChangeSet { findings, .. } => {
                 hint::settings(findings)
             }

@@ -11,8 +11,7 @@ pub(super) const NO_PROJECT: &str =
 pub(super) const SIGN_IN: &str = "sign in with `aws sso login`, or name a profile of ~/.aws/config in AWS_PROFILE or as `profile` in the \
      environment's file";
 pub(super) const OTHER_ACCOUNT: &str = "sign in to that account, or choose another environment";
-pub(super) const ROLLED_BACK: &str =
-    "the previous state is in place; correct the cause and deploy again";
+const ROLLED_BACK: &str = "the previous state is in place; correct the cause and deploy again";
 pub(super) const GOES_ON: &str = "run the same command again: it goes on from there";
 pub(super) const NOT_DELETED: &str =
     "correct the cause and destroy it again: it goes on with what is left";
@@ -41,6 +40,25 @@ pub(super) fn settings(findings: &[Finding]) -> Option<String> {
             settings.join(" and ")
         )
     })
+}
+
+/// For a stack that was brought back. The deployer's policies know launch template and firewall by the tag `Purpose`, which
+/// those from before it lack, and let nobody tag what is there.
+pub(super) fn rolled_back(cause: &str) -> String {
+    let id_after = |kind: &str| {
+        let (_, id) = cause.split_once(kind)?;
+        let end = id.find(|it: char| !it.is_ascii_alphanumeric() && it != '-');
+        Some(&id[..end.unwrap_or(id.len())])
+    };
+    let untagged = id_after("launch-template/").or_else(|| id_after("security-group/"));
+    match untagged.filter(|_| cause.contains("not authorized")) {
+        None => ROLLED_BACK.to_owned(),
+        Some(id) => format!(
+            "if {id} is older than its tag `Purpose`, who administers the account adds it, with the environment's \
+             name-prefix before the value, and then deploy again: aws ec2 create-tags --resources {id} --tags \
+             Key=Purpose,Value=PapersCodeTester"
+        ),
+    }
 }
 
 /// For a stack that takes no update.
@@ -122,4 +140,30 @@ pub(super) fn on_their_way(waiting: &[String]) -> String {
 /// For a question that nobody is there to answer.
 pub(super) fn answer(flag: &str) -> String {
     format!("answer it with {flag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_denied_for_want_of_a_tag_names_the_command_that_gives_it() {
+        let denied = |resource: &str| {
+            rolled_back(&format!(
+                "You are not authorized to perform this operation. User: arn:aws:iam::1:user/d is not authorized to \
+                 perform: ec2:CreateLaunchTemplateVersion on resource: arn:aws:ec2:us-east-1:1:{resource} because no \
+                 identity-based policy allows it"
+            ))
+        };
+        for (resource, id) in [
+            ("launch-template/lt-0ab1", "lt-0ab1"),
+            ("security-group/sg-9", "sg-9"),
+        ] {
+            let hint = denied(resource);
+            let command = format!("aws ec2 create-tags --resources {id} --tags Key=Purpose,");
+            assert!(hint.contains(&command), "{hint}");
+        }
+        assert_eq!(denied("instance/i-1"), ROLLED_BACK);
+        assert_eq!(rolled_back("launch-template/lt-1 is in use"), ROLLED_BACK);
+    }
 }
