@@ -180,6 +180,7 @@ pub(super) const NEEDED: [Needed; 11] = [
             "arn:aws:cloudwatch:{region}:{account}:alarm:{prefix}Paper*Errors",
             "arn:aws:cloudwatch:{region}:{account}:alarm:{prefix}Paper*Throttles",
             "arn:aws:cloudwatch:{region}:{account}:alarm:{prefix}ScrapeConferenceFailed",
+            "arn:aws:cloudwatch:{region}:{account}:alarm:{prefix}TrainiumAgentRefuses",
             "arn:aws:cloudwatch:{region}:{account}:alarm:{prefix}TrainiumInstance*Idle",
         ],
         only_if: None,
