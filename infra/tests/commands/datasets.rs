@@ -70,6 +70,7 @@ pub(crate) fn sets_are_imported_and_trained_on(deployment: &Deployment) {
     six_sets_are_imported(deployment, folder.path());
     an_own_set_is_added(deployment);
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(what_papers_want_is_counted(deployment));
     runtime.block_on(an_import_goes_on_where_it_was_cut_off(
         deployment,
         folder.path(),
@@ -182,6 +183,35 @@ fn an_own_set_is_added(deployment: &Deployment) {
     deployment.infra(&add);
     let there = ("sensors".to_owned(), "there".to_owned());
     assert!(states(deployment).contains(&there));
+}
+
+async fn what_papers_want_is_counted(deployment: &Deployment) {
+    let wishes = ["ImageNet", "imagenet", "coco", "CIFAR-10", "none"];
+    for (n, wish) in wishes.into_iter().enumerate() {
+        let metadata = json!({"paper_id": format!("{n:032x}"), "wanted_dataset": wish});
+        let request = deployment.s3().put_object().bucket("papers-code-artifacts");
+        let request = request.key(format!("{n:032x}/metadata.json"));
+        request
+            .body(metadata.to_string().into_bytes().into())
+            .send()
+            .await
+            .unwrap();
+    }
+    let list = ["datasets", "local", "list", "--json"];
+    let listed = tokio::task::block_in_place(|| deployment.json(&list));
+    let expected = json!([{"dataset": "imagenet", "papers": 2}, {"dataset": "coco", "papers": 1}]);
+    assert_eq!(listed["wishes"], expected, "{listed}");
+    for n in 0..wishes.len() {
+        let request = deployment
+            .s3()
+            .delete_object()
+            .bucket("papers-code-artifacts");
+        request
+            .key(format!("{n:032x}/metadata.json"))
+            .send()
+            .await
+            .unwrap();
+    }
 }
 
 /// A server that cuts the first answer for each file off in its middle.
