@@ -6,28 +6,28 @@
 //! minutes. A program whose result is there already is not sent at all; its result is only brought into the
 //! index. One that gets its result later, of another batch that was under way, is sent, and the agent skips it.
 //! Its result may have been collected before the attempt was marked, and S3 does not tell of it again:
-//! [`Dispatcher::sweep`] then ends the attempt, by the same rule that the agent skips by.
+//! [`Sweep`] then ends the attempt, by the same rule that the agent skips by.
 
 use std::{collections::HashSet, time::Duration};
 
-use annapurna_cloud::{Message, MessageQueues, ObjectStore, S3, Sqs};
+use annapurna_cloud::{Message, MessageQueues, S3, Sqs};
 use annapurna_contract::{
-    CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, keys, text::chain,
+    CodeTestingMessage, PaperId, PaperRecord, ProgramToTest, TestResult, text::chain,
 };
 use annapurna_runtime::Search;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::{
     TesterError,
-    agent::{AgentApi, CODE_LIMIT},
+    agent::AgentApi,
     collect::{CollectError, Collector},
     instances::{InstanceStatus, TrainiumInstances},
     settings::{Route, Settings},
+    sweep::Sweep,
     token::AgentToken,
     waiting::{Waiting, WaitingQueue},
 };
@@ -36,9 +36,6 @@ use crate::{
 const MOST_BATCHES: usize = 10;
 /// An attempt that began this lately and still runs is the same attempt, marked again after a crash.
 const SAME_ATTEMPT: TimeDelta = TimeDelta::minutes(10);
-
-/// Papers one look for lost notifications takes.
-const SWEPT_AT_ONCE: usize = 50;
 
 /// What a dispatch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -53,6 +50,8 @@ pub(crate) struct Dispatched {
     pub(crate) already_tested: usize,
     /// Results brought into the index because the notification of them had not done so.
     pub(crate) collected_late: usize,
+    /// Papers that the index said were being tested, and whose batch is gone.
+    pub(crate) cleared: usize,
     /// Messages that could not be read, now in the dead-letter queue.
     pub(crate) malformed: usize,
     /// The instances' states; `none` where the agent is a process.
@@ -111,11 +110,30 @@ impl Dispatcher {
     ) -> Result<Dispatched, TesterError> {
         let end = Instant::now() + time;
         let mut report = Dispatched::default();
+        let before = self.batches_at_work().await;
         let outcome = self.hand_over_due(force, end, &mut report).await;
-        let outcome = outcome.and(self.sweep(&mut report).await);
+        let batches = before + report.batches.len() as u64;
+        let outcome = outcome.and(self.sweep(batches == 0, &mut report).await);
         // The instances are looked after even when a batch failed, since they cost money.
-        report.instance = self.tend(&report).await;
+        report.instance = match &self.instances {
+            None => InstanceStatus::None,
+            Some(instances) => instances.tend(batches).await,
+        };
         outcome.map(|()| report)
+    }
+
+    async fn sweep(&self, none_at_work: bool, report: &mut Dispatched) -> Result<(), TesterError> {
+        let sweep = Sweep {
+            search: &self.search,
+            objects: &self.objects,
+            collector: &self.collector,
+            settings: &self.settings,
+            none_at_work,
+        };
+        let swept = sweep.run().await?;
+        report.collected_late = swept.collected;
+        report.cleared = swept.cleared;
+        Ok(())
     }
 
     async fn hand_over_due(
@@ -146,57 +164,6 @@ impl Dispatcher {
             }
         }
         Ok(())
-    }
-
-    /// Collects results whose notification got lost: S3 has a failed collection repeated twice, and then
-    /// no more.
-    async fn sweep(&self, report: &mut Dispatched) -> Result<(), TesterError> {
-        let query = json!({
-            "size": SWEPT_AT_ONCE,
-            "query": {"bool": {"filter": [
-                {"term": {"test_in_progress": true}},
-                {"range": {"last_test_attempt": {"lt": "now-2m"}}},
-            ]}},
-        });
-        for (paper, record) in self.search.search(&query).await? {
-            let collected = match self.collector.result(&paper).await {
-                Ok(Some(result)) => match self.ends_attempt(&paper, &result, &record).await {
-                    Ok(true) => self.collector.write(&paper, &result).await,
-                    // Its result is an earlier program's.
-                    Ok(false) => continue,
-                    Err(reason) => Err(reason),
-                },
-                // It runs still.
-                Ok(None) => continue,
-                Err(reason) => Err(reason),
-            };
-            match collected {
-                Ok(()) => report.collected_late += 1,
-                // The next look tries again.
-                Err(reason) => {
-                    error!(paper_id = %paper, reason = chain(&reason), "its result is not collected");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a paper's attempt is over: its result was made since it began, or spares its program the run.
-    async fn ends_attempt(
-        &self,
-        paper: &PaperId,
-        result: &TestResult,
-        record: &PaperRecord,
-    ) -> Result<bool, CollectError> {
-        if was_made_since(result, record) {
-            return Ok(true);
-        }
-        let (bucket, key) = (&self.settings.code_bucket, keys::code(paper));
-        let program = self.objects.get(bucket, &key, CODE_LIMIT).await?;
-        let timeout = self.settings.timeout();
-        let answers =
-            |program: Vec<u8>| result.answers(&hex::encode(Sha256::digest(program)), timeout);
-        Ok(program.is_some_and(answers))
     }
 
     fn batch_size(&self, end: Instant) -> Result<usize, TesterError> {
@@ -386,19 +353,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn tend(&self, report: &Dispatched) -> InstanceStatus {
-        match &self.instances {
-            None => InstanceStatus::None,
-            Some(instances) => {
-                // What was sent just now need not be counted by the queue yet.
-                let sent = report.batches.len() as u64;
-                instances.tend(self.batches_at_work().await.max(sent)).await
-            }
-        }
-    }
-
     /// Batches that are queued or being run. What cannot be seen counts as one: an instance that is stopped by
-    /// mistake loses a run.
+    /// mistake loses a run. Asked before this dispatch sends any, which the queue need not count at once.
     async fn batches_at_work(&self) -> u64 {
         match self.queues.counts(&self.settings.testing_queue_url).await {
             Ok(counts) => counts.total(),
@@ -436,14 +392,6 @@ fn mark(record: &mut PaperRecord, begin: DateTime<Utc>) -> bool {
     tested.last_test_attempt = Some(begin.to_rfc3339_opts(SecondsFormat::Millis, true));
     tested.test_attempts = Some(tested.test_attempts.map_or(1, |attempts| attempts + 1));
     true
-}
-
-/// Whether a result was made since the attempt began that the index says is under way.
-fn was_made_since(result: &TestResult, record: &PaperRecord) -> bool {
-    let time = |text: Option<&str>| DateTime::parse_from_rfc3339(text?).ok();
-    let begun = time(record.tested.last_test_attempt.as_deref());
-    let finished = time(Some(&result.finished_at));
-    matches!((begun, finished), (Some(begun), Some(finished)) if finished >= begun)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod dispatch;
 mod instances;
 mod notification;
 mod settings;
+mod sweep;
 mod token;
 mod waiting;
 

@@ -12,10 +12,10 @@ use annapurna_contract::{
 use annapurna_testing::Stage;
 use papers_code_tester::{Tester, TesterError};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 mod agent;
 mod instances;
+mod sweep;
 
 const QUARTER: Duration = Duration::from_secs(895);
 
@@ -362,68 +362,11 @@ async fn a_result_of_a_paper_that_is_not_in_the_index_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_result_that_nobody_was_told_of_is_collected_by_a_later_look() {
-    let setting = Setting::new().await;
-    let id = PaperId::of("silence", None);
-    let part = json!({
-        "title": "silence",
-        "test_in_progress": true,
-        "last_test_attempt": "2020-01-01T00:00:00Z",
-    });
-    setting.stage.search.upsert(&id, &part).await.unwrap();
-    setting.stage.search.refresh().await.unwrap();
-    setting.result(&id, "sha").await;
-    assert_eq!(setting.dispatch(false).await["collected_late"], 1);
-    let fields = setting.fields(&id).await;
-    assert_eq!(
-        (fields.tested, fields.test_in_progress),
-        (Some(true), Some(false))
-    );
-    setting.stage.search.refresh().await.unwrap();
-    assert_eq!(setting.dispatch(false).await["collected_late"], 0);
-}
-
-/// The agent skips a program whose result came while its batch was being handed over, and S3 has told of that result
-/// already, before the attempt was marked.
-#[tokio::test]
-async fn an_attempt_that_the_agent_skips_is_ended_by_a_later_look() {
-    let setting = Setting::new().await;
-    let program = b"print(1)";
-    let own = hex::encode(Sha256::digest(program));
-    let attempt = async |title: &str, code_sha256: &str, was_cut_short: bool| {
-        let id = PaperId::of(title, None);
-        let part = json!({
-            "title": title, "test_in_progress": true, "last_test_attempt": "2026-11-01T00:00:00Z",
-        });
-        setting.stage.search.upsert(&id, &part).await.unwrap();
-        let bucket = &setting.config.code_bucket;
-        let code = keys::code(&id);
-        setting.stage.put(bucket, &code, program.as_slice()).await;
-        let mut result = setting.result(&id, code_sha256).await;
-        assert!(result.finished_at.as_str() < "2026-11-01", "{result:?}");
-        (result.timeout, result.execution_time) = (was_cut_short, 599.0);
-        let body = serde_json::to_vec(&result).unwrap();
-        let bucket = &setting.config.outputs_bucket;
-        setting.stage.put(bucket, &keys::result(&id), body).await;
-        id
-    };
-    let skipped = attempt("skipped", &own, false).await;
-    let replaced = attempt("an earlier program's", "another", false).await;
-    let longer = attempt("cut short by a shorter limit", &own, true).await;
-    setting.stage.search.refresh().await.unwrap();
-    assert_eq!(setting.dispatch(false).await["collected_late"], 1);
-    assert_eq!(setting.fields(&skipped).await.test_in_progress, Some(false));
-    for running in [&replaced, &longer] {
-        assert_eq!(setting.fields(running).await.test_in_progress, Some(true));
-    }
-}
-
-#[tokio::test]
 async fn a_program_that_a_shorter_limit_ended_is_tested_with_a_longer_one() {
     let mut setting = Setting::new().await;
     let adam = setting.waiting("Adam").await;
     let mut result = setting.result(&adam, "sha-Adam").await;
-    (result.timeout, result.execution_time) = (true, 600.02);
+    (result.success, result.timeout, result.execution_time) = (false, true, 600.02);
     let body = serde_json::to_vec(&result).unwrap();
     let bucket = &setting.config.outputs_bucket;
     setting.stage.put(bucket, &keys::result(&adam), body).await;
