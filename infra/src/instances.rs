@@ -18,12 +18,14 @@ use crate::engine::{ChangeSet, Deployed, Engine, Event, Found, Remnant, Standing
 use crate::error::CommandError;
 
 mod refusal;
+mod refused;
 mod seen;
 mod zones;
 
 pub(crate) use refusal::TRN_QUOTA;
 use refusal::{Refusal, no_capacity};
-pub(crate) use seen::seen;
+pub(crate) use refused::{in_words, refused_starts};
+pub(crate) use seen::{Seen, seen};
 pub(crate) use zones::Zones;
 
 /// What a plan says of a subnet that is chosen when the instance is made.

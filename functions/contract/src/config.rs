@@ -248,6 +248,8 @@ function_config! {
         max_wait = "MAX_WAIT_SECONDS",
         /// Wall-clock limit of one program, seconds.
         trainium_timeout = "TRAINIUM_TIMEOUT",
+        /// Minutes without work after which an instance stops itself; the tester stops one that does not.
+        idle_stop_minutes = "IDLE_STOP_MINUTES",
         /// Price of an hour of the instance, US dollars; `0` locally.
         hourly_price_usd = "HOURLY_PRICE_USD",
     }

@@ -103,6 +103,8 @@ const GENERATOR: &[Grant] = &[
 const TESTER: &[Grant] = &[
     Grant::ReadObjects(Objects::Programs),
     Grant::ReadObjects(Objects::Results),
+    Grant::ReadObjects(Objects::RefusedStarts),
+    Grant::WriteObjects(Objects::RefusedStarts),
     Grant::TakeMessages(Queue::CodeEvaluation),
     Grant::DeadLetterMessages(Queue::CodeEvaluation),
     Grant::SendMessages(Queue::CodeTesting),
@@ -118,5 +120,7 @@ const AGENT: &[Grant] = &[
     Grant::ReadObjects(Objects::Datasets),
     Grant::ReadObjects(Objects::Results),
     Grant::WriteObjects(Objects::Outputs),
+    Grant::ReadObjects(Objects::Trials),
+    Grant::WriteObjects(Objects::Trials),
     Grant::TakeMessages(Queue::CodeTesting),
 ];

@@ -21,6 +21,10 @@ pub enum Objects {
     Results,
     /// All that a test put out, its result among it.
     Outputs,
+    /// What a trial put out, its result among it.
+    Trials,
+    /// Which instances do not start, and why.
+    RefusedStarts,
     /// The data sets that programs load, each with its description.
     Datasets,
     /// The descriptions among them.
@@ -33,7 +37,7 @@ impl Objects {
         match self {
             Self::Scraped | Self::Pdfs | Self::Verdicts => Bucket::Papers,
             Self::Programs | Self::ProgramMetadata => Bucket::Code,
-            Self::Results | Self::Outputs => Bucket::Outputs,
+            Self::Results | Self::Outputs | Self::Trials | Self::RefusedStarts => Bucket::Outputs,
             Self::Datasets | Self::DatasetDescriptions => Bucket::Datasets,
         }
     }
@@ -53,6 +57,8 @@ impl Objects {
             Self::ProgramMetadata => vec![format!("*{METADATA_SUFFIX}")],
             Self::Results => vec![format!("*{RESULT_SUFFIX}")],
             Self::Outputs => vec![format!("*{OUTPUTS_FOLDER}*")],
+            Self::Trials => vec![below(TRIALS)],
+            Self::RefusedStarts => vec![REFUSED_STARTS.to_owned()],
             Self::Datasets => [DESCRIPTION_SUFFIX, ".safetensors", VOCABULARY_SUFFIX]
                 .map(|ending| format!("*{ending}"))
                 .into(),
@@ -149,6 +155,20 @@ pub fn outputs_prefix(paper: &PaperId) -> String {
     format!("{paper}{OUTPUTS_FOLDER}")
 }
 
+/// Where trials put out what they do, in [`crate::Bucket::Outputs`]; its keys do not end as [`RESULT_SUFFIX`] says.
+pub const TRIALS: &str = "_trials/";
+
+/// The folder of a paper's outputs in a trial, by the name of its batch
+/// ([`crate::CodeTestingMessage::is_named_as_a_trial`]).
+pub fn trial_prefix(batch_id: &str, paper: &PaperId) -> String {
+    format!("{TRIALS}{batch_id}/{paper}/")
+}
+
+/// The result ([`crate::TestResult`]) in a folder of outputs, written after everything else in it.
+pub fn result_in(prefix: &str) -> String {
+    format!("{prefix}result.json")
+}
+
 /// What is said of a data set, in [`crate::Bucket::Datasets`]; its presence says that the set is there.
 pub fn dataset_description(name: &str) -> String {
     format!("{name}{DESCRIPTION_SUFFIX}")
@@ -158,6 +178,10 @@ pub fn dataset_description(name: &str) -> String {
 pub fn dataset_file(name: &str, file: &dataset::File) -> String {
     format!("{name}/{}", file.name)
 }
+
+/// The instances whose start EC2 refused at the tester's last look, a list of [`crate::RefusedStart`], in
+/// [`crate::Bucket::Outputs`].
+pub const REFUSED_STARTS: &str = "_instances/refused-starts.json";
 
 /// The key ending that tells the collector a test has finished; the S3 notification filters by it.
 pub const RESULT_SUFFIX: &str = "/outputs/result.json";
@@ -199,6 +223,10 @@ mod tests {
         for paper in [PaperId::of("Adam", None), theirs] {
             assert_eq!(paper_of_result(&result(&paper)), Some(paper));
         }
+        let paper = PaperId::of("Adam", None);
         assert_eq!(paper_of_result("../x/outputs/result.json"), None);
+        assert_eq!(result(&paper), result_in(&outputs_prefix(&paper)));
+        let trial = result_in(&trial_prefix("trial-1", &paper));
+        assert!(!trial.ends_with(RESULT_SUFFIX), "nobody is told of {trial}");
     }
 }

@@ -22,6 +22,7 @@ mod nearest;
 mod paper;
 mod paper_host;
 pub mod paper_id;
+mod refused_start;
 mod results;
 pub mod scrape;
 mod source_record;
@@ -45,6 +46,7 @@ pub use nearest::{nearest, nearest_known};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};
+pub use refused_start::RefusedStart;
 pub use results::{
     AgentHealth, AgentRefusal, BatchReport, BatchResults, DryRun, NoResult, OutputKeys,
     RecentFault, SHOWN_OUTPUT, TestResult,

@@ -17,6 +17,7 @@ use annapurna_contract::{
 use annapurna_runtime::Search;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -117,9 +118,28 @@ impl Dispatcher {
         // The instances are looked after even when a batch failed, since they cost money.
         report.instance = match &self.instances {
             None => InstanceStatus::None,
-            Some(instances) => instances.tend(batches).await,
+            Some(instances) => instances.tend(batches, self.idle_for().await).await,
         };
         outcome.map(|()| report)
+    }
+
+    /// How long ago the last result was made; `None` where the index has none or does not say.
+    async fn idle_for(&self) -> Option<Duration> {
+        let newest = json!({
+            "size": 1,
+            "sort": [{"tested_at": {"order": "desc", "unmapped_type": "date"}}],
+            "query": {"exists": {"field": "tested_at"}},
+        });
+        let found = self.search.search(&newest).await;
+        let found = found.inspect_err(|reason| {
+            warn!(
+                reason = chain(reason),
+                "when the last result was made cannot be seen"
+            );
+        });
+        let (_, record) = found.ok()?.into_iter().next()?;
+        let tested_at = DateTime::parse_from_rfc3339(record.tested.tested_at.as_deref()?).ok()?;
+        (Utc::now() - tested_at.to_utc()).to_std().ok()
     }
 
     async fn sweep(&self, none_at_work: bool, report: &mut Dispatched) -> Result<(), TesterError> {

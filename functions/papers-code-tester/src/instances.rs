@@ -1,33 +1,50 @@
 //! The instances that run the agent: started when work waits, stopped when none does.
 //!
-//! They cost money while they run, so one is stopped when nothing is queued or being run and it has been up
-//! for ten minutes. The rule needs no memory: a start begins the ten minutes anew. They are found anew at every
-//! look, by their tags: the stack with the functions is there before them, and stays when they are replaced.
+//! One that has nothing to do stops itself. They cost money while they run, so one that does not is stopped from here,
+//! [`GUARD`] later: when nothing is queued or being run, the last result is that old, and it has been up for as long.
+//! The rule needs no memory: a start begins the time anew. They are found anew at every look, by their tags: the stack
+//! with the functions is there before them, and stays when they are replaced.
+//!
+//! A start that EC2 refuses, mostly for want of capacity in the zone, leaves the batch to the next instance and is
+//! tried again at every look. Which ones were refused at the last look stands in S3 ([`keys::REFUSED_STARTS`]), where
+//! `infra status` reads it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use annapurna_cloud::{Object, ObjectError, ObjectStore, S3};
 use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
-use annapurna_contract::text::chain;
+use annapurna_contract::text::{chain, one_line};
+use annapurna_contract::{RefusedStart, keys};
 use aws_config::SdkConfig;
 use aws_sdk_ec2::{
     Client,
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     types::{Filter, Instance, InstanceStateName as State},
 };
+use chrono::{SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tracing::{info, warn};
 
-use crate::settings::Selection;
+use crate::settings::{Selection, Settings};
 
-/// How long an instance is up before it may be stopped: long enough to boot and to ask for a batch.
-const LEAST_UP: Duration = Duration::from_secs(600);
+/// How much longer than the host itself the tester waits: long enough for the host to stop, and to boot and ask for a
+/// batch where `idle-stop-minutes` are few.
+const GUARD: Duration = Duration::from_secs(300);
+/// Largest list of refused starts that is read, bytes.
+const REFUSED_LIMIT: u64 = 1 << 16;
+/// Longest words of EC2 that are kept, characters.
+const REASON_CHARACTERS: usize = 300;
 
 /// The instances that are selected, as EC2 shows them.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainiumInstances {
     client: Client,
     selection: Selection,
+    idle_stop: Duration,
+    objects: S3,
+    /// Where the refused starts are kept.
+    bucket: String,
 }
 
 /// How the instances are after a look at them; one word in an answer, or `error: ` and why.
@@ -101,16 +118,25 @@ struct Seen {
 }
 
 impl TrainiumInstances {
-    pub(crate) fn new(sdk: &SdkConfig, selection: Selection) -> Self {
+    pub(crate) fn new(
+        sdk: &SdkConfig,
+        selection: Selection,
+        objects: S3,
+        settings: &Settings,
+    ) -> Self {
         Self {
             client: Client::new(sdk),
             selection,
+            idle_stop: settings.idle_stop,
+            objects,
+            bucket: settings.outputs_bucket.clone(),
         }
     }
 
     /// Starts or stops instances as the work demands, one for each batch at most, and says how they are. An error is
-    /// said and not returned: batches wait in their queue and the next look, a minute later, tries again.
-    pub(crate) async fn tend(&self, batches: u64) -> InstanceStatus {
+    /// said and not returned: batches wait in their queue and the next look, a minute later, tries again. `idle` is how
+    /// long ago the last result was made; `None` where there is none.
+    pub(crate) async fn tend(&self, batches: u64, idle: Option<Duration>) -> InstanceStatus {
         let seen = match self.seen().await {
             Ok(seen) => seen,
             Err(reason) => {
@@ -123,15 +149,47 @@ impl TrainiumInstances {
         }
         let mut missing = wanted(&seen, batches);
         let mut each = Vec::with_capacity(seen.len());
+        let mut refused = Vec::new();
         for instance in &seen {
-            let status = self.bring(instance, step(instance, batches, missing)).await;
+            let is_idle = batches == 0 && has_been_idle(instance, idle, self.idle_stop + GUARD);
+            let status = match step(instance, is_idle, missing) {
+                Step::Leave => InstanceStatus::As(instance.state.clone()),
+                Step::Start => self.start(&instance.id, &mut refused).await,
+                Step::Stop => self.stop(&instance.id).await,
+            };
             // One that does not start, for want of capacity in its zone, leaves the batch to the next.
             if status == InstanceStatus::Starting {
                 missing = missing.saturating_sub(1);
             }
             each.push(status);
         }
+        if let Err(reason) = self.note(refused).await {
+            warn!(
+                reason = chain(&reason),
+                "which starts were refused is not noted"
+            );
+        }
         InstanceStatus::of(each)
+    }
+
+    /// Keeps the refusals of this look in place of the last one's.
+    async fn note(&self, refused: Vec<RefusedStart>) -> Result<(), ObjectError> {
+        let (bucket, key) = (&self.bucket, keys::REFUSED_STARTS);
+        let before = self.objects.get(bucket, key, REFUSED_LIMIT).await?;
+        let before: Vec<RefusedStart> = match before {
+            Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                warn!(%error, "the list of refused starts cannot be read, and is replaced");
+                Vec::new()
+            }),
+            None => Vec::new(),
+        };
+        if refused.is_empty() && before.is_empty() {
+            return Ok(());
+        }
+        let refused = refused.into_iter().map(|it| it.following(&before));
+        let list = serde_json::Value::from_iter(refused.map(|it| serde_json::json!(it)));
+        let object = Object::new(list.to_string(), "application/json");
+        self.objects.put(bucket, key, object).await
     }
 
     /// Those that are selected, in the order of their ids. One that is terminated is still shown by EC2 for an hour,
@@ -176,27 +234,38 @@ impl TrainiumInstances {
         Ok(seen)
     }
 
-    /// Takes a step, and says how the instance is then.
-    async fn bring(&self, instance: &Seen, step: Step) -> InstanceStatus {
-        let id = &instance.id;
-        let taken = match step {
-            Step::Leave => return InstanceStatus::As(instance.state.clone()),
-            Step::Start => {
-                let sent = self.client.start_instances().instance_ids(id).send().await;
-                sent.map(|_| InstanceStatus::Starting).map_err(reason)
-            }
-            Step::Stop => {
-                let sent = self.client.stop_instances().instance_ids(id).send().await;
-                sent.map(|_| InstanceStatus::Stopping).map_err(reason)
-            }
+    async fn start(&self, id: &str, refused: &mut Vec<RefusedStart>) -> InstanceStatus {
+        let sent = self.client.start_instances().instance_ids(id).send().await;
+        let Err(error) = sent else {
+            info!(instance = id, "work waits: it is being started");
+            return InstanceStatus::Starting;
         };
-        match taken {
-            Ok(status) => {
-                info!(instance = id, %status, "the instance is as the work demands");
-                status
+        let code = error.code().map(str::to_owned);
+        let reason = reason(error);
+        warn!(instance = id, reason, "cannot start the instance");
+        // Without a code it was not EC2 that refused.
+        if let Some(code) = code {
+            let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+            refused.push(RefusedStart {
+                instance_id: id.to_owned(),
+                code,
+                reason: one_line(&reason, REASON_CHARACTERS),
+                since: now.clone(),
+                last: now,
+            });
+        }
+        InstanceStatus::Unseen(reason)
+    }
+
+    async fn stop(&self, id: &str) -> InstanceStatus {
+        match self.client.stop_instances().instance_ids(id).send().await {
+            Ok(_) => {
+                info!(instance = id, "nothing to do: it is being stopped");
+                InstanceStatus::Stopping
             }
-            Err(reason) => {
-                warn!(instance = id, reason, "cannot start or stop the instance");
+            Err(error) => {
+                let reason = reason(error);
+                warn!(instance = id, reason, "cannot stop the instance");
                 InstanceStatus::Unseen(reason)
             }
         }
@@ -222,17 +291,22 @@ fn tag(key: &str, value: &str) -> Filter {
         .build()
 }
 
-/// Instances to start: one for each batch, less those that are up. An agent takes one batch at a time.
+/// Instances to start: one for each batch, less those that are up. A full batch takes all places of an agent.
 fn wanted(seen: &[Seen], batches: u64) -> u64 {
     let is_up = |it: &&Seen| matches!(it.state, State::Running | State::Pending);
     batches.saturating_sub(seen.iter().filter(is_up).count() as u64)
 }
 
-/// Which of several that run has nothing to do cannot be seen: none is stopped before the last batch is done.
-fn step(instance: &Seen, batches: u64, missing: u64) -> Step {
+/// Whether it has been up, and without a result, for so long that it should have stopped itself.
+fn has_been_idle(instance: &Seen, idle: Option<Duration>, limit: Duration) -> bool {
+    instance.up_for >= Some(limit) && idle.is_none_or(|idle| idle >= limit)
+}
+
+/// Which of several that run has nothing to do cannot be seen: none is idle before the last batch is done.
+fn step(instance: &Seen, is_idle: bool, missing: u64) -> Step {
     match instance.state {
         State::Stopped if missing > 0 => Step::Start,
-        State::Running if batches == 0 && instance.up_for >= Some(LEAST_UP) => Step::Stop,
+        State::Running if is_idle => Step::Stop,
         _ => Step::Leave,
     }
 }
@@ -265,20 +339,50 @@ mod tests {
 
     #[test]
     fn an_instance_starts_for_work_and_stops_without_it() {
-        let minute = Some(Duration::from_secs(60));
-        let long = Some(LEAST_UP);
-        let step = |state, up_for, batches| {
-            let one = seen(state, up_for);
+        let step = |state, is_idle, batches| {
+            let one = seen(state, None);
             let missing = wanted(std::slice::from_ref(&one), batches);
-            super::step(&one, batches, missing)
+            super::step(&one, is_idle, missing)
         };
-        assert_eq!(step(State::Stopped, minute, 1), Step::Start);
-        assert_eq!(step(State::Stopped, minute, 0), Step::Leave);
-        assert_eq!(step(State::Running, long, 0), Step::Stop);
-        assert_eq!(step(State::Running, minute, 0), Step::Leave);
-        assert_eq!(step(State::Running, None, 0), Step::Leave);
-        assert_eq!(step(State::Running, Some(LEAST_UP * 9), 1), Step::Leave);
-        assert_eq!(step(State::Stopping, long, 1), Step::Leave);
+        assert_eq!(step(State::Stopped, false, 1), Step::Start);
+        assert_eq!(step(State::Stopped, true, 0), Step::Leave);
+        assert_eq!(step(State::Running, true, 0), Step::Stop);
+        assert_eq!(step(State::Running, false, 0), Step::Leave);
+        assert_eq!(step(State::Stopping, true, 1), Step::Leave);
+    }
+
+    #[test]
+    fn an_instance_that_should_have_stopped_itself_is_idle() {
+        let limit = Duration::from_secs(600) + GUARD;
+        let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+        let is_idle = |up_for, idle| has_been_idle(&seen(State::Running, up_for), idle, limit);
+        // It stops itself after ten minutes.
+        assert!(is_idle(minutes(15), None));
+        assert!(is_idle(minutes(900), minutes(15)));
+        assert!(!is_idle(minutes(14), None), "it may stop itself yet");
+        assert!(!is_idle(minutes(900), minutes(14)), "it had work");
+        assert!(
+            !is_idle(None, minutes(900)),
+            "since when it is up is not known"
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_goes_on_keeps_its_beginning() {
+        let refused = |id: &str, at: &str| RefusedStart {
+            instance_id: id.to_owned(),
+            code: "InsufficientInstanceCapacity".to_owned(),
+            reason: "none".to_owned(),
+            since: at.to_owned(),
+            last: at.to_owned(),
+        };
+        let before = [refused("i-1", "08:00")];
+        let again = refused("i-1", "08:01").following(&before);
+        assert_eq!(
+            (again.since.as_str(), again.last.as_str()),
+            ("08:00", "08:01")
+        );
+        assert_eq!(refused("i-2", "08:01").following(&before).since, "08:01");
     }
 
     #[test]

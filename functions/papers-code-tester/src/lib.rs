@@ -121,8 +121,10 @@ impl Tester {
         let settings = Settings::parse(config)?;
         let objects = S3::new(sdk);
         let collector = Collector::new(search.clone(), objects.clone(), &settings);
-        let instances = settings.instances.clone();
-        let instances = instances.map(|which| TrainiumInstances::new(sdk, which));
+        let instances = settings
+            .instances
+            .clone()
+            .map(|selection| TrainiumInstances::new(sdk, selection, objects.clone(), &settings));
         let token = match &settings.route {
             Route::Http {
                 token_parameter: Some(name),

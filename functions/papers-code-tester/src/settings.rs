@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) max_wait: Duration,
     /// Wall-clock limit of one program, seconds.
     pub(crate) timeout_secs: u32,
+    /// How long an instance is without work before it stops itself.
+    pub(crate) idle_stop: Duration,
     pub(crate) hourly_price_usd: f64,
 }
 
@@ -87,12 +89,21 @@ impl Settings {
             batch_size,
             max_wait: Duration::from_secs(number("MAX_WAIT_SECONDS", &config.max_wait)?),
             timeout_secs,
+            idle_stop: idle_stop(&config.idle_stop_minutes)?,
             hourly_price_usd: price,
             code_bucket: config.code_bucket,
             outputs_bucket: config.outputs_bucket,
             evaluation_queue_url: config.evaluation_queue_url,
             testing_queue_url: config.testing_queue_url,
         })
+    }
+}
+
+fn idle_stop(minutes: &str) -> Result<Duration, ConfigError> {
+    let name = "IDLE_STOP_MINUTES";
+    match number::<u64>(name, minutes)? {
+        minutes @ 1..=1440 => Ok(Duration::from_secs(60 * minutes)),
+        _ => Err(invalid(name, "minutes from 1 to 1440", minutes.to_owned())),
     }
 }
 
@@ -158,6 +169,7 @@ pub(crate) mod tests {
             batch_size: "10".to_owned(),
             max_wait: "900".to_owned(),
             trainium_timeout: "600".to_owned(),
+            idle_stop_minutes: "10".to_owned(),
             hourly_price_usd: "1.5".to_owned(),
         }
     }
@@ -212,6 +224,11 @@ pub(crate) mod tests {
             error.to_string().contains("`queue` or an http(s) address"),
             "{error}"
         );
+        for minutes in ["0", "1441", "soon"] {
+            let mut never = config();
+            never.idle_stop_minutes = minutes.to_owned();
+            assert!(Settings::parse(never).is_err(), "{minutes}");
+        }
         let mut free = config();
         free.hourly_price_usd = "NaN".to_owned();
         assert!(Settings::parse(free).is_err());

@@ -253,7 +253,7 @@ async fn stack_parts(
     let mut parts = vec![named("stack", State::said(deployed.status.as_str()), &name)];
     let counts = queues::counts(&cloud, environment).await?;
     parts.extend(domain_part(&cloud, &deployed).await?);
-    parts.extend(instance_parts(&cloud, environment).await?);
+    parts.extend(instance_parts(&cloud, &deployed, environment).await?);
     parts.extend(agents::refusing(&cloud, environment).await?);
     parts.extend(scrapes::parts(&cloud, &deployed).await?);
     Ok((parts, counts))
@@ -356,6 +356,7 @@ async fn domain_part(cloud: &Cloud, deployed: &Deployed) -> Result<Option<Part>,
 /// The stack of the instances, and each of them.
 async fn instance_parts(
     cloud: &Cloud,
+    pipeline: &Deployed,
     environment: &Environment,
 ) -> Result<Vec<Part>, CommandError> {
     if environment.trainium.is_none() {
@@ -366,9 +367,15 @@ async fn instance_parts(
     let state = deployed.map_or(State::NotDeployed, |it| State::said(it.status.as_str()));
     let stack = named("instances", state, &stack);
     let seen = instances::seen(cloud, environment).await?;
-    let each = seen.into_iter().map(|it| Part {
-        detail: it.zone,
-        ..named("instance", State::Said(it.state), &it.id)
+    let refused = instances::refused_starts(cloud, pipeline).await?;
+    let each = seen.into_iter().map(|it| {
+        let why = refused.iter().find(|why| why.instance_id == it.id);
+        let words = it.zone.into_iter().chain(why.map(instances::in_words));
+        let detail = words.collect::<Vec<_>>().join(", ");
+        Part {
+            detail: (!detail.is_empty()).then_some(detail),
+            ..named("instance", State::Said(it.state), &it.id)
+        }
     });
     Ok(std::iter::once(stack).chain(each).collect())
 }

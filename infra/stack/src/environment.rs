@@ -25,6 +25,7 @@ pub(crate) use self::alarms::Subscriber;
 pub use crate::cloudformation::lambda::Architecture;
 pub use error::EnvironmentError;
 pub use models::NamedModel;
+pub(crate) use settings::IDLE_STOP_MINUTES;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 pub use settings::{
     InstanceImage, LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
@@ -173,6 +174,11 @@ impl Environment {
     /// How long a paper waits for a text that is to come before it gets its program; zero: not at all.
     pub fn wait_for_text(&self) -> Duration {
         Duration::from_secs(self.generator.wait_for_text_secs.into())
+    }
+
+    /// Whether the agent takes batches from `code-testing.fifo`; else the tester calls it at an address.
+    pub fn agent_pulls(&self) -> bool {
+        self.testing.trainium_endpoint == settings::TrainiumEndpoint::Queue
     }
 
     /// Its settings as a local environment; `None` in AWS.

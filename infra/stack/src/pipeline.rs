@@ -42,7 +42,9 @@ use crate::constructs::state_machine::{StateMachine, StateMachineHandle};
 use crate::constructs::trainium_launch::{
     AgentBundle, AgentLogs, AgentProcess, TrainiumLaunch, TrainiumLaunchHandle,
 };
-use crate::environment::{Environment, InstanceImage, SearchSettings, TrainiumSettings};
+use crate::environment::{
+    Environment, IDLE_STOP_MINUTES, InstanceImage, SearchSettings, TrainiumSettings,
+};
 use crate::parameters::{self, Parameter, given};
 use crate::scrape_machine;
 
@@ -148,6 +150,7 @@ impl<'a> Pipeline<'a> {
                 encrypted_transport: self.environment.local().is_none(),
                 undeletable_by: Vec::new(),
                 notification: None,
+                passing: None,
             };
             let private = match bucket {
                 // Raw papers cannot be made again, not even by another run: they stay, with every version,
@@ -164,6 +167,7 @@ impl<'a> Pipeline<'a> {
                         function: &tester,
                         suffix: keys::RESULT_SUFFIX,
                     }),
+                    passing: Some(keys::TRIALS),
                     ..private
                 },
                 Bucket::Code | Bucket::Datasets => private,
@@ -367,6 +371,11 @@ impl<'a> Pipeline<'a> {
             batch_size: Expr::from(settings.batch_size.to_string()),
             max_wait: Expr::from(settings.max_wait_secs.to_string()),
             trainium_timeout: Expr::from(settings.program_timeout_secs.to_string()),
+            idle_stop_minutes: Expr::from(
+                trainium
+                    .map_or(IDLE_STOP_MINUTES, |it| it.idle_stop_minutes)
+                    .to_string(),
+            ),
             hourly_price_usd: Expr::from(trainium.map_or("0", |it| it.hourly_price_usd.as_str())),
         };
         let description = "Dispatches batches to the agent and collects what it found";
@@ -405,6 +414,7 @@ impl<'a> Pipeline<'a> {
                 group: self.environment.agent_log_group(),
                 retention_days: self.environment.log_retention_days,
             },
+            idle_stop_minutes: settings.idle_stop_minutes,
             tags: crate::instances::tags(self.environment),
             grants,
         };

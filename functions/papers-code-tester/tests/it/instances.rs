@@ -1,11 +1,14 @@
 //! Which instances the tester finds, starts and leaves alone. The emulator has EC2's tags, filters and states.
 
+use annapurna_contract::keys;
 use annapurna_local_testing::unique_index;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
-use serde_json::json;
+use papers_code_tester::Tester;
+use serde_json::{Value, json};
 
-use super::Setting;
+use super::proxy::{self, Calls};
+use super::{QUARTER, Setting};
 
 /// An environment with a purpose of its own, so that other tests' instances are not its own.
 struct Tagged {
@@ -155,4 +158,63 @@ async fn an_instance_of_another_purpose_or_environment_is_left_alone() {
         tagged.setting.dispatch(false).await["instance"],
         json!("missing")
     );
+}
+
+#[tokio::test]
+async fn a_start_for_want_of_capacity_is_tried_at_each_look_and_noted_until_it_succeeds() {
+    let tagged = Tagged::new().await;
+    let mut ids = [tagged.own().await, tagged.own().await];
+    ids.sort();
+    let calls = Calls::new(None);
+    let sdk = proxy::before_aws(&tagged.setting.stage.sdk, &calls).await;
+    let look = async || -> String {
+        let tester = Tester::new(&sdk, tagged.setting.config.clone()).unwrap();
+        let event = json!({"action": "dispatch", "force": true});
+        let answer = tester.handle(event, QUARTER).await.unwrap();
+        answer["instance"].as_str().unwrap().to_owned()
+    };
+    let noted = async || -> Value {
+        let bucket = &tagged.setting.config.outputs_bucket;
+        let object = tagged
+            .setting
+            .stage
+            .object(bucket, keys::REFUSED_STARTS)
+            .await;
+        object.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap())
+    };
+    look().await;
+    assert_eq!(noted().await, Value::Null, "nothing to note");
+    let code = "InsufficientInstanceCapacity";
+    calls.refuse(Some((ids[0].clone(), code)));
+    tagged.setting.waiting("Adam").await;
+    // The batch goes to the next instance.
+    let said = look().await;
+    assert!(
+        said.starts_with("error: ") && said.ends_with(", starting"),
+        "{said}"
+    );
+    let first = noted().await;
+    assert_eq!(
+        (&first[0]["instance_id"], &first[0]["code"]),
+        (&json!(ids[0]), &json!(code))
+    );
+    assert!(
+        first[0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("none in this zone")
+    );
+    // A second batch has only the refused one left.
+    tagged.setting.waiting("Lion").await;
+    let said = look().await;
+    assert!(
+        said.starts_with("error: ") && said.ends_with(", running"),
+        "{said}"
+    );
+    let second = noted().await;
+    assert_eq!(second[0]["since"], first[0]["since"]);
+    assert_eq!(second.as_array().unwrap().len(), 1);
+    calls.refuse(None);
+    assert_eq!(look().await, "starting, running");
+    assert_eq!(noted().await, json!([]));
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 mod agent;
 mod instances;
+mod proxy;
 mod sweep;
 
 const QUARTER: Duration = Duration::from_secs(895);
@@ -42,6 +43,7 @@ impl Setting {
             batch_size: "3".to_owned(),
             max_wait: "600".to_owned(),
             trainium_timeout: "600".to_owned(),
+            idle_stop_minutes: "10".to_owned(),
             hourly_price_usd: "1.5".to_owned(),
         };
         Self { stage, config }

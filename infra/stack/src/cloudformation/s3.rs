@@ -138,6 +138,9 @@ pub(crate) struct LifecycleRule {
     /// Unique within the bucket.
     pub(crate) id: &'static str,
     pub(crate) status: Status,
+    /// The keys that it is about; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prefix: Option<&'static str>,
     #[serde(flatten)]
     pub(crate) action: LifecycleAction,
 }
@@ -149,6 +152,8 @@ pub(crate) enum LifecycleAction {
     AbortIncompleteMultipartUpload { days_after_initiation: u32 },
     #[serde(rename_all = "PascalCase")]
     NoncurrentVersionExpiration { noncurrent_days: u32 },
+    /// Removes objects of that age.
+    ExpirationInDays(u32),
 }
 
 /// `AWS::S3::BucketPolicy`.

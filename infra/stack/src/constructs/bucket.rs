@@ -35,6 +35,8 @@ pub(crate) struct PrivateBucket<'a> {
     pub(crate) undeletable_by: Vec<RoleHandle>,
     /// Whom S3 tells of new objects.
     pub(crate) notification: Option<ObjectNotification<'a>>,
+    /// Where what nobody needs for long is put: it goes after a week.
+    pub(crate) passing: Option<&'static str>,
 }
 
 /// How long versions stay that were replaced or deleted.
@@ -137,7 +139,7 @@ impl PrivateBucket<'_> {
             versioning_configuration: VersioningConfiguration {
                 status: Status::Enabled,
             },
-            lifecycle_configuration: lifecycle(self.versions),
+            lifecycle_configuration: lifecycle(self.versions, self.passing),
             notification_configuration: self.notification.as_ref().map(notification),
         };
         let mut resource = Resource::new(bucket)
@@ -189,10 +191,11 @@ fn encryption() -> BucketEncryption {
 }
 
 /// Unfinished uploads go after a week.
-fn lifecycle(versions: Versions) -> LifecycleConfiguration {
+fn lifecycle(versions: Versions, passing: Option<&'static str>) -> LifecycleConfiguration {
     let rule = |id, action| LifecycleRule {
         id,
         status: Status::Enabled,
+        prefix: None,
         action,
     };
     let unfinished = LifecycleAction::AbortIncompleteMultipartUpload {
@@ -205,6 +208,10 @@ fn lifecycle(versions: Versions) -> LifecycleConfiguration {
         };
         rules.push(rule("replaced-versions", replaced));
     }
+    rules.extend(passing.map(|_| LifecycleRule {
+        prefix: passing,
+        ..rule("passing", LifecycleAction::ExpirationInDays(7))
+    }));
     LifecycleConfiguration { rules }
 }
 

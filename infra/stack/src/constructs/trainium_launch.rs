@@ -31,6 +31,8 @@ pub(crate) struct TrainiumLaunch {
     /// GiB of the root volume.
     pub(crate) volume_gib: u32,
     pub(crate) logs: AgentLogs,
+    /// Minutes without work after which it stops itself.
+    pub(crate) idle_stop_minutes: u32,
     /// Of the launch template; by its `Purpose` the deployer's policies know it.
     pub(crate) tags: Vec<Tag>,
     /// The agent's queue and buckets.
@@ -170,6 +172,7 @@ impl TrainiumLaunch {
             instance_type: self.instance_type.clone(),
             backend: self.backend,
             log_group,
+            idle_stop_minutes: self.idle_stop_minutes,
             bundle_parameter: self.bundle.parameter_name,
         };
         let template = LaunchTemplate {

@@ -328,6 +328,12 @@ fn check_trainium(trainium: &TrainiumSettings, problems: &mut Problems) {
     problems.range("trainium.volume-gib", trainium.volume_gib, 75, 16_384);
     problems.range("trainium.instances", trainium.instances, 0, MOST_INSTANCES);
     super::image::check(trainium, problems);
+    problems.range(
+        "trainium.idle-stop-minutes",
+        trainium.idle_stop_minutes,
+        5,
+        1440,
+    );
     if let Some(id) = &trainium.instance_id {
         problems.require(
             is_instance(id),

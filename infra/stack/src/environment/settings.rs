@@ -223,6 +223,11 @@ pub struct TrainiumSettings {
     /// An instance of your own that the tester starts and stops in place of the environment's, such as
     /// `i-0123456789abcdef0`; with `instances = 0`.
     pub instance_id: Option<String>,
+    /// Minutes without a program to run after which an instance stops itself; absent: 10. The tester stops one that does
+    /// not, five minutes later.
+    #[serde(default = "idle_stop_minutes")]
+    #[cfg_attr(test, schemars(range(min = 5, max = 1440)))]
+    pub idle_stop_minutes: u32,
     /// US dollars an hour, on demand, as text so that it stays exact.
     pub(crate) hourly_price_usd: String,
     /// What programs train on, which the generator writes them for and the agent offers: `xla` on a trn1,
@@ -263,6 +268,11 @@ impl TrainiumSettings {
             })
     }
 
+    /// US dollars an hour, on demand, as the environment's file says it.
+    pub fn hourly_price_usd(&self) -> &str {
+        &self.hourly_price_usd
+    }
+
     /// What programs train on there.
     pub fn backend(&self) -> Backend {
         self.backend.into()
@@ -281,4 +291,11 @@ pub(super) const MOST_INSTANCES: u32 = 10;
 
 const fn one() -> u32 {
     1
+}
+
+/// Where the environment's file does not say otherwise.
+pub(crate) const IDLE_STOP_MINUTES: u32 = 10;
+
+const fn idle_stop_minutes() -> u32 {
+    IDLE_STOP_MINUTES
 }

@@ -44,6 +44,8 @@ fn objects(bucket: Bucket) -> Vec<String> {
         Bucket::Outputs => vec![
             keys::result(&paper),
             format!("{}stdout.log", keys::outputs_prefix(&paper)),
+            keys::result_in(&keys::trial_prefix("trial-0a1b", &paper)),
+            keys::REFUSED_STARTS.to_owned(),
             format!("{}plots/loss.png", keys::outputs_prefix(&paper)),
             format!("{paper}/notes.json"),
         ],
@@ -291,7 +293,12 @@ fn generator_makes(action: &str, resource: &str) -> bool {
 
 fn tester_makes(action: &str, resource: &str) -> bool {
     match action {
-        "s3:GetObject" => resource.ends_with("/code.py") || resource.ends_with("/result.json"),
+        "s3:GetObject" => {
+            resource.ends_with("/code.py")
+                || resource.ends_with("/outputs/result.json")
+                || resource.ends_with(keys::REFUSED_STARTS)
+        }
+        "s3:PutObject" => resource.ends_with(keys::REFUSED_STARTS),
         "s3:ListBucket" => {
             resource.ends_with(":papers-code-artifacts")
                 || resource.ends_with(":papers-test-outputs")
@@ -324,7 +331,7 @@ fn agent_makes(action: &str, resource: &str) -> bool {
                 || resource.ends_with("/vocabulary-0a1b.json")
                 || resource.contains("assets/trainium-agent/")
         }
-        "s3:PutObject" => resource.contains("/outputs/"),
+        "s3:PutObject" => resource.contains("/outputs/") || resource.contains(keys::TRIALS),
         "s3:ListBucket" => !resource.ends_with(":llm-research-papers"),
         "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:ChangeMessageVisibility" => {
             resource.ends_with(":code-testing.fifo")

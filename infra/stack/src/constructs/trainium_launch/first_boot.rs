@@ -15,6 +15,8 @@ pub(super) struct FirstBoot {
     pub(super) backend: Backend,
     /// Where its journal goes.
     pub(super) log_group: String,
+    /// Minutes without work after which the agent stops the machine.
+    pub(super) idle_stop_minutes: u32,
     /// The parameter of Systems Manager that names its bundle.
     pub(super) bundle_parameter: String,
 }
@@ -31,6 +33,10 @@ impl FirstBoot {
             ("AGENT_INSTANCE_TYPE", Expr::from(self.instance_type)),
             ("AGENT_BACKEND", Expr::from(self.backend.as_str())),
             ("AGENT_LOG_GROUP", Expr::from(self.log_group)),
+            (
+                "AGENT_IDLE_STOP_MINUTES",
+                Expr::from(self.idle_stop_minutes.to_string()),
+            ),
             ("AGENT_BUNDLE_PARAMETER", Expr::from(self.bundle_parameter)),
         ]);
         let variables = variables
