@@ -42,7 +42,7 @@ mod worker;
 // What the binary calls.
 pub use check::look;
 pub use options::{Cli, Command, Options};
-pub use service::run;
+pub use service::{Ended, run};
 
 // What the tests put together, with a bucket and a queue in memory.
 pub use classify::classify;

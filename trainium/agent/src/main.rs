@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use annapurna_contract::text::chain;
 use clap::Parser;
-use trainium_agent::{Cli, Command, Options};
+use trainium_agent::{Cli, Command, Ended, Options};
+
+/// Tells the unit that starts the agent to stop the machine; host/annapurna-agent.service has the same number.
+const IDLE: u8 = 64;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,7 +33,8 @@ fn main() -> ExitCode {
 async fn serve(options: &Options) -> ExitCode {
     init_logs();
     match trainium_agent::run(options).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::Asked) => ExitCode::SUCCESS,
+        Ok(Ended::Idle) => ExitCode::from(IDLE),
         Err(error) => {
             tracing::error!(error = chain(&error), "the agent cannot run");
             fail(&error)

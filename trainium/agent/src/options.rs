@@ -117,6 +117,9 @@ pub struct Options {
         global = true
     )]
     pub isolation: IsolationChoice,
+    /// Exit with code 64 when no program has run for so many minutes, so that the machine is stopped [default: never]
+    #[arg(long, env = "AGENT_IDLE_STOP_MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440), global = true)]
+    pub idle_stop_minutes: Option<u32>,
     /// User ids of the programs when the agent is root, FIRST-LAST; each slot takes one that is nobody's
     #[arg(long, env = "AGENT_RUN_AS", default_value_t = UserRange::UNASSIGNED, global = true)]
     pub run_as: UserRange,
@@ -153,6 +156,12 @@ impl Options {
             // A header's value has no space around it, and a file that a token was read from ends with a line.
             Some(token) => Ok(Some(token.trim())),
         }
+    }
+
+    /// How long it may be idle; `None`: for ever.
+    pub(crate) fn idle_stop(&self) -> Option<std::time::Duration> {
+        let minutes = self.idle_stop_minutes?;
+        Some(std::time::Duration::from_secs(60 * u64::from(minutes)))
     }
 
     /// The folder with `dataset_loader.py`.

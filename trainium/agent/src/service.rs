@@ -1,4 +1,5 @@
-//! Puts the agent together and keeps it running until SIGTERM or SIGINT.
+//! Puts the agent together and keeps it running until SIGTERM or SIGINT, or until it has been idle for as long as
+//! `AGENT_IDLE_STOP_MINUTES` says.
 //!
 //! On a stop nothing new is taken, the programs that run are killed without a result, their messages are given back,
 //! and the process exits. After `kill -9` the programs end by themselves (their
@@ -18,6 +19,7 @@ use annapurna_contract::{AgentConfig, ConfigError};
 use aws_config::BehaviorVersion;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::datasets::Datasets;
 use crate::device::{self, Device};
@@ -73,22 +75,32 @@ pub enum ServiceError {
     Signals(#[source] io::Error),
     #[error("cannot find this binary")]
     Binary(#[source] io::Error),
-    #[error("looking for a sandbox failed")]
-    Probe(#[from] tokio::task::JoinError),
+    #[error("a task of the agent's own failed")]
+    Task(#[from] tokio::task::JoinError),
     #[error("the HTTP API stopped")]
     Api(#[source] io::Error),
 }
 
-/// Runs the agent until it is asked to stop.
+/// Why the agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal asked it to.
+    Asked,
+    /// No program has run for `AGENT_IDLE_STOP_MINUTES`: the machine is not needed.
+    Idle,
+}
+
+/// Runs the agent until it is asked to stop, or is idle for long enough.
 ///
 /// # Errors
 ///
 /// [`ServiceError`] when it cannot start; a queue or bucket that cannot be reached is tried for ever.
-pub async fn run(options: &Options) -> Result<(), ServiceError> {
+pub async fn run(options: &Options) -> Result<Ended, ServiceError> {
     let config = AgentConfig::from_env()?;
     let token = options.checked_token()?;
     let (trigger, shutdown) = Shutdown::new();
-    stop_on_signals(trigger)?;
+    let slots = Slots::new(options.slots().into());
+    let stopping = stop_in_time(trigger, slots.clone(), options.idle_stop())?;
     let (state_dir, _lock) = claim_state(&options.state_dir)?;
     let found = Interpreter::probe(&options.python).await;
     let (interpreter, device) = match found {
@@ -99,16 +111,9 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
             None => return Err(error.into()),
         },
     };
-    let executor = Arc::new(
-        executor(
-            options,
-            config,
-            state_dir,
-            (interpreter, device),
-            shutdown.clone(),
-        )
-        .await?,
-    );
+    let found = (interpreter, device);
+    let executor = executor(options, config, state_dir, found, shutdown.clone(), slots);
+    let executor = Arc::new(executor.await?);
     let listener =
         TcpListener::bind(options.listen)
             .await
@@ -146,7 +151,8 @@ pub async fn run(options: &Options) -> Result<(), ServiceError> {
         }
     }
     tracing::info!("stopped");
-    Ok(())
+    // It has ended, since nothing else ends the work.
+    Ok(stopping.await?.0)
 }
 
 async fn aws_config() -> aws_config::SdkConfig {
@@ -159,6 +165,7 @@ async fn executor(
     state_dir: PathBuf,
     (interpreter, device): (Interpreter, Device),
     shutdown: Shutdown,
+    slots: Slots,
 ) -> Result<Executor, ServiceError> {
     let devices = device::nodes(options.backend);
     let host = AgentHost {
@@ -200,7 +207,7 @@ async fn executor(
         limits: options.limits(),
         host,
         device,
-        slots: Slots::new(options.slots().into()),
+        slots,
         suspects,
         records: Records::default(),
         retry: Retry::PATIENT,
@@ -234,20 +241,38 @@ fn announce(executor: &Executor, address: SocketAddr) {
     );
 }
 
-fn stop_on_signals(trigger: ShutdownTrigger) -> Result<(), ServiceError> {
+/// Fires the trigger at a signal, or when no place was taken for `idle`. What the task gives back holds the trigger,
+/// so that it lives on; a second signal changes nothing.
+fn stop_in_time(
+    trigger: ShutdownTrigger,
+    slots: Slots,
+    idle: Option<Duration>,
+) -> Result<JoinHandle<(Ended, ShutdownTrigger)>, ServiceError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServiceError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServiceError::Signals)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    Ok(tokio::spawn(async move {
+        let is_idle = async {
+            match idle {
+                Some(limit) => slots.idle(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            _ = terminate.recv() => Ended::Asked,
+            _ = interrupt.recv() => Ended::Asked,
+            () = is_idle => Ended::Idle,
+        };
+        match ended {
+            Ended::Asked => {
+                tracing::info!("stopping: programs that run are killed, their messages go back")
+            }
+            Ended::Idle => {
+                tracing::info!("stopping: no program has run for AGENT_IDLE_STOP_MINUTES")
+            }
         }
-        tracing::info!("stopping: programs that run are killed, their messages go back");
         trigger.fire();
-        // The trigger lives on; a second signal changes nothing.
-        std::future::pending::<()>().await;
-    });
-    Ok(())
+        (ended, trigger)
+    }))
 }
 
 /// Makes the folder ours alone and removes what a killed agent left in it. The lock lasts as long as the

@@ -4,6 +4,7 @@
 //! wait, and programs get their places in the order in which they ask.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -58,6 +59,21 @@ impl Slots {
         let mut wanted = self.wanted.subscribe();
         // An error would mean that the sender is gone, which `self` holds.
         let _ = wanted.wait_for(|wanted| *wanted < self.total).await;
+    }
+
+    /// Waits until no place has been taken or waited for during so long.
+    pub(crate) async fn idle(&self, limit: Duration) {
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let is_idle = *wanted.borrow_and_update() == 0;
+            let changed = wanted.changed();
+            // An error of the change would mean that the sender is gone, which `self` holds.
+            if !is_idle {
+                let _ = changed.await;
+            } else if tokio::time::timeout(limit, changed).await.is_err() {
+                return;
+            }
+        }
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -194,5 +210,20 @@ mod tests {
         assert!(!later.await.unwrap().is_alone());
         room.await;
         assert!(Slots::new(1).claim().place().await.unwrap().is_alone());
+    }
+
+    #[tokio::test]
+    async fn idle_is_counted_from_the_end_of_the_last_program() {
+        let slots = Slots::new(2);
+        let limit = Duration::from_millis(300);
+        let slot = slots.claim().place().await.unwrap();
+        let begin = std::time::Instant::now();
+        let work = async {
+            tokio::time::sleep(2 * limit).await;
+            drop(slot);
+        };
+        tokio::join!(work, slots.idle(limit));
+        assert!(begin.elapsed() >= 3 * limit, "{:?}", begin.elapsed());
+        slots.idle(limit).await;
     }
 }

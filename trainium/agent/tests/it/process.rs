@@ -161,6 +161,22 @@ fn runs(state: &Path) -> usize {
     std::fs::read_dir(state.join("runs")).unwrap().count()
 }
 
+#[test]
+fn an_agent_without_work_ends_with_the_word_on_which_its_unit_stops_the_machine() {
+    let state = tempfile::tempdir().unwrap();
+    let mut idle = command(state.path());
+    idle.args(["--idle-stop-minutes", "1"])
+        .stdout(Stdio::null());
+    let begin = Instant::now();
+    let ended = idle.status().unwrap();
+    assert_eq!(ended.code(), Some(64));
+    assert!(begin.elapsed() >= Duration::from_secs(60));
+    let unit = include_str!("../../../host/annapurna-agent.service");
+    for word in ["SuccessExitStatus", "RestartPreventExitStatus"] {
+        assert!(unit.contains(&format!("\n{word}=64\n")), "{word}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_learns_nothing_of_the_agents_credentials() {
     if Bench::best().is_none() {
