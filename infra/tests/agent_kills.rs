@@ -100,6 +100,7 @@ async fn hand_over(
             batch,
             timeout: 600,
             skip_tested: true,
+            trial: false,
         };
         let message = Message::of(&message).unwrap();
         queues.send(url.unwrap(), message).await.unwrap();

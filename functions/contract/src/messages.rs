@@ -195,6 +195,18 @@ pub struct CodeTestingMessage {
     /// is run. Over HTTP every program is run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_tested: bool,
+    /// The papers stay as they are: what a program puts out goes below [`crate::keys::TRIALS`], of which nobody is told,
+    /// so neither outputs nor index change. Such a batch has an id of its own, letters, digits, `-` and `_`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trial: bool,
+}
+
+impl CodeTestingMessage {
+    /// The place of a trial's outputs in the bucket is named by its batch: at most 80 letters, digits, `-` and `_`.
+    pub fn is_named_as_a_trial(&self) -> bool {
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=80).contains(&self.batch_id.len()) && self.batch_id.bytes().all(is_safe)
+    }
 }
 
 impl QueueMessage for CodeTestingMessage {
@@ -326,5 +338,22 @@ mod tests {
         assert_eq!(message.batch[0].code.as_deref(), Some("print(1)"));
         assert_eq!(message.timeout, 600);
         assert!(!message.skip_tested, "what a person sends is run");
+        assert!(!message.trial, "and its result is the paper's");
+    }
+
+    #[test]
+    fn a_trial_has_a_name_that_leads_nowhere_else() {
+        let named = |batch_id: &str| CodeTestingMessage {
+            batch_id: batch_id.to_owned(),
+            batch: Vec::new(),
+            timeout: 1,
+            skip_tested: false,
+            trial: true,
+        };
+        assert!(named("trial-0123456789abcdef").is_named_as_a_trial());
+        let long = "a".repeat(81);
+        for bad in ["", "..", "a/b", "trial 1", "é", &long] {
+            assert!(!named(bad).is_named_as_a_trial(), "{bad}");
+        }
     }
 }

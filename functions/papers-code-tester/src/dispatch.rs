@@ -358,6 +358,7 @@ impl Dispatcher {
             batch: programs,
             timeout: self.settings.timeout_secs,
             skip_tested: true,
+            trial: false,
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Job {
     pub(crate) skip_tested: bool,
     /// Whether a dry run comes first.
     pub(crate) dry_run: bool,
+    /// Its outputs go to a place of the batch's own, not to the paper's.
+    pub(crate) trial: bool,
     pub(crate) origin: Origin,
 }
 
@@ -97,6 +99,7 @@ impl Job {
             timeout,
             skip_tested: batch.skip_tested,
             dry_run: program.dry_run,
+            trial: batch.trial,
             origin,
         })
     }
@@ -105,6 +108,14 @@ impl Job {
     pub(crate) fn published_as(&self) -> Option<&PaperId> {
         let publish = self.origin == Origin::Queue || !self.s3_code_key.is_empty();
         self.paper_id.as_ref().filter(|_| publish)
+    }
+
+    /// Where its outputs go.
+    pub(crate) fn prefix(&self, paper: &PaperId) -> String {
+        match self.trial {
+            true => keys::trial_prefix(&self.batch_id, paper),
+            false => keys::outputs_prefix(paper),
+        }
     }
 }
 
@@ -267,7 +278,7 @@ impl Executor {
         let (Origin::Queue, Some(paper)) = (job.origin, &job.paper_id) else {
             return Ok(None);
         };
-        let key = keys::result(paper);
+        let key = keys::result_in(&job.prefix(paper));
         let bucket = &self.config.outputs_bucket;
         let read = || self.store.get(bucket, &key, MAX_RESULT);
         let Some(bytes) = store::read(self.retry, &self.shutdown, read).await? else {

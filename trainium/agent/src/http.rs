@@ -200,6 +200,7 @@ async fn execute(
         timeout: std::time::Duration::from_secs(request.timeout.into()),
         skip_tested: false,
         dry_run: request.dry_run,
+        trial: false,
         origin: Origin::Http,
     };
     let mut outcomes = carried_out(&executor, String::new(), [job]).await?;

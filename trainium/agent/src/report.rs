@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use annapurna_cloud::Object;
 use annapurna_contract::{
-    DryRun, ErrorType, ExecutedOn, Isolation, OutputKeys, PaperId, SHOWN_OUTPUT, TestResult,
-    TestStatus, keys,
+    DryRun, ErrorType, ExecutedOn, Isolation, OutputKeys, SHOWN_OUTPUT, TestResult, TestStatus,
+    keys,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -164,16 +164,17 @@ impl Executor {
         let shown = (job.origin == Origin::Http)
             .then(|| (end_of(&report.stdout.bytes), end_of(&report.stderr.bytes)));
         let mut result = match job.published_as() {
-            Some(paper) => self.write(paper, report).await?,
+            Some(paper) => self.write(job.prefix(paper), report).await?,
             None => report.result,
         };
         (result.stdout, result.stderr) = shown.unzip();
         Ok(result)
     }
 
-    async fn write(&self, paper: &PaperId, report: Report) -> Result<TestResult, ExecuteError> {
+    /// Writes a folder of outputs, the result last.
+    async fn write(&self, prefix: String, report: Report) -> Result<TestResult, ExecuteError> {
         let mut result = report.result;
-        let prefix = keys::outputs_prefix(paper);
+        let last = keys::result_in(&prefix);
         let plots: Vec<(String, Plot)> = report
             .plots
             .into_iter()
@@ -198,7 +199,7 @@ impl Executor {
             self.put(&key, plot.bytes, plot.content_type).await?;
         }
         let body = serde_json::to_vec_pretty(&result)?;
-        self.put(&keys::result(paper), body, json).await?;
+        self.put(&last, body, json).await?;
         Ok(result)
     }
 

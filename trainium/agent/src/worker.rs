@@ -48,19 +48,24 @@ pub(crate) enum BatchError {
     Twice(PaperId),
     #[error("neither `code` nor `s3_code_key` is given")]
     NoProgram,
+    #[error("a trial has a batch_id of 1 to 80 letters, digits, `-` and `_`")]
+    TrialName,
 }
 
 /// Checks what both the queue and HTTP demand of a batch.
 ///
 /// # Errors
 ///
-/// [`BatchError::Size`], [`BatchError::Timeout`] and [`BatchError::NoProgram`].
+/// [`BatchError::Size`], [`BatchError::NoProgram`], [`BatchError::TrialName`] and [`BatchError::Timeout`].
 pub(crate) fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> {
     if batch.batch.is_empty() || batch.batch.len() > MAX_BATCH {
         return Err(BatchError::Size(batch.batch.len()));
     }
     for program in &batch.batch {
         check_program(program.code.as_ref(), &program.s3_code_key)?;
+    }
+    if batch.trial && !batch.is_named_as_a_trial() {
+        return Err(BatchError::TrialName);
     }
     check_timeout(batch.timeout)
 }

@@ -153,6 +153,37 @@ async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
 }
 
 #[tokio::test]
+async fn a_trial_leaves_the_papers_outputs_as_they_are() {
+    let Some(bench) = Bench::best() else { return };
+    let adam = paper("Adam");
+    let code = "print('tried')\nopen('loss.png', 'w').write('png')";
+    let store = Arc::new(MemoryStore::default().with_code(&adam, code));
+    let message = |batch_id: &str| {
+        let batch = [program(&adam, &sha256(code))];
+        json!({"batch_id": batch_id, "batch": batch, "timeout": 600, "trial": true}).to_string()
+    };
+    let sandbox = || Ok(bench.sandbox.clone());
+    let events = work(sandbox(), Arc::clone(&store), message("trial-1")).await;
+    let (settled, puts) = events.split_last().unwrap();
+    assert_eq!(settled, "delete");
+    let below = format!("put _trials/trial-1/{adam}/");
+    assert!(puts.iter().all(|put| put.starts_with(&below)), "{puts:?}");
+    assert_eq!(*puts.last().unwrap(), format!("{below}result.json"));
+    assert!(store.result(&adam).is_none());
+    // Delivered again, it is not run again.
+    store.events.lock().unwrap().clear();
+    let events = work(sandbox(), Arc::clone(&store), message("trial-1")).await;
+    assert_eq!(events, ["delete"]);
+    // A name that would lead elsewhere is none.
+    let store = Arc::new(MemoryStore::default().with_code(&adam, code));
+    let events = work(sandbox(), Arc::clone(&store), message("../papers")).await;
+    assert!(
+        !events.iter().any(|event| event.starts_with("put ")),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_crashed_agent_finished_is_not_repeated() {
     let Some(bench) = Bench::best() else { return };
     let (done, stale, fresh) = (paper("done"), paper("stale"), paper("fresh"));
