@@ -14,6 +14,7 @@ use papers_code_tester::{Tester, TesterError};
 use serde_json::{Value, json};
 
 mod agent;
+mod crashes;
 mod instances;
 mod proxy;
 mod sweep;
