@@ -16,6 +16,7 @@ mod index;
 mod instances;
 mod local;
 mod preflight;
+mod test_outputs;
 mod ui;
 
 pub use local::BACKEND_VARIABLE;

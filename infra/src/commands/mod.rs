@@ -40,6 +40,7 @@ mod plan;
 mod progress;
 mod queues;
 mod reconcile;
+mod results;
 mod rollback;
 mod sample;
 mod scrape;
@@ -55,6 +56,7 @@ Examples:
   cargo infra scrape prod neurips --year 2025 --follow
   cargo infra invoke local PaperScraper_ICLR '{\"MAX_PAPERS\": \"5\"}'
   cargo infra logs local PapersJudge --since 15m --follow
+  cargo infra results local
   cargo infra destroy local             Stop everything and remove it";
 
 /// The stack of the paper pipeline: plan, deploy and remove its environments
@@ -99,6 +101,7 @@ enum EnvironmentCommand {
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
     Datasets(datasets::DatasetsArgs),
+    Results(results::ResultsArgs),
     Doctor(doctor::DoctorArgs),
     Ami(ami::AmiArgs),
 }
@@ -120,6 +123,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => &args.environment,
             Self::Papers(args) => &args.environment,
             Self::Datasets(args) => &args.environment,
+            Self::Results(args) => &args.environment,
             Self::Doctor(args) => &args.environment,
             Self::Ami(args) => &args.environment,
         }
@@ -141,7 +145,9 @@ impl EnvironmentCommand {
             | Self::Logs(_)
             | Self::Queues(_)
             | Self::Datasets(_) => &[Service::Cloud],
-            Self::Plan(_) | Self::Papers(_) => &[Service::Cloud, Service::Search],
+            Self::Plan(_) | Self::Papers(_) | Self::Results(_) => {
+                &[Service::Cloud, Service::Search]
+            }
             Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
         }
     }
@@ -162,6 +168,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => queues::run(cx, args).await,
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
+            Self::Results(args) => results::run(cx, args).await,
             Self::Doctor(args) => doctor::run(cx, args).await,
             Self::Ami(args) => ami::run(cx, args).await,
         }
