@@ -42,6 +42,8 @@ mod run;
 #[path = "aws/services.rs"]
 mod services;
 mod support;
+#[path = "aws/trainium.rs"]
+mod trainium;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");

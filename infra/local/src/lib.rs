@@ -26,3 +26,4 @@ mod tool;
 
 pub use error::LocalError;
 pub use home::{Home, Progress, Silent};
+pub use tool::find_program;

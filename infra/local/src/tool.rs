@@ -72,8 +72,8 @@ pub(crate) fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// Where a program is on `PATH`.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+/// Where a program is on `PATH`; `None` where no folder of it has one of this name.
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))

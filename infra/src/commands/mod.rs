@@ -47,6 +47,7 @@ mod scrape;
 mod serve;
 mod status;
 mod synth;
+mod trainium;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,6 +103,7 @@ enum EnvironmentCommand {
     Papers(papers::PapersArgs),
     Datasets(datasets::DatasetsArgs),
     Results(results::ResultsArgs),
+    Trainium(trainium::TrainiumArgs),
     Doctor(doctor::DoctorArgs),
     Ami(ami::AmiArgs),
 }
@@ -124,6 +126,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => &args.environment,
             Self::Datasets(args) => &args.environment,
             Self::Results(args) => &args.environment,
+            Self::Trainium(args) => &args.environment,
             Self::Doctor(args) => &args.environment,
             Self::Ami(args) => &args.environment,
         }
@@ -144,7 +147,8 @@ impl EnvironmentCommand {
             | Self::Outputs(_)
             | Self::Logs(_)
             | Self::Queues(_)
-            | Self::Datasets(_) => &[Service::Cloud],
+            | Self::Datasets(_)
+            | Self::Trainium(_) => &[Service::Cloud],
             Self::Plan(_) | Self::Papers(_) | Self::Results(_) => {
                 &[Service::Cloud, Service::Search]
             }
@@ -169,6 +173,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Results(args) => results::run(cx, args).await,
+            Self::Trainium(args) => trainium::run(cx, args).await,
             Self::Doctor(args) => doctor::run(cx, args).await,
             Self::Ami(args) => ami::run(cx, args).await,
         }

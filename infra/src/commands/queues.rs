@@ -87,7 +87,8 @@ pub(super) async fn counts(
     Ok(counts)
 }
 
-async fn messages(sqs: &Sqs, name: &str) -> Result<Counts, CommandError> {
+/// The messages of the queue with this name.
+pub(super) async fn messages(sqs: &Sqs, name: &str) -> Result<Counts, CommandError> {
     let failed = |error: QueueError| CommandError::Aws {
         doing: format!("count the messages of {name}"),
         reason: error.reason,

@@ -112,13 +112,18 @@ fn write_agent_profile(home: &Home, agent: &Agent<'_>) -> Result<PathBuf, Comman
     Ok(path)
 }
 
+/// The port of its HTTP API on this machine; `None` when it does not run.
+pub(crate) fn port(home: &Home) -> Option<u16> {
+    process::running(home, AGENT)?.port
+}
+
 /// What the agent says about itself; `None` when it does not run.
 ///
 /// # Errors
 ///
 /// When it does not answer within five seconds, or with something else: why, in a line.
 pub(crate) async fn health(home: &Home) -> Option<Result<AgentHealth, String>> {
-    let port = process::running(home, AGENT)?.port?;
+    let port = port(home)?;
     Some(health_on(port).await.map_err(|error| chain(&error)))
 }
 

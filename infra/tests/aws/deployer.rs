@@ -22,7 +22,7 @@ pub(crate) async fn user(iam: &aws_sdk_iam::Client) -> (String, String) {
         attach.send().await.unwrap();
     }
     // Where the emulator asks for another resource than AWS: for none of a domain, and for the account's own in place of
-    // AWS's public parameters.
+    // AWS's public parameters. Of an instance that is started or stopped it does not say the tags.
     let asks = std::fs::read_to_string(format!("{OWN}/emulator-asks.json")).unwrap();
     let asks = iam.put_user_policy().policy_document(asks);
     let asks = asks.user_name(NAME).policy_name("emulator-asks");

@@ -138,6 +138,8 @@ pub(super) const NEEDED: [Needed; 17] = [
             "ec2:DeleteLaunchTemplate",
             "ec2:DeleteSecurityGroup",
             "ec2:ModifyLaunchTemplate",
+            "ec2:StartInstances",
+            "ec2:StopInstances",
             "ec2:TerminateInstances",
         ],
         resources: &[
