@@ -283,6 +283,17 @@ pub enum CommandError {
         /// The function's own words about the first.
         reason: String,
     },
+    /// A program that was tested did not succeed: whose it was, and why, one line in the agent's words.
+    #[error("the program of paper {0} did not succeed: {1}")]
+    ProgramFailed(String, String),
+    /// A batch is in no queue any more, and has no result.
+    #[error("batch {batch_id} is gone without a result")]
+    BatchGone {
+        /// For the hint, whose command counts the dead letters.
+        environment: String,
+        /// `person-…` or `trial-…`.
+        batch_id: String,
+    },
     /// A scrape ended without its papers.
     #[error("{execution} failed: {reason}")]
     ScrapeFailed {
@@ -462,11 +473,13 @@ impl CommandError {
             Self::IndexConflict { index, .. } => Some(hint::reindex(index)),
             Self::FunctionFailed { .. } | Self::NothingDone { .. } => self.where_it_is_logged(),
             Self::ScrapeFailed { environment, .. } => Some(hint::scrape_again(environment)),
+            Self::BatchGone { environment, .. } => Some(hint::dead_letters(environment)),
             Self::NobodyToAsk { flag, .. } => Some(hint::answer(flag)),
             Self::Declined { again, .. } => again.as_deref().map(hint::go_on),
             Self::GoesOn { again, .. } => Some(hint::follow(again)),
             Self::SampleIncomplete { waiting, .. } => Some(hint::on_their_way(waiting)),
             Self::Aws { .. }
+            | Self::ProgramFailed(..)
             | Self::InvalidRequest { .. }
             | Self::Violations { .. }
             | Self::Stack(_)

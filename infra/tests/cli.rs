@@ -245,6 +245,40 @@ fn papers_of_what_is_not_deployed_are_an_error_with_the_command_to_deploy() {
 }
 
 #[test]
+fn what_is_no_papers_id_is_refused_before_anything_is_called() {
+    let project = TestProject::new();
+    let results = project.infra(["results", "prod", "../x\u{1b}[2J"]);
+    let test = project.infra(["test-code", "prod", "--paper-id", "../x"]);
+    for refused in [results, test] {
+        assert_eq!(
+            (refused.code, refused.stdout.as_str()),
+            (Some(2), ""),
+            "{refused}"
+        );
+        assert!(
+            refused.stderr.contains("`cargo infra papers ENV`"),
+            "{refused}"
+        );
+        assert!(!refused.stderr.contains('\u{1b}'), "{refused}");
+    }
+}
+
+#[test]
+fn tests_and_results_of_what_is_not_deployed_are_an_error_with_the_command_to_deploy() {
+    let project = TestProject::new();
+    let paper = "0123456789abcdef0123456789abcdef";
+    for refused in [
+        project.infra(["results", "local"]),
+        project.infra(["test-code", "local", "--paper-id", paper]),
+        project.infra(["trainium", "local", "status"]),
+    ] {
+        assert_eq!(refused.code, Some(2), "{refused}");
+        let deploy = "hint: deploy it: cargo infra deploy local";
+        assert!(refused.stderr.contains(deploy), "{refused}");
+    }
+}
+
+#[test]
 fn an_unknown_function_is_answered_with_the_known_ones() {
     let project = TestProject::new();
     insta::assert_snapshot!(project.infra(["invoke", "local", "Nope"]));

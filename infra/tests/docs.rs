@@ -203,7 +203,7 @@ fn every_command_in_a_page_is_one_of_the_program() {
     let mut n_commands = 0;
     for (path, text) in pages() {
         for after in text.split("cargo infra ").skip(1) {
-            let end = |letter: char| !letter.is_ascii_lowercase();
+            let end = |letter: char| !letter.is_ascii_lowercase() && letter != '-';
             let command = after.split(end).next().unwrap();
             let is_one = help
                 .lines()

@@ -10,6 +10,8 @@
     reason = "a failed step fails the test, which says how far it is"
 )]
 
+#[path = "pipeline/person.rs"]
+mod person;
 #[path = "pipeline/roles.rs"]
 mod roles;
 mod support;
@@ -41,6 +43,7 @@ async fn papers_reach_their_results_through_kills_and_repeats() {
     killed_processes_lose_nothing_and_repeat_nothing(&mut deployment).await;
     real_papers_end_in_the_index(&mut deployment).await;
     the_readmes_events_answer_papers(&mut deployment);
+    person::reads_results_and_tests_programs(&deployment).await;
     roles::each_function_may_do_no_more_than_it_does(&deployment).await;
     destroy_leaves_nothing(&deployment);
 }

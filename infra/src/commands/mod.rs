@@ -47,6 +47,7 @@ mod scrape;
 mod serve;
 mod status;
 mod synth;
+mod test_code;
 mod trainium;
 
 const EXAMPLES: &str = "\
@@ -103,6 +104,7 @@ enum EnvironmentCommand {
     Papers(papers::PapersArgs),
     Datasets(datasets::DatasetsArgs),
     Results(results::ResultsArgs),
+    TestCode(test_code::TestCodeArgs),
     Trainium(trainium::TrainiumArgs),
     Doctor(doctor::DoctorArgs),
     Ami(ami::AmiArgs),
@@ -126,6 +128,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => &args.environment,
             Self::Datasets(args) => &args.environment,
             Self::Results(args) => &args.environment,
+            Self::TestCode(args) => &args.environment,
             Self::Trainium(args) => &args.environment,
             Self::Doctor(args) => &args.environment,
             Self::Ami(args) => &args.environment,
@@ -152,6 +155,7 @@ impl EnvironmentCommand {
             Self::Plan(_) | Self::Papers(_) | Self::Results(_) => {
                 &[Service::Cloud, Service::Search]
             }
+            Self::TestCode(_) => &[Service::Cloud, Service::Search, Service::Agent],
             Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
         }
     }
@@ -173,6 +177,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Results(args) => results::run(cx, args).await,
+            Self::TestCode(args) => test_code::run(cx, args).await,
             Self::Trainium(args) => trainium::run(cx, args).await,
             Self::Doctor(args) => doctor::run(cx, args).await,
             Self::Ami(args) => ami::run(cx, args).await,

@@ -44,8 +44,9 @@ impl CommandError {
             | Self::Index(_)
             | Self::IndexConflict { .. }
             | Self::FunctionFailed { .. }
+            | Self::BatchGone { .. }
             | Self::SampleIncomplete { .. } => 3,
-            Self::ScrapeFailed { .. } | Self::NothingDone { .. } => 1,
+            Self::ScrapeFailed { .. } | Self::NothingDone { .. } | Self::ProgramFailed(..) => 1,
             Self::Instances { .. } => 4,
             Self::Interrupted | Self::Declined { .. } | Self::GoesOn { .. } => 130,
         }

@@ -93,6 +93,13 @@ pub(super) fn logs(environment: &str, function: &str) -> String {
     format!("read its logs: cargo infra logs {environment} {function}")
 }
 
+/// For a batch that no queue has.
+pub(super) fn dead_letters(environment: &str) -> String {
+    format!(
+        "see whether it is a dead letter: cargo infra queues {environment}; the agent's log says why"
+    )
+}
+
 pub(super) fn scrape_again(environment: &str) -> String {
     format!(
         "correct the cause and start it again: what is there is not loaded twice; its log: cargo infra logs {environment} PapersScraper --since 1h"

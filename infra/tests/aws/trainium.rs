@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use annapurna_contract::keys;
+use annapurna_cloud::{MessageQueues, Receive};
+use annapurna_contract::{CodeTestingMessage, PaperId, TestResult, keys};
 use serde_json::Value;
 
 use super::{Account, OWN, Run};
@@ -63,6 +65,11 @@ async fn an_instance_is_seen_stopped_started_and_a_session_opened() {
     a_refused_start_is_shown(&account, &id).await;
     let start = ["trainium", "prod", "start", "--yes"];
     account.infra(&start).await.ends(0);
+    account
+        .infra(&[&stop[..], &["--yes"]].concat())
+        .await
+        .ends(0);
+    a_program_is_tried_on_an_instance_that_was_stopped(&account, folder.path()).await;
     assert_eq!(state(&account).await.1, "running");
 
     with(&account, folder.path(), &shell)
@@ -123,4 +130,83 @@ async fn a_refused_start_is_shown(account: &Account, id: &str) {
         shown.says("does not start since 2026-01-02T03:04:05Z");
         shown.says("InsufficientInstanceCapacity");
     }
+}
+
+/// The agent is played here.
+async fn a_program_is_tried_on_an_instance_that_was_stopped(account: &Account, folder: &Path) {
+    let file = folder.join("tried.py");
+    std::fs::write(&file, "print('hello')\n").unwrap();
+    let paper = PaperId::of("Adam", None);
+    let file = file.to_str().unwrap();
+    let test = [
+        "test-code",
+        "prod",
+        "--paper-id",
+        paper.as_str(),
+        "--file",
+        file,
+        "--no-save",
+    ];
+    account
+        .infra(&test)
+        .await
+        .ends(2)
+        .says("nobody can be asked");
+    assert_eq!(
+        state(account).await.1,
+        "stopped",
+        "nothing is started unasked"
+    );
+    let test = [&test[..], &["--yes", "--json"]].concat();
+    let child = account.command(&test).output();
+    let (output, ()) = tokio::join!(child, play_the_agent(account, &paper));
+    let answer = Run::of(&output.unwrap()).ends(0);
+    let answer: Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(
+        (&answer["saved"], &answer["stdout"]),
+        (&false.into(), &"hello\n".into())
+    );
+    assert_eq!(state(account).await.1, "running");
+    let left = account
+        .cloud
+        .s3
+        .list_objects_v2()
+        .bucket("papers-test-outputs");
+    let left = left.prefix(keys::TRIALS).send().await.unwrap();
+    assert_eq!(left.key_count(), Some(0), "{left:?}");
+}
+
+async fn play_the_agent(account: &Account, paper: &PaperId) {
+    let queues = &account.cloud.sqs;
+    let url = queues.url("code-testing.fifo", None).await.unwrap();
+    let wanted = || Receive {
+        most: 1,
+        hide_for: Duration::from_secs(60),
+        wait: Duration::from_secs(20),
+    };
+    let delivery = loop {
+        if let Some(delivery) = queues.receive(&url, wanted()).await.unwrap().pop() {
+            break delivery;
+        }
+    };
+    let batch: CodeTestingMessage = serde_json::from_str(&delivery.body).unwrap();
+    assert!(batch.trial && !batch.skip_tested, "{batch:?}");
+    assert_eq!(batch.timeout, 900);
+    assert_eq!(batch.batch[0].code.as_deref(), Some("print('hello')\n"));
+    let prefix = keys::trial_prefix(&batch.batch_id, paper);
+    let mut result = TestResult {
+        paper_id: Some(paper.clone()),
+        batch_id: batch.batch_id,
+        success: true,
+        ..TestResult::default()
+    };
+    result.outputs.stdout = format!("{prefix}stdout.log");
+    let put = async |key: &str, body: Vec<u8>| {
+        let put = account.cloud.s3.put_object().bucket("papers-test-outputs");
+        put.key(key).body(body.into()).send().await.unwrap();
+    };
+    put(&result.outputs.stdout, b"hello\n".to_vec()).await;
+    let body = serde_json::to_vec(&result).unwrap();
+    put(&keys::result_in(&prefix), body).await;
+    queues.delete(&url, &delivery.receipt).await.unwrap();
 }

@@ -91,6 +91,7 @@ pub(super) const NEEDED: [Needed; 11] = [
             "sqs:GetQueueAttributes",
             "sqs:GetQueueUrl",
             "sqs:ListQueueTags",
+            "sqs:SendMessage",
             "sqs:SetQueueAttributes",
             "sqs:TagQueue",
         ],

@@ -1,0 +1,135 @@
+//! What a person does with results: reads them, and has a program tested again, or tried without a trace.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Deployment, text};
+
+/// Runs a command that must end with this code, and gives its JSON.
+#[track_caller]
+fn json_of(deployment: &Deployment, code: i32, args: &[&str]) -> Value {
+    let output = deployment.run(args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stderr}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+pub(super) async fn reads_results_and_tests_programs(deployment: &Deployment) {
+    let rows = deployment.json(&["results", "local", "--json"]);
+    let rows = rows.as_array().unwrap();
+    assert!(rows.len() >= 10, "{rows:?}");
+    let table = deployment.infra(&["results", "local", "--limit", "3"]);
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.starts_with("PAPER"), "{table}");
+    let mut rows = rows.iter();
+    let row = rows.find(|it| it["test_success"] == true).unwrap();
+    let paper = row["paper_id"].as_str().unwrap();
+    reads_one(deployment, paper);
+    tries_without_a_trace(deployment, paper).await;
+    tests_again(deployment, paper);
+    the_agent_of_this_machine(deployment);
+}
+
+fn reads_one(deployment: &Deployment, paper: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().to_str().unwrap();
+    let shown = deployment.infra(&["results", "local", paper, "--download", to]);
+    for part in ["success", "----- standard output", "training_loss"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    for name in ["stdout.log", "stderr.log", "metrics.json", "result.json"] {
+        assert!(folder.path().join(paper).join(name).is_file(), "{name}");
+    }
+    let unknown = ["results", "local", "0123456789abcdef0123456789abcdef"];
+    let refused = deployment.run(&unknown);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("cargo infra test-code local --paper-id"),
+        "{said}"
+    );
+}
+
+fn record(deployment: &Deployment, paper: &str) -> Value {
+    let mut papers = deployment.papers().into_iter();
+    papers.find(|it| it["paper_id"] == paper).unwrap()
+}
+
+async fn tries_without_a_trace(deployment: &Deployment, paper: &str) {
+    let key = format!("{paper}/outputs/result.json");
+    let bucket = "papers-test-outputs";
+    let before = (
+        record(deployment, paper),
+        deployment.object(bucket, &key).await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tried.py");
+    std::fs::write(&file, "print('hello')\nraise ValueError('no')\n").unwrap();
+    let args = |file: &Path| {
+        let file = file.to_str().unwrap().to_owned();
+        let words = [
+            "test-code",
+            "local",
+            "--paper-id",
+            paper,
+            "--no-save",
+            "--json",
+            "--file",
+        ];
+        words
+            .map(str::to_owned)
+            .into_iter()
+            .chain([file])
+            .collect::<Vec<_>>()
+    };
+    let words = args(&file);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let answer = json_of(deployment, 1, &words);
+    assert_eq!(
+        (&answer["saved"], &answer["stdout"]),
+        (&false.into(), &"hello\n".into())
+    );
+    assert_eq!(answer["result"]["error_message"], "ValueError: no");
+    let after = (
+        record(deployment, paper),
+        deployment.object(bucket, &key).await,
+    );
+    assert_eq!(before, after);
+    let left = deployment.s3().list_objects_v2().bucket(bucket);
+    let left = left.prefix("_trials/").send().await.unwrap();
+    assert_eq!(left.key_count(), Some(0), "{left:?}");
+}
+
+fn tests_again(deployment: &Deployment, paper: &str) {
+    let before = record(deployment, paper);
+    let test = ["test-code", "local", "--paper-id", paper, "--json"];
+    let known = json_of(deployment, 0, &test);
+    assert_eq!(
+        known["result"]["finished_at"], before["tested_at"],
+        "it is not run"
+    );
+    let again = json_of(deployment, 0, &[&test[..], &["--again"]].concat());
+    assert_eq!(again["saved"], true);
+    let batch = again["result"]["batch_id"].as_str().unwrap();
+    assert!(batch.starts_with("person-"), "{batch}");
+    let after = record(deployment, paper);
+    assert_eq!(after["tested_at"], again["result"]["finished_at"]);
+    assert_ne!(after["tested_at"], before["tested_at"]);
+    assert_eq!(after["test_attempts"], before["test_attempts"]);
+}
+
+fn the_agent_of_this_machine(deployment: &Deployment) {
+    let status = deployment.json(&["trainium", "local", "status", "--json"]);
+    assert_eq!(status["agent"]["status"], "healthy", "{status}");
+    assert!(status["batches_waiting"].is_u64(), "{status}");
+    let address = deployment.infra(&["trainium", "local", "tunnel"]);
+    assert!(address.starts_with("http://127.0.0.1:"), "{address}");
+    deployment.infra(&["trainium", "local", "start"]);
+    for action in ["stop", "shell"] {
+        let refused = deployment.run(&["trainium", "local", action]);
+        assert_eq!(refused.status.code(), Some(2), "{action}");
+        let said = text(&refused.stderr);
+        assert!(said.contains("a process of this machine"), "{said}");
+    }
+}
