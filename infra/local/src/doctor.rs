@@ -159,11 +159,9 @@ fn of_deployment(
 
 /// What generated programs run on and in.
 fn of_programs(torch: State, bubblewrap: State) -> Vec<Check> {
-    let landlock_for = "isolating generated programs without bubblewrap";
     vec![
         check("torch", "running generated programs", torch),
         check("bubblewrap", "isolating generated programs", bubblewrap),
-        check("Landlock", landlock_for, landlock()),
     ]
 }
 
@@ -364,7 +362,7 @@ async fn torch_state(setting: Option<&Path>, torch: Option<&TorchPython>) -> Sta
 async fn bubblewrap() -> State {
     let fix = "install bubblewrap (Debian, Ubuntu: `apt-get install bubblewrap`) on a system that allows user namespaces";
     if tool::find_program("bwrap").is_none() {
-        return State::optional("not there; Landlock and limits are used instead", fix);
+        return State::optional("not there; generated programs are refused", fix);
     }
     let mut command = Command::new("bwrap");
     command.args([
@@ -383,35 +381,11 @@ async fn bubblewrap() -> State {
     match tool::run("bubblewrap", &mut command, QUICK).await {
         Ok(_) => State::Ok("works for an ordinary user".to_owned()),
         Err(LocalError::Failed { log, .. }) => State::optional(
-            format!("there, but does not work here ({log}); Landlock and limits are used instead"),
+            format!("there, but not for an ordinary user ({log}), whose programs are refused"),
             fix,
         ),
         Err(error) => State::optional(error.to_string(), fix),
     }
-}
-
-#[cfg(target_os = "linux")]
-fn landlock() -> State {
-    use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
-    let made = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V1))
-        .and_then(Ruleset::create);
-    match made {
-        Ok(_) => State::Ok("the kernel has it".to_owned()),
-        Err(_) => State::optional(
-            "the kernel does not offer it",
-            "use Linux 5.13 or newer with Landlock enabled, or bubblewrap",
-        ),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn landlock() -> State {
-    State::optional(
-        "only Linux has it",
-        "nothing: programs run with limits only",
-    )
 }
 
 fn aws_cli() -> State {

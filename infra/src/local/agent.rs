@@ -68,7 +68,10 @@ pub(crate) async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandEr
             .python
             .map(|path| ("AGENT_PYTHON".into(), path.into())),
     );
-    env.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
+    // Without root it asks the person's service manager, whose socket is below the second, for a control group.
+    for name in ["PATH", "XDG_RUNTIME_DIR"] {
+        env.extend(std::env::var_os(name).map(|value| (name.into(), value)));
+    }
     let spec = ServiceSpec {
         name: AGENT,
         program: agent.binary.to_owned(),
