@@ -166,11 +166,9 @@ words! {
 words! {
     /// How a program was confined.
     Isolation {
-        /// Namespaces, made by bubblewrap.
+        /// Namespaces, made by bubblewrap, in a control group of the run's own.
         Bubblewrap = "bubblewrap",
-        /// The kernel's Landlock and a system call filter.
-        Landlock = "landlock",
-        /// Not at all: nothing was run.
+        /// Not at all: nothing was run, or the settings of a machine said that nothing shall confine programs.
         NotConfined = "none",
     }
 }

@@ -1,83 +1,102 @@
 //! Keeps the beginning of an output stream and notices when it is too long.
 
-use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::runner::Captured;
 
-/// A stream being read by its own thread. The rest of a stream that is too long is read and dropped,
-/// so the writer does not hang before it is killed.
+/// Most that is read of one stream before the others are looked at, bytes.
+const TURN: usize = 256 * 1024;
+
+/// A stream that is read when there is something in it.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    kept: Arc<Mutex<Vec<u8>>>,
-    overflowed: Arc<AtomicBool>,
-    thread: thread::JoinHandle<()>,
+    /// Nothing when the stream has ended.
+    stream: Option<File>,
+    kept: Vec<u8>,
+    limit: usize,
+    cut: bool,
 }
 
 impl Capture {
-    /// Reads `stream` to its end and keeps its first `limit` bytes.
-    pub(crate) fn start(stream: impl Read + Send + 'static, limit: usize) -> Self {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        let overflowed = Arc::new(AtomicBool::new(false));
-        let (shared, flag) = (Arc::clone(&kept), Arc::clone(&overflowed));
-        let thread = thread::spawn(move || read_all(stream, limit, &shared, &flag));
-        Self {
-            kept,
-            overflowed,
-            thread,
-        }
+    /// Keeps the first `limit` bytes of `stream`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no stream that can be read without waiting.
+    pub(crate) fn new(stream: impl Into<OwnedFd>, limit: usize) -> io::Result<Self> {
+        let stream: OwnedFd = stream.into();
+        fcntl_setfl(&stream, fcntl_getfl(&stream)? | OFlags::NONBLOCK)?;
+        Ok(Self {
+            stream: Some(stream.into()),
+            kept: Vec::new(),
+            limit,
+            cut: false,
+        })
+    }
+
+    /// What to wait for; nothing when the stream has ended.
+    pub(crate) fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether more than the limit came.
-    pub(crate) fn overflowed(&self) -> bool {
-        self.overflowed.load(Ordering::Relaxed)
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
     }
 
-    /// Whether the stream has ended.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
-
-    /// What was kept. Takes what is there when the stream has not ended: a writer that outlived its
-    /// program must not hold the agent.
-    pub(crate) fn into_captured(self) -> Captured {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        Captured {
-            bytes: std::mem::take(&mut *kept),
-            cut: self.overflowed(),
+    /// Takes what is there, without waiting. What is beyond the limit is read and dropped.
+    pub(crate) fn read(&mut self) {
+        let mut buffer = [0_u8; 16 * 1024];
+        let mut turn = 0;
+        while let Some(stream) = &mut self.stream
+            && turn < TURN
+        {
+            match stream.read(&mut buffer) {
+                Ok(length) if length > 0 => {
+                    turn += length;
+                    let room = self.limit.saturating_sub(self.kept.len()).min(length);
+                    self.kept.extend_from_slice(&buffer[..room]);
+                    self.cut |= room < length;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Its end; a pipe that cannot be read has none.
+                _ => self.stream = None,
+            }
         }
     }
-}
 
-fn read_all(mut stream: impl Read, limit: usize, kept: &Mutex<Vec<u8>>, overflowed: &AtomicBool) {
-    let mut buffer = vec![0_u8; 64 * 1024];
-    loop {
-        let length = match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(length) => length,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
-        };
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = limit.saturating_sub(kept.len()).min(length);
-        kept.extend_from_slice(&buffer[..room]);
-        if room < length {
-            overflowed.store(true, Ordering::Relaxed);
+    pub(crate) fn kept(&self) -> &[u8] {
+        &self.kept
+    }
+
+    pub(crate) fn into_captured(self) -> Captured {
+        Captured {
+            bytes: self.kept,
+            cut: self.cut,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
-    fn capture(input: &'static [u8], limit: usize) -> (bool, Vec<u8>) {
-        let capture = Capture::start(input, limit);
-        while !capture.is_finished() {
-            thread::yield_now();
-        }
+    fn capture(input: &[u8], limit: usize) -> (bool, Vec<u8>) {
+        let (output, mut source) = io::pipe().unwrap();
+        let mut capture = Capture::new(output, limit).unwrap();
+        capture.read();
+        assert!(capture.source().is_some(), "it waits for more");
+        source.write_all(input).unwrap();
+        drop(source);
+        capture.read();
+        assert!(capture.source().is_none(), "it has ended");
         let captured = capture.into_captured();
         (captured.cut, captured.bytes)
     }

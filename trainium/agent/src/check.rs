@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::device;
 use crate::options::Options;
-use crate::probe::{IsolationChoice, find_sandbox};
+use crate::probe::find_sandbox;
 use crate::python::Interpreter;
 use crate::sandbox::Parts;
 use crate::service::prepare_state;
@@ -23,7 +23,8 @@ pub struct Found {
     ready: bool,
     /// The method that an agent would use, or `none`.
     isolation: Isolation,
-    methods: Vec<MethodFound>,
+    /// Why programs would be refused; `null` where they would be run.
+    refusal: Option<String>,
     python: Option<PathBuf>,
     python_version: Option<String>,
     /// `torch.__version__` of that interpreter.
@@ -36,21 +37,12 @@ pub struct Found {
     problems: Vec<String>,
 }
 
-/// `bubblewrap` or `landlock`, tried with a program that wants out.
-#[derive(Debug, Serialize)]
-struct MethodFound {
-    name: Isolation,
-    works: bool,
-    /// Why it does not hold here; `null` where it does.
-    reason: Option<String>,
-}
-
 /// Looks at this machine. Changes nothing that a running agent uses.
 pub async fn look(options: &Options) -> Found {
     let mut found = Found {
         ready: false,
         isolation: Isolation::NotConfined,
-        methods: Vec::new(),
+        refusal: None,
         python: None,
         python_version: None,
         torch: None,
@@ -65,7 +57,6 @@ pub async fn look(options: &Options) -> Found {
         Err(error) => found.problems.push(chain(&error)),
         Ok(interpreter) => look_closer(options, interpreter, &mut found),
     }
-    found.ready = found.isolation != Isolation::NotConfined;
     found
 }
 
@@ -87,29 +78,15 @@ fn look_closer(options: &Options, interpreter: Interpreter, found: &mut Found) {
         .users
         .are_claimed()
         .then(|| options.run_as.to_string());
-    let choices = [
-        (Isolation::Bubblewrap, IsolationChoice::Bubblewrap),
-        (Isolation::Landlock, IsolationChoice::Landlock),
-    ];
-    for (name, choice) in choices {
-        let refusal = find_sandbox(choice, &parts).err();
-        let reason = refusal.and_then(|refusal| refusal.0.into_iter().next());
-        let allowed = options.isolation == IsolationChoice::Auto || options.isolation == choice;
-        if reason.is_none() && allowed && found.isolation == Isolation::NotConfined {
-            found.isolation = name.clone();
+    match find_sandbox(options.isolation, &parts) {
+        Ok(sandbox) => {
+            found.ready = true;
+            found.isolation = sandbox.method().isolation();
         }
-        found.methods.push(MethodFound {
-            name,
-            works: reason.is_none(),
-            reason: reason.map(|(_, reason)| reason),
-        });
-    }
-    if found.isolation == Isolation::NotConfined {
-        found.problems.push(
-            "no isolation works, so programs would be refused: install `bubblewrap`, or use a kernel with \
-             Landlock (5.13 or newer)"
-                .to_owned(),
-        );
+        Err(refusal) => {
+            found.problems.push(refusal.to_string());
+            found.refusal = Some(refusal.to_string());
+        }
     }
 }
 

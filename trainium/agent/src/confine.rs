@@ -175,9 +175,11 @@ fn set_limits(spec: &Confinement) -> Result<(), ConfineError> {
     let limits = [
         ("limit core dumps", Resource::RLIMIT_CORE, 0),
         ("limit processor time", Resource::RLIMIT_CPU, spec.cpu_secs),
-        ("limit processes", Resource::RLIMIT_NPROC, spec.processes),
     ];
-    for (what, resource, value) in limits {
+    let processes = spec
+        .processes
+        .map(|most| ("limit processes", Resource::RLIMIT_NPROC, most));
+    for (what, resource, value) in limits.into_iter().chain(processes) {
         setrlimit(resource, value, value).map_err(system(what))?;
     }
     Ok(())

@@ -1,226 +1,199 @@
 //! The two processes between the agent and a program, both this same binary.
 //!
-//! `launch supervise` starts the sandbox and stays at the root of everything in it. Its standard input
-//! is a pipe from the agent: when that closes, because the agent wants the run to end or because the
-//! agent itself was killed, the supervisor kills everything below it and exits. It adopts orphans, so a
-//! program that forks twice and starts a session of its own does not escape.
+//! `launch supervise` stands outside of the sandbox and of the run's control group. It puts the sandbox into the group
+//! and waits for it. Its standard input is the control socket (see [`crate::control`]): when the agent's end closes,
+//! because the agent wants the run to end or because the agent itself was killed, the supervisor kills everything and
+//! exits. It adopts orphans, so it exits only when nothing is left.
 //!
-//! `launch confine` runs inside: it sets limits, gives up root, applies Landlock and the system call
-//! filter where they are the sandbox, and becomes the interpreter. Just before, it prints the run's mark
-//! as the first line of standard output, by which the runner tells a program that failed from a
-//! sandbox that could not be made.
+//! `launch confine` runs inside, as the first process of the sandbox's PID namespace; see [`crate::confine`].
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use annapurna_contract::text::chain;
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    Scope, path_beneath_rules,
-};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, setgid, setgroups, setuid};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
-};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
+use crate::confine;
 use crate::processes;
-use crate::users::ProgramUser;
 
-/// Exit code of a supervisor that was told to end the run.
-const KILLED: u8 = 137;
 /// Exit code when a launcher itself failed.
 const FAILED: u8 = 125;
+/// The first descriptor that is not one of the three that a launcher has.
+const FIRST_INHERITED: i32 = 3;
 /// Longest wait for killed processes to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(10);
-/// The newest Landlock interface we ask for; an older kernel gives what it has.
-const LANDLOCK_ABI: ABI = ABI::V6;
 
 /// What `launch` is asked to do. Never typed by a person.
 #[derive(Debug, clap::Subcommand)]
 pub enum Launch {
-    /// Runs a command at the root of a tree that ends with it, or with the agent
+    /// Runs a command that ends when standard input closes
     Supervise {
-        /// Program and arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        command: Vec<String>,
-    },
-    /// Gives up what a program must not have, then becomes the program
-    Confine {
-        /// [`Confinement`] as JSON
+        /// Into each of these the supervisor writes `0` before it starts the command
         #[arg(long)]
-        spec: String,
+        enter: Vec<PathBuf>,
+        /// And into each of these after it
+        #[arg(long)]
+        leave: Vec<PathBuf>,
         /// Program and arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<String>,
     },
+    /// Gives up what a program must not have, then starts the program that it is told on standard input
+    Confine,
 }
 
-/// What a program must give up.
+/// What a program is, and what it must give up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Confinement {
-    /// First line of standard output, printed when everything is given up and the program is about to begin.
-    pub(crate) mark: String,
-    /// The program's working folder. Entered as its user: nobody else may.
+    /// Program and arguments.
+    pub(crate) command: Vec<PathBuf>,
+    /// The program's working folder.
     pub(crate) folder: PathBuf,
+    /// Its folder for temporary files.
+    pub(crate) tmp: PathBuf,
+    /// Name of the file in its working folder that its source is written to.
+    pub(crate) source: String,
     /// Processor seconds of one process, on all processors together.
     pub(crate) cpu_secs: u64,
-    /// The largest that one file may become, bytes; what all of them take is measured from outside.
-    pub(crate) file_bytes: u64,
-    /// Processes and threads of the user, of whom some may be others' (see [`crate::sandbox`]).
-    pub(crate) processes: u64,
+    /// Processes and threads of the user; `None` where they are also others'.
+    pub(crate) processes: Option<u64>,
     /// User to become, and group of the same number, when started by root.
     pub(crate) run_as: Option<u32>,
-    /// Folders and files to allow, when Landlock is the sandbox.
-    pub(crate) landlock: Option<LandlockPaths>,
+    /// What the sandbox adds; `None` where there is none, and the folders are there already.
+    pub(crate) sandbox: Option<InSandbox>,
 }
 
-/// What Landlock leaves open.
+/// What the first process of a sandbox does before the program begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LandlockPaths {
-    /// To read and to execute; a path that does not exist is left out.
-    pub(crate) read: Vec<PathBuf>,
-    /// To do anything in but to make devices.
-    pub(crate) write: Vec<PathBuf>,
+pub(crate) struct InSandbox {
+    /// Size of the file system that holds both folders, bytes.
+    pub(crate) file_bytes: u64,
+    /// Files and folders that it can have.
+    pub(crate) file_count: u64,
+    /// Size of `/dev/shm`, bytes.
+    pub(crate) shm_bytes: u64,
+    /// Devices that the program may write to, beside those that keep nothing.
+    pub(crate) devices: Vec<PathBuf>,
 }
 
-/// Why a launcher could not do its part.
+/// Why the supervisor could not do its part.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LaunchError {
+enum SuperviseError {
     #[error("cannot start `{program}`")]
     Start {
         program: String,
         #[source]
         source: io::Error,
     },
-    #[error("cannot {what}")]
-    System {
-        what: &'static str,
-        #[source]
-        source: Errno,
-    },
-    #[error("the confinement is not readable")]
-    Spec(#[from] serde_json::Error),
-    #[error("cannot apply Landlock")]
-    Landlock(#[from] landlock::RulesetError),
-    #[error("this kernel does not enforce Landlock")]
-    NoLandlock,
-    #[error("cannot filter system calls")]
-    Filter(#[from] seccompiler::Error),
-    #[error("cannot build the filter of system calls")]
-    FilterBackend(#[from] seccompiler::BackendError),
-    #[error("cannot enter the program's folder {}", path.display())]
-    Folder {
-        path: PathBuf,
+    #[error("cannot write to {}", file.display())]
+    Group {
+        file: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot write the mark")]
-    Mark(#[source] io::Error),
+    #[error("cannot adopt orphans")]
+    Adopt(#[source] Errno),
+    #[error("cannot wait")]
+    Wait(#[source] io::Error),
 }
 
 impl Launch {
-    /// Does what was asked; a failure is told on standard error, which the runner reads.
+    /// Does what was asked; what fails before a program is told of, on standard error.
     pub fn run(self) -> ExitCode {
-        let result = match self {
-            Self::Supervise { command } => supervise(&command).map(ExitCode::from),
-            Self::Confine { spec, command } => Err(confine(&spec, &command)
-                .err()
-                .unwrap_or(LaunchError::NoLandlock)),
-        };
-        result.unwrap_or_else(|error| {
-            let _ = writeln!(io::stderr(), "sandbox: {}", chain(&error));
-            ExitCode::from(FAILED)
-        })
+        match self {
+            Self::Supervise {
+                enter,
+                leave,
+                command,
+            } => supervise(&enter, &leave, &command).unwrap_or_else(|error| {
+                let _ = writeln!(io::stderr(), "sandbox: {}", chain(&error));
+                ExitCode::from(FAILED)
+            }),
+            Self::Confine => confine::run(),
+        }
     }
 }
 
-fn split(command: &[String]) -> (&str, &[String]) {
-    command
-        .split_first()
-        .map_or(("", &[]), |(program, arguments)| {
-            (program.as_str(), arguments)
-        })
+/// Runs `command` to its end, or to the end of standard input, and leaves nothing of it behind.
+fn supervise(
+    enter: &[PathBuf],
+    leave: &[PathBuf],
+    command: &[String],
+) -> Result<ExitCode, SuperviseError> {
+    // What whoever started the agent left open is nobody's below.
+    close_fds::set_fds_cloexec(FIRST_INHERITED, &[]);
+    prctl::set_child_subreaper(true).map_err(SuperviseError::Adopt)?;
+    let ended = start(enter, leave, command).and_then(|child| wait(&child));
+    end_tree();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Runs `command` to its end and leaves nothing of it behind. The exit code is the command's, or 128 and
-/// the signal that ended it, as bubblewrap itself reports signals.
-fn supervise(command: &[String]) -> Result<u8, LaunchError> {
-    prctl::set_child_subreaper(true).map_err(|source| LaunchError::System {
-        what: "adopt orphans",
-        source,
-    })?;
-    let agent_gone = watch_agent();
-    let (program, arguments) = split(command);
+/// Starts the command inside of its group and stays outside.
+fn start(
+    enter: &[PathBuf],
+    leave: &[PathBuf],
+    command: &[String],
+) -> Result<std::process::Child, SuperviseError> {
+    let (program, arguments) = command
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    write_each(enter)?;
     let child = Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(|source| LaunchError::Start {
-            program: program.to_owned(),
+        .stdin(Stdio::inherit())
+        .spawn();
+    write_each(leave)?;
+    child.map_err(|source| SuperviseError::Start {
+        program: program.to_owned(),
+        source,
+    })
+}
+
+fn write_each(files: &[PathBuf]) -> Result<(), SuperviseError> {
+    files.iter().try_for_each(|file| {
+        fs::write(file, "0").map_err(|source| SuperviseError::Group {
+            file: file.clone(),
             source,
-        })?;
-    let is_main = |pid: Pid| u32::try_from(pid.as_raw()) == Ok(child.id());
-    let code = loop {
-        if agent_gone.load(Ordering::Relaxed) {
-            break KILLED;
-        }
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            Ok(WaitStatus::Exited(pid, code)) if is_main(pid) => {
-                break u8::try_from(code).unwrap_or(FAILED);
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if is_main(pid) => {
-                break u8::try_from(128 + signal as i32).unwrap_or(KILLED);
-            }
-            // An orphan ended.
-            Ok(_) => {}
-            Err(_) => break FAILED,
-        }
-    };
-    end_tree();
-    Ok(code)
+        })
+    })
 }
 
-/// Turns true when the agent closes its end of our standard input.
-fn watch_agent() -> Arc<AtomicBool> {
-    let gone = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&gone);
-    thread::spawn(move || {
-        let mut buffer = [0_u8; 64];
-        let mut stdin = io::stdin().lock();
-        loop {
-            match stdin.read(&mut buffer) {
-                Ok(0) => break,
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
-                _ => {}
-            }
+/// Until the child has ended or the agent has closed its end.
+fn wait(child: &std::process::Child) -> Result<(), SuperviseError> {
+    let failed = |errno: rustix::io::Errno| SuperviseError::Wait(errno.into());
+    let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let number = number.ok_or_else(|| SuperviseError::Wait(io::Error::other("no process id")))?;
+    let ended = pidfd_open(number, PidfdFlags::empty()).map_err(failed)?;
+    let control = io::stdin();
+    loop {
+        // The end of the other side is told without being asked for.
+        let mut events = [
+            PollFd::from_borrowed_fd(control.as_fd(), PollFlags::empty()),
+            PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN),
+        ];
+        match poll(&mut events, None) {
+            Err(rustix::io::Errno::INTR) | Ok(0) => {}
+            Err(error) => return Err(failed(error)),
+            Ok(_) => return Ok(()),
         }
-        flag.store(true, Ordering::Relaxed);
-    });
-    gone
+    }
 }
 
-/// Kills until the kernel says that no child is left.
+/// Kills until the kernel says that no child is left. Of a sandbox, its first process takes the rest with it.
 fn end_tree() {
     let me = std::process::id();
     let deadline = Instant::now() + KILL_WAIT;
     while Instant::now() < deadline {
-        processes::kill_below(me);
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => break,
@@ -228,116 +201,7 @@ fn end_tree() {
                 _ => {}
             }
         }
-        thread::sleep(Duration::from_millis(5));
+        processes::kill_below(me);
+        thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Becomes `command`; returns only when it could not.
-fn confine(spec: &str, command: &[String]) -> Result<(), LaunchError> {
-    let spec: Confinement = serde_json::from_str(spec)?;
-    // Best effort: the kernel should end the program before anything of ours when memory runs out.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    set_limits(&spec)?;
-    if let Some(user) = spec.run_as {
-        drop_root(ProgramUser(user))?;
-    }
-    std::env::set_current_dir(&spec.folder).map_err(|source| LaunchError::Folder {
-        path: spec.folder.clone(),
-        source,
-    })?;
-    prctl::set_no_new_privs().map_err(|source| LaunchError::System {
-        what: "renounce new privileges",
-        source,
-    })?;
-    if let Some(paths) = &spec.landlock {
-        restrict_paths(paths)?;
-        seccompiler::apply_filter(&call_filter()?)?;
-    }
-    say(&spec.mark)?;
-    let (program, arguments) = split(command);
-    let source = Command::new(program).args(arguments).exec();
-    // The second mark takes the first one back: the program never ran.
-    say(&spec.mark)?;
-    Err(LaunchError::Start {
-        program: program.to_owned(),
-        source,
-    })
-}
-
-fn say(mark: &str) -> Result<(), LaunchError> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{mark}")
-        .and_then(|()| stdout.flush())
-        .map_err(LaunchError::Mark)
-}
-
-fn set_limits(spec: &Confinement) -> Result<(), LaunchError> {
-    let limits = [
-        ("limit core dumps", Resource::RLIMIT_CORE, 0),
-        ("limit processor time", Resource::RLIMIT_CPU, spec.cpu_secs),
-        ("limit file size", Resource::RLIMIT_FSIZE, spec.file_bytes),
-        ("limit processes", Resource::RLIMIT_NPROC, spec.processes),
-    ];
-    for (what, resource, value) in limits {
-        setrlimit(resource, value, value).map_err(|source| LaunchError::System { what, source })?;
-    }
-    Ok(())
-}
-
-fn drop_root(user: ProgramUser) -> Result<(), LaunchError> {
-    let system = |what: &'static str| move |source: Errno| LaunchError::System { what, source };
-    setgroups(&[]).map_err(system("give up groups"))?;
-    setgid(user.gid()).map_err(system("change the group"))?;
-    setuid(user.uid()).map_err(system("change the user"))
-}
-
-fn restrict_paths(paths: &LandlockPaths) -> Result<(), LaunchError> {
-    let read = AccessFs::from_read(LANDLOCK_ABI);
-    let write = AccessFs::from_all(LANDLOCK_ABI) & !(AccessFs::MakeChar | AccessFs::MakeBlock);
-    let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(LANDLOCK_ABI))?
-        .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
-        .scope(Scope::from_all(LANDLOCK_ABI))?
-        .create()?
-        .add_rules(path_beneath_rules(&paths.read, read))?
-        .add_rules(path_beneath_rules(&paths.write, write))?
-        .restrict_self()?;
-    match status.ruleset {
-        RulesetStatus::NotEnforced => Err(LaunchError::NoLandlock),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses what Landlock knows nothing of: sockets of every family but local ones (it knows TCP only, and
-/// names leak by UDP), an io_uring, which could open sockets unseen by this filter, and shared memory,
-/// semaphores and queues of the kernel's own, which nobody's end removes. bubblewrap has a network and an
-/// IPC namespace for that.
-fn call_filter() -> Result<BpfProgram, LaunchError> {
-    let refused_family = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::Ne,
-        u64::from(libc::AF_UNIX.unsigned_abs()),
-    )?;
-    let mut rules = BTreeMap::from(
-        [
-            libc::SYS_io_uring_setup,
-            libc::SYS_shmget,
-            libc::SYS_semget,
-            libc::SYS_msgget,
-            libc::SYS_mq_open,
-        ]
-        .map(|call| (call, vec![])),
-    );
-    rules.insert(
-        libc::SYS_socket,
-        vec![SeccompRule::new(vec![refused_family])?],
-    );
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EACCES.unsigned_abs()),
-        std::env::consts::ARCH.try_into()?,
-    )?;
-    Ok(filter.try_into()?)
 }

@@ -8,15 +8,18 @@
 
 mod batch;
 mod capture;
+mod cgroup;
+mod cgroup_place;
 mod check;
 mod classify;
+mod confine;
+mod control;
 mod cores;
 mod datasets;
 mod device;
 mod executor;
 mod http;
 mod launch;
-mod mark;
 mod metrics;
 mod mounts;
 mod options;
@@ -30,6 +33,7 @@ mod report;
 mod run_dir;
 mod runner;
 mod sandbox;
+mod seccomp;
 mod service;
 mod shutdown;
 mod slots;
@@ -40,6 +44,7 @@ mod utilization;
 mod worker;
 
 // What the binary calls.
+pub use cgroup_place::enter_own_scope;
 pub use check::look;
 pub use options::{Cli, Command, Options};
 pub use service::{Ended, run};

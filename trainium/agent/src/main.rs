@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     if let Some(Command::Launch { part }) = cli.command {
         return part.run();
     }
+    trainium_agent::enter_own_scope();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),

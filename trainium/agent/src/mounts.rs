@@ -4,6 +4,22 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Devices that keep nothing and that Python and PyTorch open.
+const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
+/// The names under which a process finds its own descriptors.
+const LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
 /// bubblewrap's arguments so far, and which folders of its root they made or bound.
 #[derive(Default)]
 pub(crate) struct Mounts {
@@ -54,12 +70,26 @@ impl Mounts {
     /// Covers a folder that an earlier mount shows.
     pub(crate) fn hide(&mut self, folder: &Path) {
         if self.bound.iter().any(|bound| folder.starts_with(bound)) {
-            self.arguments.push("--tmpfs".into());
-            self.arguments.push(folder.into());
+            for option in ["--tmpfs", "--remount-ro"] {
+                self.arguments.push(option.into());
+                self.arguments.push(folder.into());
+            }
         }
     }
 
     /// The device nodes, and what their libraries read beside them.
+    /// A `/dev` of what keeps nothing. bubblewrap's own has terminals, too, for which it makes a second user namespace,
+    /// and in that the launcher could not mount the program's files.
+    pub(crate) fn plain_devices(&mut self) {
+        self.words("--perms 0755 --dir /dev --perms 0755 --dir /dev/shm");
+        for device in DEVICES {
+            self.pair("--dev-bind", device.as_ref(), device.as_ref());
+        }
+        for (name, target) in LINKS {
+            self.pair("--symlink", target.as_ref(), name.as_ref());
+        }
+    }
+
     pub(crate) fn devices(&mut self, devices: &[PathBuf]) {
         if devices.is_empty() {
             self.read_only(
@@ -114,8 +144,13 @@ mod tests {
         mounts.hide("/var/lib/state".as_ref());
         let shown = mounts.arguments.len();
         assert_eq!(
-            mounts.arguments[shown - 2..],
-            ["--tmpfs", "/usr/share/state"]
+            mounts.arguments[shown - 4..],
+            [
+                "--tmpfs",
+                "/usr/share/state",
+                "--remount-ro",
+                "/usr/share/state"
+            ]
         );
     }
 }

@@ -108,12 +108,12 @@ pub struct Options {
         global = true
     )]
     pub instance_type: String,
-    /// How programs are confined; without a method that works, none is run
+    /// How programs are confined; where that does not work, none is run
     #[arg(
         long,
         env = "AGENT_ISOLATION",
         value_enum,
-        default_value = "auto",
+        default_value = "bubblewrap",
         global = true
     )]
     pub isolation: IsolationChoice,
@@ -265,14 +265,15 @@ mod tests {
 
     #[test]
     fn the_launchers_arguments_are_taken_as_they_are() {
-        let words = "trainium-agent launch supervise -- bwrap --ro-bind / / -- /a launch confine --spec {} -- p -u";
+        let words = "trainium-agent launch supervise --enter /g -- bwrap --ro-bind / / -- /a launch confine";
         let cli = Cli::try_parse_from(words.split(' ')).unwrap();
         let Some(Command::Launch {
-            part: Launch::Supervise { command },
+            part: Launch::Supervise { command, enter, .. },
         }) = cli.command
         else {
             panic!("it is the supervisor");
         };
+        assert_eq!(enter, ["/g".into()] as [PathBuf; 1]);
         assert_eq!(command.join(" "), words.split_once("-- ").unwrap().1);
     }
 }

@@ -1,13 +1,18 @@
 //! Finds the image files a program left in its working folder.
 //!
 //! The folder is hostile: names with line breaks, links to other files, pipes, a million files. Only
-//! regular files are read, links are never followed, and every name is made safe before it becomes a key.
+//! regular files are read, below the descriptor of the run's files and without following a link, and every name is
+//! made safe before it becomes a key.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, FileType, OFlags};
 
 use crate::run_dir::RunFiles;
 
@@ -37,26 +42,21 @@ pub struct Plot {
 
 /// The image files of a run, by path, as far as the limits allow.
 pub fn collect(files: &RunFiles) -> Vec<Plot> {
-    below(&files.work())
-}
-
-fn below(folder: &Path) -> Vec<Plot> {
     let mut plots = Vec::new();
     let mut names = BTreeSet::new();
     let mut total = 0;
-    for path in image_files(folder) {
+    for path in image_files(files) {
         if plots.len() == MAX_FILES {
             break;
         }
         let Some(content_type) = content_type(&path) else {
             continue;
         };
-        let Some(bytes) = read_regular(&path, MAX_FILE.min(MAX_TOTAL - total)) else {
+        let Some(bytes) = read_regular(files, &path, MAX_FILE.min(MAX_TOTAL - total)) else {
             continue;
         };
         total += bytes.len() as u64;
-        let relative = path.strip_prefix(folder).unwrap_or(&path);
-        let name = unique(safe_name(&relative.to_string_lossy()), &mut names);
+        let name = unique(safe_name(&path.to_string_lossy()), &mut names);
         plots.push(Plot {
             name,
             content_type,
@@ -78,28 +78,32 @@ fn content_type(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Paths with an image's ending, sorted, so the same folder always gives the same plots.
-fn image_files(folder: &Path) -> Vec<PathBuf> {
+/// Paths below the working folder with an image's ending, sorted, so the same files always give the same plots.
+fn image_files(files: &RunFiles) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut seen = 0;
-    let mut folders = vec![(folder.to_owned(), 0)];
+    let mut folders = vec![(PathBuf::new(), 0)];
     while let Some((current, depth)) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&current) else {
+        let Ok(folder) = files
+            .open(&current, OFlags::DIRECTORY)
+            .and_then(|fd| Ok(Dir::new(fd)?))
+        else {
             continue;
         };
-        for entry in entries.flatten() {
+        for entry in folder.flatten() {
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
             seen += 1;
             if seen > MAX_ENTRIES {
                 break;
             }
+            let path = current.join(OsStr::from_bytes(name));
             // The entry's own type: a link to a folder or a file is a link and left alone.
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => {
-                    folders.push((entry.path(), depth + 1));
-                }
-                Ok(kind) if kind.is_file() && content_type(&entry.path()).is_some() => {
-                    found.push(entry.path());
-                }
+                FileType::Directory if depth < MAX_DEPTH => folders.push((path, depth + 1)),
+                FileType::RegularFile if content_type(&path).is_some() => found.push(path),
                 _ => {}
             }
         }
@@ -109,12 +113,8 @@ fn image_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a file that is regular, has one name only and is not larger than `limit`.
-fn read_regular(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .ok()?;
+fn read_regular(files: &RunFiles, path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let file = File::from(files.open(path, OFlags::empty()).ok()?);
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.nlink() != 1 || metadata.len() == 0 || metadata.len() > limit
     {
@@ -155,18 +155,28 @@ fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::run_dir::{RunFolder, WORK};
 
-    fn names(folder: &Path) -> Vec<String> {
-        below(folder).into_iter().map(|plot| plot.name).collect()
+    /// The files of a run without a sandbox, and its working folder.
+    fn files() -> (tempfile::TempDir, RunFiles, PathBuf) {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(runs.path(), None).unwrap();
+        let work = folder.path().join(WORK);
+        (runs, RunFiles::in_folder(folder).unwrap(), work)
+    }
+
+    fn names(files: &RunFiles) -> Vec<String> {
+        collect(files).into_iter().map(|plot| plot.name).collect()
     }
 
     #[test]
     fn hostile_names_become_safe_and_stay_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("sub")).unwrap();
+        let (_runs, files, folder) = files();
+        fs::create_dir(folder.join("sub")).unwrap();
         for name in [
             "loss a.png",
             "loss\nb.PNG",
@@ -177,10 +187,10 @@ mod tests {
             "..png",
             "a.txt",
         ] {
-            fs::write(folder.path().join(name), "x").unwrap();
+            fs::write(folder.join(name), "x").unwrap();
         }
         assert_eq!(
-            names(folder.path()),
+            names(&files),
             [
                 "__png",
                 "loss_b.PNG",
@@ -194,8 +204,8 @@ mod tests {
 
     #[test]
     fn links_pipes_and_empty_files_are_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+        let (_runs, files, folder) = files();
+        let at = |name: &str| folder.join(name);
         symlink("/etc/passwd", at("link.png")).unwrap();
         symlink("/etc", at("folder.png")).unwrap();
         symlink("/", at("root")).unwrap();
@@ -203,20 +213,20 @@ mod tests {
         fs::write(at("empty.png"), "").unwrap();
         fs::write(at("real.pdf"), "%PDF").unwrap();
         fs::hard_link(at("real.pdf"), at("same.pdf")).unwrap();
-        assert_eq!(below(folder.path()), []);
+        assert_eq!(collect(&files), []);
         fs::remove_file(at("same.pdf")).unwrap();
-        assert_eq!(names(folder.path()), ["real.pdf"]);
+        assert_eq!(names(&files), ["real.pdf"]);
     }
 
     #[test]
     fn number_and_size_are_limited() {
-        let folder = tempfile::tempdir().unwrap();
+        let (_runs, files, folder) = files();
         for number in 0..30 {
-            fs::write(folder.path().join(format!("{number:02}.png")), "x").unwrap();
+            fs::write(folder.join(format!("{number:02}.png")), "x").unwrap();
         }
-        let large = fs::File::create(folder.path().join("0.png")).unwrap();
+        let large = fs::File::create(folder.join("0.png")).unwrap();
         large.set_len(MAX_FILE + 1).unwrap();
-        let found = names(folder.path());
+        let found = names(&files);
         assert_eq!(found.len(), MAX_FILES);
         assert!(!found.contains(&"0.png".to_owned()));
     }

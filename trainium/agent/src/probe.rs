@@ -1,4 +1,4 @@
-//! Finds the sandbox that holds on this machine, by running a program that tries to get out of it.
+//! Says whether the sandbox holds on this machine, by running a program that tries to get out of it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,20 +8,19 @@ use std::time::Duration;
 use annapurna_contract::Isolation;
 use annapurna_contract::text::{chain, excerpt};
 
+use crate::cgroup_place::Groups;
 use crate::program::{Limits, Request};
 use crate::runner::{End, Runner};
 use crate::sandbox::{Method, Parts, Sandbox};
 use crate::shutdown::Shutdown;
 
-/// Which method the settings ask for.
+/// What the settings ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum IsolationChoice {
-    /// bubblewrap where it works, else Landlock
-    Auto,
-    /// bubblewrap or nothing
+    /// bubblewrap in a control group, or nothing is run
     Bubblewrap,
-    /// Landlock or nothing
-    Landlock,
+    /// Programs are not confined: they can do whatever the agent's user can
+    None,
 }
 
 /// Why nothing confines programs here.
@@ -29,29 +28,24 @@ pub enum IsolationChoice {
 #[error("programs cannot be confined on this machine, so none is run: {}", .0.iter().map(|(method, reason)| format!("{method}: {reason}")).collect::<Vec<_>>().join("; "))]
 pub struct NoSandbox(pub Vec<(Isolation, String)>);
 
-/// Tries the methods `choice` allows and takes the first that holds. Blocks for about a second.
+/// The sandbox that `choice` asks for, if it holds here. Blocks for a moment.
 ///
 /// # Errors
 ///
-/// [`NoSandbox`] says of each method why it does not hold.
+/// [`NoSandbox`] says why it does not hold, and what mends it.
 pub fn find_sandbox(choice: IsolationChoice, parts: &Parts) -> Result<Sandbox, NoSandbox> {
-    let mut reasons = Vec::new();
-    if choice != IsolationChoice::Landlock {
-        match find_in_path("bwrap") {
-            None => reasons.push((Isolation::Bubblewrap, "`bwrap` is not installed".to_owned())),
-            Some(binary) => match proven(Method::Bubblewrap(binary), parts) {
-                Ok(sandbox) => return Ok(sandbox),
-                Err(reason) => reasons.push((Isolation::Bubblewrap, reason)),
-            },
-        }
-    }
-    if choice != IsolationChoice::Bubblewrap {
-        match proven(Method::Landlock, parts) {
-            Ok(sandbox) => return Ok(sandbox),
-            Err(reason) => reasons.push((Isolation::Landlock, reason)),
-        }
-    }
-    Err(NoSandbox(reasons))
+    let found = match choice {
+        IsolationChoice::None => return Ok(Sandbox::unproven(Method::Unconfined, parts.clone())),
+        IsolationChoice::Bubblewrap => bubblewrap(parts),
+    };
+    found.map_err(|reason| NoSandbox(vec![(Isolation::Bubblewrap, reason)]))
+}
+
+fn bubblewrap(parts: &Parts) -> Result<Sandbox, String> {
+    let binary = find_in_path("bwrap");
+    let binary = binary.ok_or("`bwrap` is not installed: `apt-get install bubblewrap`")?;
+    let groups = Groups::claim(&parts.state_dir).map_err(|error| chain(&error))?;
+    proven(Method::Bubblewrap(binary, groups), parts)
 }
 
 /// Runs a program that tries what programs must not be able to do.
@@ -74,13 +68,26 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
     };
     let run = Runner::new(sandbox.clone()).run(&request, &shutdown);
     let _ = fs::remove_file(&secret);
-    let run = run.map_err(|error| chain(&error))?;
+    let run = run.map_err(|error| advised(chain(&error)))?;
     match run.end {
         End::Exited(0) if run.stdout.bytes == b"contained\n" => Ok(sandbox),
         end => Err(format!(
             "the probe ended with {end:?}: {}",
             excerpt(&run.stderr.bytes, 500)
         )),
+    }
+}
+
+/// What bubblewrap says where user namespaces are refused, with what allows them.
+fn advised(reason: String) -> String {
+    let refused = ["uid map", "new namespace", "Operation not permitted"];
+    if refused.iter().any(|word| reason.contains(word)) {
+        format!(
+            "{reason}: the kernel refuses user namespaces to this user; on Ubuntu 24.04 give `bwrap` an AppArmor \
+             profile with `userns`, elsewhere set kernel.unprivileged_userns_clone=1, or run the agent as root"
+        )
+    } else {
+        reason
     }
 }
 
@@ -130,16 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_gives_the_reason_of_each_method() {
-        let refusal = NoSandbox(vec![
-            (Isolation::Bubblewrap, "`bwrap` is not installed".to_owned()),
-            (
-                Isolation::Landlock,
-                "this kernel does not enforce Landlock".to_owned(),
-            ),
-        ]);
-        assert!(refusal.to_string().ends_with(
-            "bubblewrap: `bwrap` is not installed; landlock: this kernel does not enforce Landlock"
-        ));
+    fn a_refusal_says_why_and_what_to_do() {
+        let reason = advised("bwrap: setting up uid map: Permission denied".to_owned());
+        let refusal = NoSandbox(vec![(Isolation::Bubblewrap, reason)]).to_string();
+        assert!(
+            refusal.contains("bubblewrap: bwrap: setting up uid map"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("AppArmor"), "{refusal}");
+        assert_eq!(advised("disk full".to_owned()), "disk full");
     }
 }

@@ -1,53 +1,13 @@
-//! What the kernel says about the processes below one process, and how all of them are ended.
+//! How everything below one process is ended.
 //!
-//! A program may fork, leave its group and its session; it cannot leave its tree, because the
+//! A program without a sandbox may fork, leave its group and its session; it cannot leave its tree, because the
 //! supervisor at its root adopts orphans (see [`crate::launch`]).
 
 use std::collections::HashMap;
 use std::fs;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
-
-/// Memory and processor time of a tree's processes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Measured {
-    /// Sum of the resident memory of all processes, bytes. Shared pages count once a process.
-    pub(crate) resident_bytes: u64,
-    /// Processor time of all processes that are there and of those that they waited for.
-    pub(crate) cpu: Duration,
-}
-
-struct Process {
-    parent: u32,
-    resident_pages: u64,
-    cpu_ticks: u64,
-}
-
-/// What the processes below `root` use, without `root` itself.
-pub(crate) fn measure_below(root: u32) -> Measured {
-    let processes = all();
-    let page = system_value(SysconfVar::PAGE_SIZE, 4096);
-    let ticks = system_value(SysconfVar::CLK_TCK, 100);
-    let mut measured = Measured::default();
-    for process in descendants(&processes, root)
-        .iter()
-        .filter_map(|pid| processes.get(pid))
-    {
-        measured.resident_bytes += process.resident_pages * page;
-        measured.cpu += Duration::from_millis(process.cpu_ticks * 1000 / ticks);
-    }
-    measured
-}
-
-fn system_value(name: SysconfVar, usual: u64) -> u64 {
-    let value = sysconf(name).ok().flatten();
-    value
-        .and_then(|value| u64::try_from(value).ok())
-        .filter(|value| *value > 0)
-        .unwrap_or(usual)
-}
+use nix::unistd::Pid;
 
 /// Kills every process below `root`, not `root` itself. Says how many there were.
 pub(crate) fn kill_below(root: u32) -> usize {
@@ -61,10 +21,10 @@ pub(crate) fn kill_below(root: u32) -> usize {
     below.len()
 }
 
-fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
+fn descendants(processes: &HashMap<u32, u32>, root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for (pid, process) in processes {
-        children.entry(process.parent).or_default().push(*pid);
+    for (pid, parent) in processes {
+        children.entry(*parent).or_default().push(*pid);
     }
     let mut found = Vec::new();
     let mut next = vec![root];
@@ -78,7 +38,7 @@ fn descendants(processes: &HashMap<u32, Process>, root: u32) -> Vec<u32> {
     found
 }
 
-fn all() -> HashMap<u32, Process> {
+fn all() -> HashMap<u32, u32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -86,22 +46,15 @@ fn all() -> HashMap<u32, Process> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            Some((pid, parse_stat(&stat)?))
+            Some((pid, parent_in(&stat)?))
         })
         .collect()
 }
 
-/// Fields 4 (parent), 14 to 17 (processor time) and 24 (resident pages); the name before them may hold anything. Source: proc(5).
-fn parse_stat(stat: &str) -> Option<Process> {
+/// Field 4; the name before it may hold anything. Source: proc(5).
+fn parent_in(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // The first of these is field 3.
-    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    Some(Process {
-        parent: u32::try_from(field(4)?).ok()?,
-        resident_pages: field(24)?,
-        cpu_ticks: field(14)? + field(15)? + field(16)? + field(17)?,
-    })
+    fields.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -110,12 +63,8 @@ mod tests {
 
     #[test]
     fn a_process_may_be_called_anything() {
-        let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
-        let stat = format!("7 (a) b (c) S {}", fields.join(" "));
-        let process = parse_stat(&stat).unwrap();
-        assert_eq!((process.parent, process.resident_pages), (4, 24));
-        assert_eq!(process.cpu_ticks, 14 + 15 + 16 + 17);
-        assert!(parse_stat("7 (a").is_none());
+        assert_eq!(parent_in("7 (a) b (c) S 4 5 6"), Some(4));
+        assert!(parent_in("7 (a").is_none());
     }
 
     #[test]
@@ -125,16 +74,13 @@ mod tests {
             .spawn()
             .unwrap();
         let pid = child.id();
-        // A process that is just being made, or that begins its program, has no memory for a moment.
-        while descendants(&all(), pid).len() < 2 || measure_below(pid).resident_bytes == 0 {
-            assert!(
-                child.try_wait().unwrap().is_none(),
-                "it waits for its children"
-            );
-            std::thread::sleep(Duration::from_millis(10));
+        while descendants(&all(), pid).len() < 2 {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "it waits for its children");
+            std::thread::sleep(std::time::Duration::from_millis(10));
         }
         assert_eq!(kill_below(pid), 2);
         child.wait().unwrap();
-        assert_eq!(measure_below(pid), Measured::default());
+        assert_eq!(kill_below(pid), 0);
     }
 }

@@ -19,13 +19,13 @@ pub(crate) const DRY_RUN_VARIABLES: [(&str, &str); 3] = [
 pub struct Limits {
     /// Wall-clock time from the start of its sandbox.
     pub timeout: Duration,
-    /// Resident memory of all its processes, bytes.
+    /// Memory of all its processes together, as the kernel counts it, bytes.
     pub memory_bytes: u64,
     /// Each of standard output and error, bytes.
     pub output_bytes: u64,
-    /// Files in its folder and `/tmp`, bytes.
+    /// Files in its folder and `/tmp` together, bytes.
     pub disk_bytes: u64,
-    /// Processes at a time; threads count at the kernel's limit.
+    /// Processes and threads at a time; the kernel refuses one more.
     pub processes: u64,
 }
 

@@ -1,18 +1,15 @@
 //! How a program is kept from everything that is not its own.
 //!
-//! Two methods, tried in this order and only used after a probe has shown that they hold on this machine:
+//! One method, used only after a probe has shown that it holds on this machine: bubblewrap, in a control group of the
+//! run's own (see [`crate::cgroup`]). The program sees the system read-only, its own files, and nothing of anyone's home,
+//! of the agent's state or of other programs; it has mount, process, network and IPC namespaces of its own. As root the
+//! sandbox is made by root and the program becomes its slot's user inside; otherwise it is made in a user namespace. A
+//! system call filter and Landlock are layers on top (see [`crate::confine`]).
 //!
-//! - bubblewrap: own mount, process, network and IPC namespaces. The program sees the system read-only, its
-//!   own folder, and nothing of anyone's home, of the agent's state or of other programs. As root the
-//!   sandbox is made by root and the program becomes its slot's user inside; otherwise it is made in a
-//!   user namespace.
-//! - Landlock, where bubblewrap is missing or not allowed: the same files by the kernel's own access
-//!   control, no TCP, no signals to others (as far as the kernel has them), and by a system call filter no
-//!   sockets but local ones and nothing of System V or POSIX that outlives the program. `/dev/shm` is closed, so data loaders with worker processes fail there.
-//!
-//! When neither holds, programs are refused; there is no way to run one unconfined.
+//! When it does not hold, programs are refused, unless the settings say that nothing shall confine them.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,12 +17,13 @@ use std::sync::Arc;
 
 use annapurna_contract::{Backend, Isolation};
 
-use crate::launch::{Confinement, LandlockPaths};
-use crate::mark::Mark;
+use crate::cgroup::Group;
+use crate::cgroup_place::Groups;
+use crate::launch::{Confinement, InSandbox};
 use crate::mounts::Mounts;
 use crate::program::{DRY_RUN_VARIABLES, PROGRAM_FILE, Request};
 use crate::python::Interpreter;
-use crate::run_dir::RunFiles;
+use crate::run_dir::{RunFolder, TMP, WORK};
 use crate::users::ProgramUsers;
 
 /// Where the agent's own files are inside bubblewrap's root.
@@ -34,9 +32,8 @@ const INSIDE: &str = "/run/annapurna";
 const PROGRAM_FOLDER: &str = "/program";
 /// The unmapped user, as which programs run in a user namespace.
 const NOBODY: &str = "65534";
-/// Tasks that others of the agent's own user may start while a program runs, where the two share it. The
-/// program's own number is held by measuring it.
-const ROOM_FOR_OTHERS: u64 = 1024;
+/// Files and folders that a program may have; each takes about a kilobyte of its memory.
+const FILE_COUNT: u64 = 100_000;
 /// Folders of the system that programs may read.
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 /// What of `/etc` the dynamic linker, Python and matplotlib read. None of it is secret.
@@ -51,39 +48,21 @@ const ETC: [&str; 9] = [
     "/etc/mime.types",
     "/etc/python3",
 ];
-/// What of the kernel's folders PyTorch reads to count processors and memory.
-const KERNEL: [&str; 6] = [
-    "/proc/self",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/proc/sys/vm/overcommit_memory",
-    "/sys/devices/system",
-];
-/// Devices that keep nothing and that Python and PyTorch open.
-const DEVICES: [&str; 5] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
-
-/// A method that holds on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What confines programs.
+#[derive(Debug, Clone)]
 pub enum Method {
-    /// Namespaces, made by this binary.
-    Bubblewrap(PathBuf),
-    /// The kernel's own access control.
-    Landlock,
+    /// Namespaces, made by this binary, in control groups of this place.
+    Bubblewrap(PathBuf, Groups),
+    /// Nothing, because the settings say so.
+    Unconfined,
 }
 
 impl Method {
     /// The word in results, in `/health` and in `check`.
     pub fn isolation(&self) -> Isolation {
         match self {
-            Self::Bubblewrap(_) => Isolation::Bubblewrap,
-            Self::Landlock => Isolation::Landlock,
+            Self::Bubblewrap(..) => Isolation::Bubblewrap,
+            Self::Unconfined => Isolation::NotConfined,
         }
     }
 }
@@ -151,67 +130,42 @@ impl Sandbox {
         without
     }
 
-    /// The command that runs the program in `run`, with pipes on all three streams. Closing its standard
-    /// input ends the run.
-    ///
-    /// # Errors
-    ///
-    /// When a folder of the agent has a name that is no UTF-8, which the confinement cannot carry.
+    /// The command that runs a program, with pipes on its two streams and the control socket as standard input. It is
+    /// in `group`, or without a sandbox in `folder`.
     pub(crate) fn command(
         &self,
-        run: &RunFiles,
-        mark: &Mark,
+        group: Option<&Group>,
+        folder: Option<&RunFolder>,
+        control: OwnedFd,
         request: &Request<'_>,
-    ) -> serde_json::Result<Command> {
-        let view = self.view(run);
-        let mut inner: Vec<OsString> = match &self.method {
-            Method::Bubblewrap(binary) => {
-                let mut inner = vec![binary.into()];
-                inner.extend(self.bubblewrap_arguments(run, request.limits.disk_bytes));
-                inner.push("--".into());
-                inner.push(format!("{INSIDE}/agent").into());
-                inner
-            }
-            Method::Landlock => vec![self.parts.launcher.clone().into()],
-        };
-        let confinement = self.confinement(run, &view.work, mark, request);
-        inner.extend(["launch", "confine", "--spec"].map(OsString::from));
-        inner.push(serde_json::to_string(&confinement)?.into());
-        inner.push("--".into());
-        inner.push(self.parts.interpreter.executable.clone().into());
-        inner.extend(["-u", "-B"].map(OsString::from));
-        inner.push(view.work.join(PROGRAM_FILE).into());
+    ) -> Command {
         let mut command = Command::new(&self.parts.launcher);
+        command.args(["launch", "supervise"]);
+        if let Method::Bubblewrap(binary, groups) = &self.method {
+            for file in group.map(Group::entrances).unwrap_or_default() {
+                command.arg("--enter").arg(file);
+            }
+            for file in groups.exits() {
+                command.arg("--leave").arg(file);
+            }
+            command.arg("--").arg(binary);
+            command.args(self.bubblewrap_arguments()).arg("--");
+            command.arg(format!("{INSIDE}/agent"));
+        } else {
+            command.arg("--").arg(&self.parts.launcher);
+        }
         command
-            .args(["launch", "supervise", "--"])
-            .args(inner)
+            .args(["launch", "confine"])
             .env_clear()
-            .envs(self.environment(&view, request.slot))
+            .envs(self.environment(&View::of(&self.parts, folder), request.slot))
             .envs(DRY_RUN_VARIABLES.into_iter().filter(|_| request.dry_run))
             .current_dir("/")
-            .stdin(Stdio::piped())
+            .stdin(Stdio::from(control))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A terminal's Ctrl-C must reach the agent only.
             .process_group(0);
-        Ok(command)
-    }
-
-    fn view(&self, run: &RunFiles) -> View {
-        match self.method {
-            Method::Bubblewrap(_) => View {
-                work: PROGRAM_FOLDER.into(),
-                tmp: "/tmp".into(),
-                python: Path::new(INSIDE).join("python"),
-                datasets: Path::new(INSIDE).join("datasets"),
-            },
-            Method::Landlock => View {
-                work: run.work(),
-                tmp: run.tmp(),
-                python: self.parts.python_path.clone(),
-                datasets: self.parts.datasets(),
-            },
-        }
+        command
     }
 
     /// All a program gets to know. Nothing of the agent's own environment is in it.
@@ -255,66 +209,57 @@ impl Sandbox {
         variables
     }
 
-    fn confinement(
+    /// What the launcher is told of a run.
+    pub(crate) fn confinement(
         &self,
-        run: &RunFiles,
-        folder: &Path,
-        mark: &Mark,
+        folder: Option<&RunFolder>,
         request: &Request<'_>,
     ) -> Confinement {
         let limits = &request.limits;
         let processors =
             std::thread::available_parallelism().map_or(1, |number| number.get() as u64);
-        let landlock = (self.method == Method::Landlock).then(|| self.landlock_paths(run));
+        let view = View::of(&self.parts, folder);
         let user = self.parts.users.of_slot(request.slot);
-        // The kernel counts a user's tasks, not a program's. A user of the slot's own and a user namespace
-        // start at none; the agent's own user has tasks of its own, and may start more.
-        let shared = match (user, &self.method) {
-            (Some(_), _) | (None, Method::Bubblewrap(_)) => 0,
-            (None, Method::Landlock) => {
-                annapurna_users::tasks_of(nix::unistd::getuid().as_raw()) + ROOM_FOR_OTHERS
-            }
-        };
-        Confinement {
-            mark: mark.as_str().to_owned(),
-            folder: folder.to_owned(),
-            cpu_secs: limits.timeout.as_secs() * processors + 10,
+        let sandbox = folder.is_none().then(|| InSandbox {
             file_bytes: limits.disk_bytes,
-            processes: limits.processes + shared,
+            file_count: FILE_COUNT,
+            shm_bytes: limits.memory_bytes,
+            devices: self.parts.devices.clone(),
+        });
+        let mut command = vec![self.parts.interpreter.executable.clone()];
+        command.extend(["-u", "-B"].map(PathBuf::from));
+        command.push(view.work.join(PROGRAM_FILE));
+        Confinement {
+            command,
+            folder: view.work,
+            tmp: view.tmp,
+            source: PROGRAM_FILE.to_owned(),
+            cpu_secs: limits.timeout.as_secs() * processors + 10,
+            // The kernel counts a user's tasks: those of a slot's own user, or of a user namespace. Without a sandbox
+            // and without root they are also the agent's and everybody's who is the same user.
+            processes: match (&sandbox, user) {
+                (None, None) => None,
+                _ => Some(limits.processes),
+            },
             run_as: user.map(|user| user.0),
-            landlock,
+            sandbox,
         }
     }
 
-    fn landlock_paths(&self, run: &RunFiles) -> LandlockPaths {
-        let parts = &self.parts;
-        let mut read: Vec<PathBuf> = [&SYSTEM[..], &ETC, &KERNEL]
-            .concat()
-            .into_iter()
-            .map(PathBuf::from)
-            .collect();
-        read.extend(parts.interpreter.paths_outside(&SYSTEM));
-        read.extend([parts.python_path.clone(), parts.datasets()]);
-        let mut write: Vec<PathBuf> = DEVICES.map(PathBuf::from).to_vec();
-        write.extend([run.work(), run.tmp()]);
-        if !parts.devices.is_empty() {
-            read.extend(["/sys", "/opt/aws"].map(PathBuf::from));
-            write.extend(parts.devices.iter().cloned());
-        }
-        LandlockPaths { read, write }
-    }
-
-    fn bubblewrap_arguments(&self, run: &RunFiles, shm_bytes: u64) -> Vec<OsString> {
+    fn bubblewrap_arguments(&self) -> Vec<OsString> {
         let parts = &self.parts;
         let mut mounts = Mounts::default();
-        mounts.words("--die-with-parent --new-session --unshare-ipc --unshare-pid --unshare-net");
-        mounts.words("--unshare-uts --unshare-cgroup-try --hostname sandbox");
+        mounts.words("--die-with-parent --new-session --as-pid-1 --unshare-ipc --unshare-pid");
+        mounts.words("--unshare-net --unshare-uts --unshare-cgroup-try --hostname sandbox");
         if parts.users.are_claimed() {
-            // Root makes the mounts; the program's user is taken on inside, which needs these two.
+            // Root makes the mounts; the program's user is taken on inside.
             mounts.words("--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID");
+            mounts.words("--cap-add CAP_CHOWN");
         } else {
             mounts.words(&format!("--unshare-user --uid {NOBODY} --gid {NOBODY}"));
         }
+        // For the program's files, which the launcher mounts and then gives all of this up.
+        mounts.words("--cap-add CAP_SYS_ADMIN --cap-add CAP_SETPCAP");
         for folder in SYSTEM {
             mounts.system(folder);
         }
@@ -325,18 +270,16 @@ impl Sandbox {
             mounts.read_only(&path, &path);
         }
         mounts.hide(&parts.state_dir);
-        mounts.words("--proc /proc --dev /dev --perms 1777 --size");
-        mounts.words(&shm_bytes.to_string());
-        mounts.words("--tmpfs /dev/shm");
+        // A program's own IPC namespace has settings that its user could change.
+        mounts.words("--proc /proc --ro-bind /proc/sys /proc/sys");
+        mounts.plain_devices();
         mounts.devices(&parts.devices);
-        mounts.words("--remount-ro /dev");
         let inside = Path::new(INSIDE);
         mounts.read_only(&parts.launcher, &inside.join("agent"));
         mounts.read_only(&parts.python_path, &inside.join("python"));
         mounts.read_only(&parts.datasets(), &inside.join("datasets"));
-        mounts.pair("--bind", &run.work(), PROGRAM_FOLDER.as_ref());
-        mounts.pair("--bind", &run.tmp(), "/tmp".as_ref());
-        mounts.words("--chdir / --remount-ro /");
+        mounts
+            .words("--perms 0755 --dir /program --perms 0755 --dir /tmp --chdir / --remount-ro /");
         mounts.arguments
     }
 }
@@ -347,4 +290,23 @@ struct View {
     tmp: PathBuf,
     python: PathBuf,
     datasets: PathBuf,
+}
+
+impl View {
+    fn of(parts: &Parts, folder: Option<&RunFolder>) -> Self {
+        match folder {
+            None => Self {
+                work: PROGRAM_FOLDER.into(),
+                tmp: "/tmp".into(),
+                python: Path::new(INSIDE).join("python"),
+                datasets: Path::new(INSIDE).join("datasets"),
+            },
+            Some(folder) => Self {
+                work: folder.path().join(WORK),
+                tmp: folder.path().join(TMP),
+                python: parts.python_path.clone(),
+                datasets: parts.datasets(),
+            },
+        }
+    }
 }

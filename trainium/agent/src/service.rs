@@ -292,9 +292,9 @@ fn claim_state(path: &Path) -> Result<(PathBuf, File), ServiceError> {
     for entry in fs::read_dir(path).map_err(failed)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name == "runs" || name.starts_with("check-") {
+        if name == "runs" || name.starts_with("check-") || run_dir::is_aside(&name) {
             tracing::info!(folder = %entry.path().display(), "removing what an earlier agent left");
-            run_dir::remove(&entry.path()).map_err(failed)?;
+            run_dir::clear(&entry.path());
         }
     }
     let path = prepare_state(path).map_err(failed)?;

@@ -88,7 +88,10 @@ impl RealAgent {
             },
             datasets: Datasets::new(datasets, "datasets".to_owned(), store.clone(), Retry::HASTY),
             store,
-            sandbox: Err(NoSandbox(vec![(Isolation::Landlock, "a test".to_owned())])),
+            sandbox: Err(NoSandbox(vec![(
+                Isolation::Bubblewrap,
+                "a test".to_owned(),
+            )])),
             limits: Limits {
                 timeout: QUARTER,
                 memory_bytes: 0,

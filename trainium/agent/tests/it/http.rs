@@ -23,7 +23,7 @@ impl Api {
         let store = Arc::new(MemoryStore::default());
         let sandbox = match &bench {
             Some(bench) => Ok(bench.sandbox.clone()),
-            None => Err(NoSandbox(vec![(Isolation::Landlock, "none".to_owned())])),
+            None => Err(NoSandbox(vec![(Isolation::Bubblewrap, "none".to_owned())])),
         };
         let (executor, trigger) = executor(sandbox, Arc::clone(&store));
         Self {
@@ -232,7 +232,7 @@ async fn health_tells_when_programs_would_be_refused() {
     let health: Value = answer.json().await.unwrap();
     assert_eq!(health["status"], "refusing");
     let health: AgentHealth = serde_json::from_value(health).unwrap();
-    assert!(health.reason.unwrap().contains("landlock: none"));
+    assert!(health.reason.unwrap().contains("bubblewrap: none"));
     assert_eq!((health.busy, health.slots), (0, 2));
 }
 

@@ -1,4 +1,4 @@
-//! The agent against real processes: stand-in programs in each sandbox this machine has, the queue loop
+//! The agent against real processes: stand-in programs in the sandbox, the queue loop
 //! with queue and bucket in memory, the HTTP API, and the agent's own process. Tests that need something
 //! the machine lacks say so and pass.
 
@@ -12,6 +12,7 @@
 mod datasets;
 mod faults;
 mod http;
+mod limits;
 mod loader;
 mod process;
 mod programs;

@@ -11,8 +11,8 @@ use annapurna_cloud::{
     Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
     QueueError, Receive, Retry, Saved, Written,
 };
-use annapurna_contract::{AgentConfig, Backend, Isolation, PaperId, TestResult, agent_call, keys};
-use annapurna_test_needs::{cannot, needs};
+use annapurna_contract::{AgentConfig, Backend, PaperId, TestResult, agent_call, keys};
+use annapurna_test_needs::needs;
 use annapurna_users::UserRange;
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -90,7 +90,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    fn new(choice: IsolationChoice) -> Result<Self, NoSandbox> {
+    fn new() -> Result<Self, NoSandbox> {
+        Self::with(IsolationChoice::Bubblewrap)
+    }
+
+    fn with(choice: IsolationChoice) -> Result<Self, NoSandbox> {
         let state = tempfile::tempdir().unwrap();
         let parts = Parts {
             launcher: env!("CARGO_BIN_EXE_trainium-agent").into(),
@@ -106,32 +110,19 @@ impl Bench {
         Ok(Self { sandbox, state })
     }
 
-    /// Every sandbox that works here.
-    pub(crate) fn all() -> Vec<Self> {
-        let bubblewrap = Command::new("bwrap").arg("--version").output().ok();
-        let bubblewrap = needs(bubblewrap, "bubblewrap", "install it (Debian: bubblewrap)");
-        let benches: Vec<Self> = bubblewrap
-            .map(|_| (IsolationChoice::Bubblewrap, "bubblewrap"))
-            .into_iter()
-            .chain([(IsolationChoice::Landlock, "landlock")])
-            .filter_map(|(choice, name)| match Self::new(choice) {
-                Ok(bench) => Some(bench),
-                Err(refusal) => {
-                    cannot(name, &refusal.to_string());
-                    None
-                }
-            })
-            .collect();
-        needs(benches.first(), "a sandbox", "none of the above works");
-        benches
-    }
-
-    /// The sandbox an agent would choose here, if there is one.
+    /// The sandbox, where this machine can have it.
     pub(crate) fn best() -> Option<Self> {
-        match Self::new(IsolationChoice::Auto) {
+        let bubblewrap = Command::new("bwrap").arg("--version").output().ok();
+        needs(bubblewrap, "bubblewrap", "install it (Debian: bubblewrap)")?;
+        match Self::new() {
             Ok(bench) => Some(bench),
             Err(refusal) => needs(None, "a sandbox", &refusal.to_string()),
         }
+    }
+
+    /// What runs programs where the settings say that nothing confines them.
+    pub(crate) fn unconfined() -> Self {
+        Self::with(IsolationChoice::None).unwrap()
     }
 
     pub(crate) fn run(&self, code: &str, limits: Limits) -> Run {
@@ -149,10 +140,6 @@ impl Bench {
         Runner::new(self.sandbox.clone())
             .run(&request, &shutdown)
             .unwrap()
-    }
-
-    pub(crate) fn name(&self) -> Isolation {
-        self.sandbox.method().isolation()
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn work_and_faults(
 #[tokio::test]
 async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
     let Some(bench) = Bench::best() else { return };
-    let isolation = bench.name();
+    let isolation = bench.sandbox.method().isolation();
     let (good, bad) = (paper("good"), paper("bad"));
     let code = "print('hello')\nprint('METRICS: {\"training_loss\": 0.5, \"bad\": NaN}')\n\
                 print('METRICS: garbage')\nopen('loss curve.png', 'w').write('png')";
