@@ -1,0 +1,7 @@
+# expect: disk_limit
+# tries: to make 300,000 names of one file
+# open: until a run's files are on a file system of their own size
+open("file", "w").close()
+for number in range(300_000):
+    os.link("file", f"{number}")
+escaped("300,000 names")

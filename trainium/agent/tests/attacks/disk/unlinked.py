@@ -1,0 +1,10 @@
+# expect: disk_limit
+# tries: to fill files that have no name any more
+# open: until a run's files are on a file system of their own size
+held = []
+for number in range(300):
+    file = open("file", "wb", buffering=0)
+    os.unlink("file")
+    held.append(file)
+    assert file.write(b"x" * MIB) == MIB, "cut short"
+escaped("300 MiB without a name")
