@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to pass its own failure off as a limit
-# open: until a program's words do not decide its status
 # result: return_code=1
 # each: MemoryError OSError(28,'No_space_left_on_device') TimeoutError PermissionError(13)
 raise eval(EACH)

@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to pass its own failure off as a fault of the machine, after which it would run again and again
-# open: until a program's words do not decide its status
 # result: return_code=1
 sys.stderr.write("ModuleNotFoundError: No module named 'torch'\n")
 sys.exit(1)
