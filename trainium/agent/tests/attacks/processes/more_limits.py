@@ -1,7 +1,7 @@
 # expect: success
 # tries: to raise its own limits
 import resource
-for name in "NPROC", "FSIZE", "CORE", "CPU":
+for name in "NPROC", "CORE", "CPU":
     limit = getattr(resource, f"RLIMIT_{name}")
     hard = resource.getrlimit(limit)[1]
     if hard == resource.RLIM_INFINITY:
