@@ -1,6 +1,5 @@
 # expect: disk_limit
 # tries: to make 300,000 names of one file
-# open: until a run's files are on a file system of their own size
 open("file", "w").close()
 for number in range(300_000):
     os.link("file", f"{number}")

@@ -1,6 +1,5 @@
 # expect: disk_limit
 # tries: to fill files that never had a name
-# open: until a run's files are on a file system of their own size
 held = []
 for number in range(300):
     file = os.fdopen(os.open(".", os.O_TMPFILE | os.O_RDWR), "wb", buffering=0)

@@ -1,6 +1,5 @@
 # expect: disk_limit or program_error
 # tries: to fill files by writing to memory, which the limit of a file's size does not see
-# open: until a run's files are on a file system of their own size
 import mmap
 held = []
 for number in range(10):

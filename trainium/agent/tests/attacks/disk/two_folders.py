@@ -1,6 +1,5 @@
 # expect: disk_limit
 # tries: to have the limit twice, once in its folder and once in the one for temporary files
-# open: until a run's files are on a file system of their own size
 for folder in ".", os.environ["TMPDIR"]:
     with open(f"{folder}/file", "wb") as file:
         for _ in range(60):

@@ -1,6 +1,5 @@
 # expect: disk_limit
 # tries: to fill files that have no name any more
-# open: until a run's files are on a file system of their own size
 held = []
 for number in range(300):
     file = open("file", "wb", buffering=0)

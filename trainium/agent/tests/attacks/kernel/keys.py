@@ -1,6 +1,5 @@
 # expect: success
 # tries: to keep something in the kernel's keyrings, where a run of the same user finds it
-# open: until every program has a filter of system calls
 # runs: 2
 KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SEARCH, KEYCTL_GET_PERSISTENT = 1, 10, 22
 PROCESS, USER = -2, -4

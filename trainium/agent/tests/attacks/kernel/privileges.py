@@ -1,6 +1,5 @@
 # expect: success
 # tries: to have or to get a privilege
-# open: until every program has a filter of system calls
 said = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
 for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
     if int(said[name], 16):

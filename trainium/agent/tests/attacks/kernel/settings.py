@@ -1,6 +1,5 @@
 # expect: success
 # tries: to change any setting of the kernel
-# open: until every program has a filter of system calls
 def write_back(path):
     """Writes what is there, so that a kernel that takes it is left as it was; what cannot be read is only opened."""
     file = os.open(path, os.O_WRONLY)

@@ -1,6 +1,5 @@
 # expect: success
 # tries: nothing bad: six children of a process of 300 MiB read what they share with it
-# open: until every run has a control group
 held = [b"x" * MIB for _ in range(300)]
 
 

@@ -1,6 +1,5 @@
 # expect: memory_limit or disk_limit
 # tries: to keep 1,000 MiB in /dev/shm
-# open: until every run has a control group
 for number in range(20):
     with open(f"/dev/shm/{number}", "wb") as file:
         for _ in range(50):

@@ -1,6 +1,5 @@
 # expect: success
 # tries: nothing bad: six workers of a data loader read the same 150 MiB, which are there once
-# open: until every run has a control group
 import mmap
 block = mmap.mmap(-1, 150 * MIB)
 block[:] = b"x" * (150 * MIB)

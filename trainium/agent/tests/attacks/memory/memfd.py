@@ -1,6 +1,5 @@
 # expect: memory_limit
 # tries: to keep 1,200 MiB in files of memory, which no process has mapped
-# open: until every run has a control group
 block = b"x" * MIB
 for number in range(24):
     file = os.memfd_create(f"file{number}")

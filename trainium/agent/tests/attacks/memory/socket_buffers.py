@@ -1,6 +1,5 @@
 # expect: memory_limit
 # tries: to keep 900 MiB in what was sent through sockets and never read, in ten processes
-# open: until every run has a control group
 import socket
 
 

@@ -1,6 +1,5 @@
 # expect: success or memory_limit
 # tries: to keep System V memory that outlives it, without a process that has it
-# open: until every run has a control group
 IPC_CREAT = 0o1000
 libc.shmat.restype = ctypes.c_void_p
 libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]

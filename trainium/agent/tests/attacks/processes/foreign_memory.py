@@ -1,6 +1,5 @@
 # expect: success
 # tries: to read and write memory of its first process by system call
-# open: until the first process is closed to its program
 class Part(ctypes.Structure):
     _fields_ = [("start", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 

@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to take the limits of its first process down to nothing, so that it fails in the program's place
-# open: until the first process is closed to its program
 # result: return_code=3
 import resource
 for pid in {1, os.getppid(), HOST["agent"], HOST["neighbour"], *others()} - {os.getpid()}:

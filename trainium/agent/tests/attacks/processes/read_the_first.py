@@ -1,6 +1,5 @@
 # expect: success
 # tries: to read what /proc tells of its first process and of every other
-# open: until the first process is closed to its program
 for pid in others():
     for name in "environ", "mem", "maps", "auxv", "io", "syscall", "stack", "pagemap", "timers":
         try:

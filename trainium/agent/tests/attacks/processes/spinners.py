@@ -1,6 +1,5 @@
 # expect: timeout
 # tries: to take both processors with 100 processes that only count
-# open: until every run has a control group
 # shares: processor
 # time: 5
 for _ in range(100):

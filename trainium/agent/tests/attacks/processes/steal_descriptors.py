@@ -1,6 +1,5 @@
 # expect: success
 # tries: to copy descriptors of its first process, among them the one that its end is told by
-# open: until the first process is closed to its program
 for pid in {1, os.getppid(), *others()} - {os.getpid()}:
     try:
         handle = syscall("pidfd_open", pid, 0)

@@ -1,6 +1,5 @@
 # expect: success
 # tries: to take over its first process and everybody else's
-# open: until the first process is closed to its program
 PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 libc.ptrace.restype = ctypes.c_long
 for pid in {1, os.getppid(), HOST["agent"], HOST["neighbour"], *others()} - {os.getpid()}:

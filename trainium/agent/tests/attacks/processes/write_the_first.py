@@ -1,6 +1,5 @@
 # expect: success
 # tries: to write into its first process by /proc
-# open: until the first process is closed to its program
 def write(path):
     return os.write(os.open(path, os.O_WRONLY), b"0\n")
 

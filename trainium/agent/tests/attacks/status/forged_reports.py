@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to write reports of a good end into every descriptor that it may have inherited
-# open: until the first process is closed to its program
 # result: return_code=3
 for name in os.listdir("/proc/self/fd"):
     try:

@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to find the words by which the launcher reports, and to say them itself
-# open: until the first process is closed to its program
 # result: return_code=3
 import glob
 for path in glob.glob("/proc/*/cmdline") + glob.glob("/proc/*/environ") + glob.glob("/proc/*/comm"):

@@ -1,6 +1,5 @@
 # expect: program_error
 # tries: to pass a signal off as something else
-# open: until the launcher tells the program's own end
 # each: 1 2 3 4 6 8 9 11 13 14 15 24 25 34 40 50 64
 # result: return_code=null
 # says: signal EACH
