@@ -31,7 +31,6 @@ use tokio::sync::Mutex;
 use crate::agent::{Agent, Place};
 use crate::host::Host;
 use crate::round::Round;
-use crate::table::Attack;
 
 /// What the machine looks like is compared before and after, so only one table at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -75,13 +74,7 @@ async fn run_table(who: &str, user: Option<u32>) {
         return;
     }
     assert_eq!(health["status"], "healthy", "{health}");
-    let wanted = std::env::var("ATTACKS").unwrap_or_default();
-    let (open, attacks): (Vec<Attack>, Vec<Attack>) = table::attacks(&wanted)
-        .into_iter()
-        .partition(|attack| wanted.is_empty() && attack.open.is_some());
-    for Attack { name, open, .. } in &open {
-        println!("left out: {name}: {}", open.as_deref().unwrap_or_default());
-    }
+    let attacks = table::attacks(&std::env::var("ATTACKS").unwrap_or_default());
     let mut round = Round::begin(&place, host, without, agent).await;
     for attack in &attacks {
         round.run(attack).await;

@@ -9,7 +9,6 @@
 //! - `# says: …`: what `error_message` must contain
 //! - `# shares: processor`: the neighbour must get its part of the processors meanwhile
 //! - `# plots: NAME …`: the plots that are published, and no others
-//! - `# open: …`: why it does not go right yet: it is left out, unless `ATTACKS` asks for it
 
 use std::fs;
 use std::path::Path;
@@ -47,8 +46,6 @@ pub(crate) struct Attack {
     pub(crate) shares_processor: bool,
     /// Names, sorted; `None` where it does not matter.
     pub(crate) plots: Option<Vec<String>>,
-    /// Why it is known not to go right yet.
-    pub(crate) open: Option<String>,
 }
 
 /// The folder with this file and the programs.
@@ -85,7 +82,7 @@ fn parse(file: &str, code: &str) -> Vec<Attack> {
         .map_while(|line| line.strip_prefix("# ")?.split_once(": "))
         .collect();
     let known = [
-        "expect", "tries", "time", "runs", "each", "result", "says", "shares", "plots", "open",
+        "expect", "tries", "time", "runs", "each", "result", "says", "shares", "plots",
     ];
     for (key, _) in &header {
         assert!(known.contains(key), "{file}: `{key}` is none of {known:?}");
@@ -114,7 +111,6 @@ fn parse(file: &str, code: &str) -> Vec<Attack> {
                 (field.to_owned(), serde_json::from_str(json).unwrap())
             }),
             says: value("says"),
-            open: value("open"),
             shares_processor: value("shares").is_some(),
             plots: value("plots").map(|names| names.split(' ').map(str::to_owned).collect()),
         }
