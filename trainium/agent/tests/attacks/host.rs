@@ -54,6 +54,8 @@ pub(crate) struct Host {
     /// Nobody listens there, unless a program can be reached from outside.
     closed: u16,
     was_reached: Arc<AtomicBool>,
+    /// Names of the groups below which runs have theirs.
+    groups: BTreeSet<String>,
     /// The clock's time less that of the clock that nobody sets.
     began: (SystemTime, Instant),
 }
@@ -86,6 +88,7 @@ impl Host {
             named,
             closed,
             was_reached: Arc::default(),
+            groups: BTreeSet::new(),
             began: (SystemTime::now(), Instant::now()),
         };
         host.knock();
@@ -167,17 +170,50 @@ impl Host {
         reached
     }
 
+    /// Learns below which groups the agent's runs have theirs, from one that runs: where its group differs from the
+    /// agent's, the one above it. Other agents of the machine have others.
+    pub(crate) fn follow(&mut self, agent: u32, program: u32) {
+        let groups = |pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let (agents, programs) = (groups(agent), groups(program));
+        let agents: BTreeSet<&str> = agents.lines().collect();
+        let own = programs.lines().filter(|line| !agents.contains(line));
+        let above = own.filter_map(|line| line.rsplit('/').nth(1));
+        self.groups
+            .extend(above.filter(|name| !name.is_empty()).map(str::to_owned));
+        assert!(!self.groups.is_empty(), "no group of its own: {programs}");
+    }
+
+    /// Groups of the agent and of its runs, in every hierarchy.
+    fn control_groups(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut folders = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            for path in entries(&folder).filter(|path| path.is_dir() && !path.is_symlink()) {
+                let mut parts = path.iter().filter_map(|part| part.to_str());
+                if parts.any(|part| self.groups.contains(part)) {
+                    found.insert(format!("control group {}", path.display()));
+                }
+                if depth < 7 {
+                    folders.push((path, depth + 1));
+                }
+            }
+        }
+        found
+    }
+
     /// Everything that is to be as it was, of an agent and the users of its slots.
     pub(crate) fn look(&self, agent: Option<u32>, users: &[u32]) -> BTreeSet<String> {
         let mut seen = Processes::look().of(agent, users);
-        seen.extend(control_groups());
+        seen.extend(self.control_groups());
         seen.extend(system_v());
-        seen.extend(lines_with("/proc/net/unix", &NAMES));
-        seen.extend(lines_with("/proc/keys", &NAMES));
-        seen.extend(lines_with(
-            "/proc/self/mountinfo",
-            &[&self.folder.to_string_lossy(), NAMES[0]],
-        ));
+        seen.extend(lines("/proc/net/unix", |line| {
+            line.ends_with("@annapurna-attack")
+        }));
+        seen.extend(lines("/proc/keys", |line| line.contains(NAMES[0])));
+        let folder = self.folder.to_string_lossy();
+        seen.extend(lines("/proc/self/mountinfo", |line| {
+            line.contains(&*folder)
+        }));
         seen.extend(keyrings(users));
         seen.extend(
             OPEN.iter()
@@ -246,13 +282,10 @@ fn left_in(folder: &Path, users: &[u32]) -> BTreeSet<String> {
         .collect()
 }
 
-fn lines_with(path: &str, words: &[&str]) -> BTreeSet<String> {
+fn lines(path: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let has_word = |line: &&str| words.iter().any(|word| line.contains(word));
-    text.lines()
-        .filter(has_word)
-        .map(|line| format!("{path}: {line}"))
-        .collect()
+    let wanted = text.lines().filter(|line| is_wanted(line));
+    wanted.map(|line| format!("{path}: {line}")).collect()
 }
 
 /// Users with keys, among those of the slots.
@@ -278,23 +311,6 @@ fn system_v() -> BTreeSet<String> {
             .filter_map(|line| line.split_whitespace().next()?.parse().ok());
         let ours = keys.filter(|key: &i64| KEYS.contains(key));
         found.extend(ours.map(|key| format!("System V {kind} {key:#x}")));
-    }
-    found
-}
-
-/// Groups of agents; where none is lent, there is none.
-fn control_groups() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut folders = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        for path in entries(&folder).filter(|path| path.is_dir() && !path.is_symlink()) {
-            if path.to_string_lossy().contains("annapurna") {
-                found.insert(format!("control group {}", path.display()));
-            }
-            if depth < 7 {
-                folders.push((path, depth + 1));
-            }
-        }
     }
     found
 }

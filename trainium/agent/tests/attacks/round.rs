@@ -86,12 +86,13 @@ impl<'a> Round<'a> {
     /// Starts the neighbour. `without` is what the machine looked like before there was the agent.
     pub(crate) async fn begin(
         place: &'a Place,
-        host: Host,
+        mut host: Host,
         without: BTreeSet<String>,
         agent: Agent,
     ) -> Self {
         let agent = Arc::new(agent);
         let neighbour = Neighbour::start(&agent).await;
+        host.follow(agent.pid(), neighbour.pid);
         let before = host.look(Some(agent.pid()), &agent.users);
         Self {
             agent,
