@@ -30,6 +30,7 @@ use crate::shutdown::Shutdown;
 use crate::slots::{Slot, Slots};
 use crate::store::{self, StoreError};
 use crate::suspects::{Standing, Suspects};
+use crate::turns::Turns;
 use crate::utilization::Utilization;
 
 /// Largest program that is run, bytes; a larger one has the error type `code`.
@@ -184,6 +185,8 @@ pub struct Executor {
     pub device: Device,
     /// As many programs run at a time; the others wait for their turn.
     pub slots: Slots,
+    /// One program of a paper at a time.
+    pub turns: Turns,
     /// Programs with which an agent ended.
     pub suspects: Suspects,
     /// What is remembered of batches and faults.
@@ -207,12 +210,14 @@ impl Executor {
     /// # Errors
     ///
     /// [`ExecuteError`]: the program has no result and may be run again.
-    pub(crate) async fn execute(
-        &self,
-        job: &Job,
-        mut slot: Slot,
-    ) -> Result<TestResult, ExecuteError> {
+    pub(crate) async fn execute(&self, job: &Job, slot: Slot) -> Result<TestResult, ExecuteError> {
         let paper = job.paper_id.as_ref();
+        let turn = tokio::select! {
+            turn = self.turns.of(paper, slot, &self.slots) => turn,
+            () = self.shutdown.requested() => None,
+        };
+        // Ends with this function: by then the paper has its result.
+        let (_turn, mut slot) = turn.ok_or(RunError::Interrupted)?;
         if let Some(result) = self.earlier_result(job).await? {
             let tested_in = result.batch_id.as_str();
             tracing::info!(paper = job_name(job), tested_in, "already tested");

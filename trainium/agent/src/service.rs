@@ -34,6 +34,7 @@ use crate::sandbox::Parts;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::slots::Slots;
 use crate::suspects::{self, Suspects};
+use crate::turns::Turns;
 use crate::users::{ProgramUsers, UsersError};
 use crate::worker::Worker;
 
@@ -208,6 +209,7 @@ async fn executor(
         host,
         device,
         slots,
+        turns: Turns::default(),
         suspects,
         records: Records::default(),
         retry: Retry::PATIENT,

@@ -12,7 +12,7 @@ use papers_code_tester::{AgentError, TesterError};
 use serde_json::json;
 use trainium_agent::{
     AgentHost, Datasets, Device, Executor, Limits, NoSandbox, Records, Shutdown, ShutdownTrigger,
-    Slots, Suspects, router,
+    Slots, Suspects, Turns, router,
 };
 
 use crate::{QUARTER, Setting};
@@ -107,6 +107,7 @@ impl RealAgent {
             },
             device: Device::of(Backend::Auto),
             slots: Slots::new(2),
+            turns: Turns::default(),
             suspects: Suspects::open(state.path(), Duration::ZERO).unwrap(),
             records: Records::default(),
             retry: Retry::HASTY,

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use trainium_agent::{
     AgentHost, Datasets, Device, Executor, Interpreter, IsolationChoice, Limits, NoSandbox, Parts,
     ProgramUsers, Records, Request, Run, Runner, Sandbox, Shutdown, ShutdownTrigger, Slots,
-    Suspects, find_sandbox, prepare_state,
+    Suspects, Turns, find_sandbox, prepare_state,
 };
 
 pub(crate) const MIB: u64 = 1024 * 1024;
@@ -406,6 +406,7 @@ pub(crate) fn executor(
         },
         device: Device::of(Backend::Auto),
         slots: Slots::new(SLOTS),
+        turns: Turns::default(),
         suspects,
         records: Records::default(),
         retry,

@@ -377,6 +377,48 @@ async fn a_stop_lets_a_result_that_is_being_written_be_written() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_in_two_batches_at_once_has_one_result() {
+    let one = paper("one");
+    let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let store = MemoryStore {
+        hold: Some(("result.json", began, Arc::clone(&may_end))),
+        ..MemoryStore::default()
+    };
+    let store = Arc::new(store.with_code(&one, &too_large()));
+    let messages = ["b1", "b2"].map(|batch_id| {
+        let mut message: Value = serde_json::from_str(&batch(&[program(&one, "")])).unwrap();
+        message["batch_id"] = batch_id.into();
+        message["skip_tested"] = true.into();
+        message.to_string()
+    });
+    let (executor, trigger) = executor(Err(NoSandbox(vec![])), Arc::clone(&store));
+    let queue = queue(&store, messages);
+    let waiting = Arc::clone(&queue);
+    let worker = Worker {
+        queues: queue,
+        executor,
+    };
+    let n_of = |word: &str| {
+        let events = store.events.lock().unwrap();
+        events.iter().filter(|it| it.starts_with(word)).count()
+    };
+    let look = async {
+        let taken = || waiting.waiting.lock().unwrap().is_empty() && n_of("begin") == 1;
+        until("both batches are taken", taken).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(n_of("begin"), 1, "the second waits for the first");
+        may_end.add_permits(2);
+        until("both are done", || n_of("delete") == 2).await;
+        trigger.fire();
+    };
+    let both = async { tokio::join!(worker.run(), look) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap();
+    assert_eq!(n_of("begin"), 1, "the result of the first is the second's");
+}
+
+#[tokio::test]
 async fn as_many_batches_are_taken_as_there_are_places_and_in_order() {
     let papers = ["one", "two", "three"].map(paper);
     let (began, may_end) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
