@@ -14,7 +14,9 @@ use support::process::{Said, is_connected, output_of, signal};
 use support::{Deployment, kill, text, until};
 
 /// Commands that have an answer without the emulator.
-const WITHOUT_CLOUD: [&str; 6] = ["synth", "build", "deploy", "destroy", "status", "doctor"];
+const WITHOUT_CLOUD: [&str; 7] = [
+    "ami", "synth", "build", "deploy", "destroy", "status", "doctor",
+];
 /// Commands of those that need the emulator which need OpenSearch as well.
 const WITH_SEARCH: [&str; 4] = ["plan", "papers", "scrape", "invoke"];
 const DEPLOY: [&str; 4] = ["deploy", "local", "--yes", "--no-sample"];
@@ -28,10 +30,13 @@ fn commands() -> Vec<Vec<String>> {
     let names = cli.get_subcommands().filter(|it| !it.is_hide_set());
     let command = |name: &str| {
         let more: &[&str] = match name {
+            "datasets" => &["list"],
             "deploy" => &DEPLOY[2..],
             "invoke" => &["PapersCodeGenerator", r#"{"action":"generate_recent"}"#],
             "logs" => &["PapersJudge"],
             "scrape" => &["iclr"],
+            "test-code" => &["--paper-id", "0123456789abcdef0123456789abcdef"],
+            "trainium" => &["status"],
             // One that is new is tried with its environment alone, and says what it misses.
             _ => &[],
         };
