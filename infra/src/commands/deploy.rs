@@ -6,7 +6,7 @@ use annapurna_local::emulator::{ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local::torch::{self, InstallPlan, TorchPython};
 use annapurna_local::{Home, doctor};
 use annapurna_stack::cloudformation::Template;
-use annapurna_stack::environment::{Environment, LocalSettings};
+use annapurna_stack::environment::{Environment, LocalSandbox, LocalSettings};
 use annapurna_stack::outputs::{Output, Outputs};
 
 use super::doctor::{Consent, before_deploy, ensure_cargo_lambda};
@@ -217,6 +217,8 @@ async fn deploy_onto(
 struct Ready {
     /// What the model is called.
     model: String,
+    /// What generated programs run in.
+    sandbox: LocalSandbox,
     torch: Option<TorchPython>,
     services: Services,
     assets: Assets,
@@ -251,6 +253,7 @@ async fn ready(
         .done("All code is there; the local cloud and OpenSearch run");
     Ok(Ready {
         model: local::model_label(&settings.model),
+        sandbox: settings.sandbox,
         torch,
         services,
         assets,
@@ -296,7 +299,7 @@ async fn start_agent(
     let output = |output| deployed.outputs.get(output).map(str::to_owned);
     if torch.is_none() {
         cx.ui
-            .warn("no Python with torch: programs will fail and their results will say why");
+            .warn("no Python with torch: programs wait for one; `cargo infra status` says so");
     }
     let step = cx.ui.begin("Starting the agent");
     let agent = Agent {
@@ -304,6 +307,7 @@ async fn start_agent(
         python_path: cx.root.join("trainium").join("python"),
         python: torch.map(|it| it.path.clone()),
         backend: environment.backend(),
+        sandbox: here.sandbox,
         config: AgentConfig {
             testing_queue_url: output(Output::QueueUrl(Queue::CodeTesting))?,
             code_bucket: output(Output::BucketName(Bucket::Code))?,
@@ -316,6 +320,18 @@ async fn start_agent(
     };
     agent::start(home, agent).await?;
     drop(step);
+    let health = agent::health(home).await;
+    let refusal = health.and_then(|health| agent::refusal(&health.ok()?, here.sandbox));
+    if let Some(problem) = refusal {
+        return Err(CommandError::Usage {
+            problem,
+            hint: format!(
+                "mend that and deploy again; or write `sandbox = \"none\"` below [local] in environments/{}.toml, with \
+                 which programs that models wrote can do whatever you can",
+                environment.name
+            ),
+        });
+    }
     cx.ui.done("The agent runs");
     Ok(())
 }

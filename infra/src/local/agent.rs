@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annapurna_contract::text::{chain, one_line};
-use annapurna_contract::{AgentConfig, AgentHealth, Backend, PaperId};
+use annapurna_contract::{AgentConfig, AgentHealth, Backend, Isolation, PaperId};
 use annapurna_local::process::{self, ServiceSpec};
 use annapurna_local::{Home, emulator, ours};
+use annapurna_stack::environment::LocalSandbox;
 
 use crate::error::CommandError;
 
@@ -25,6 +26,8 @@ pub(crate) struct Agent<'a> {
     pub python: Option<PathBuf>,
     /// What programs train on.
     pub backend: Backend,
+    /// What keeps programs from the rest of this machine.
+    pub sandbox: LocalSandbox,
     /// Its queue and buckets.
     pub config: AgentConfig<String>,
     /// ARN of the role it assumes.
@@ -51,7 +54,7 @@ pub(crate) async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandEr
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    let own: [(&str, OsString); 9] = [
+    let own: [(&str, OsString); 10] = [
         ("AWS_CONFIG_FILE", aws.into()),
         ("AWS_PROFILE", "agent".into()),
         ("AWS_ENDPOINT_URL", agent.endpoint_url.into()),
@@ -59,6 +62,7 @@ pub(crate) async fn start(home: &Home, agent: Agent<'_>) -> Result<(), CommandEr
         ("AWS_EC2_METADATA_DISABLED", "true".into()),
         ("AGENT_STATE_DIR", state.into()),
         ("AGENT_BACKEND", agent.backend.as_str().into()),
+        ("AGENT_ISOLATION", agent.sandbox.as_str().into()),
         ("AGENT_PYTHONPATH", agent.python_path.into()),
         ("AGENT_LISTEN", format!("127.0.0.1:{port}").into()),
     ];
@@ -140,6 +144,16 @@ async fn health_on(port: u16) -> Result<AgentHealth, reqwest::Error> {
     answer.error_for_status()?.json().await
 }
 
+/// What keeps an agent that asks for a sandbox from having one.
+pub(crate) fn refusal(health: &AgentHealth, sandbox: LocalSandbox) -> Option<String> {
+    let is_refused =
+        sandbox == LocalSandbox::Bubblewrap && health.isolation == Isolation::NotConfined;
+    is_refused.then(|| match &health.reason {
+        Some(reason) => one_line(reason, 1000),
+        None => "the agent does not say why".to_owned(),
+    })
+}
+
 /// The last fault of the agent's own, for which some program has no result yet: its word, and what was said of it.
 pub(crate) fn last_fault(health: &AgentHealth) -> Option<(&'static str, String)> {
     let fault = health.faults.first()?;
@@ -177,6 +191,21 @@ mod tests {
             said,
             "2026-01-02T03:04:05.000Z, paper adam: no program there"
         );
+    }
+
+    #[test]
+    fn only_who_asks_for_a_sandbox_misses_one() {
+        let health = |isolation: &str| -> AgentHealth {
+            serde_json::from_value(serde_json::json!({
+                "status": "unhealthy", "isolation": isolation, "reason": "no\ncontrol group", "python": "3.12.3",
+                "torch": null, "neuron": false, "busy": 0, "slots": 1, "faults": [],
+            }))
+            .unwrap()
+        };
+        let (none, wanted) = (health("none"), LocalSandbox::Bubblewrap);
+        assert_eq!(refusal(&none, wanted).unwrap(), "no control group");
+        assert_eq!(refusal(&none, LocalSandbox::None), None);
+        assert_eq!(refusal(&health("bubblewrap"), wanted), None);
     }
 
     #[tokio::test]

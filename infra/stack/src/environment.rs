@@ -28,7 +28,8 @@ pub use models::NamedModel;
 pub(crate) use settings::IDLE_STOP_MINUTES;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 pub use settings::{
-    InstanceImage, LocalSettings, ModelSettings, ScraperSettings, SearchSettings, TrainiumSettings,
+    InstanceImage, LocalSandbox, LocalSettings, ModelSettings, ScraperSettings, SearchSettings,
+    TrainiumSettings,
 };
 
 /// What the name of the instances' stack has behind that of the environment's.

@@ -24,6 +24,28 @@ pub(crate) enum LocalBackend {
     Cpu,
 }
 
+/// What keeps generated programs from the rest of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum LocalSandbox {
+    /// bubblewrap, in a control group of the program's own; where they do not hold, nothing is run.
+    #[default]
+    Bubblewrap,
+    /// Nothing: programs can do whatever you can.
+    None,
+}
+
+impl LocalSandbox {
+    /// As the file and the agent write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bubblewrap => "bubblewrap",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What generated programs train on, on the instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -68,6 +90,10 @@ pub struct LocalSettings {
     /// torch sees, a GPU or else the processor.
     #[serde(default)]
     pub(crate) backend: LocalBackend,
+    /// What keeps generated programs from the rest of this machine; absent: `bubblewrap`. `none` is for a machine that
+    /// allows no sandbox.
+    #[serde(default)]
+    pub sandbox: LocalSandbox,
     /// What answers for Bedrock; absent: the offline rules.
     #[serde(default)]
     pub model: ModelSettings,
