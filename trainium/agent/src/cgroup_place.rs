@@ -367,10 +367,10 @@ mod tests {
                      31 25 0:27 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                      32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
                 .to_owned(),
-            own: "4:memory:/work/a\n1:cpu,cpuacct:/docker/abc/x\n0::/\n".to_owned(),
+            own: "4:memory:/jobs/a\n1:cpu,cpuacct:/docker/abc/x\n0::/\n".to_owned(),
         };
         let at = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(apart.v1("memory"), at("/sys/fs/cgroup/memory/work/a"));
+        assert_eq!(apart.v1("memory"), at("/sys/fs/cgroup/memory/jobs/a"));
         assert_eq!(apart.v1("cpuacct"), at("/sys/fs/cgroup/cpu,cpuacct/x"));
         assert_eq!(apart.v1("pids"), None);
         let one = Seen {
