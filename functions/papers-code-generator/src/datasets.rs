@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::dataset::{self, DatasetDescription};
-use annapurna_contract::keys;
+use annapurna_contract::model::GeneratedProgram;
+use annapurna_contract::text::one_line;
+use annapurna_contract::{Backend, keys};
+use annapurna_program_check::{Facts, Finding, Findings, Rule, Rules, check};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -96,6 +99,38 @@ impl Catalogue {
         told.collect::<Vec<_>>().join("\n")
     }
 
+    /// Checks a program that is to run on this backend, and what was recorded with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Findings`], also where the set that was recorded is none of those that the program loads.
+    pub(crate) fn check(
+        &self,
+        program: &GeneratedProgram,
+        backend: Backend,
+    ) -> Result<Facts, Findings> {
+        let names = self.names();
+        let rules = Rules {
+            datasets: &names,
+            backend,
+        };
+        let facts = check(&program.code, &rules)?;
+        let is_there = names.contains(&program.dataset.as_str());
+        if is_there && (facts.datasets.is_empty() || facts.datasets.contains(&program.dataset)) {
+            return Ok(facts);
+        }
+        let message = format!(
+            "record as the data set the one that the program loads: `{}` was recorded, {} can be loaded",
+            one_line(&program.dataset, 80),
+            names.join(", ")
+        );
+        Err(Findings(vec![Finding {
+            rule: Rule::DataSet,
+            line: None,
+            message,
+        }]))
+    }
+
     /// The set that a paper wants, unless it is one of these by another spelling.
     pub(crate) fn wish(&self, wanted: Option<&str>) -> Option<String> {
         let wish = dataset::wish(wanted?)?;
@@ -108,6 +143,27 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_recorded_is_what_is_loaded() {
+        let catalogue = Catalogue(dataset::synthetic().into());
+        let check = |loaded: &str, recorded: &str| {
+            let program = GeneratedProgram {
+                code: format!(
+                    "import torch\nfrom dataset_loader import load_dataset\nload_dataset('{loaded}')\n"
+                ),
+                dataset: recorded.to_owned(),
+                wanted_dataset: None,
+                description: String::new(),
+            };
+            catalogue.check(&program, Backend::Cpu)
+        };
+        assert!(check("synthetic", "synthetic").is_ok());
+        for recorded in ["synthetic_images", "mnist"] {
+            let found = check("synthetic", recorded).unwrap_err().to_string();
+            assert!(found.contains(&format!("`{recorded}`")), "{found}");
+        }
+    }
 
     #[test]
     fn only_what_is_not_offered_is_a_wish() {

@@ -10,7 +10,6 @@
 //! a person's request does not.
 
 mod datasets;
-mod program;
 mod prompt;
 mod select;
 mod waiting;
@@ -30,6 +29,7 @@ use annapurna_contract::{
     paper_id::NotAPaperId,
     text::{chain, first_chars, one_line},
 };
+use annapurna_program_check::{Facts, Findings};
 use annapurna_runtime::{FunctionError, Model, Search, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
@@ -41,7 +41,6 @@ use tracing::{info, warn};
 
 use datasets::{Catalogue, Datasets};
 
-pub use program::{Facts, Problems, check};
 pub use select::NoMatch;
 
 /// Characters of a PDF's text that the model is shown.
@@ -85,7 +84,7 @@ pub enum NoProgram {
         paper_id: PaperId,
         /// What is wrong with the second.
         #[source]
-        source: Problems,
+        source: Findings,
     },
     /// Something of ours has no JSON form, or is not what we wrote.
     #[error("metadata of paper `{paper_id}`")]
@@ -423,17 +422,16 @@ impl Generator {
         datasets: &Catalogue,
     ) -> Result<(GeneratedProgram, Facts), GeneratorError> {
         let no_json = |source| self.no_json(paper_id, source);
-        let names = datasets.names();
         let question = prompt::question(paper).map_err(no_json)?;
         let first = self.ask_once(&question, datasets).await?;
-        let problems = match check(&first, &names) {
+        let findings = match datasets.check(&first, self.backend) {
             Ok(facts) => return Ok((first, facts)),
-            Err(problems) => problems,
+            Err(findings) => findings,
         };
-        warn!(%paper_id, %problems, "program cannot be run; asked for again");
-        let question = prompt::again(&question, &first.code, &problems).map_err(no_json)?;
+        warn!(%paper_id, %findings, "program cannot be run; asked for again");
+        let question = prompt::again(&question, &first.code, &findings).map_err(no_json)?;
         let second = self.ask_once(&question, datasets).await?;
-        match check(&second, &names) {
+        match datasets.check(&second, self.backend) {
             Ok(facts) => Ok((second, facts)),
             Err(source) => Err(GeneratorError::Own(NoProgram::Unusable {
                 paper_id: paper_id.clone(),

@@ -8,10 +8,10 @@ use annapurna_contract::{
     model::{PROGRAM_TOOL, PaperText, program_schema},
     text::first_chars,
 };
+use annapurna_program_check::{CODE_LIMIT, Findings};
 use annapurna_runtime::Tool;
 
 use crate::datasets::Catalogue;
-use crate::program::{CODE_LIMIT, Problems};
 
 /// Characters of the previous program and its problems that are shown again.
 const REPEATED_CHARACTERS: usize = 40_000;
@@ -85,18 +85,20 @@ pub(crate) fn question(paper: &PaperText) -> Result<String, serde_json::Error> {
 pub(crate) fn again(
     question: &str,
     code: &str,
-    problems: &Problems,
+    findings: &Findings,
 ) -> Result<String, serde_json::Error> {
-    let problems = serde_json::to_string_pretty(&problems.0)?;
+    let findings = serde_json::to_string_pretty(findings)?;
     let code = serde_json::to_string(first_chars(code, REPEATED_CHARACTERS))?;
     Ok(format!(
-        "{question}\n\nYour last program cannot be run. What was found:\n{problems}\n\nThe program, as a \
+        "{question}\n\nYour last program cannot be run. What was found:\n{findings}\n\nThe program, as a \
 JSON string:\n{code}\n\nWrite the whole program again without these problems."
     ))
 }
 
 #[cfg(test)]
 mod tests {
+    use annapurna_program_check::{Finding, Rule};
+
     use super::*;
 
     #[test]
@@ -137,9 +139,14 @@ mod tests {
             body: String::new(),
         };
         let first = question(&paper).unwrap();
-        let problems = Problems(vec!["syntax error in line 2".to_owned()]);
-        let second = again(&first, "def f(:", &problems).unwrap();
-        assert!(second.contains("syntax error in line 2"));
+        let finding = Finding {
+            rule: Rule::Syntax,
+            line: Some(2),
+            message: "a parameter is expected".to_owned(),
+        };
+        let second = again(&first, "def f(:", &Findings(vec![finding])).unwrap();
+        assert!(second.contains("a parameter is expected"));
+        assert!(second.contains("\"line\": 2"));
         assert_eq!(PaperText::from_prompt(&second), Some(paper));
     }
 }

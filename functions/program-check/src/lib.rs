@@ -1,28 +1,43 @@
 //! Is a generated program worth a run on the device, and what does it do?
 //!
-//! In: the model's answer. Out: every problem at once, or facts about the program. Nothing is run here.
+//! In: a program and where it would run. Out: every finding at once, or facts about the program. Nothing is run here.
 //! Python is parsed by Ruff's own parser, in pure Rust: it is the only one on crates.io that its makers
 //! publish with every release, it rejects what CPython rejects and knows the syntax of each version.
-//! rustpython-parser is no longer developed, and tree-sitter-python is made to accept broken code. The
-//! one thing it leaves to others, statements outside their place, is checked here. Ruff publishes the
-//! crates as internal ones without promises, so their version is pinned exactly.
+//! rustpython-parser is no longer developed, and tree-sitter-python is made to accept broken code.
+//! Ruff publishes the crates as internal ones without promises, so their version is pinned exactly.
+//! The rules stop accidents and laziness; what a program set on deceiving gets is the sandbox's matter.
 
-use annapurna_contract::model::GeneratedProgram;
+mod finding;
+
+use annapurna_contract::Backend;
 use annapurna_contract::text::one_line;
 use ruff_python_ast::{
     Expr, ExprCall, PythonVersion, Stmt,
     visitor::{self, Visitor},
 };
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_source_file::LineIndex;
+use ruff_text_size::{Ranged, TextSize};
+
+pub use finding::{Finding, Findings, Rule};
 
 /// Longest program that is stored, bytes; a longer one is asked for again.
-pub(crate) const CODE_LIMIT: usize = 64 << 10;
+pub const CODE_LIMIT: usize = 64 << 10;
 /// The oldest Python that runs programs. Source: AWS Neuron documentation, Deep Learning AMI of Ubuntu 22.
 const PYTHON: PythonVersion = PythonVersion::PY310;
 /// The checking thread's stack: attribute chains nest as deep as the program is long.
 const STACK: usize = 256 << 20;
-/// Problems named at most.
-const MOST_PROBLEMS: usize = 10;
+/// Findings that are named at most.
+const MOST_FINDINGS: usize = 20;
+
+/// Where a program would run.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The data sets that are there.
+    pub datasets: &'a [&'a str],
+    /// What it trains on.
+    pub backend: Backend,
+}
 
 /// What a program is seen to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,67 +50,66 @@ pub struct Facts {
     pub has_evaluation: bool,
     /// It uses torch.distributed or spawns workers.
     pub uses_distributed_training: bool,
+    /// The data sets that it loads.
+    pub datasets: Vec<String>,
 }
 
-/// Why a program is not run: sentences for the model to mend it by.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct Problems(pub Vec<String>);
-
-/// Checks a program that may load these data sets.
+/// Checks a program.
 ///
 /// # Errors
 ///
-/// [`Problems`], as many as can be seen at once.
-pub fn check(program: &GeneratedProgram, datasets: &[&str]) -> Result<Facts, Problems> {
-    let mut problems = Vec::new();
-    if !datasets.contains(&program.dataset.as_str()) {
-        problems.push(format!(
-            "the data set must be one of {}, got `{}`",
-            datasets.join(", "),
-            one_line(&program.dataset, 80)
-        ));
-    }
-    let length = program.code.len();
+/// [`Findings`], as many as can be seen at once.
+pub fn check(code: &str, rules: &Rules<'_>) -> Result<Facts, Findings> {
+    let length = code.len();
     if length > CODE_LIMIT {
-        problems.push(format!(
-            "the program has {length} bytes, at most {CODE_LIMIT} are run"
-        ));
-        return Err(Problems(problems));
+        let message = format!("the program has {length} bytes, at most {CODE_LIMIT} are run");
+        return Err(Findings(vec![missing(Rule::Length, message)]));
     }
-    match seen_in_own_thread(&program.code) {
-        Err(found) => problems.extend(found),
+    let mut findings = match seen_in_own_thread(code) {
+        Err(found) => found,
         Ok(seen) => {
-            problems.extend(seen.misplaced.iter().cloned());
-            problems.extend(missing(&seen, &program.dataset));
-            if problems.is_empty() {
-                return Ok(seen.facts(&program.code));
+            let mut found = seen.misplaced.clone();
+            found.extend(lacks(&seen, rules));
+            if found.is_empty() {
+                return Ok(seen.facts(code));
             }
+            found
         }
+    };
+    findings.truncate(MOST_FINDINGS);
+    Err(Findings(findings))
+}
+
+/// A finding about what is nowhere.
+fn missing(rule: Rule, message: impl Into<String>) -> Finding {
+    Finding {
+        rule,
+        line: None,
+        message: message.into(),
     }
-    problems.truncate(MOST_PROBLEMS);
-    Err(Problems(problems))
 }
 
 /// What every program needs and this one lacks.
-fn missing(seen: &Seen, dataset: &str) -> Vec<String> {
-    let mut problems = Vec::new();
+fn lacks(seen: &Seen, rules: &Rules<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
     if !seen.imports("torch") {
-        problems.push("the program does not import torch".to_owned());
+        let message = "the program does not import torch";
+        found.push(missing(Rule::Training, message));
     }
-    let others: Vec<&String> = seen.loaded.iter().filter(|name| *name != dataset).collect();
-    if let Some(other) = others.first() {
-        problems.push(format!(
-            "the program loads `{}` but `{}` was recorded as its data set",
+    let is_there = |name: &&String| rules.datasets.contains(&name.as_str());
+    if let Some(other) = seen.loaded.iter().find(|name| !is_there(name)) {
+        let message = format!(
+            "no data set is called `{}`: load one of {}",
             one_line(other, 80),
-            one_line(dataset, 80)
-        ));
+            rules.datasets.join(", ")
+        );
+        found.push(missing(Rule::DataSet, message));
     }
-    problems
+    found
 }
 
 /// Parses and looks with a stack of its own, which no program can exhaust.
-fn seen_in_own_thread(code: &str) -> Result<Seen, Vec<String>> {
+fn seen_in_own_thread(code: &str) -> Result<Seen, Vec<Finding>> {
     let code = code.to_owned();
     let thread = std::thread::Builder::new()
         .name("python-check".to_owned())
@@ -104,35 +118,31 @@ fn seen_in_own_thread(code: &str) -> Result<Seen, Vec<String>> {
     let outcome = thread.map(std::thread::JoinHandle::join);
     match outcome {
         Ok(Ok(seen)) => seen,
-        Ok(Err(_)) | Err(_) => Err(vec!["the program cannot be checked".to_owned()]),
+        Ok(Err(_)) | Err(_) => Err(vec![missing(Rule::Syntax, "the program cannot be checked")]),
     }
 }
 
-fn see(code: &str) -> Result<Seen, Vec<String>> {
+fn see(code: &str) -> Result<Seen, Vec<Finding>> {
     if code.contains('\0') {
-        return Err(vec!["the program contains a NUL character".to_owned()]);
+        let message = "the program contains a NUL character";
+        return Err(vec![missing(Rule::Syntax, message)]);
     }
     let options = ParseOptions::from(Mode::Module).with_target_version(PYTHON);
     let parsed = parse_unchecked(code, options);
-    let line = |offset: u32| {
-        let before = code.as_bytes().iter().take(offset as usize);
-        before.filter(|byte| **byte == b'\n').count() + 1
+    let lines = LineIndex::from_source_text(code);
+    let finding = |at: TextSize, message: String| Finding {
+        rule: Rule::Syntax,
+        line: u32::try_from(lines.line_index(at).get()).ok(),
+        message: one_line(&message, 200),
     };
-    let mut problems: Vec<String> = parsed
-        .errors()
-        .iter()
-        .map(|error| {
-            let line = line(error.location.start().to_u32());
-            format!("syntax error in line {line}: {}", error.error)
-        })
+    let errors = parsed.errors().iter();
+    let mut found: Vec<Finding> = errors
+        .map(|error| finding(error.location.start(), error.error.to_string()))
         .collect();
-    problems.extend(parsed.unsupported_syntax_errors().iter().map(|error| {
-        let line = line(error.range.start().to_u32());
-        format!("syntax error in line {line}: {error}")
-    }));
-    if !problems.is_empty() {
-        problems.truncate(MOST_PROBLEMS);
-        return Err(problems);
+    let unsupported = parsed.unsupported_syntax_errors().iter();
+    found.extend(unsupported.map(|error| finding(error.range().start(), error.to_string())));
+    if !found.is_empty() {
+        return Err(found);
     }
     let mut seen = Seen::default();
     if let Some(module) = parsed.try_into_module() {
@@ -151,8 +161,8 @@ struct Seen {
     names: Vec<String>,
     /// Data sets named in calls of `load_dataset`.
     loaded: Vec<String>,
-    /// Statements outside their place, as sentences.
-    misplaced: Vec<String>,
+    /// Statements outside their place.
+    misplaced: Vec<Finding>,
     functions: usize,
     loops: usize,
 }
@@ -176,6 +186,7 @@ impl Seen {
             uses_distributed_training: self.imports("torch.distributed")
                 || self.imports("torch_xla.distributed")
                 || called(&["init_process_group", "DistributedDataParallel", "spawn"]),
+            datasets: self.loaded.clone(),
         }
     }
 
@@ -220,11 +231,11 @@ impl<'a> Visitor<'a> for Seen {
             }
             Stmt::Return(_) if self.functions == 0 => {
                 self.misplaced
-                    .push("syntax error: `return` outside a function".to_owned());
+                    .push(missing(Rule::Syntax, "`return` outside a function"));
             }
             Stmt::Break(_) | Stmt::Continue(_) if self.loops == 0 => {
-                self.misplaced
-                    .push("syntax error: `break` or `continue` outside a loop".to_owned());
+                let message = "`break` or `continue` outside a loop";
+                self.misplaced.push(missing(Rule::Syntax, message));
             }
             Stmt::FunctionDef(_) => return self.inside(stmt, self.functions + 1, 0),
             Stmt::ClassDef(_) => return self.inside(stmt, 0, 0),
@@ -269,31 +280,27 @@ def main():
 main()
 "#;
 
-    fn program(code: &str) -> GeneratedProgram {
-        GeneratedProgram {
-            code: code.to_owned(),
-            dataset: "synthetic".to_owned(),
-            wanted_dataset: None,
-            description: String::new(),
-        }
+    fn check_one(code: &str) -> Result<Facts, Findings> {
+        let rules = Rules {
+            datasets: &["mnist", "synthetic"],
+            backend: Backend::Cpu,
+        };
+        check(code, &rules)
     }
 
-    fn check_one(program: &GeneratedProgram) -> Result<Facts, Problems> {
-        check(program, &["mnist", "synthetic"])
-    }
-
-    fn problems(code: &str) -> String {
-        check_one(&program(code)).unwrap_err().to_string()
+    fn found(code: &str) -> String {
+        check_one(code).unwrap_err().to_string()
     }
 
     #[test]
     fn a_good_programs_facts_are_seen() {
-        let facts = check_one(&program(GOOD)).unwrap();
+        let facts = check_one(GOOD).unwrap();
         let expected = Facts {
             lines_of_code: 13,
             has_training_loop: true,
             has_evaluation: true,
             uses_distributed_training: false,
+            datasets: vec!["synthetic".to_owned()],
         };
         assert_eq!(facts, expected);
     }
@@ -302,7 +309,7 @@ main()
     fn words_in_comments_and_strings_are_no_facts() {
         let code = "import torch\n# loss.backward(); optimizer.step()\nprint('torch.distributed no_grad')\n";
         assert_eq!(
-            check_one(&program(code)).unwrap(),
+            check_one(code).unwrap(),
             Facts {
                 lines_of_code: 3,
                 ..Facts::default()
@@ -318,7 +325,7 @@ main()
             "from torch.distributed import init_process_group",
             "import torch\ntorch.nn.parallel.DistributedDataParallel(m)",
         ] {
-            let facts = check_one(&program(import)).unwrap();
+            let facts = check_one(import).unwrap();
             assert!(facts.uses_distributed_training, "{import}");
         }
     }
@@ -340,24 +347,23 @@ main()
             ("import torch\ntype X = int", "line 2"),
             ("import torch\0", "NUL"),
         ] {
-            let problems = problems(code);
-            assert!(problems.contains(expected), "{code}: {problems}");
+            let found = found(code);
+            assert!(found.contains(expected), "{code}: {found}");
         }
     }
 
     #[test]
-    fn every_problem_is_named_at_once() {
-        let mut program = program("from dataset_loader import load_dataset\nload_dataset('mnist')");
-        program.dataset = "imagenet".to_owned();
-        let Problems(problems) = check_one(&program).unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+    fn every_finding_is_named_at_once() {
+        let code = "from dataset_loader import load_dataset\nload_dataset('imagenet')";
+        let Findings(found) = check_one(code).unwrap_err();
+        assert_eq!(found.len(), 2, "{found:?}");
     }
 
     #[test]
     fn torch_by_another_name_is_not_torch() {
-        assert!(problems("import torchvision").contains("import torch"));
-        assert!(problems("from .torch import x").contains("import torch"));
-        assert!(check_one(&program("from torch.nn import Linear")).is_ok());
+        assert!(found("import torchvision").contains("import torch"));
+        assert!(found("from .torch import x").contains("import torch"));
+        assert!(check_one("from torch.nn import Linear").is_ok());
     }
 
     #[test]
@@ -370,7 +376,7 @@ main()
             "x".repeat(CODE_LIMIT + 1),
             format!("x = {}", "[".repeat(60_000)),
         ] {
-            let _ = check_one(&program(&code));
+            let _ = check_one(&code);
         }
     }
 }
