@@ -22,6 +22,7 @@ mod nearest;
 mod paper;
 mod paper_host;
 pub mod paper_id;
+pub mod plan;
 mod refused_start;
 mod results;
 pub mod scrape;
