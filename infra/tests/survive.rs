@@ -200,11 +200,8 @@ async fn a_dead_letter_stays_a_persons(deployment: &Deployment) {
     let outputs = deployment.json(&["outputs", "local", "--json"]);
     let url = outputs[&*Output::QueueUrl(Queue::CodeGeneration).name()].as_str();
     let dead = queues.dead_letter_url(url.unwrap()).await.unwrap();
-    let letter = CodeGenerationMessage {
-        paper_id: paper_id.clone(),
-        title: paper["title"].as_str().unwrap().to_owned(),
-        text_expected: false,
-    };
+    let title = paper["title"].as_str().unwrap().to_owned();
+    let letter = CodeGenerationMessage::of(paper_id.clone(), title);
     queues
         .send(&dead, Message::of(&letter).unwrap())
         .await

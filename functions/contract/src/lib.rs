@@ -40,7 +40,7 @@ pub use grants::{Grant, Principal};
 pub use identity::{abstract_changed, share_an_author};
 pub use messages::{
     CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, ProgramToTest, QueueMessage,
-    ResearchMessage,
+    Repair, RepairFrom, ResearchMessage,
 };
 pub use names::{Bucket, Function, Queue, Source};
 pub use nearest::{nearest, nearest_known};

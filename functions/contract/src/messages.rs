@@ -111,6 +111,54 @@ pub struct CodeGenerationMessage {
     /// says when it is there or when the wait is over; with `false` nothing waits.
     #[serde(default, skip_serializing_if = "is_false")]
     pub text_expected: bool,
+    /// Write a program though there is one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Mend the program that there is. Says more than `force`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repair>,
+}
+
+/// What is to be mended of a program. Who sends it need not know whether it was mended before: the generator keeps
+/// count, and does nothing for a program that has been replaced or was mended as often as one is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// SHA-256 of the program that failed, hexadecimal. With another one in its place there is nothing to mend.
+    pub code_sha256: String,
+    /// Where it failed.
+    pub from: RepairFrom,
+    /// The end of what it wrote to standard error, with the agent's reason: text of a program, so of a stranger.
+    pub findings: String,
+}
+
+/// Where a program failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairFrom {
+    /// In its dry run, before a device was touched.
+    DryRun,
+    /// On the device: such a program comes back once.
+    Device,
+}
+
+impl Repair {
+    /// How often a paper's program is mended after a run.
+    pub const MOST_ROUNDS: usize = 2;
+    /// Longest `findings`, characters.
+    pub const MOST_FINDINGS: usize = 4_000;
+}
+
+impl CodeGenerationMessage {
+    /// A paper that is to have a program, and whose text is not to come.
+    pub fn of(paper_id: PaperId, title: String) -> Self {
+        Self {
+            paper_id,
+            title,
+            text_expected: false,
+            force: false,
+            repair: None,
+        }
+    }
 }
 
 impl QueueMessage for CodeGenerationMessage {
@@ -122,7 +170,11 @@ impl QueueMessage for CodeGenerationMessage {
 
     /// Once the text is no longer to come the paper is told of again, also within five minutes.
     fn deduplication_id(&self, _body: &str) -> String {
-        if self.text_expected {
+        if let Some(repair) = &self.repair {
+            within_limit(format!("{}-{}-repair", self.paper_id, repair.code_sha256))
+        } else if self.force {
+            within_limit(format!("{}-force", self.paper_id))
+        } else if self.text_expected {
             within_limit(format!("{}-text-expected", self.paper_id))
         } else {
             self.paper_id.to_string()
@@ -283,9 +335,8 @@ mod tests {
         let id = PaperId::of("Adam", None);
         let sent = |text_expected| {
             let message = CodeGenerationMessage {
-                paper_id: id.clone(),
-                title: "Adam".to_owned(),
                 text_expected,
+                ..CodeGenerationMessage::of(id.clone(), "Adam".to_owned())
             };
             let body = serde_json::to_string(&message).unwrap();
             assert_eq!(
@@ -301,13 +352,42 @@ mod tests {
     }
 
     #[test]
+    fn a_program_asked_for_again_or_to_be_mended_is_another_message_each_time() {
+        let plain = CodeGenerationMessage::of(PaperId::of("Adam", None), "Adam".to_owned());
+        let forced = CodeGenerationMessage {
+            force: true,
+            ..plain.clone()
+        };
+        let mend = |digit: &str| CodeGenerationMessage {
+            repair: Some(Repair {
+                code_sha256: digit.repeat(64),
+                from: RepairFrom::DryRun,
+                findings: "NameError".to_owned(),
+            }),
+            ..plain.clone()
+        };
+        let messages = [plain.clone(), forced, mend("a"), mend("b")];
+        let ids: std::collections::HashSet<String> = messages
+            .iter()
+            .map(|message| {
+                let body = serde_json::to_string(message).unwrap();
+                assert_eq!(
+                    serde_json::from_str::<CodeGenerationMessage>(&body).unwrap(),
+                    *message
+                );
+                message.deduplication_id(&body)
+            })
+            .collect();
+        assert_eq!(ids.len(), 4);
+    }
+
+    #[test]
     fn the_longest_paper_id_fits_into_every_deduplication_id() {
         let paper_id = PaperId::try_from("x".repeat(128)).unwrap();
         let generation = |text_expected| {
             let message = CodeGenerationMessage {
-                paper_id: paper_id.clone(),
-                title: String::new(),
                 text_expected,
+                ..CodeGenerationMessage::of(paper_id.clone(), String::new())
             };
             message.deduplication_id("")
         };

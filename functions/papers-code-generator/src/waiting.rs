@@ -89,11 +89,8 @@ impl Generator {
         paper_id: &PaperId,
         record: PaperRecord,
     ) -> Result<(), GeneratorError> {
-        let message = CodeGenerationMessage {
-            paper_id: paper_id.clone(),
-            title: record.judged.title.unwrap_or_default(),
-            text_expected: false,
-        };
+        let title = record.judged.title.unwrap_or_default();
+        let message = CodeGenerationMessage::of(paper_id.clone(), title);
         let message = Message::of(&message).map_err(|source| self.no_json(paper_id, source))?;
         let queue = &self.config.generation_queue_url;
         self.queues.send(queue, message).await?;

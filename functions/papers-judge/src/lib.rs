@@ -145,9 +145,8 @@ impl Judge {
         }
         self.write_document(&verdict, &message).await?;
         let next = CodeGenerationMessage {
-            paper_id: paper_id.clone(),
             text_expected: expects_text(&message),
-            title: message.title,
+            ..CodeGenerationMessage::of(paper_id.clone(), message.title)
         };
         let queue = &self.config.queue_url;
         let next = Message::of(&next).map_err(|source| {

@@ -90,20 +90,15 @@ impl Setting {
     }
 
     async fn records(&self, papers: &[&PaperId]) -> Vec<String> {
-        let message = |id: &&PaperId| CodeGenerationMessage {
-            paper_id: PaperId::clone(id),
-            title: "t".to_owned(),
-            text_expected: false,
-        };
+        let message = |id: &&PaperId| CodeGenerationMessage::of(PaperId::clone(id), "t".to_owned());
         self.messages(papers.iter().map(message).collect()).await
     }
 
     /// The judge's message about a paper whose text is to come.
     async fn expecting(&self, id: &PaperId) -> Vec<String> {
         let message = CodeGenerationMessage {
-            paper_id: id.clone(),
-            title: "t".to_owned(),
             text_expected: true,
+            ..CodeGenerationMessage::of(id.clone(), "t".to_owned())
         };
         self.messages(vec![message]).await
     }

@@ -37,9 +37,8 @@ async fn a_paper_waits_for_its_text_and_holds_up_no_other() {
     let adam = setting.waiting_paper("Adam", 5).await;
     let lion = setting.paper("Lion", "Chen").await;
     let message = |id: &PaperId, text_expected| CodeGenerationMessage {
-        paper_id: id.clone(),
-        title: "t".to_owned(),
         text_expected,
+        ..CodeGenerationMessage::of(id.clone(), "t".to_owned())
     };
     setting.will_write(CODE);
     let batch = vec![message(&adam, true), message(&lion, false)];

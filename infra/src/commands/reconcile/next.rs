@@ -103,11 +103,10 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
         return None;
     }
     let Some(program) = paper.program.as_ref().filter(|_| document.has_program) else {
-        return Some(Next::Generate(CodeGenerationMessage {
-            paper_id: paper.id.clone(),
-            title: document.title.clone(),
-            text_expected: false,
-        }));
+        return Some(Next::Generate(CodeGenerationMessage::of(
+            paper.id.clone(),
+            document.title.clone(),
+        )));
     };
     let result = paper.result.as_ref();
     if result.is_none_or(|result| result.code_sha256 != program.code_sha256) {
@@ -231,11 +230,8 @@ mod tests {
     /// The messages that send a paper to the judge, the generator and the tester.
     fn messages(paper: &Paper) -> [Next; 3] {
         let judge = Next::Judge(record(RecordState::Queued).message("papers"));
-        let generate = Next::Generate(CodeGenerationMessage {
-            paper_id: paper.id.clone(),
-            title: "Adam".to_owned(),
-            text_expected: false,
-        });
+        let generate = CodeGenerationMessage::of(paper.id.clone(), "Adam".to_owned());
+        let generate = Next::Generate(generate);
         let test = Next::Test(CodeEvaluationMessage {
             paper_id: paper.id.clone(),
             paper_title: "Adam".to_owned(),
