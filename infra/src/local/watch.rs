@@ -79,8 +79,10 @@ impl Watch {
         let outcome = tokio::select! {
             biased;
             outcome = &mut command => outcome,
-            stopped = self.death(needed) => {
-                timeout(LAST_WORDS, &mut command).await.unwrap_or(Err(stopped))
+            stopped = self.death(needed) => match timeout(LAST_WORDS, &mut command).await {
+                Ok(outcome) => outcome,
+                // Several that are killed at once are not gone at once.
+                Err(_) => Err(self.stopped().unwrap_or(stopped)),
             }
         };
         match outcome {
