@@ -137,16 +137,30 @@ async fn every_deploy_asks_each_agent_by_itself_and_makes_up_for_one_that_was_cu
     assert!(asked().is_empty(), "{cut_off}");
     account.faults.clear();
 
-    // The emulator refuses it, and here the first is asked.
+    // The emulator refuses it, and here the first is asked; it knows of no command, as Systems Manager at first.
     let command = r#"{"Command": {"CommandId": "1"}}"#.to_owned();
     account
         .faults
         .next("SendCommand", 1, Fault::Canned(200, command));
+    for (status, body) in [
+        (400, r#"{"__type": "InvocationDoesNotExist"}"#),
+        (
+            200,
+            r#"{"Status": "InProgress", "StatusDetails": "InProgress"}"#,
+        ),
+        (
+            200,
+            r#"{"Status": "Success", "StandardOutputContent": "the agent restarts with 2.zip\n"}"#,
+        ),
+    ] {
+        let fault = Fault::Canned(status, body.to_owned());
+        account.faults.next("GetCommandInvocation", 1, fault);
+    }
     let mut again = account.command(&["deploy", "prod", "--yes"]);
     let again = again.env("BUILD", "2").output().await.unwrap();
     let again = super::Run::of(&again).ends(0);
     again.says("Nothing changes in `prod`.");
-    again.says(&format!("asked {}\n", made[0]));
+    again.says(&format!("{}: the agent restarts with 2.zip\n", made[0]));
     again.says(&format!("cannot ask {} for its agent's bundle: ", made[1]));
     assert_eq!(asked(), [json!([made[0]]), json!([made[1]])]);
 }

@@ -241,6 +241,7 @@ pub(super) const NEEDED: [Needed; 17] = [
             "servicequotas:GetAWSDefaultServiceQuota",
             "servicequotas:GetServiceQuota",
             "sns:Unsubscribe",
+            "ssm:GetCommandInvocation",
             "states:ListStateMachines",
         ],
         resources: &["*"],
