@@ -8,8 +8,6 @@
 
 mod batch;
 mod capture;
-mod cgroup;
-mod cgroup_place;
 mod check;
 mod classify;
 mod confine;
@@ -45,7 +43,7 @@ mod utilization;
 mod worker;
 
 // What the binary calls.
-pub use cgroup_place::enter_own_scope;
+pub use annapurna_confinement::enter_own_scope;
 pub use check::look;
 pub use options::{Cli, Command, Options};
 pub use service::{Ended, run};
@@ -61,7 +59,7 @@ pub use probe::{IsolationChoice, NoSandbox, find_sandbox};
 pub use program::{Limits, Request};
 pub use python::Interpreter;
 pub use records::Records;
-pub use runner::{Captured, End, LimitHit, Run, RunError, Runner, Usage};
+pub use runner::{Captured, End, LimitHit, Run, RunError, Runner};
 pub use sandbox::{Parts, Sandbox};
 pub use service::prepare_state;
 pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use annapurna_confinement::{Groups, NotConfined};
 use annapurna_contract::Isolation;
 use annapurna_contract::text::{chain, excerpt};
 
-use crate::cgroup_place::Groups;
 use crate::program::{Limits, Request};
 use crate::runner::{End, Runner};
 use crate::sandbox::{Method, Parts, Sandbox};
@@ -42,9 +41,10 @@ pub fn find_sandbox(choice: IsolationChoice, parts: &Parts) -> Result<Sandbox, N
 }
 
 fn bubblewrap(parts: &Parts) -> Result<Sandbox, String> {
-    let binary = find_in_path("bwrap");
-    let binary = binary.ok_or("`bwrap` is not installed: `apt-get install bubblewrap`")?;
-    let groups = Groups::claim(&parts.state_dir).map_err(|error| chain(&error))?;
+    let told = |error: NotConfined| format!("{}: {}", chain(&error), error.hint());
+    let binary = annapurna_confinement::find();
+    let binary = binary.ok_or_else(|| told(NotConfined::NoBubblewrap))?;
+    let groups = Groups::claim(&parts.state_dir).map_err(|error| told(error.into()))?;
     proven(Method::Bubblewrap(binary, groups), parts)
 }
 
@@ -80,14 +80,9 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
 
 /// What bubblewrap says where user namespaces are refused, with what allows them.
 fn advised(reason: String) -> String {
-    let refused = ["uid map", "new namespace", "Operation not permitted"];
-    if refused.iter().any(|word| reason.contains(word)) {
-        format!(
-            "{reason}: the kernel refuses user namespaces to this user; on Ubuntu 24.04 give `bwrap` an AppArmor \
-             profile with `userns`, elsewhere set kernel.unprivileged_userns_clone=1, or run the agent as root"
-        )
-    } else {
-        reason
+    match annapurna_confinement::advice(&reason) {
+        Some(advice) => format!("{reason}: the kernel refuses user namespaces to this user: {advice}"),
+        None => reason,
     }
 }
 
@@ -122,15 +117,6 @@ with open("written", "w") as file:
     file.write("x")
 print("contained")
 "#;
-
-/// The first executable of that name on the agent's `PATH`.
-fn find_in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|candidate| candidate.is_file())
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 //!
 //! In: Python source and limits. Out: how it ended, what it printed, its time, processor time and memory, and its files,
 //! which live until the plots are read. The kernel enforces the limits of memory, processes and files (see
-//! [`crate::cgroup`] and [`crate::confine`]); time and output are watched here. Blocking: the thread that starts the
+//! [`annapurna_confinement`] and [`crate::confine`]); time and output are watched here. Blocking: the thread that starts the
 //! supervisor waits for it, and for everything else that can happen, in one place and without looking again and again.
 //! What the end means is [`crate::classify`]'s business.
 
@@ -14,12 +14,12 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use annapurna_confinement::{Group, GroupLimits, MemoryWatch, Usage};
 use chrono::{DateTime, Utc};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::capture::Capture;
-use crate::cgroup::{Group, GroupLimits, MemoryWatch};
 use crate::control::{self, Listener, Said};
 use crate::processes;
 use crate::program::Request;
@@ -65,15 +65,6 @@ pub struct Captured {
     pub bytes: Vec<u8>,
     /// Whether there was more.
     pub cut: bool,
-}
-
-/// What a run took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Processor time of all its processes together.
-    pub cpu: Duration,
-    /// The most memory that they had at a time, bytes.
-    pub peak_memory_bytes: u64,
 }
 
 /// A run that ended.

@@ -1,7 +1,7 @@
 //! How a program is kept from everything that is not its own.
 //!
 //! One method, used only after a probe has shown that it holds on this machine: bubblewrap, in a control group of the
-//! run's own (see [`crate::cgroup`]). The program sees the system read-only, its own files, and nothing of anyone's home,
+//! run's own (see [`annapurna_confinement`]). The program sees the system read-only, its own files, and nothing of anyone's home,
 //! of the agent's state or of other programs; it has mount, process, network and IPC namespaces of its own. As root the
 //! sandbox is made by root and the program becomes its slot's user inside; otherwise it is made in a user namespace. A
 //! system call filter and Landlock are layers on top (see [`crate::confine`]).
@@ -15,10 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use annapurna_confinement::{Group, Groups, namespaces};
 use annapurna_contract::{Backend, Isolation};
 
-use crate::cgroup::Group;
-use crate::cgroup_place::Groups;
 use crate::launch::{Confinement, InSandbox};
 use crate::mounts::Mounts;
 use crate::program::{DRY_RUN_VARIABLES, PROGRAM_FILE, Request};
@@ -30,8 +29,6 @@ use crate::users::ProgramUsers;
 const INSIDE: &str = "/run/annapurna";
 /// The program's folder inside bubblewrap's root.
 const PROGRAM_FOLDER: &str = "/program";
-/// The unmapped user, as which programs run in a user namespace.
-const NOBODY: &str = "65534";
 /// Files and folders that a program may have; each takes about a kilobyte of its memory.
 const FILE_COUNT: u64 = 100_000;
 /// Folders of the system that programs may read.
@@ -249,17 +246,9 @@ impl Sandbox {
     fn bubblewrap_arguments(&self) -> Vec<OsString> {
         let parts = &self.parts;
         let mut mounts = Mounts::default();
-        mounts.words("--die-with-parent --new-session --as-pid-1 --unshare-ipc --unshare-pid");
-        mounts.words("--unshare-net --unshare-uts --unshare-cgroup-try --hostname sandbox");
-        if parts.users.are_claimed() {
-            // Root makes the mounts; the program's user is taken on inside.
-            mounts.words("--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID");
-            mounts.words("--cap-add CAP_CHOWN");
-        } else {
-            mounts.words(&format!("--unshare-user --uid {NOBODY} --gid {NOBODY}"));
-        }
-        // For the program's files, which the launcher mounts and then gives all of this up.
-        mounts.words("--cap-add CAP_SYS_ADMIN --cap-add CAP_SETPCAP");
+        mounts.words("--as-pid-1");
+        let namespaces = namespaces(parts.users.are_claimed());
+        mounts.arguments.extend(namespaces.into_iter().map(OsString::from));
         for folder in SYSTEM {
             mounts.system(folder);
         }

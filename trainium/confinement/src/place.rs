@@ -25,15 +25,12 @@ const IN_SCOPE: &str = "ANNAPURNA_IN_SCOPE";
 
 /// Why there are no groups for runs.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoGroups {
+pub enum NoGroups {
     /// Nobody lent one.
-    #[error(
-        "no control group was lent to this user: start the agent as root, in a unit with `Delegate=yes`, or where \
-         `systemd-run --user` works (log in anew, or `loginctl enable-linger`)"
-    )]
+    #[error("no control group was lent to this user")]
     NotLent,
     /// The kernel has no such hierarchy, or nobody mounted it.
-    #[error("this machine has no control groups for {0}: mount /sys/fs/cgroup")]
+    #[error("this machine has no control groups for {0}")]
     Missing(&'static str),
     /// The kernel refused.
     #[error("cannot make a control group in {}", folder.display())]
@@ -47,6 +44,22 @@ pub(crate) enum NoGroups {
     /// The kernel does not say where this process is.
     #[error("cannot read {0}")]
     Unreadable(&'static str, #[source] io::Error),
+}
+
+impl NoGroups {
+    /// What mends it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotLent => {
+                "be root, or a user to whom systemd lends one: where `systemd-run --user` works (log in anew, or \
+                 `loginctl enable-linger`), or in a unit with `Delegate=yes`"
+            }
+            Self::Missing(_) => "mount /sys/fs/cgroup with them",
+            Self::Refused { .. } | Self::Unreadable(..) => {
+                "let this user make control groups there, or be root"
+            }
+        }
+    }
 }
 
 /// The place of one agent's groups. The last clone removes what is left of it.
@@ -79,28 +92,27 @@ impl Groups {
     /// # Errors
     ///
     /// [`NoGroups`].
-    pub(crate) fn claim(state_dir: &Path) -> Result<Self, NoGroups> {
+    pub fn claim(state_dir: &Path) -> Result<Self, NoGroups> {
         let digest = hex::encode(Sha256::digest(state_dir.as_os_str().as_encoded_bytes()));
         let name = format!("{OURS}{}", &digest[..12]);
-        let read = |file: &'static str| {
-            fs::read_to_string(file).map_err(|error| NoGroups::Unreadable(file, error))
-        };
-        let seen = Seen {
-            mounts: read("/proc/self/mountinfo")?,
-            own: read("/proc/self/cgroup")?,
-        };
-        let place = seen.place(&name)?;
+        let place = Seen::now()?.place(&name)?;
         let groups = Self(Arc::new(place));
         groups.remove_leftovers();
         Ok(groups)
     }
 
-    pub(crate) fn make(&self, slot: usize, limits: &GroupLimits) -> io::Result<Group> {
+    /// Makes the group of a run in a slot.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses it or one of its limits.
+    pub fn make(&self, slot: usize, limits: &GroupLimits) -> io::Result<Group> {
         let name = format!("{RUN}{slot}-{:08x}", fastrand::u32(..));
         Group::make(&self.0.base, &name, limits)
     }
 
-    pub(crate) fn exits(&self) -> &[PathBuf] {
+    /// The files into which a process writes `0` to leave a run's group again.
+    pub fn exits(&self) -> &[PathBuf] {
         &self.0.exits
     }
 
@@ -126,6 +138,16 @@ struct Seen {
 }
 
 impl Seen {
+    fn now() -> Result<Self, NoGroups> {
+        let read = |file: &'static str| {
+            fs::read_to_string(file).map_err(|error| NoGroups::Unreadable(file, error))
+        };
+        Ok(Self {
+            mounts: read("/proc/self/mountinfo")?,
+            own: read("/proc/self/cgroup")?,
+        })
+    }
+
     fn place(&self, name: &str) -> Result<Place, NoGroups> {
         match self.v1("memory") {
             Some(memory) => self.place_v1(name, memory),
@@ -275,19 +297,81 @@ fn enter(leaf: &Path) -> io::Result<()> {
     fs::write(leaf.join("cgroup.procs"), "0")
 }
 
+fn has(known: &str, controller: &str) -> bool {
+    known.split_whitespace().any(|known| known == controller)
+}
+
+/// Refuses controllers among which one is missing that no run may be without.
+fn require(known: &str) -> Result<(), NoGroups> {
+    [("memory", "memory"), ("pids", "processes")]
+        .into_iter()
+        .find(|(name, _)| !has(known, name))
+        .map_or(Ok(()), |(_, what)| Err(NoGroups::Missing(what)))
+}
+
+/// The controllers that may be offered to the groups below `folder`.
+fn known_controllers(folder: &Path) -> Result<String, NoGroups> {
+    let known = fs::read_to_string(folder.join("cgroup.controllers")).map_err(refused(folder))?;
+    require(&known).map(|()| known)
+}
+
 /// Lets the groups below `folder` have limits. A share of the processors is not lent by every service manager.
 fn offer_controllers(folder: &Path) -> Result<(), NoGroups> {
-    let known = fs::read_to_string(folder.join("cgroup.controllers")).map_err(refused(folder))?;
-    let has = |name: &str| known.split_whitespace().any(|known| known == name);
-    for (name, what) in [("memory", "memory"), ("pids", "processes")] {
-        has(name).then_some(()).ok_or(NoGroups::Missing(what))?;
-    }
-    let wished = if has("cpu") {
+    let known = known_controllers(folder)?;
+    let wished = if has(&known, "cpu") {
         "+memory +pids +cpu"
     } else {
         "+memory +pids"
     };
     fs::write(folder.join("cgroup.subtree_control"), wished).map_err(refused(folder))
+}
+
+/// Whether an agent that this process starts would find a place for its groups.
+///
+/// # Errors
+///
+/// [`NoGroups`].
+pub(crate) fn look() -> Result<(), NoGroups> {
+    let seen = Seen::now()?;
+    let lent = match seen.v1("memory") {
+        Some(_) => None,
+        None => seen.v2().filter(|(_, own)| is_lent(own)),
+    };
+    if let Some((_, own)) = lent {
+        // This process stays where it is: the agent moves into a leaf of it.
+        return known_controllers(&own).map(drop);
+    }
+    if nix::unistd::geteuid().is_root() || seen.v1("memory").is_some() {
+        return try_place(&seen);
+    }
+    let (top, _) = seen.v2().ok_or(NoGroups::Missing("anything"))?;
+    controllers_in_scope(&top).and_then(|known| require(&known))
+}
+
+/// Makes a place as an agent would, with one group in it, and removes both.
+fn try_place(seen: &Seen) -> Result<(), NoGroups> {
+    let name = format!("{OURS}look-{:08x}", fastrand::u32(..));
+    let groups = Groups(Arc::new(seen.place(&name)?));
+    let limits = GroupLimits {
+        memory_bytes: 64 << 20,
+        processes: 1,
+    };
+    let folder = groups.0.base.folders()[0].to_owned();
+    let made = groups.make(0, &limits);
+    made.map(drop).map_err(refused(&folder))
+}
+
+/// What a group that a person's service manager lends may limit, in the kernel's words.
+fn controllers_in_scope(top: &Path) -> Result<String, NoGroups> {
+    const SAY: &str = r#"cat "$0$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.controllers""#;
+    let mut scope = scope();
+    let asked = scope.args(["sh", "-c", SAY]).arg(top).output();
+    match asked {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        _ => Err(NoGroups::NotLent),
+    }
 }
 
 fn entrances(base: &Base) -> Vec<PathBuf> {
@@ -308,14 +392,8 @@ pub fn enter_own_scope() {
     if nix::unistd::geteuid().is_root() || std::env::var_os(IN_SCOPE).is_some() {
         return;
     }
-    let lent = || {
-        let seen = Seen {
-            mounts: fs::read_to_string("/proc/self/mountinfo").ok()?,
-            own: fs::read_to_string("/proc/self/cgroup").ok()?,
-        };
-        Some(is_lent(&seen.v2()?.1))
-    };
-    if lent() == Some(true) {
+    let own = Seen::now().ok().and_then(|seen| seen.v2());
+    if own.is_some_and(|(_, own)| is_lent(&own)) {
         return;
     }
     let Ok(program) = std::env::current_exe() else {
@@ -361,6 +439,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_group_without_limits_of_memory_or_processes_is_none() {
+        assert!(require("cpuset cpu io memory pids").is_ok());
+        let missing = |known: &str| require(known).unwrap_err().to_string();
+        assert!(missing("cpu pids").contains("for memory"));
+        assert!(missing("memory").contains("for processes"));
+        assert!(missing("").contains("for memory"));
+    }
+
+    #[test]
     fn the_own_group_is_found_in_every_layout() {
         let apart = Seen {
             mounts: "30 25 0:26 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n\
@@ -397,9 +484,6 @@ mod tests {
             own: String::new(),
         };
         let error = none.place("annapurna-test").unwrap_err();
-        assert!(
-            error.to_string().contains("mount /sys/fs/cgroup"),
-            "{error}"
-        );
+        assert!(error.hint().contains("mount /sys/fs/cgroup"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 //! processors, what the run took, and an end for all of it at once.
 //!
 //! Both interfaces of the kernel are known: one hierarchy for everything (v2), and one a controller (v1). Where the
-//! groups may be made is [`crate::cgroup_place`]'s business. An own room and not the crate `cgroups-rs`: that knows
+//! groups may be made is [`crate::place`]'s business. An own room and not the crate `cgroups-rs`: that knows
 //! neither lent subtrees nor `cgroup.kill` nor the event of memory running out, brings D-Bus, and what is needed is a
 //! dozen files. Source of their names: the kernel's `cgroup-v1/memory.rst` and `cgroup-v2.rst`.
 
@@ -15,8 +15,6 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
-use crate::runner::Usage;
-
 /// Tasks of a run's group that are not the program's: bubblewrap, PID 1, and the supervisor while it starts them.
 const OUR_TASKS: u64 = 4;
 /// Memory of TCP sockets, which v1 counts apart and for the loopback of the program's own network only, bytes.
@@ -27,11 +25,20 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the kernel holds a run to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct GroupLimits {
+pub struct GroupLimits {
     /// All memory: also files without a disk, sockets' buffers and what the kernel keeps for the run.
-    pub(crate) memory_bytes: u64,
+    pub memory_bytes: u64,
     /// Processes and threads of the program.
-    pub(crate) processes: u64,
+    pub processes: u64,
+}
+
+/// What a run took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time of all its processes together.
+    pub cpu: Duration,
+    /// The most memory that they had at a time, bytes.
+    pub peak_memory_bytes: u64,
 }
 
 /// The folders below which an agent's runs have their groups, in each hierarchy the same.
@@ -90,7 +97,7 @@ impl Base {
 
 /// One run's group, empty yet. Dropping it ends what is in it and removes it.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     at: Base,
 }
 
@@ -136,14 +143,14 @@ impl Group {
     }
 
     /// The files into which a process writes `0` to join.
-    pub(crate) fn entrances(&self) -> Vec<PathBuf> {
+    pub fn entrances(&self) -> Vec<PathBuf> {
         let folders = self.at.folders();
         folders.iter().map(|at| at.join("cgroup.procs")).collect()
     }
 
     /// Kills everything in it. Something that is just forking may survive one call on v1, where the program's PID
     /// namespace ends with its first process anyway.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         for folder in self.at.folders() {
             end_members(folder);
         }
@@ -154,7 +161,7 @@ impl Group {
     /// # Errors
     ///
     /// When the kernel does not tell.
-    pub(crate) fn watch_memory(&self) -> io::Result<MemoryWatch> {
+    pub fn watch_memory(&self) -> io::Result<MemoryWatch> {
         match &self.at {
             Base::V1 { memory, .. } => {
                 let counter = File::open(memory.join("memory.oom_control"))?;
@@ -175,7 +182,7 @@ impl Group {
     /// # Errors
     ///
     /// When the kernel does not tell.
-    pub(crate) fn ran_out_of_memory(&self) -> io::Result<bool> {
+    pub fn ran_out_of_memory(&self) -> io::Result<bool> {
         let counters = match &self.at {
             Base::V1 { memory, .. } => fs::read_to_string(memory.join("memory.oom_control"))?,
             Base::V2(folder) => fs::read_to_string(folder.join("memory.events"))?,
@@ -188,7 +195,7 @@ impl Group {
     /// # Errors
     ///
     /// When the kernel does not tell. A kernel before 5.19 has no peak on v2: it is told as 0.
-    pub(crate) fn usage(&self) -> io::Result<Usage> {
+    pub fn usage(&self) -> io::Result<Usage> {
         match &self.at {
             Base::V1 {
                 memory, cpuacct, ..
@@ -230,7 +237,7 @@ impl Drop for Group {
 
 /// Becomes ready when memory of a group has run out.
 #[derive(Debug)]
-pub(crate) enum MemoryWatch {
+pub enum MemoryWatch {
     /// Counts how often it did (v1).
     Event(File),
     /// `memory.events`, which is ready again after each change and when it was never read (v2).
@@ -239,7 +246,7 @@ pub(crate) enum MemoryWatch {
 
 impl MemoryWatch {
     /// What to wait for.
-    pub(crate) fn flags(&self) -> PollFlags {
+    pub fn flags(&self) -> PollFlags {
         match self {
             Self::Event(_) => PollFlags::IN,
             Self::Counters(_) => PollFlags::PRI,
@@ -251,7 +258,7 @@ impl MemoryWatch {
     /// # Errors
     ///
     /// When the kernel does not tell.
-    pub(crate) fn has_run_out(&self) -> io::Result<bool> {
+    pub fn has_run_out(&self) -> io::Result<bool> {
         match self {
             Self::Event(_) => Ok(true),
             Self::Counters(file) => {
