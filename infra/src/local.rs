@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 
+use annapurna_local::doctor::Wanted;
 use annapurna_local::emulator::{self, EmulatorOptions};
 use annapurna_local::installation::{self, Installation};
 use annapurna_local::model::Backend;
 use annapurna_local::process::{self, Detached, ServiceSpec};
 use annapurna_local::torch::InstallPlan;
 use annapurna_local::{Home, LocalError, Progress, lock, opensearch, ours};
-use annapurna_stack::environment::{Environment, LocalSettings, ModelSettings, SearchSettings};
+use annapurna_stack::environment::{
+    Environment, LocalSandbox, LocalSettings, ModelSettings, SearchSettings,
+};
 use annapurna_stack::parameters::Parameter;
 
 use crate::error::CommandError;
@@ -146,6 +149,15 @@ fn paper_site_override() -> Option<String> {
 
 fn loopback(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
+}
+
+/// What `environment` wants of this machine.
+pub(crate) fn wanted<'a>(environment: &Environment, settings: &'a LocalSettings) -> Wanted<'a> {
+    Wanted {
+        torch_python: settings.python.as_deref(),
+        opensearch: wants_opensearch(environment),
+        sandbox: settings.sandbox == LocalSandbox::Bubblewrap,
+    }
 }
 
 /// Whether this machine runs an OpenSearch for the environment: its file may name another one.

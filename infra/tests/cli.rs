@@ -11,6 +11,9 @@ use std::process::Command;
 use annapurna_local_testing::without_own_settings;
 use tempfile::TempDir;
 
+#[path = "cli/sandbox.rs"]
+mod sandbox;
+
 /// A copy of the project's environments in a folder of its own, beside the state of nothing deployed.
 struct TestProject {
     folder: TempDir,

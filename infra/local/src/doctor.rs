@@ -8,6 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annapurna_confinement::NotConfined;
+use annapurna_contract::text::chain;
 use tokio::process::Command;
 
 use crate::download::{self, Downloader};
@@ -25,6 +27,7 @@ const QUICK: Duration = Duration::from_secs(20);
 const REGISTRY: Duration = Duration::from_secs(60);
 /// For the Maven repository, which is asked by this program.
 const MAVEN: Duration = Duration::from_secs(20);
+const SANDBOX_USED_FOR: &str = "confining generated programs";
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,18 +92,33 @@ pub struct Report {
     pub torch: Option<TorchPython>,
 }
 
-/// Looks at everything. `torch_python` is the setting that names an interpreter; `opensearch` says whether a
-/// search server is wanted.
-pub async fn look(home: &Home, torch_python: Option<&Path>, opensearch: bool) -> Report {
+/// What is wanted of a machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The setting that names an interpreter for generated programs.
+    pub torch_python: Option<&'a Path>,
+    /// Whether a search server is to be started.
+    pub opensearch: bool,
+    /// Whether generated programs are to be confined.
+    pub sandbox: bool,
+}
+
+/// Looks at everything.
+pub async fn look(home: &Home, wanted: Wanted<'_>) -> Report {
+    let Wanted {
+        torch_python,
+        opensearch,
+        sandbox,
+    } = wanted;
     let venv = Venv::find(home, &python::SERVICES);
     let venv = venv.as_ref();
     let python = python::find_python().await;
-    let (registries, compiler, cargo, torch, bubblewrap) = tokio::join!(
+    let (registries, compiler, cargo, torch, sandbox) = tokio::join!(
         registries(home, venv, python.as_ref().ok(), opensearch),
         compiler(),
         cargo(),
         torch::find(torch_python, venv),
-        bubblewrap(),
+        sandbox_state(sandbox, torch::may_use_apt()),
     );
     let torch_state = torch_state(torch_python, torch.as_ref()).await;
     let mut checks = of_deployment(python_state(python), registries, cargo, compiler);
@@ -116,7 +134,7 @@ pub async fn look(home: &Home, torch_python: Option<&Path>, opensearch: bool) ->
             ports(home),
         ),
     ]);
-    checks.extend(of_programs(torch_state, bubblewrap));
+    checks.extend(of_programs(torch_state, sandbox));
     checks.push(check(
         "aws CLI",
         "looking at the local cloud by hand",
@@ -158,10 +176,10 @@ fn of_deployment(
 }
 
 /// What generated programs run on and in.
-fn of_programs(torch: State, bubblewrap: State) -> Vec<Check> {
+fn of_programs(torch: State, sandbox: State) -> Vec<Check> {
     vec![
         check("torch", "running generated programs", torch),
-        check("bubblewrap", "isolating generated programs", bubblewrap),
+        check("sandbox", SANDBOX_USED_FOR, sandbox),
     ]
 }
 
@@ -358,34 +376,39 @@ async fn torch_state(setting: Option<&Path>, torch: Option<&TorchPython>) -> Sta
     }
 }
 
-/// Runs it as generated programs are run: not as root. Many containers have it but forbid it.
-async fn bubblewrap() -> State {
-    let fix = "install bubblewrap (Debian, Ubuntu: `apt-get install bubblewrap`) on a system that allows user namespaces";
-    if tool::find_program("bwrap").is_none() {
-        return State::optional("not there; generated programs are refused", fix);
+/// The sandbox of a machine that stays as it is, since nothing is to be installed for it.
+pub async fn sandbox() -> Check {
+    let state = sandbox_state(true, false).await;
+    check("sandbox", SANDBOX_USED_FOR, state)
+}
+
+/// Asks as the agent does that a deploy starts, with this user's rights. `may_install`: whether a deploy may bring what
+/// can be installed.
+async fn sandbox_state(is_wanted: bool, may_install: bool) -> State {
+    if !is_wanted {
+        return State::optional(
+            "not wanted: generated programs can do whatever you can",
+            "take `sandbox = \"none\"` out of [local] of the environment file",
+        );
     }
-    let mut command = Command::new("bwrap");
-    command.args([
-        "--ro-bind",
-        "/",
-        "/",
-        "--unshare-all",
-        "--die-with-parent",
-        "true",
-    ]);
-    if nix::unistd::geteuid().is_root()
-        && let Ok(Some(nobody)) = nix::unistd::User::from_name("nobody")
-    {
-        command.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
-    }
-    match tool::run("bubblewrap", &mut command, QUICK).await {
-        Ok(_) => State::Ok("works for an ordinary user".to_owned()),
-        Err(LocalError::Failed { log, .. }) => State::optional(
-            format!("there, but not for an ordinary user ({log}), whose programs are refused"),
-            fix,
+    match tokio::task::spawn_blocking(annapurna_confinement::look).await {
+        Ok(Ok(())) => State::Ok("bubblewrap and control groups work for this user".to_owned()),
+        // The only part that a deploy can bring.
+        Ok(Err(NotConfined::NoBubblewrap)) if may_install => State::optional(
+            NotConfined::NoBubblewrap.to_string(),
+            "`cargo infra deploy local` installs it after asking",
         ),
-        Err(error) => State::optional(error.to_string(), fix),
+        Ok(Err(reason)) => State::missing(chain(&reason), without_sandbox(reason.hint())),
+        Err(error) => State::missing(error.to_string(), "look again"),
     }
+}
+
+/// What mends the lack of a sandbox, and what goes on without one.
+pub fn without_sandbox(mends: &str) -> String {
+    format!(
+        "{mends}; or write `sandbox = \"none\"` below [local] in the environment file, with which programs that models \
+         wrote can do whatever you can"
+    )
 }
 
 fn aws_cli() -> State {
@@ -405,7 +428,12 @@ mod tests {
     #[tokio::test]
     async fn every_thing_is_named_once_and_says_what_it_is_for() {
         let folder = tempfile::tempdir().unwrap();
-        let checks = look(&Home::new(folder.path()), None, true).await.checks;
+        let wanted = Wanted {
+            torch_python: None,
+            opensearch: true,
+            sandbox: true,
+        };
+        let checks = look(&Home::new(folder.path()), wanted).await.checks;
         let mut names: Vec<&str> = checks.iter().map(|check| check.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -417,5 +445,20 @@ mod tests {
     async fn a_setting_without_torch_is_missing_with_a_fix() {
         let state = torch_state(Some(Path::new("/nonexistent/python")), None).await;
         assert!(matches!(state, State::Missing { .. }), "{state:?}");
+    }
+
+    #[tokio::test]
+    async fn the_sandbox_is_what_an_agent_of_this_user_would_find() {
+        let asked = annapurna_confinement::look();
+        match (sandbox().await.state, asked) {
+            (State::Ok(_), Ok(())) => {}
+            (State::Missing { problem, fix }, Err(reason)) => {
+                assert_eq!(problem, chain(&reason));
+                assert!(fix.contains(reason.hint()) && fix.contains("sandbox = \"none\""));
+            }
+            other => panic!("{other:?}"),
+        }
+        let state = sandbox_state(false, false).await;
+        assert!(matches!(state, State::Optional { .. }), "{state:?}");
     }
 }

@@ -201,7 +201,7 @@ pub(crate) async fn index_answers() -> Result<(), LocalError> {
 }
 
 /// Debian or a relative of it, and this process may install packages.
-fn may_use_apt() -> bool {
+pub(crate) fn may_use_apt() -> bool {
     let is_debian = |release: String| {
         release
             .lines()

@@ -232,15 +232,15 @@ async fn ready(
     settings: &LocalSettings,
     home: &Home,
 ) -> Result<Ready, CommandError> {
-    let found = doctor::look(
-        home,
-        settings.python.as_deref(),
-        local::wants_opensearch(environment),
-    )
-    .await;
+    let wanted = local::wanted(environment, settings);
+    let found = doctor::look(home, wanted).await;
     super::doctor::require(cx, "this machine lacks something", found.checks)?;
     let programs = torch::plan(settings.python.as_deref(), found.torch).await;
     let programs = agreed_to_install(cx, args, programs).await?;
+    if wanted.sandbox && !programs.bubblewrap {
+        // Whoever wants nothing installed hears before the build what follows from it.
+        super::doctor::require(cx, "programs cannot be confined", vec![doctor::sandbox().await])?;
+    }
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
     cx.ui.status("Starting the local cloud and OpenSearch");
     let services = async {
@@ -325,11 +325,7 @@ async fn start_agent(
     if let Some(problem) = refusal {
         return Err(CommandError::Usage {
             problem,
-            hint: format!(
-                "mend that and deploy again; or write `sandbox = \"none\"` below [local] in environments/{}.toml, with \
-                 which programs that models wrote can do whatever you can",
-                environment.name
-            ),
+            hint: doctor::without_sandbox("mend that and deploy again"),
         });
     }
     cx.ui.done("The agent runs");

@@ -38,13 +38,8 @@ pub(super) async fn run(cx: &Context, args: DoctorArgs) -> Result<ExitCode, Comm
     let checks = match environment.local() {
         Some(settings) => {
             let home = cx.home(&environment);
-            doctor::look(
-                &home,
-                settings.python.as_deref(),
-                local::wants_opensearch(&environment),
-            )
-            .await
-            .checks
+            let wanted = local::wanted(&environment, settings);
+            doctor::look(&home, wanted).await.checks
         }
         None => {
             let consent = Consent::of(args.ask_models);

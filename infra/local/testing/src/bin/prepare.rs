@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use annapurna_local::doctor::{self, State};
+use annapurna_local::doctor::{self, State, Wanted};
 use annapurna_local::torch::{self, InstallPlan, Route};
 use annapurna_local::{Home, Silent, installation};
 
@@ -45,7 +45,12 @@ async fn main() -> ExitCode {
 /// Fails when something that is needed is missing, and names it with what mends it.
 async fn diagnose(home: &Home) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for check in doctor::look(home, None, true).await.checks {
+    let wanted = Wanted {
+        torch_python: None,
+        opensearch: true,
+        sandbox: false,
+    };
+    for check in doctor::look(home, wanted).await.checks {
         if let State::Missing { problem, fix } = check.state {
             eprintln!("{}: {problem}; {fix}", check.name);
             code = ExitCode::FAILURE;
