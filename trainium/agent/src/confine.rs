@@ -31,6 +31,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+use crate::compile_cache;
 use crate::control::{self, Said};
 use crate::launch::{Confinement, InSandbox};
 use crate::run_dir::{TMP, WORK};
@@ -139,6 +140,10 @@ fn make_files(
             .map_err(system("close a folder"))?;
     }
     write_source(spec, &work, code)?;
+    if !inside.compiled.is_empty() {
+        let cache = tmp.join(compile_cache::FOLDER);
+        compile_cache::begin_with(&inside.compiled, &cache, spec.run_as);
+    }
     if spec.run_as.is_some() {
         for folder in [&work, &tmp] {
             chown(folder, spec.run_as, spec.run_as).map_err(system("give a folder away"))?;

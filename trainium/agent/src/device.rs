@@ -168,7 +168,7 @@ fn train(
     limits: Limits,
     shutdown: &Shutdown,
 ) -> Result<(), String> {
-    let code = format!("BACKEND = \"{backend}\"\n{SELF_TEST}");
+    let code = self_test(backend);
     let request = Request {
         code: code.as_bytes(),
         slot: 0,
@@ -185,6 +185,11 @@ fn train(
             last_line(&run.stderr.bytes)
         )),
     }
+}
+
+/// The program that shows whether programs train on the device of `backend`.
+pub(crate) fn self_test(backend: Backend) -> String {
+    format!("BACKEND = \"{backend}\"\n{SELF_TEST}")
 }
 
 /// What Python says last, which names the exception.

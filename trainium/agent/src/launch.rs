@@ -84,6 +84,8 @@ pub(crate) struct InSandbox {
     pub(crate) shm_bytes: u64,
     /// Devices that the program may write to, beside those that keep nothing.
     pub(crate) devices: Vec<PathBuf>,
+    /// Folders of compiled graphs that the program's cache begins with.
+    pub(crate) compiled: Vec<PathBuf>,
 }
 
 /// Why the supervisor could not do its part.

@@ -3,13 +3,15 @@
 //! In: messages of `code-testing.fifo` (and the same batches over HTTP), programs and data sets from
 //! S3. Out: `{paper_id}/outputs/…` in the outputs bucket, the result last, because its arrival is what
 //! tells the collector that a test has finished. The agent never touches the index and keeps nothing
-//! between runs but a cache of data sets, and which programs it ended with (`suspects.rs`). A program sees no network,
+//! between runs but a cache of data sets, what programs compiled (`compile_cache.rs`), and which programs it ended with
+//! (`suspects.rs`). A program sees no network,
 //! no credentials and no other program; see `sandbox.rs`.
 
 mod batch;
 mod capture;
 mod check;
 mod classify;
+mod compile_cache;
 mod confine;
 mod control;
 mod cores;

@@ -47,23 +47,33 @@ impl RunFiles {
         })
     }
 
-    /// Opens something below the program's working folder: no link is followed, and nothing mounted is entered.
+    /// Opens something below the program's working folder, as [`Self::open_in`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        self.open_in(WORK, path, flags)
+    }
+
+    /// Opens something below one of the two folders, [`WORK`] or [`TMP`]: no link is followed, and nothing mounted is
+    /// entered.
     ///
     /// # Errors
     ///
     /// When it is not there, not readable, or not below that folder.
-    pub(crate) fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(crate) fn open_in(&self, folder: &str, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let work = openat2(&self.top, WORK, folder, Mode::empty(), resolve)?;
-        // The working folder itself has no name below itself.
+        let passed = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat2(&self.top, folder, passed, Mode::empty(), resolve)?;
+        // The folder itself has no name below itself.
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path
         };
-        Ok(openat2(&work, path, flags, Mode::empty(), resolve)?)
+        Ok(openat2(&folder, path, flags, Mode::empty(), resolve)?)
     }
 
     /// Whether there is no room for another block or another file.

@@ -159,6 +159,7 @@ impl Runner {
             (None, Some(top)) => RunFiles::handed_over(top),
             (None, None) => return Err(RunError::Sandbox("it gave no files".to_owned())),
         };
+        self.keep_compiled(request, &files);
         let (stdout, stderr) = (
             running.stdout.into_captured(),
             running.stderr.into_captured(),
@@ -173,6 +174,18 @@ impl Runner {
             usage,
             files,
         })
+    }
+}
+
+impl Runner {
+    /// What was compiled spares the next run time and nothing else, so that it is no fault of this one.
+    fn keep_compiled(&self, request: &Request<'_>, files: &RunFiles) {
+        let Some(cache) = self.sandbox.parts().compile_cache() else {
+            return;
+        };
+        if let Err(error) = cache.keep(request.code, files) {
+            tracing::warn!(%error, "what the program compiled is not kept");
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use annapurna_confinement::{Group, Groups, namespaces};
 use annapurna_contract::{Backend, Isolation};
 
+use crate::compile_cache::{self, CompileCache};
 use crate::launch::{Confinement, InSandbox};
 use crate::mounts::Mounts;
 use crate::program::{DRY_RUN_VARIABLES, PROGRAM_FILE, Request};
@@ -94,6 +95,12 @@ impl Parts {
     pub(crate) fn runs(&self) -> PathBuf {
         self.state_dir.join("runs")
     }
+
+    /// What programs compiled for a Neuron device.
+    pub(crate) fn compile_cache(&self) -> Option<CompileCache> {
+        let cache = || CompileCache::below(&self.state_dir, self.runs(), self.backend);
+        self.backend.is_neuron().then(cache)
+    }
 }
 
 /// A sandbox that can be made.
@@ -146,7 +153,7 @@ impl Sandbox {
                 command.arg("--leave").arg(file);
             }
             command.arg("--").arg(binary);
-            command.args(self.bubblewrap_arguments()).arg("--");
+            command.args(self.bubblewrap_arguments(request)).arg("--");
             command.arg(format!("{INSIDE}/agent"));
         } else {
             command.arg("--").arg(&self.parts.launcher);
@@ -193,7 +200,7 @@ impl Sandbox {
             ("NEURON_RT_VISIBLE_CORES", slot.to_string().into()),
             (
                 "NEURON_COMPILE_CACHE_URL",
-                view.tmp.join("neuron-compile-cache").into(),
+                view.tmp.join(compile_cache::FOLDER).into(),
             ),
         ];
         // Which of its devices PyTorch/XLA takes. Source: Neuron documentation, "PyTorch NeuronX environment variables".
@@ -222,6 +229,7 @@ impl Sandbox {
             file_count: FILE_COUNT,
             shm_bytes: limits.memory_bytes,
             devices: self.parts.devices.clone(),
+            compiled: self.compiled(request).map(|(_, inside)| inside).collect(),
         });
         let mut command = vec![self.parts.interpreter.executable.clone()];
         command.extend(["-u", "-B"].map(PathBuf::from));
@@ -243,7 +251,16 @@ impl Sandbox {
         }
     }
 
-    fn bubblewrap_arguments(&self) -> Vec<OsString> {
+    /// The folders of graphs that a program begins with, and where each is inside bubblewrap's root.
+    fn compiled(&self, request: &Request<'_>) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+        let cache = self.parts.compile_cache();
+        let offered = cache.map(|cache| cache.offered(request.code));
+        let below = Path::new(INSIDE).join("compiled");
+        let inside = move |(at, folder): (usize, _)| (folder, below.join(at.to_string()));
+        offered.unwrap_or_default().into_iter().enumerate().map(inside)
+    }
+
+    fn bubblewrap_arguments(&self, request: &Request<'_>) -> Vec<OsString> {
         let parts = &self.parts;
         let mut mounts = Mounts::default();
         mounts.words("--as-pid-1");
@@ -267,6 +284,9 @@ impl Sandbox {
         mounts.read_only(&parts.launcher, &inside.join("agent"));
         mounts.read_only(&parts.python_path, &inside.join("python"));
         mounts.read_only(&parts.datasets(), &inside.join("datasets"));
+        for (folder, inside) in self.compiled(request) {
+            mounts.read_only(&folder, &inside);
+        }
         mounts
             .words("--perms 0755 --dir /program --perms 0755 --dir /tmp --chdir / --remount-ro /");
         mounts.arguments

@@ -360,19 +360,69 @@ async fn without_a_device_that_trains_nothing_is_run_and_the_reason_is_told() {
     assert_eq!(refused["error"], reason);
 }
 
+/// An agent whose self-test has trained on a device that is none.
+async fn trains(state: &Path, modules: &Path) -> Agent {
+    let agent = Agent::started(command_with(state, modules).args(["--backend", "xla"]));
+    let deadline = Instant::now() + PATIENCE;
+    while agent.health().await["status"] != "healthy" {
+        assert!(Instant::now() < deadline, "{}", agent.health().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    agent
+}
+
+/// Tells which graphs it began with, tries to change them for others, and compiles one of its own.
+const COMPILES: &str = "
+import os
+cache = os.environ['NEURON_COMPILE_CACHE_URL']
+graphs = [os.path.join(top, name) for top, _, names in os.walk(cache) for name in names]
+print(sorted(f'{os.path.basename(os.path.dirname(it))}: {open(it).read()}' for it in graphs))
+for top, folders, names in os.walk('/run/annapurna/compiled'):
+    for name in names + ['new']:
+        try:
+            open(os.path.join(top, name), 'w')
+            print('escaped: ' + top)
+        except OSError:
+            pass
+own = f'{cache}/neuronxcc-0.0/MODULE_{NAME}'
+os.makedirs(own, exist_ok=True)
+for path in graphs + [f'{own}/model.neff', f'{own}/model.hlo_module.pb.lock']:
+    open(path, 'w').write(NAME)
+os.symlink('/etc/passwd', f'{own}/link')
+";
+
+#[tokio::test]
+async fn compiled_graphs_are_the_seeds_and_the_programs_own_across_starts() {
+    if Bench::best().is_none() {
+        return;
+    }
+    let (state, modules) = (tempfile::tempdir().unwrap(), stand_in());
+    let [one, two] = ["one", "two"].map(|name| format!("NAME = '{name}'{COMPILES}"));
+    let agent = trains(state.path(), modules.path()).await;
+    let began_with = async |agent: &Agent, code: &str| {
+        let result = agent.execute(code).await.unwrap();
+        assert_eq!(result["return_code"], 0, "{result}");
+        result["stdout"].as_str().unwrap().trim().to_owned()
+    };
+    let seed = "['MODULE_seed: seed']";
+    assert_eq!(began_with(&agent, &one).await, seed);
+    assert_eq!(began_with(&agent, &one).await, "['MODULE_one: one', 'MODULE_seed: seed']");
+    assert_eq!(began_with(&agent, &two).await, seed);
+    agent.signal(Signal::SIGKILL);
+    drop(agent);
+    let agent = trains(state.path(), modules.path()).await;
+    assert_eq!(began_with(&agent, &one).await, "['MODULE_one: one', 'MODULE_seed: seed']");
+    assert_eq!(began_with(&agent, "print('other')").await, "other");
+    assert_eq!(began_with(&agent, &two).await, "['MODULE_seed: seed', 'MODULE_two: two']");
+}
+
 #[tokio::test]
 async fn programs_are_run_once_one_has_trained_on_the_device() {
     if Bench::best().is_none() {
         return;
     }
     let (state, modules) = (tempfile::tempdir().unwrap(), stand_in());
-    let mut command = command_with(state.path(), modules.path());
-    let agent = Agent::started(command.args(["--backend", "xla"]));
-    let deadline = Instant::now() + PATIENCE;
-    while agent.health().await["status"] != "healthy" {
-        assert!(Instant::now() < deadline, "{}", agent.health().await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let agent = trains(state.path(), modules.path()).await;
     let told = "import os; print(os.environ['PJRT_DEVICE'], os.environ['NEURON_RT_VISIBLE_CORES'])\n\
                 import sys; sys.exit(os.environ['PJRT_DEVICE'] != 'NEURON')";
     let result = agent.execute(told).await.unwrap();

@@ -12,4 +12,8 @@ def xla_device_hw(device):
 
 
 def mark_step():
-    pass
+    """Puts a graph where the compiler would."""
+    graph = os.path.join(os.environ["NEURON_COMPILE_CACHE_URL"], "neuronxcc-0.0", "MODULE_seed")
+    os.makedirs(graph, exist_ok=True)
+    with open(os.path.join(graph, "model.neff"), "w") as file:
+        file.write("seed")
