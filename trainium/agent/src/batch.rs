@@ -6,7 +6,8 @@ use std::sync::Arc;
 use annapurna_contract::{AgentFault, PaperId, text::chain};
 use tokio::task::JoinSet;
 
-use crate::executor::{ExecuteError, Executor, Job, job_name};
+use crate::executor::{ExecuteError, Executor};
+use crate::job::{Job, job_name};
 use crate::records::Outcome;
 use crate::runner::RunError;
 use crate::slots::Claim;

@@ -26,7 +26,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::batch::Batch;
-use crate::executor::{ExecuteError, Executor, Job, MAX_CODE, Origin};
+use crate::executor::{ExecuteError, Executor, MAX_CODE};
+use crate::job::{Job, Origin};
 use crate::records::{self, Outcome};
 use crate::worker::{BatchError, MAX_BATCH, check_batch, check_program, check_timeout};
 

@@ -19,6 +19,7 @@ mod datasets;
 mod device;
 mod executor;
 mod http;
+mod job;
 mod launch;
 mod metrics;
 mod mounts;

@@ -11,7 +11,8 @@ use annapurna_contract::{
 };
 use chrono::{SecondsFormat, Utc};
 
-use crate::executor::{ExecuteError, Job};
+use crate::executor::ExecuteError;
+use crate::job::Job;
 
 /// Batches that are remembered after their end.
 const MOST_ENDED: usize = 32;

@@ -11,7 +11,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use crate::classify::Failure;
-use crate::executor::{ExecuteError, Executor, Job, Origin, job_name};
+use crate::executor::{ExecuteError, Executor};
+use crate::job::{Job, Origin, job_name};
 use crate::metrics::Metrics;
 use crate::plots::Plot;
 use crate::runner::{Captured, End, Run};

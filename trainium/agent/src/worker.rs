@@ -18,7 +18,8 @@ use annapurna_contract::{CodeTestingMessage, PaperId, text::chain};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::batch::Batch;
-use crate::executor::{Executor, Job, Origin};
+use crate::executor::Executor;
+use crate::job::{Job, Origin};
 
 /// Programs of one batch: as many as the tester's `batch-size` allows.
 pub(crate) const MAX_BATCH: usize = 10;
