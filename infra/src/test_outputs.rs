@@ -3,8 +3,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use annapurna_cloud::{ObjectStore, S3};
-use annapurna_contract::{Bucket, ErrorType, TestResult, TestStatus, keys, text::is_hidden};
+use annapurna_contract::{
+    Bucket, ErrorType, LivePart, TestResult, TestStatus, keys, text::is_hidden,
+};
 use annapurna_stack::outputs::Output;
+use serde::de::DeserializeOwned;
 
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
@@ -54,8 +57,11 @@ impl<'a> TestOutputs<'a> {
     ///
     /// When S3 does not answer, or with what is no result.
     pub(crate) async fn result(&self, prefix: &str) -> Result<Option<TestResult>, CommandError> {
-        let key = keys::result_in(prefix);
-        let found = self.objects.get(self.bucket, &key, RESULT_LIMIT).await?;
+        self.json(&keys::result_in(prefix)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CommandError> {
+        let found = self.objects.get(self.bucket, key, RESULT_LIMIT).await?;
         let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes);
         found
             .map(read)
@@ -64,6 +70,20 @@ impl<'a> TestOutputs<'a> {
                 doing: format!("read s3://{}/{key}", self.bucket),
                 reason: error.to_string(),
             })
+    }
+
+    /// A part of what a program prints in a batch that is told live, counted from 0; `None` where it has not come.
+    ///
+    /// # Errors
+    ///
+    /// When S3 does not answer, or with what is no part.
+    pub(crate) async fn live_part(
+        &self,
+        prefix: &str,
+        number: u32,
+    ) -> Result<Option<LivePart>, CommandError> {
+        let key = keys::live_part_in(prefix, number);
+        self.json(&key).await
     }
 
     /// What a program wrote to one of its streams; empty where nothing is kept of it.

@@ -101,6 +101,7 @@ async fn hand_over(
             timeout: 600,
             skip_tested: true,
             trial: false,
+            live: false,
         };
         let message = Message::of(&message).unwrap();
         queues.send(url.unwrap(), message).await.unwrap();

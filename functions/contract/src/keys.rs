@@ -164,6 +164,16 @@ pub fn trial_prefix(batch_id: &str, paper: &PaperId) -> String {
     format!("{TRIALS}{batch_id}/{paper}/")
 }
 
+/// The folder of what a paper's program prints in a batch that is told live: among the trials, which the bucket forgets.
+pub fn live_prefix(batch_id: &str, paper: &PaperId) -> String {
+    format!("{}live/", trial_prefix(batch_id, paper))
+}
+
+/// A part ([`crate::LivePart`]) in that folder, counted from 0.
+pub fn live_part_in(prefix: &str, number: u32) -> String {
+    format!("{prefix}{number:06}.json")
+}
+
 /// The result ([`crate::TestResult`]) in a folder of outputs, written after everything else in it.
 pub fn result_in(prefix: &str) -> String {
     format!("{prefix}result.json")

@@ -251,6 +251,19 @@ pub struct CodeTestingMessage {
     /// so neither outputs nor index change. Such a batch has an id of its own, letters, digits, `-` and `_`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub trial: bool,
+    /// What its programs print is told while they run, a [`LivePart`] an object ([`crate::keys::live_part_in`]), to a person
+    /// who waits. Such a batch has an id of its own as a trial has.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub live: bool,
+}
+
+/// What a program has printed since the part before: whole lines, but for a very long one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivePart {
+    /// Of standard output.
+    pub stdout: String,
+    /// Of standard error.
+    pub stderr: String,
 }
 
 impl CodeTestingMessage {
@@ -429,6 +442,7 @@ mod tests {
             timeout: 1,
             skip_tested: false,
             trial: true,
+            live: false,
         };
         assert!(named("trial-0123456789abcdef").is_named_as_a_trial());
         let long = "a".repeat(81);

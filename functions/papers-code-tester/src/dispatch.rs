@@ -359,6 +359,7 @@ impl Dispatcher {
             timeout: self.settings.timeout_secs,
             skip_tested: true,
             trial: false,
+            live: false,
         }
     }
 

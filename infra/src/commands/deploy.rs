@@ -239,7 +239,11 @@ async fn ready(
     let programs = agreed_to_install(cx, args, programs).await?;
     if wanted.sandbox && !programs.bubblewrap {
         // Whoever wants nothing installed hears before the build what follows from it.
-        super::doctor::require(cx, "programs cannot be confined", vec![doctor::sandbox().await])?;
+        super::doctor::require(
+            cx,
+            "programs cannot be confined",
+            vec![doctor::sandbox().await],
+        )?;
     }
     // The compiler and the download of OpenSearch have different bottlenecks: they run side by side.
     cx.ui.status("Starting the local cloud and OpenSearch");

@@ -19,6 +19,7 @@ use crate::instances;
 use crate::local::agent;
 use crate::test_outputs::{TestOutputs, reason};
 
+mod heard;
 mod wait;
 
 /// Largest program, bytes. Source: the agent's own limit.
@@ -30,7 +31,7 @@ const MESSAGE_LIMIT: usize = 262_144;
 /// Test a paper's program now, or a file in its place, and show what came of it
 ///
 /// It goes to the agent as a batch of its own, waits its turn behind those that are queued, and runs as every program
-/// does. A stopped instance is started, after a question. With --no-save the paper's outputs and its record in the index
+/// does. What it prints is shown as it prints it: standard output on standard output, the rest on standard error. A stopped instance is started, after a question. With --no-save the paper's outputs and its record in the index
 /// stay as they are.
 ///
 /// Exit code 1: the program ran and did not succeed.
@@ -91,10 +92,11 @@ pub(super) async fn run(cx: &Context, args: TestCodeArgs) -> Result<ExitCode, Co
     takes_batches(environment)?;
     let outputs = TestOutputs::of(&target.cloud, &target.deployed)?;
     let program = program(&target, paper, args.file.as_deref()).await?;
-    let own = keys::outputs_prefix(&program.paper);
     if !args.again && !args.no_save {
         let limit = Duration::from_secs(args.timeout.into());
-        let known = outputs.result(&own).await?;
+        let known = outputs
+            .result(&keys::outputs_prefix(&program.paper))
+            .await?;
         if let Some(known) = known.filter(|it| it.answers(&program.sha256, limit)) {
             cx.ui
                 .status("This very program has a result; --again runs it again");
@@ -102,9 +104,26 @@ pub(super) async fn run(cx: &Context, args: TestCodeArgs) -> Result<ExitCode, Co
             return ended(&program.paper, &known);
         }
     }
-    let batch = batch(&program, args.timeout, args.no_save);
+    test(cx, &target, &outputs, &program, &args).await
+}
+
+/// Sends the program, shows what it prints and what came of it.
+async fn test(
+    cx: &Context,
+    target: &Target,
+    outputs: &TestOutputs<'_>,
+    program: &Program,
+    args: &TestCodeArgs,
+) -> Result<ExitCode, CommandError> {
+    let batch = Wanted {
+        timeout: args.timeout,
+        trial: args.no_save,
+        // JSON is one document, printed at the end.
+        live: !args.json,
+    }
+    .batch(program);
     let message = message(&batch)?;
-    ready(cx, &target, args.yes).await?;
+    ready(cx, target, args.yes).await?;
     let queue = target
         .deployed
         .outputs
@@ -112,20 +131,26 @@ pub(super) async fn run(cx: &Context, args: TestCodeArgs) -> Result<ExitCode, Co
     target.cloud.sqs.send(queue, message).await?;
     let prefix = match args.no_save {
         true => keys::trial_prefix(&batch.batch_id, &program.paper),
-        false => own,
+        false => keys::outputs_prefix(&program.paper),
     };
+    let live = keys::live_prefix(&batch.batch_id, &program.paper);
     let awaited = wait::Awaited {
-        outputs: &outputs,
+        outputs,
         queue,
         prefix: &prefix,
+        live: &live,
         batch: &batch,
     };
-    let result = awaited.result(cx, &target).await?;
-    show(cx, &outputs, &result, !args.no_save, args.json).await?;
+    let (result, heard) = awaited.result(cx, target).await?;
+    match args.json {
+        true => show(cx, outputs, &result, !args.no_save, true).await?,
+        false => heard.rest(cx, outputs, &result).await?,
+    }
+    outputs.remove(&live).await?;
     if args.no_save {
         outputs.remove(&prefix).await?;
     } else {
-        wait::until_indexed(cx, &target, &program.paper, &result).await?;
+        wait::until_indexed(cx, target, &program.paper, &result).await?;
     }
     ended(&program.paper, &result)
 }
@@ -181,25 +206,39 @@ async fn program(
     })
 }
 
-/// A batch of one, with a name that no other has: SQS drops the second message of a name within five minutes.
-fn batch(program: &Program, timeout: u32, trial: bool) -> CodeTestingMessage {
-    let now = Utc::now().to_rfc3339();
-    let mut digits = hex::encode(Sha256::digest(format!("{}{now}", program.sha256)));
-    digits.truncate(24);
-    let kind = if trial { "trial" } else { "person" };
-    CodeTestingMessage {
-        batch_id: format!("{kind}-{digits}"),
-        batch: vec![ProgramToTest {
-            paper_id: program.paper.clone(),
-            paper_title: String::new(),
-            code: program.code.clone(),
-            s3_code_key: keys::code(&program.paper),
-            code_sha256: program.sha256.clone(),
-            dry_run: false,
-        }],
-        timeout,
-        skip_tested: false,
-        trial,
+/// How a program is to be run.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// Seconds that it may run.
+    timeout: u32,
+    /// The paper stays as it is.
+    trial: bool,
+    /// What it prints is told while it runs.
+    live: bool,
+}
+
+impl Wanted {
+    /// A batch of one, with a name that no other has: SQS drops the second message of a name within five minutes.
+    fn batch(self, program: &Program) -> CodeTestingMessage {
+        let now = Utc::now().to_rfc3339();
+        let mut digits = hex::encode(Sha256::digest(format!("{}{now}", program.sha256)));
+        digits.truncate(24);
+        let kind = if self.trial { "trial" } else { "person" };
+        CodeTestingMessage {
+            batch_id: format!("{kind}-{digits}"),
+            batch: vec![ProgramToTest {
+                paper_id: program.paper.clone(),
+                paper_title: String::new(),
+                code: program.code.clone(),
+                s3_code_key: keys::code(&program.paper),
+                code_sha256: program.sha256.clone(),
+                dry_run: false,
+            }],
+            timeout: self.timeout,
+            skip_tested: false,
+            trial: self.trial,
+            live: self.live,
+        }
     }
 }
 
@@ -289,22 +328,30 @@ mod tests {
         }
     }
 
+    fn wanted(trial: bool) -> Wanted {
+        Wanted {
+            timeout: 900,
+            trial,
+            live: true,
+        }
+    }
+
     #[test]
     fn a_batch_of_a_person_is_run_and_has_a_name_of_its_own() {
         let (one, other) = (
-            batch(&program(None), 900, true),
-            batch(&program(None), 900, true),
+            wanted(true).batch(&program(None)),
+            wanted(true).batch(&program(None)),
         );
         assert_ne!(one.batch_id, other.batch_id);
         assert!(one.is_named_as_a_trial() && !one.skip_tested, "{one:?}");
         assert_eq!(one.batch[0].s3_code_key, keys::code(&one.batch[0].paper_id));
-        let saved = batch(&program(None), 900, false);
+        let saved = wanted(false).batch(&program(None));
         assert!(!saved.trial && saved.batch_id.starts_with("person-"));
     }
 
     #[test]
     fn a_program_that_makes_no_message_is_refused_before_anything_is_started() {
-        let of = |length: usize| message(&batch(&program(Some("x".repeat(length))), 1, false));
+        let of = |length: usize| message(&wanted(false).batch(&program(Some("x".repeat(length)))));
         assert!(of(261_000).is_ok());
         let error = of(262_144).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");

@@ -14,7 +14,8 @@ fn tools_without_bubblewrap(folder: &Path) -> PathBuf {
         std::os::unix::fs::symlink(target, tools.join(name)).unwrap();
     }
     let cargo = tools.join("cargo");
-    let script = "#!/bin/sh\ncase \"$1\" in --version) echo cargo 1.99;; *) : >\"${0%/*}/built\";; esac\n";
+    let script =
+        "#!/bin/sh\ncase \"$1\" in --version) echo cargo 1.99;; *) : >\"${0%/*}/built\";; esac\n";
     std::fs::write(&cargo, script).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     tools
@@ -41,9 +42,19 @@ fn a_deploy_where_nothing_confines_programs_ends_before_it_builds_with_what_mend
         line.unwrap_or_else(|| panic!("{text}")).to_owned()
     };
     assert_eq!(looked.code, Some(2), "{looked}");
-    assert!(of_sandbox(&looked.stdout).starts_with("missing"), "{looked}");
-    project.edit("environments/local.toml", "[local]\n", "[local]\nsandbox = \"none\"\n");
+    assert!(
+        of_sandbox(&looked.stdout).starts_with("missing"),
+        "{looked}"
+    );
+    project.edit(
+        "environments/local.toml",
+        "[local]\n",
+        "[local]\nsandbox = \"none\"\n",
+    );
     let looked = run(["doctor", "local"]);
     let line = of_sandbox(&looked.stdout);
-    assert!(line.starts_with("without") && line.contains("whatever you can"), "{looked}");
+    assert!(
+        line.starts_with("without") && line.contains("whatever you can"),
+        "{looked}"
+    );
 }

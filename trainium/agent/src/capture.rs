@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use crate::live::{Live, Stream};
 use crate::runner::Captured;
 
 /// Most that is read of one stream before the others are looked at, bytes.
@@ -19,15 +20,21 @@ pub(crate) struct Capture {
     kept: Vec<u8>,
     limit: usize,
     cut: bool,
+    /// Hears what is kept as it comes.
+    live: Option<(Live, Stream)>,
 }
 
 impl Capture {
-    /// Keeps the first `limit` bytes of `stream`.
+    /// Keeps the first `limit` bytes of `stream`, of which `live` hears at once.
     ///
     /// # Errors
     ///
     /// When it is no stream that can be read without waiting.
-    pub(crate) fn new(stream: impl Into<OwnedFd>, limit: usize) -> io::Result<Self> {
+    pub(crate) fn new(
+        stream: impl Into<OwnedFd>,
+        limit: usize,
+        live: Option<(Live, Stream)>,
+    ) -> io::Result<Self> {
         let stream: OwnedFd = stream.into();
         fcntl_setfl(&stream, fcntl_getfl(&stream)? | OFlags::NONBLOCK)?;
         Ok(Self {
@@ -35,6 +42,7 @@ impl Capture {
             kept: Vec::new(),
             limit,
             cut: false,
+            live,
         })
     }
 
@@ -60,6 +68,9 @@ impl Capture {
                     turn += length;
                     let room = self.limit.saturating_sub(self.kept.len()).min(length);
                     self.kept.extend_from_slice(&buffer[..room]);
+                    if let Some((live, which)) = &self.live {
+                        live.hears(*which, &buffer[..room]);
+                    }
                     self.cut |= room < length;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -90,7 +101,7 @@ mod tests {
 
     fn capture(input: &[u8], limit: usize) -> (bool, Vec<u8>) {
         let (output, mut source) = io::pipe().unwrap();
-        let mut capture = Capture::new(output, limit).unwrap();
+        let mut capture = Capture::new(output, limit, None).unwrap();
         capture.read();
         assert!(capture.source().is_some(), "it waits for more");
         source.write_all(input).unwrap();

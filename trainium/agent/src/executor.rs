@@ -18,6 +18,7 @@ use crate::cores::{self, Executions};
 use crate::datasets::{Datasets, DatasetsError, Need};
 use crate::device::Device;
 use crate::job::{Job, Origin, job_name};
+use crate::live::Live;
 use crate::plots::{self, Plot};
 use crate::probe::NoSandbox;
 use crate::program::{DRY_RUN_TIME, Limits, Request};
@@ -317,7 +318,7 @@ impl Executor {
         let limits = placed.limits;
         placed.limits.timeout = limits.timeout.min(DRY_RUN_TIME);
         let (run, plots, mut placed) = self
-            .run_once(sandbox.without_devices(), placed, true)
+            .run_once(Runner::new(sandbox.without_devices()), placed, true)
             .await?;
         let failure = self.failure(&run, &placed.limits)?;
         placed.limits = limits;
@@ -339,7 +340,10 @@ impl Executor {
         }
         let before = self.host.neuron.then(Executions::now);
         let utilization = Utilization::watch(self.host.neuron);
-        let (run, plots, placed) = self.run_once(sandbox, placed, false).await?;
+        let live = job.live.then(Live::default);
+        let runner = Runner::new(sandbox).heard_by(live.clone());
+        let run = self.run_once(runner, placed, false);
+        let (run, plots, placed) = self.while_told(job, live.as_ref(), run).await?;
         let utilization = utilization.mean().await;
         let own = (self.slots.total() > 1).then(|| placed.slot.index());
         let core_seconds =
@@ -370,7 +374,7 @@ impl Executor {
 
     async fn run_once(
         &self,
-        sandbox: Sandbox,
+        runner: Runner,
         placed: Placed,
         dry_run: bool,
     ) -> Result<(Run, Vec<Plot>, Placed), ExecuteError> {
@@ -382,7 +386,7 @@ impl Executor {
                 limits: placed.limits,
                 dry_run,
             };
-            let run = Runner::new(sandbox).run(&request, &shutdown)?;
+            let run = runner.run(&request, &shutdown)?;
             let plots = plots::collect(&run.files);
             Ok::<_, RunError>((run, plots, placed))
         });

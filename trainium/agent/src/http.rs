@@ -202,6 +202,7 @@ async fn execute(
         skip_tested: false,
         dry_run: request.dry_run,
         trial: false,
+        live: false,
         origin: Origin::Http,
     };
     let mut outcomes = carried_out(&executor, String::new(), [job]).await?;

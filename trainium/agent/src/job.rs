@@ -34,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) dry_run: bool,
     /// Its outputs go to a place of the batch's own, not to the paper's.
     pub(crate) trial: bool,
+    /// What it prints is told while it runs ([`crate::live`]).
+    pub(crate) live: bool,
     pub(crate) origin: Origin,
 }
 
@@ -54,6 +56,7 @@ impl Job {
             skip_tested: batch.skip_tested,
             dry_run: program.dry_run,
             trial: batch.trial,
+            live: batch.live && origin == Origin::Queue,
             origin,
         })
     }

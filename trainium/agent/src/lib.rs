@@ -21,6 +21,7 @@ mod executor;
 mod http;
 mod job;
 mod launch;
+mod live;
 mod metrics;
 mod mounts;
 mod options;

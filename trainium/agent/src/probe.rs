@@ -81,7 +81,9 @@ fn proven(method: Method, parts: &Parts) -> Result<Sandbox, String> {
 /// What bubblewrap says where user namespaces are refused, with what allows them.
 fn advised(reason: String) -> String {
     match annapurna_confinement::advice(&reason) {
-        Some(advice) => format!("{reason}: the kernel refuses user namespaces to this user: {advice}"),
+        Some(advice) => {
+            format!("{reason}: the kernel refuses user namespaces to this user: {advice}")
+        }
         None => reason,
     }
 }

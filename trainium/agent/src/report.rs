@@ -204,7 +204,17 @@ impl Executor {
         Ok(result)
     }
 
-    async fn put(&self, key: &str, bytes: Vec<u8>, kind: &'static str) -> Result<(), StoreError> {
+    /// Writes one object of the outputs, again and again until it is there or the agent stops.
+    ///
+    /// # Errors
+    ///
+    /// The last failure.
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        kind: &'static str,
+    ) -> Result<(), StoreError> {
         let bucket = &self.config.outputs_bucket;
         let object = Object::new(bytes, kind);
         let write = || self.store.put(bucket, key, object.clone());

@@ -21,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::capture::Capture;
 use crate::control::{self, Listener, Said};
+use crate::live::{Live, Stream};
 use crate::processes;
 use crate::program::Request;
 use crate::run_dir::{RunFiles, RunFolder};
@@ -113,12 +114,22 @@ pub enum RunError {
 #[derive(Debug, Clone)]
 pub struct Runner {
     sandbox: Sandbox,
+    /// Hears what a program prints while it runs.
+    live: Option<Live>,
 }
 
 impl Runner {
     /// Every program of this runner is confined by `sandbox`.
     pub fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox }
+        Self {
+            sandbox,
+            live: None,
+        }
+    }
+
+    /// Tells what its programs print while they run.
+    pub(crate) fn heard_by(self, live: Option<Live>) -> Self {
+        Self { live, ..self }
     }
 
     /// Runs one program. Blocks until it and everything it started is gone.
@@ -147,7 +158,7 @@ impl Runner {
         }
         let started_at = Utc::now();
         let started = Instant::now();
-        let mut running = Running::start(&self.sandbox, group, folder.as_ref(), request, shutdown)?;
+        let mut running = self.start(group, folder.as_ref(), request, shutdown)?;
         let deadline = started + limits.timeout;
         let stop = running.watch(deadline, shutdown);
         running.end()?;
@@ -178,6 +189,47 @@ impl Runner {
 }
 
 impl Runner {
+    fn start(
+        &self,
+        group: Option<Group>,
+        folder: Option<&RunFolder>,
+        request: &Request<'_>,
+        shutdown: &Shutdown,
+    ) -> Result<Running, RunError> {
+        let sandbox = &self.sandbox;
+        let memory = group.as_ref().map(Group::watch_memory).transpose();
+        let memory = memory.map_err(RunError::Prepare)?;
+        let (control, theirs) = UnixStream::pair().map_err(RunError::Prepare)?;
+        let mut child = sandbox
+            .command(group.as_ref(), folder, theirs.into(), request)
+            .spawn()
+            .map_err(RunError::Start)?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            // Without its control socket the supervisor ends by itself.
+            return Err(RunError::Start(io::Error::other("it has no pipes")));
+        };
+        let limit = usize::try_from(request.limits.output_bytes).unwrap_or(usize::MAX);
+        let heard = |stream| self.live.clone().map(|live| (live, stream));
+        let running = Running {
+            child,
+            control: Arc::new(control),
+            listener: Listener::default(),
+            said: None,
+            started: false,
+            memory,
+            stdout: Capture::new(stdout, limit, heard(Stream::Stdout)).map_err(RunError::Start)?,
+            stderr: Capture::new(stderr, limit, heard(Stream::Stderr)).map_err(RunError::Start)?,
+            group,
+        };
+        shutdown.closes(&running.control);
+        let confinement = sandbox.confinement(folder, request);
+        // A launcher that is gone already has said why on standard error.
+        match control::hand_over(&running.control, &confinement, request.code) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RunError::Start(error)),
+            _ => Ok(running),
+        }
+    }
+
     /// What was compiled spares the next run time and nothing else, so that it is no fault of this one.
     fn keep_compiled(&self, request: &Request<'_>, files: &RunFiles) {
         let Some(cache) = self.sandbox.parts().compile_cache() else {
@@ -224,45 +276,6 @@ struct Running {
 }
 
 impl Running {
-    fn start(
-        sandbox: &Sandbox,
-        group: Option<Group>,
-        folder: Option<&RunFolder>,
-        request: &Request<'_>,
-        shutdown: &Shutdown,
-    ) -> Result<Self, RunError> {
-        let memory = group.as_ref().map(Group::watch_memory).transpose();
-        let memory = memory.map_err(RunError::Prepare)?;
-        let (control, theirs) = UnixStream::pair().map_err(RunError::Prepare)?;
-        let mut child = sandbox
-            .command(group.as_ref(), folder, theirs.into(), request)
-            .spawn()
-            .map_err(RunError::Start)?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            // Without its control socket the supervisor ends by itself.
-            return Err(RunError::Start(io::Error::other("it has no pipes")));
-        };
-        let limit = usize::try_from(request.limits.output_bytes).unwrap_or(usize::MAX);
-        let running = Self {
-            child,
-            control: Arc::new(control),
-            listener: Listener::default(),
-            said: None,
-            started: false,
-            memory,
-            stdout: Capture::new(stdout, limit).map_err(RunError::Start)?,
-            stderr: Capture::new(stderr, limit).map_err(RunError::Start)?,
-            group,
-        };
-        shutdown.closes(&running.control);
-        let confinement = sandbox.confinement(folder, request);
-        // A launcher that is gone already has said why on standard error.
-        match control::hand_over(&running.control, &confinement, request.code) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(RunError::Start(error)),
-            _ => Ok(running),
-        }
-    }
-
     /// Waits for the end and for the limits that are the agent's.
     fn watch(&mut self, deadline: Instant, shutdown: &Shutdown) -> Result<Stop, RunError> {
         let gone = self.pidfd()?;

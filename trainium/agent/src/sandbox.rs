@@ -257,7 +257,11 @@ impl Sandbox {
         let offered = cache.map(|cache| cache.offered(request.code));
         let below = Path::new(INSIDE).join("compiled");
         let inside = move |(at, folder): (usize, _)| (folder, below.join(at.to_string()));
-        offered.unwrap_or_default().into_iter().enumerate().map(inside)
+        offered
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+            .map(inside)
     }
 
     fn bubblewrap_arguments(&self, request: &Request<'_>) -> Vec<OsString> {
@@ -265,7 +269,9 @@ impl Sandbox {
         let mut mounts = Mounts::default();
         mounts.words("--as-pid-1");
         let namespaces = namespaces(parts.users.are_claimed());
-        mounts.arguments.extend(namespaces.into_iter().map(OsString::from));
+        mounts
+            .arguments
+            .extend(namespaces.into_iter().map(OsString::from));
         for folder in SYSTEM {
             mounts.system(folder);
         }

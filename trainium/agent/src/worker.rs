@@ -49,7 +49,9 @@ pub(crate) enum BatchError {
     Twice(PaperId),
     #[error("neither `code` nor `s3_code_key` is given")]
     NoProgram,
-    #[error("a trial has a batch_id of 1 to 80 letters, digits, `-` and `_`")]
+    #[error(
+        "a trial, or a batch that is told live, has a batch_id of 1 to 80 letters, digits, `-` and `_`"
+    )]
     TrialName,
 }
 
@@ -65,7 +67,7 @@ pub(crate) fn check_batch(batch: &CodeTestingMessage) -> Result<(), BatchError> 
     for program in &batch.batch {
         check_program(program.code.as_ref(), &program.s3_code_key)?;
     }
-    if batch.trial && !batch.is_named_as_a_trial() {
+    if (batch.trial || batch.live) && !batch.is_named_as_a_trial() {
         return Err(BatchError::TrialName);
     }
     check_timeout(batch.timeout)

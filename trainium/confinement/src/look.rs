@@ -21,7 +21,9 @@ impl NotConfined {
     /// What mends it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoBubblewrap => "install bubblewrap (Debian, Ubuntu: `apt-get install bubblewrap`)",
+            Self::NoBubblewrap => {
+                "install bubblewrap (Debian, Ubuntu: `apt-get install bubblewrap`)"
+            }
             Self::Groups(reason) => reason.hint(),
             Self::Namespaces(refusal) => {
                 bubblewrap::advice(refusal).unwrap_or("mend what bubblewrap says")

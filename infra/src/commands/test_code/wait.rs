@@ -6,6 +6,7 @@ use annapurna_contract::{CodeTestingMessage, PaperId, TestResult};
 use annapurna_stack::outputs::Output;
 use tokio::time::{Instant, sleep};
 
+use super::heard::Heard;
 use crate::commands::{Context, Target};
 use crate::error::CommandError;
 use crate::test_outputs::TestOutputs;
@@ -29,6 +30,8 @@ pub(super) struct Awaited<'a> {
     pub(super) queue: &'a str,
     /// The folder in which its result comes.
     pub(super) prefix: &'a str,
+    /// The folder of what the program prints while it runs.
+    pub(super) live: &'a str,
     pub(super) batch: &'a CodeTestingMessage,
 }
 
@@ -42,7 +45,7 @@ impl Awaited<'_> {
         &self,
         cx: &Context,
         target: &Target,
-    ) -> Result<TestResult, CommandError> {
+    ) -> Result<(TestResult, Heard), CommandError> {
         let _held = cx.interrupt.hold();
         let outcome = cx.interrupt.or(self.follow(cx, target)).await;
         match outcome {
@@ -57,40 +60,64 @@ impl Awaited<'_> {
         }
     }
 
-    async fn follow(&self, cx: &Context, target: &Target) -> Result<TestResult, CommandError> {
+    /// Ends the wait for a batch that is in no queue any more, or that takes too long.
+    fn in_time(
+        &self,
+        target: &Target,
+        begin: Instant,
+        seen_at: Instant,
+    ) -> Result<(), CommandError> {
+        let batch_id = &self.batch.batch_id;
+        if seen_at.elapsed() > GONE_AFTER {
+            return Err(CommandError::BatchGone {
+                environment: target.environment.name.clone(),
+                batch_id: batch_id.clone(),
+            });
+        }
+        if begin.elapsed() > LONGEST {
+            return Err(CommandError::TimedOut {
+                what: format!("batch {batch_id}"),
+                limit_secs: LONGEST.as_secs(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        cx: &Context,
+        target: &Target,
+    ) -> Result<(TestResult, Heard), CommandError> {
         let begin = Instant::now();
         let mut said = Instant::now();
         let mut seen_at = Instant::now();
         let batch_id = &self.batch.batch_id;
-        let step = cx.ui.begin(format!("batch {batch_id} is sent"));
+        let mut heard = Heard::default();
+        let mut step = Some(cx.ui.begin(format!("batch {batch_id} is sent")));
         loop {
             let result = self.outputs.result(self.prefix).await?;
             if let Some(result) = result.filter(|it| it.batch_id == *batch_id) {
-                return Ok(result);
+                return Ok((result, heard));
+            }
+            if self.batch.live && heard.more(cx, self.outputs, self.live).await? {
+                // What moves would stand between the lines.
+                step = None;
             }
             let counts = target.cloud.sqs.counts(self.queue).await?;
             if counts.total() > 0 {
                 seen_at = Instant::now();
             }
-            if seen_at.elapsed() > GONE_AFTER {
-                return Err(CommandError::BatchGone {
-                    environment: target.environment.name.clone(),
-                    batch_id: batch_id.clone(),
-                });
-            }
-            if begin.elapsed() > LONGEST {
-                return Err(CommandError::TimedOut {
-                    what: format!("batch {batch_id}"),
-                    limit_secs: LONGEST.as_secs(),
-                });
-            }
+            self.in_time(target, begin, seen_at)?;
             let line = format!(
                 "{} of the batches wait and {} run{}",
                 counts.waiting,
                 counts.in_flight,
                 states(target).await?
             );
-            step.says(&line);
+            match &step {
+                Some(step) => step.says(&line),
+                None => said = Instant::now(),
+            }
             if !cx.ui.is_interactive() && said.elapsed() >= BETWEEN_LINES {
                 cx.ui.status(&line);
                 said = Instant::now();

@@ -13,6 +13,7 @@ mod datasets;
 mod faults;
 mod http;
 mod limits;
+mod live;
 mod loader;
 mod process;
 mod programs;

@@ -406,14 +406,23 @@ async fn compiled_graphs_are_the_seeds_and_the_programs_own_across_starts() {
     };
     let seed = "['MODULE_seed: seed']";
     assert_eq!(began_with(&agent, &one).await, seed);
-    assert_eq!(began_with(&agent, &one).await, "['MODULE_one: one', 'MODULE_seed: seed']");
+    assert_eq!(
+        began_with(&agent, &one).await,
+        "['MODULE_one: one', 'MODULE_seed: seed']"
+    );
     assert_eq!(began_with(&agent, &two).await, seed);
     agent.signal(Signal::SIGKILL);
     drop(agent);
     let agent = trains(state.path(), modules.path()).await;
-    assert_eq!(began_with(&agent, &one).await, "['MODULE_one: one', 'MODULE_seed: seed']");
+    assert_eq!(
+        began_with(&agent, &one).await,
+        "['MODULE_one: one', 'MODULE_seed: seed']"
+    );
     assert_eq!(began_with(&agent, "print('other')").await, "other");
-    assert_eq!(began_with(&agent, &two).await, "['MODULE_seed: seed', 'MODULE_two: two']");
+    assert_eq!(
+        began_with(&agent, &two).await,
+        "['MODULE_seed: seed', 'MODULE_two: two']"
+    );
 }
 
 #[tokio::test]
