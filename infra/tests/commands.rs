@@ -48,6 +48,8 @@ fn a_command_says_what_is_wrong_and_what_mends_it() {
 }
 
 fn logs_that_are_followed_until_a_person_stops_it(deployment: &Deployment) {
+    let of_agent = deployment.infra(&["logs", "local", "agent", "--since", "1h"]);
+    says(&of_agent, &["\"message\":\"started\""]);
     let logs = ["logs", "local", "PapersCodeGenerator", "--since", "1h"];
     let so_far = deployment.infra(&logs);
     says(&so_far, &["is not in the index"]);
