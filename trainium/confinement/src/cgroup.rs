@@ -19,6 +19,10 @@ use rustix::event::{EventfdFlags, PollFlags, eventfd};
 const OUR_TASKS: u64 = 4;
 /// Memory of TCP sockets, which v1 counts apart and for the loopback of the program's own network only, bytes.
 const TCP_BYTES: u64 = 64 << 20;
+/// A run's share of the processors, the same for each: the kernel's own number for one that nobody chose, said so that
+/// nothing above a run decides it. The number of v1 (`cpu.shares`) and that of v2 (`cpu.weight`).
+const CPU_SHARES: &str = "1024";
+const CPU_WEIGHT: &str = "100";
 /// How often and how long the kernel is asked to remove a group whose last process is just ending.
 const REMOVE_ATTEMPTS: u32 = 200;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
@@ -122,7 +126,9 @@ impl Group {
         let bytes = limits.memory_bytes.to_string();
         let tasks = (limits.processes + OUR_TASKS).to_string();
         match &self.at {
-            Base::V1 { memory, pids, .. } => {
+            Base::V1 {
+                memory, pids, cpu, ..
+            } => {
                 set(memory, "memory.limit_in_bytes", &bytes)?;
                 // Both together, so that what is swapped out counts; missing without accounting of swap.
                 set_where_known(memory, "memory.memsw.limit_in_bytes", &bytes)?;
@@ -131,12 +137,17 @@ impl Group {
                     "memory.kmem.tcp.limit_in_bytes",
                     &TCP_BYTES.to_string(),
                 )?;
+                if let Some(cpu) = cpu {
+                    set(cpu, "cpu.shares", CPU_SHARES)?;
+                }
                 set(pids, "pids.max", &tasks)
             }
             Base::V2(folder) => {
                 set(folder, "memory.max", &bytes)?;
                 set_where_known(folder, "memory.swap.max", "0")?;
                 set(folder, "memory.oom.group", "1")?;
+                // Missing where a service manager lends no processors.
+                set_where_known(folder, "cpu.weight", CPU_WEIGHT)?;
                 set(folder, "pids.max", &tasks)
             }
         }
@@ -373,7 +384,9 @@ mod tests {
     fn one_hierarchy_gets_every_limit_in_one_folder() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().to_owned();
-        fs::write(at.join("memory.swap.max"), "max").unwrap();
+        for file in ["memory.swap.max", "cpu.weight"] {
+            fs::write(at.join(file), "").unwrap();
+        }
         let group = Group {
             at: Base::V2(at.clone()),
         };
@@ -382,6 +395,7 @@ mod tests {
         assert_eq!(read(&at, "memory.swap.max"), "0");
         assert_eq!(read(&at, "memory.oom.group"), "1");
         assert_eq!(read(&at, "pids.max"), "68");
+        assert_eq!(read(&at, "cpu.weight"), "100");
         fs::write(at.join("memory.events"), "low 0\noom 3\noom_kill 0\n").unwrap();
         assert!(!group.ran_out_of_memory().unwrap());
         fs::write(at.join("memory.events"), "low 0\noom 3\noom_kill 2\n").unwrap();
@@ -422,6 +436,7 @@ mod tests {
         }
         assert!(!memory.join("memory.kmem.tcp.limit_in_bytes").exists());
         assert_eq!(read(&pids, "pids.max"), "68");
+        assert_eq!(read(&cpu, "cpu.shares"), "1024");
         assert_eq!(group.entrances().len(), 3, "each hierarchy once");
         fs::write(memory.join("memory.max_usage_in_bytes"), "7\n").unwrap();
         fs::write(cpu.join("cpuacct.usage"), "2000000\n").unwrap();
