@@ -1,16 +1,17 @@
 //! The agent's HTTP API, for a `TRAINIUM_ENDPOINT` that is an address.
 //!
 //! The call lasts as long as the programs run, and a function ends after fifteen minutes at most. So a
-//! batch is only as large as surely fits: the agent runs two programs at a time. With the usual limit of
-//! 600 s that is two programs a call; batches of ten are what the queue is for. An agent that others can
-//! reach, too, demands a token (see [`AgentToken`]).
+//! batch is only as large as surely fits, as many programs at a time as the agent says that it has places for: one where
+//! they have a Neuron device. With the usual limit of 600 s that is as many programs a call; batches of ten are what the
+//! queue is for. An agent that others can reach, too, demands a token (see [`AgentToken`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::agent_call::{MARGIN, programs_in};
 use annapurna_contract::{
-    AgentRefusal, BatchResults, CodeTestingMessage, PaperId, ProgramToTest, TestResult,
+    AgentHealth, AgentRefusal, BatchResults, CodeTestingMessage, PaperId, ProgramToTest,
+    TestResult,
     text::{chain, one_line},
 };
 use reqwest::StatusCode;
@@ -24,6 +25,8 @@ pub(crate) const CODE_LIMIT: u64 = 1 << 20;
 /// Largest answer that is read, bytes: ten results with as many metrics as the agent keeps, and the ends of what their
 /// programs printed, each byte escaped by six.
 const ANSWER_LIMIT: usize = 16 << 20;
+/// Longest wait for what the agent says of itself.
+const HEALTH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent did not run a batch.
 #[derive(Debug, thiserror::Error)]
@@ -102,11 +105,40 @@ impl<'a> AgentApi<'a> {
         }
     }
 
-    /// How many programs surely finish in the time that is left.
-    pub(crate) fn batch_that_fits(left: Duration, timeout_secs: u32) -> Result<usize, AgentError> {
-        match programs_in(left, Duration::from_secs(timeout_secs.into())) {
-            0 => Err(AgentError::NoTime { timeout_secs, left }),
-            programs => Ok(programs),
+    /// How many programs surely finish in the time that is left. An agent that does not say how many it runs at a time
+    /// runs one, as far as is known.
+    pub(crate) async fn batch_that_fits(
+        &self,
+        left: Duration,
+        timeout_secs: u32,
+    ) -> Result<usize, AgentError> {
+        let fits = |slots| programs_in(left, Duration::from_secs(timeout_secs.into()), slots);
+        if fits(1) == 0 {
+            return Err(AgentError::NoTime { timeout_secs, left });
+        }
+        let slots = self.slots().await.unwrap_or_else(|error| {
+            warn!(
+                reason = chain(&error),
+                "the agent does not say how many programs it runs at a time"
+            );
+            1
+        });
+        Ok(fits(slots.max(1)))
+    }
+
+    /// Programs that the agent runs at a time.
+    async fn slots(&self) -> Result<usize, AgentError> {
+        let token = self.bearer().await?;
+        let asked = health(self.base, token.as_deref()).await;
+        asked
+            .map_err(|failure| self.error(failure))
+            .map(|it| it.slots)
+    }
+
+    async fn bearer(&self) -> Result<Option<String>, AgentError> {
+        match self.token {
+            Some(token) => token.read().await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -119,23 +151,22 @@ impl<'a> AgentApi<'a> {
         for program in &mut message.batch {
             program.code = Some(self.code(program).await?);
         }
-        let token = match self.token {
-            Some(token) => Some(token.read().await?),
-            None => None,
-        };
+        let token = self.bearer().await?;
         let time = left.saturating_sub(MARGIN / 2);
         let answered = call(self.base, token.as_deref(), &message, time).await;
-        answered.map_err(|failure| {
-            let url = self.base.clone();
-            match failure {
-                Failure::Other(reason) => AgentError::Failed { url, reason },
-                Failure::Unauthorized(said) => AgentError::Unauthorized {
-                    url: Box::new(url),
-                    said,
-                    parameter: self.token.map(|token| token.parameter().to_owned()),
-                },
-            }
-        })
+        answered.map_err(|failure| self.error(failure))
+    }
+
+    fn error(&self, failure: Failure) -> AgentError {
+        let url = self.base.clone();
+        match failure {
+            Failure::Other(reason) => AgentError::Failed { url, reason },
+            Failure::Unauthorized(said) => AgentError::Unauthorized {
+                url: Box::new(url),
+                said,
+                parameter: self.token.map(|token| token.parameter().to_owned()),
+            },
+        }
     }
 
     async fn code(&self, program: &ProgramToTest) -> Result<String, AgentError> {
@@ -174,22 +205,49 @@ impl From<String> for Failure {
     }
 }
 
-/// One `POST /execute_batch`. A redirect is not followed: programs and token go to the configured address only.
+/// One `GET /health`.
+async fn health(base: &Url, token: Option<&str>) -> Result<AgentHealth, Failure> {
+    let url = base.join("health").map_err(|error| chain(&error))?;
+    let request = client(HEALTH_WITHIN)?.get(url);
+    let body = answer(request, token).await?;
+    let read = serde_json::from_slice(&body);
+    Ok(read.map_err(|error| format!("its answer is not its health: {error}"))?)
+}
+
+/// A redirect is not followed: programs and token go to the configured address only.
+fn client(time: Duration) -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(time)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(words)
+}
+
+fn words(error: reqwest::Error) -> String {
+    chain(&error.without_url())
+}
+
+/// One `POST /execute_batch`.
 async fn call(
     base: &Url,
     token: Option<&str>,
     message: &CodeTestingMessage,
     time: Duration,
 ) -> Result<BTreeMap<PaperId, TestResult>, Failure> {
-    let words = |error: reqwest::Error| chain(&error.without_url());
     let url = base.join("execute_batch").map_err(|error| chain(&error))?;
-    let http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(time)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(words)?;
-    let request = http.post(url).json(message);
+    let body = answer(client(time)?.post(url).json(message), token).await?;
+    let answer = serde_json::from_slice::<BatchResults>(&body)
+        .map_err(|error| format!("its answer is not a batch's results: {error}"))?;
+    for (paper, fault) in &answer.errors {
+        let (status, reason) = (fault.status.as_str(), one_line(&fault.error, 500));
+        warn!(paper_id = %paper, status, reason, "the agent has no result, for a fault of its own");
+    }
+    Ok(answer.results)
+}
+
+/// Sends a request and gives what a success brings with it.
+async fn answer(request: reqwest::RequestBuilder, token: Option<&str>) -> Result<Vec<u8>, Failure> {
     let request = match token {
         Some(token) => request.bearer_auth(token),
         None => request,
@@ -207,19 +265,12 @@ async fn call(
             _ => Failure::Other(format!("it answers {status}: {said}")),
         });
     }
-    let answer = serde_json::from_slice::<BatchResults>(&body)
-        .map_err(|error| format!("its answer is not a batch's results: {error}"))?;
-    for (paper, fault) in &answer.errors {
-        let (status, reason) = (fault.status.as_str(), one_line(&fault.error, 500));
-        warn!(paper_id = %paper, status, reason, "the agent has no result, for a fault of its own");
-    }
-    Ok(answer.results)
+    Ok(body)
 }
 
 /// The body, of [`ANSWER_LIMIT`] bytes at most.
 async fn limited(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    let words = |error: reqwest::Error| chain(&error.without_url());
     while let Some(chunk) = response.chunk().await.map_err(words)? {
         if body.len() + chunk.len() > ANSWER_LIMIT {
             return Err(format!("its answer has more than {ANSWER_LIMIT} bytes"));
@@ -266,15 +317,6 @@ mod tests {
             Failure::Other(reason) => reason,
             Failure::Unauthorized(said) => panic!("{said}"),
         })
-    }
-
-    #[test]
-    fn a_batch_over_http_is_as_large_as_fits() {
-        let fits = |left, timeout| AgentApi::batch_that_fits(Duration::from_secs(left), timeout);
-        assert_eq!(fits(895, 600).unwrap(), 2);
-        assert_eq!(fits(895, 120).unwrap(), 12);
-        let error = fits(600, 600).unwrap_err();
-        assert!(error.to_string().contains("`queue`"), "{error}");
     }
 
     #[tokio::test]

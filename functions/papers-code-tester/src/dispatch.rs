@@ -163,7 +163,7 @@ impl Dispatcher {
         report: &mut Dispatched,
     ) -> Result<(), TesterError> {
         for _ in 0..MOST_BATCHES {
-            let size = self.batch_size(end)?;
+            let size = self.batch_size(end).await?;
             let (batch, later) = self.gather(size, report).await?;
             let full = batch.len() >= size;
             if batch.is_empty() || !(full || force || self.has_waited(&batch)) {
@@ -186,16 +186,22 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn batch_size(&self, end: Instant) -> Result<usize, TesterError> {
+    async fn batch_size(&self, end: Instant) -> Result<usize, TesterError> {
         let most = self.settings.batch_size;
-        match self.settings.route {
+        match &self.settings.route {
             Route::Queue => Ok(most),
-            Route::Http { .. } => {
+            Route::Http { url, .. } => {
                 let left = end.saturating_duration_since(Instant::now());
-                let fits = AgentApi::batch_that_fits(left, self.settings.timeout_secs)?;
-                Ok(fits.min(most))
+                let agent = self.agent(url);
+                let fits = agent.batch_that_fits(left, self.settings.timeout_secs);
+                Ok(fits.await?.min(most))
             }
         }
+    }
+
+    fn agent<'b>(&'b self, url: &'b url::Url) -> AgentApi<'b> {
+        let token = self.token.as_ref();
+        AgentApi::new(url, token, &self.objects, &self.settings.code_bucket)
     }
 
     /// Takes programs in hand until there are `size` or no more: one of each paper, and those that must
@@ -320,9 +326,7 @@ impl Dispatcher {
     ) -> Result<(), TesterError> {
         let left = end.saturating_duration_since(Instant::now());
         self.waiting.hold(batch, left).await;
-        let token = self.token.as_ref();
-        let agent = AgentApi::new(url, token, &self.objects, &self.settings.code_bucket);
-        let results = agent.run(message, left).await?;
+        let results = self.agent(url).run(message, left).await?;
         for program in batch {
             let paper = &program.message.paper_id;
             let done = std::slice::from_ref(program);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use annapurna_contract::{Backend, agent_call};
+use annapurna_contract::Backend;
 use annapurna_users::UserRange;
 
 use crate::device;
@@ -11,6 +11,8 @@ use crate::launch::Launch;
 use crate::probe::IsolationChoice;
 use crate::program::Limits;
 
+/// Programs at a time where nobody says otherwise and none has a Neuron device.
+const SLOTS: u16 = 2;
 const EXAMPLES: &str = "\
 Examples:
   trainium-agent check --python /usr/bin/python3
@@ -86,7 +88,7 @@ pub struct Options {
     #[arg(long, env = "AGENT_BACKEND", default_value_t = Backend::Auto, global = true)]
     pub backend: Backend,
     /// Programs at a time; one on a Neuron device, whatever is said here
-    #[arg(long, env = "AGENT_SLOTS", default_value_t = agent_call::SLOTS, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
+    #[arg(long, env = "AGENT_SLOTS", default_value_t = SLOTS, value_parser = clap::value_parser!(u16).range(1..=32), global = true)]
     pub slots: u16,
     /// Memory of a program, MiB [default: 70 % of the machine's, divided by the slots]
     #[arg(long, env = "AGENT_MEMORY_MIB", value_parser = clap::value_parser!(u64).range(64..), global = true)]

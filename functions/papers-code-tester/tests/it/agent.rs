@@ -7,7 +7,8 @@ use std::time::Duration;
 use annapurna_cloud::{Retry, S3};
 use annapurna_contract::{AgentConfig, Backend, CodeTestingMessage, Isolation, TestResult};
 use aws_sdk_ssm::types::ParameterType;
-use axum::{Json, Router, routing::post};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use papers_code_tester::{AgentError, TesterError};
 use serde_json::json;
 use trainium_agent::{
@@ -25,11 +26,27 @@ async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
+/// What an agent with so many places says of itself.
+fn health(slots: usize) -> Json<serde_json::Value> {
+    Json(json!({
+        "status": "healthy", "isolation": "bubblewrap", "reason": null, "python": "3.12.3", "torch": null,
+        "neuron": slots == 1, "busy": 0, "slots": slots,
+    }))
+}
+
 #[tokio::test]
 async fn an_agent_at_an_address_is_called_with_as_much_as_fits() {
+    as_much_as_fits(2, 2).await;
+    as_much_as_fits(1, 1).await;
+    // One that does not say it: its route is missing.
+    as_much_as_fits(0, 1).await;
+}
+
+/// Three programs of 600 s wait, for each of which there is the time of one, for an agent with so many places.
+async fn as_much_as_fits(slots: usize, fit: usize) {
     let mut setting = Setting::new().await;
-    let answer = |Json(message): Json<CodeTestingMessage>| async move {
-        assert!(message.batch.len() <= 2, "two programs of 600 s fit");
+    let answer = move |Json(message): Json<CodeTestingMessage>| async move {
+        assert_eq!(message.batch.len(), fit, "programs of 600 s");
         let mut results = serde_json::Map::new();
         for program in message.batch {
             assert_eq!(program.code.as_deref(), Some("import torch"));
@@ -42,14 +59,17 @@ async fn an_agent_at_an_address_is_called_with_as_much_as_fits() {
             json!({"success": true, "batch_size": 2, "successful": 2, "failed": 0, "results": results}),
         )
     };
-    let router = Router::new().route("/execute_batch", post(answer));
+    let mut router = Router::new().route("/execute_batch", post(answer));
+    if slots > 0 {
+        router = router.route("/health", get(move || async move { health(slots) }));
+    }
     setting.config.trainium_endpoint = serve(router).await;
     let adam = setting.waiting("Adam").await;
     setting.waiting("Lion").await;
     setting.waiting("Sgd").await;
-    assert_eq!(setting.dispatch(false).await["dispatched"], 2);
+    assert_eq!(setting.dispatch(false).await["dispatched"], fit);
     assert_eq!(setting.fields(&adam).await.tested, Some(true));
-    assert_eq!(setting.still_waiting().await, 1);
+    assert_eq!(setting.still_waiting().await, 3 - fit);
 }
 
 #[tokio::test]

@@ -160,7 +160,8 @@ struct TestingFile {
     /// How programs reach the agent: `queue`, where it takes them itself and no port is open (so it is where the key
     /// is absent), or the address of its API, which the tester then calls. The functions are in no VPC, so an address
     /// must be reachable from the internet. The call lasts as long as a program: `timeout-secs` must be 90 s more than
-    /// `program-timeout-secs`, and batches are as small as fits into it, two programs at a time (`AGENT_SLOTS` of the agent).
+    /// `program-timeout-secs`, and batches are as small as fits into it, as many programs at a time as the agent
+    /// says that it has places for (`AGENT_SLOTS`; one on a Neuron device).
     trainium_endpoint: Option<String>,
     /// Name of the SSM parameter whose value is the agent's `AGENT_TOKEN`, which an agent demands that listens on more
     /// than loopback: `/annapurna/dev/agent-token`. You make it, as a `SecureString` with the account's key `aws/ssm`;

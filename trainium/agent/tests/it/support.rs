@@ -11,7 +11,7 @@ use annapurna_cloud::{
     Condition, Delivery, Found, Head, Message, MessageQueues, Object, ObjectError, ObjectStore,
     QueueError, Receive, Retry, Saved, Written,
 };
-use annapurna_contract::{AgentConfig, Backend, PaperId, TestResult, agent_call, keys};
+use annapurna_contract::{AgentConfig, Backend, PaperId, TestResult, keys};
 use annapurna_test_needs::needs;
 use annapurna_users::UserRange;
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use trainium_agent::{
 };
 
 pub(crate) const MIB: u64 = 1024 * 1024;
-const SLOTS: usize = agent_call::SLOTS as usize;
+const SLOTS: usize = 2;
 
 pub(crate) fn python_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
