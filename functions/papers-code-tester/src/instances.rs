@@ -10,22 +10,18 @@
 //! `infra status` reads it.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use annapurna_cloud::{Object, ObjectError, ObjectStore, S3};
 use annapurna_contract::names::{ENVIRONMENT_TAG, PURPOSE_TAG};
 use annapurna_contract::text::{chain, one_line};
 use annapurna_contract::{RefusedStart, keys};
 use aws_config::SdkConfig;
-use aws_sdk_ec2::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-    types::{Filter, Instance, InstanceStateName as State},
-};
 use chrono::{SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use tracing::{info, warn};
 
+use crate::aws::{Ec2, Instance};
 use crate::settings::{Selection, Settings};
 
 /// How much longer than the host itself the tester waits: long enough for the host to stop, and to boot and ask for a
@@ -39,7 +35,7 @@ const REASON_CHARACTERS: usize = 300;
 /// The instances that are selected, as EC2 shows them.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainiumInstances {
-    client: Client,
+    ec2: Ec2,
     selection: Selection,
     idle_stop: Duration,
     objects: S3,
@@ -108,6 +104,40 @@ enum Step {
     Leave,
 }
 
+/// How an instance is. Source: EC2 API reference, `InstanceState`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending,
+    Running,
+    Stopping,
+    Stopped,
+    /// Nothing is done about it: EC2's word, such as `terminated`.
+    Other(String),
+}
+
+impl State {
+    fn of(word: &str) -> Self {
+        match word {
+            // One that EC2 shows without a state is only just being made.
+            "" | "pending" => Self::Pending,
+            "running" => Self::Running,
+            "stopping" => Self::Stopping,
+            "stopped" => Self::Stopped,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Other(word) => word,
+        }
+    }
+}
+
 /// An instance that counts: it is there, and may run again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
@@ -125,7 +155,7 @@ impl TrainiumInstances {
         settings: &Settings,
     ) -> Self {
         Self {
-            client: Client::new(sdk),
+            ec2: Ec2::new(sdk),
             selection,
             idle_stop: settings.idle_stop,
             objects,
@@ -195,9 +225,8 @@ impl TrainiumInstances {
     /// Those that are selected, in the order of their ids. One that is terminated is still shown by EC2 for an hour,
     /// and counts only where it was named.
     async fn seen(&self) -> Result<Vec<Seen>, String> {
-        let request = self.client.describe_instances();
-        let request = match &self.selection {
-            Selection::Id(id) => request.instance_ids(id),
+        let found = match &self.selection {
+            Selection::Id(id) => self.ec2.instance(id).await,
             Selection::Tags {
                 purpose,
                 environment,
@@ -209,46 +238,36 @@ impl TrainiumInstances {
                     State::Stopped,
                 ];
                 let living = living.map(|state| state.as_str().to_owned());
-                request
-                    .filters(tag(PURPOSE_TAG, purpose))
-                    .filters(tag(ENVIRONMENT_TAG, environment))
-                    .filters(
-                        Filter::builder()
-                            .name("instance-state-name")
-                            .set_values(Some(living.to_vec()))
-                            .build(),
-                    )
+                let filters = [
+                    tag(PURPOSE_TAG, purpose),
+                    tag(ENVIRONMENT_TAG, environment),
+                    ("instance-state-name".to_owned(), living.to_vec()),
+                ];
+                self.ec2.instances(&filters).await
             }
         };
-        let mut pages = request.into_paginator().send();
-        let mut seen = Vec::new();
-        while let Some(page) = pages.next().await {
-            let reservations = page.map_err(reason)?.reservations.into_iter().flatten();
-            let instances = reservations.flat_map(|it| it.instances.into_iter().flatten());
-            seen.extend(instances.filter_map(|it| Seen::of(&it)));
-        }
-        if seen.is_empty() && matches!(self.selection, Selection::Id(_)) {
+        let found = found.map_err(|refusal| chain(&refusal))?;
+        if found.is_empty() && matches!(self.selection, Selection::Id(_)) {
             return Err("there is no such instance".to_owned());
         }
+        let mut seen: Vec<Seen> = found.into_iter().map(Seen::of).collect();
         seen.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(seen)
     }
 
     async fn start(&self, id: &str, refused: &mut Vec<RefusedStart>) -> InstanceStatus {
-        let sent = self.client.start_instances().instance_ids(id).send().await;
-        let Err(error) = sent else {
+        let Err(refusal) = self.ec2.start(id).await else {
             info!(instance = id, "work waits: it is being started");
             return InstanceStatus::Starting;
         };
-        let code = error.code().map(str::to_owned);
-        let reason = reason(error);
+        let reason = chain(&refusal);
         warn!(instance = id, reason, "cannot start the instance");
         // Without a code it was not EC2 that refused.
-        if let Some(code) = code {
+        if let Some(code) = refusal.code() {
             let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
             refused.push(RefusedStart {
                 instance_id: id.to_owned(),
-                code,
+                code: code.to_owned(),
                 reason: one_line(&reason, REASON_CHARACTERS),
                 since: now.clone(),
                 last: now,
@@ -258,13 +277,13 @@ impl TrainiumInstances {
     }
 
     async fn stop(&self, id: &str) -> InstanceStatus {
-        match self.client.stop_instances().instance_ids(id).send().await {
-            Ok(_) => {
+        match self.ec2.stop(id).await {
+            Ok(()) => {
                 info!(instance = id, "nothing to do: it is being stopped");
                 InstanceStatus::Stopping
             }
-            Err(error) => {
-                let reason = reason(error);
+            Err(refusal) => {
+                let reason = chain(&refusal);
                 warn!(instance = id, reason, "cannot stop the instance");
                 InstanceStatus::Unseen(reason)
             }
@@ -273,22 +292,20 @@ impl TrainiumInstances {
 }
 
 impl Seen {
-    /// `None` where EC2 gives no id, without which nothing can be done.
-    fn of(instance: &Instance) -> Option<Self> {
-        let state = instance.state.as_ref().and_then(|state| state.name.clone());
-        Some(Self {
-            id: instance.instance_id.clone()?,
-            state: state.unwrap_or(State::Pending),
-            up_for: up_for(instance),
-        })
+    fn of(instance: Instance) -> Self {
+        let up_for = instance.launched.map(|it| (Utc::now() - it).to_std());
+        Self {
+            id: instance.id,
+            state: State::of(&instance.state),
+            // Not known where EC2 does not say, or says a time to come.
+            up_for: up_for.and_then(Result::ok),
+        }
     }
 }
 
-fn tag(key: &str, value: &str) -> Filter {
-    Filter::builder()
-        .name(format!("tag:{key}"))
-        .values(value)
-        .build()
+/// A filter for a tag with this value.
+fn tag(key: &str, value: &str) -> (String, Vec<String>) {
+    (format!("tag:{key}"), vec![value.to_owned()])
 }
 
 /// Instances to start: one for each batch, less those that are up. A full batch takes all places of an agent.
@@ -309,20 +326,6 @@ fn step(instance: &Seen, is_idle: bool, missing: u64) -> Step {
         State::Running if is_idle => Step::Stop,
         _ => Step::Leave,
     }
-}
-
-/// `None` when EC2 does not say since when; then it is not known to have been up for long.
-fn up_for(instance: &Instance) -> Option<Duration> {
-    let launched = SystemTime::try_from(instance.launch_time?).ok()?;
-    launched.elapsed().ok()
-}
-
-fn reason<E, R>(error: SdkError<E, R>) -> String
-where
-    E: std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
-    chain(&error)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! function's time.
 
 mod agent;
+mod aws;
 mod collect;
 mod dispatch;
 mod instances;

@@ -7,14 +7,14 @@ use std::fmt;
 
 use annapurna_contract::text::chain;
 use aws_config::SdkConfig;
-use aws_sdk_ssm::Client;
 
 use crate::AgentError;
+use crate::aws::Parameters;
 
 /// Where the token is.
 #[derive(Clone)]
 pub(crate) struct AgentToken {
-    client: Client,
+    parameters: Parameters,
     parameter: String,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Debug for AgentToken {
 impl AgentToken {
     pub(crate) fn new(sdk: &SdkConfig, parameter: String) -> Self {
         Self {
-            client: Client::new(sdk),
+            parameters: Parameters::new(sdk),
             parameter,
         }
     }
@@ -39,11 +39,9 @@ impl AgentToken {
 
     /// The token as the agent has it: without the line's end that a file brings with it.
     pub(crate) async fn read(&self) -> Result<String, AgentError> {
-        let request = self.client.get_parameter().name(&self.parameter);
-        let output = request.with_decryption(true).send().await;
-        let output = output.map_err(|error| self.unusable(chain(&error)))?;
-        let value = output.parameter.and_then(|parameter| parameter.value);
-        let token = checked(value.as_deref().unwrap_or(""));
+        let value = self.parameters.read(&self.parameter).await;
+        let value = value.map_err(|refusal| self.unusable(chain(&refusal)))?;
+        let token = checked(&value);
         token
             .map(str::to_owned)
             .map_err(|reason| self.unusable(reason.to_owned()))
