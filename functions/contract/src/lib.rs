@@ -27,6 +27,7 @@ mod refused_start;
 mod results;
 pub mod scrape;
 mod source_record;
+pub mod spent;
 mod stage;
 pub mod text;
 mod verdict;
@@ -55,6 +56,7 @@ pub use results::{
 pub use source_record::{
     Description, OtherEntry, RecordState, RecordedPdf, Revision, SourceRecord, UnderWay,
 };
+pub use spent::Spent;
 pub use stage::Stage;
 pub use verdict::{Judgement, Verdict};
 pub use words::{

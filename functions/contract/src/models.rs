@@ -190,6 +190,9 @@ pub struct KnownModel {
     pub answers: Answers,
     /// Whether it thinks before it answers.
     pub thinking: Thinking,
+    /// Tokens from which on the beginning of a question is kept for five minutes; `None`: it takes no cache point.
+    /// A shorter one is no error and is not kept. Source: Anthropic, "Prompt caching".
+    pub cached_from: Option<u32>,
     /// Tokens of question and answer together.
     pub context_tokens: u32,
     /// Tokens of an answer, its thinking included; 0 where the answer is a vector.

@@ -67,10 +67,11 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::ForcedTool,
         thinking: Thinking::UnlessOff,
+        cached_from: Some(4_096),
         context_tokens: 1_000_000,
         max_output_tokens: 128_000,
         sources: "Card and Anthropic, October 2026. Five times the price where a question is over 100,000 tokens, \
-                  which none of ours is. GovCloud's profile: litellm's table only",
+                  which none of ours is. GovCloud's profile: litellm's table only. Least for the cache: Haiku 4.5's",
     },
     KnownModel {
         id: "anthropic.claude-sonnet-5-5",
@@ -85,10 +86,11 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::OfferedTool,
         thinking: Thinking::Always,
+        cached_from: Some(1_024),
         context_tokens: 1_000_000,
         max_output_tokens: 128_000,
         sources: "Card as quoted on 2026-10-07, price list of 2026-09-30, Anthropic, October 2026 (cache read since \
-                  2026-10-07). First possible end: Google Cloud's date for it; Bedrock's not confirmed. GovCloud's profile: litellm's table only",
+                  2026-10-07). First possible end: Google Cloud's date for it; Bedrock's not confirmed. GovCloud's profile: litellm's table only. Least for the cache: Sonnet 5's",
     },
     KnownModel {
         id: "anthropic.claude-opus-5-5",
@@ -103,6 +105,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::OfferedTool,
         thinking: Thinking::Always,
+        cached_from: Some(1_024),
         context_tokens: 1_000_000,
         max_output_tokens: 128_000,
         sources: "Anthropic, October 2026; litellm, issue 42717 (forced tools refused on Bedrock). Profiles beside `us` and \
@@ -121,6 +124,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::ForcedTool,
         thinking: Thinking::Always,
+        cached_from: Some(1_024),
         context_tokens: 1_000_000,
         max_output_tokens: 128_000,
         sources: "Anthropic, which calls it legacy since Sonnet 5.5, and litellm's table, October 2026. State on Bedrock not confirmed",
@@ -138,6 +142,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::ForcedTool,
         thinking: Thinking::OnRequest,
+        cached_from: Some(2_048),
         context_tokens: 1_000_000,
         max_output_tokens: 64_000,
         sources: "Anthropic, 2026. First possible end: twelve months after its launch, as the lifecycle page promises; state on Bedrock not \
@@ -156,6 +161,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::ForcedTool,
         thinking: Thinking::OnRequest,
+        cached_from: Some(4_096),
         context_tokens: 200_000,
         max_output_tokens: 64_000,
         sources: "Card, May 2026; Bedrock pricing page as quoted on 2026-09-29. Anthropic calls it legacy since Haiku 5.5; a date of its \
@@ -174,6 +180,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::ForcedTool,
         thinking: Thinking::OnRequest,
+        cached_from: Some(1_024),
         context_tokens: 200_000,
         max_output_tokens: 64_000,
         sources: "Anthropic, which retires it on 2026-11-30; a date of its end on Bedrock was not found",
@@ -191,6 +198,7 @@ pub(super) const TABLE: [KnownModel; 8] = [
         },
         answers: Answers::Vector,
         thinking: Thinking::OnRequest,
+        cached_from: None,
         context_tokens: 8_192,
         max_output_tokens: 0,
         sources: "Bedrock user guide, \"Amazon Titan Text Embeddings models\"; price: openrouter.ai, October 2026, not confirmed at AWS",
