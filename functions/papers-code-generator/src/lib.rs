@@ -14,7 +14,7 @@ mod prompt;
 mod select;
 mod waiting;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
@@ -30,13 +30,15 @@ use annapurna_contract::{
     text::{chain, first_chars, one_line},
 };
 use annapurna_program_check::{Facts, Findings};
-use annapurna_runtime::{FunctionError, Model, Search, pdf, process_batch};
+use annapurna_runtime::model::deadline;
+use annapurna_runtime::{Ask, FunctionError, Model, Search, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use datasets::{Catalogue, Datasets};
@@ -167,7 +169,8 @@ impl Generator {
     pub async fn handle(&self, event: Value, time: Duration) -> Result<Value, GeneratorError> {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event).map_err(not_an_event)?;
-            let failures = process_batch(event, |message| self.generate_or_wait(message));
+            let end = deadline(time);
+            let failures = process_batch(event, |message| self.generate_or_wait(message, end));
             return serde_json::to_value(failures.await).map_err(not_an_event);
         }
         let action = event.get("action").and_then(Value::as_str);
@@ -184,7 +187,9 @@ impl Generator {
             _ => {}
         }
         let last_begin = Instant::now() + time.saturating_sub(TIME_OF_A_PAPER.min(time / 2));
-        let answer = self.answer(action, event, last_begin).await?;
+        let answer = self
+            .answer(action, event, last_begin, deadline(time))
+            .await?;
         serde_json::to_value(answer).map_err(not_an_event)
     }
 
@@ -194,6 +199,7 @@ impl Generator {
         action: String,
         event: GeneratorEvent,
         last_begin: Instant,
+        end: Instant,
     ) -> Result<GeneratorAnswer, GeneratorError> {
         let wanted = self.wanted(event).await?;
         let mut answer = GeneratorAnswer {
@@ -205,7 +211,7 @@ impl Generator {
             let outcome = match PaperId::try_from(id.clone()) {
                 Err(error) => Err(not_an_id(error)),
                 Ok(_) if Instant::now() > last_begin => Err(GeneratorError::Own(NoProgram::NoTime)),
-                Ok(paper_id) => self.generate(&paper_id).await,
+                Ok(paper_id) => self.generate(&paper_id, end).await,
             };
             match outcome {
                 Ok((metadata, true)) => answer.generated.push(program(metadata)),
@@ -280,21 +286,32 @@ impl Generator {
     }
 
     /// Does what a message asks for, unless the paper waits for its text.
-    async fn generate_or_wait(&self, message: CodeGenerationMessage) -> Result<(), GeneratorError> {
+    async fn generate_or_wait(
+        &self,
+        message: CodeGenerationMessage,
+        end: Instant,
+    ) -> Result<(), GeneratorError> {
         if self.waits(&message).await? {
             return Ok(());
         }
-        self.generate(&message.paper_id).await.map(drop)
+        self.generate(&message.paper_id, end).await.map(drop)
     }
 
     /// Brings one paper to its program and past it. Says whether the program is new.
-    async fn generate(&self, paper_id: &PaperId) -> Result<(Metadata, bool), GeneratorError> {
+    async fn generate(
+        &self,
+        paper_id: &PaperId,
+        end: Instant,
+    ) -> Result<(Metadata, bool), GeneratorError> {
         let stored = self.search.get(paper_id).await?;
         let stored =
             stored.ok_or_else(|| GeneratorError::Own(NoProgram::NoPaper(paper_id.clone())))?;
         let (metadata, is_new) = match self.known_program(paper_id).await? {
             Some(metadata) => (metadata, false),
-            None => (self.write_program(paper_id, &stored.record).await?, true),
+            None => (
+                self.write_program(paper_id, &stored.record, end).await?,
+                true,
+            ),
         };
         self.search.upsert(paper_id, &metadata.record).await?;
         let message = CodeEvaluationMessage {
@@ -335,6 +352,7 @@ impl Generator {
         &self,
         paper_id: &PaperId,
         record: &PaperRecord,
+        end: Instant,
     ) -> Result<Metadata, GeneratorError> {
         let title = record.judged.title.as_ref();
         let title =
@@ -347,7 +365,7 @@ impl Generator {
             body,
         };
         let datasets = self.datasets.catalogue().await?;
-        let (program, facts) = self.ask(paper_id, &paper, &datasets).await?;
+        let (program, facts) = self.ask(paper_id, &paper, &datasets, end).await?;
         let code = program.code.into_bytes();
         let metadata = Metadata {
             paper_id: paper_id.clone(),
@@ -414,41 +432,38 @@ impl Generator {
         Ok(first_chars(&text, BODY_CHARACTERS).to_owned())
     }
 
-    /// Asks for a program; once more, with what was found, when the first cannot be run.
+    /// Asks for a program that can be run; the model is told once what keeps its own from it.
     async fn ask(
         &self,
         paper_id: &PaperId,
         paper: &PaperText,
         datasets: &Catalogue,
+        end: Instant,
     ) -> Result<(GeneratedProgram, Facts), GeneratorError> {
-        let no_json = |source| self.no_json(paper_id, source);
-        let question = prompt::question(paper).map_err(no_json)?;
-        let first = self.ask_once(&question, datasets).await?;
-        let findings = match datasets.check(&first, self.backend) {
-            Ok(facts) => return Ok((first, facts)),
-            Err(findings) => findings,
+        let block = paper.to_prompt_block();
+        let block = block.map_err(|source| self.no_json(paper_id, source))?;
+        let ask = Ask {
+            model_id: &self.config.bedrock_model_id,
+            system: &prompt::system(self.backend, datasets),
+            shared: &block,
+            question: prompt::QUESTION,
+            tool: &prompt::tool(datasets),
+            beside: &[],
+            paper_id: Some(paper_id),
+            deadline: end,
         };
-        warn!(%paper_id, %findings, "program cannot be run; asked for again");
-        let question = prompt::again(&question, &first.code, &findings).map_err(no_json)?;
-        let second = self.ask_once(&question, datasets).await?;
-        match datasets.check(&second, self.backend) {
-            Ok(facts) => Ok((second, facts)),
+        let runs = |program: &GeneratedProgram| match datasets.check(program, self.backend) {
+            Ok(_) => Ok(()),
+            Err(findings) => Err(findings.0.iter().map(ToString::to_string).collect()),
+        };
+        let program = self.model.ask(&ask, runs).await?.value;
+        match datasets.check(&program, self.backend) {
+            Ok(facts) => Ok((program, facts)),
             Err(source) => Err(GeneratorError::Own(NoProgram::Unusable {
                 paper_id: paper_id.clone(),
                 source,
             })),
         }
-    }
-
-    async fn ask_once(
-        &self,
-        question: &str,
-        datasets: &Catalogue,
-    ) -> Result<GeneratedProgram, GeneratorError> {
-        let model_id = &self.config.bedrock_model_id;
-        let system = prompt::system(self.backend, datasets);
-        let tool = prompt::tool(datasets);
-        Ok(self.model.ask(model_id, &system, question, &tool).await?)
     }
 
     fn no_json(&self, paper_id: &PaperId, source: serde_json::Error) -> GeneratorError {

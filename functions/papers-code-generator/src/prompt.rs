@@ -1,20 +1,15 @@
 //! What the model is asked.
 //!
-//! The paper is data in a marked block of JSON. The rules say what the agent's machine offers; a second
-//! question repeats the first with what was wrong.
+//! The paper is data in a marked block of JSON. The rules say what the agent's machine offers.
 
 use annapurna_contract::{
     Backend,
-    model::{PROGRAM_TOOL, PaperText, program_schema},
-    text::first_chars,
+    model::{PROGRAM_TOOL, program_schema},
 };
-use annapurna_program_check::{CODE_LIMIT, Findings};
+use annapurna_program_check::CODE_LIMIT;
 use annapurna_runtime::Tool;
 
 use crate::datasets::Catalogue;
-
-/// Characters of the previous program and its problems that are shown again.
-const REPEATED_CHARACTERS: usize = 40_000;
 
 /// The tool the model must call.
 pub(crate) fn tool(datasets: &Catalogue) -> Tool {
@@ -73,31 +68,11 @@ torch_neuronx or torch.compile."
     }
 }
 
-/// The question about a paper.
-pub(crate) fn question(paper: &PaperText) -> Result<String, serde_json::Error> {
-    let block = paper.to_prompt_block()?;
-    Ok(format!(
-        "Write the program for this paper and record it with the tool.\n\n{block}"
-    ))
-}
-
-/// The same question after a program that cannot be run.
-pub(crate) fn again(
-    question: &str,
-    code: &str,
-    findings: &Findings,
-) -> Result<String, serde_json::Error> {
-    let findings = serde_json::to_string_pretty(findings)?;
-    let code = serde_json::to_string(first_chars(code, REPEATED_CHARACTERS))?;
-    Ok(format!(
-        "{question}\n\nYour last program cannot be run. What was found:\n{findings}\n\nThe program, as a \
-JSON string:\n{code}\n\nWrite the whole program again without these problems."
-    ))
-}
+/// The question about a paper, which stands before it.
+pub(crate) const QUESTION: &str = "Write the program for this paper and record it with the tool.";
 
 #[cfg(test)]
 mod tests {
-    use annapurna_program_check::{Finding, Rule};
 
     use super::*;
 
@@ -129,24 +104,5 @@ mod tests {
         let offered = &tool(&datasets).schema["properties"]["dataset"]["enum"];
         let names = ["synthetic", "synthetic_images", "synthetic_tokens"];
         assert_eq!(*offered, serde_json::json!(names));
-    }
-
-    #[test]
-    fn a_second_question_names_what_was_found_and_keeps_one_paper() {
-        let paper = PaperText {
-            title: "Adam".to_owned(),
-            abstract_text: "We show.".to_owned(),
-            body: String::new(),
-        };
-        let first = question(&paper).unwrap();
-        let finding = Finding {
-            rule: Rule::Syntax,
-            line: Some(2),
-            message: "a parameter is expected".to_owned(),
-        };
-        let second = again(&first, "def f(:", &Findings(vec![finding])).unwrap();
-        assert!(second.contains("a parameter is expected"));
-        assert!(second.contains("\"line\": 2"));
-        assert_eq!(PaperText::from_prompt(&second), Some(paper));
     }
 }

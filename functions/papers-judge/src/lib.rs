@@ -14,6 +14,8 @@
 
 mod document;
 
+use std::time::Duration;
+
 use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
     CodeGenerationMessage, ConfigError, Decision, JudgeConfig, Judged, PaperId, Question,
@@ -24,11 +26,13 @@ use annapurna_contract::{
     normalize_title,
     text::{first_chars, one_line},
 };
-use annapurna_runtime::{FunctionError, Model, Search, Tool, pdf, process_batch};
+use annapurna_runtime::model::deadline;
+use annapurna_runtime::{Ask, FunctionError, Model, Search, Tool, pdf, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use document::{described, document, expects_text, is_outdated, pdf_of};
@@ -129,14 +133,15 @@ impl Judge {
         })
     }
 
-    /// Judges every message of a batch; answers with those that must come again.
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
-        process_batch(event, |message: ResearchMessage| self.judge(message)).await
+    /// Judges every message of a batch; answers with those that must come again. `time` is what the function has left.
+    pub async fn handle(&self, event: SqsEvent, time: Duration) -> SqsBatchResponse {
+        let end = deadline(time);
+        process_batch(event, |message: ResearchMessage| self.judge(message, end)).await
     }
 
     /// Brings one paper to its verdict and past it.
-    async fn judge(&self, message: ResearchMessage) -> Result<(), JudgeError> {
-        let verdict = self.verdict(&message).await?;
+    async fn judge(&self, message: ResearchMessage, end: Instant) -> Result<(), JudgeError> {
+        let verdict = self.verdict(&message, end).await?;
         let paper_id = &verdict.paper_id;
         let (revision, reason) = (verdict.revision, &verdict.record.reason);
         info!(%paper_id, revision, decision = ?verdict.decision, reason, "judged");
@@ -159,11 +164,15 @@ impl Judge {
     }
 
     /// The verdict that stands after this message. The model is asked only for a revision that has none.
-    async fn verdict(&self, message: &ResearchMessage) -> Result<Verdict, JudgeError> {
+    async fn verdict(
+        &self,
+        message: &ResearchMessage,
+        end: Instant,
+    ) -> Result<Verdict, JudgeError> {
         let known = self.known_verdict(&message.paper_id).await?;
         match known {
             Some(known) if known.verdict.revision >= message.revision => Ok(known.verdict),
-            known => self.keep(self.decide(message).await?, known).await,
+            known => self.keep(self.decide(message, end).await?, known).await,
         }
     }
 
@@ -251,7 +260,7 @@ impl Judge {
     }
 
     /// Asks both questions, the cheaper one first.
-    async fn decide(&self, message: &ResearchMessage) -> Result<Verdict, JudgeError> {
+    async fn decide(&self, message: &ResearchMessage, end: Instant) -> Result<Verdict, JudgeError> {
         let paper = self.paper_text(message).await?;
         let mut record = described(message);
         record.ingested_at = Some(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
@@ -259,13 +268,13 @@ impl Judge {
             return Ok(rejected(message, record, Question::Novelty, reason));
         }
         let text = format!("{}\n\n{}", paper.title, paper.abstract_text);
-        let embedding = self.model.embed(&self.config.embedding_model_id, &text);
-        let embedding = embedding.await?;
+        let model_id = &self.config.embedding_model_id;
+        let embedding = self.model.embed(model_id, &text, end).await?.value;
         if let Some(reason) = self.same_content(message, &embedding).await? {
             return Ok(rejected(message, record, Question::Novelty, reason));
         }
         record.novelty = Some(YesOrNo::Yes);
-        let answer = self.ask_relevance(&message.paper_id, &paper).await?;
+        let answer = self.ask_relevance(&message.paper_id, &paper, end).await?;
         let reason = one_line(&answer.reason, 1_000);
         if !answer.relevant {
             return Ok(rejected(message, record, Question::Relevance, reason));
@@ -345,6 +354,7 @@ impl Judge {
         &self,
         paper_id: &PaperId,
         paper: &PaperText,
+        end: Instant,
     ) -> Result<RelevanceVerdict, JudgeError> {
         let topic = &self.config.topic;
         let system = format!(
@@ -364,8 +374,22 @@ impl Judge {
             schema: verdict_schema(),
             max_tokens: 1_000,
         };
-        let model_id = &self.config.bedrock_model_id;
-        Ok(self.model.ask(model_id, &system, &prompt, &tool).await?)
+        let ask = Ask {
+            model_id: &self.config.bedrock_model_id,
+            system: &system,
+            // The only question about the paper.
+            shared: "",
+            question: &prompt,
+            tool: &tool,
+            beside: &[],
+            paper_id: Some(paper_id),
+            deadline: end,
+        };
+        Ok(self
+            .model
+            .ask(&ask, |_: &RelevanceVerdict| Ok(()))
+            .await?
+            .value)
     }
 }
 

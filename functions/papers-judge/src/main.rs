@@ -1,5 +1,7 @@
 //! The Lambda function `PapersJudge`.
 
+use std::time::{Duration, SystemTime};
+
 use annapurna_contract::JudgeConfig;
 use annapurna_runtime::{Model, aws, telemetry};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -12,7 +14,11 @@ async fn main() -> Result<(), Error> {
     let judge = Judge::new(&sdk, Model::new(&sdk), JudgeConfig::from_env()?)?;
     let judge = &judge;
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
-        Ok::<_, Error>(Box::pin(judge.handle(event.payload)).await)
+        let end = event.context.deadline();
+        let left = end
+            .duration_since(SystemTime::now())
+            .unwrap_or(Duration::ZERO);
+        Ok::<_, Error>(Box::pin(judge.handle(event.payload, left)).await)
     }))
     .await
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::time::Duration;
+
 use annapurna_contract::{
     CodeGenerationMessage, Decision, JudgeConfig, PaperId, PaperRecord, Question, ResearchMessage,
     Source, Verdict, YesOrNo, keys,
@@ -9,6 +11,9 @@ use annapurna_contract::{
 use annapurna_testing::{Bedrock, Stage};
 use papers_judge::Judge;
 use serde_json::{Value, json};
+
+/// What the function has left: enough for every test.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Setting {
     stage: Stage,
@@ -61,7 +66,7 @@ impl Setting {
 
     async fn judge_bodies(&self, bodies: &[(&str, String)]) -> Vec<String> {
         let event = serde_json::from_value(Stage::event(bodies)).unwrap();
-        let response = self.judge.handle(event).await;
+        let response = self.judge.handle(event, HOUR).await;
         self.stage.search.refresh().await.unwrap();
         let failures = response.batch_item_failures.into_iter();
         failures.map(|failure| failure.item_identifier).collect()
@@ -282,7 +287,7 @@ async fn a_paper_cannot_speak_to_the_model_as_us_and_a_bad_date_does_not_hold_it
 async fn the_response_is_what_lambda_reads() {
     let setting = Setting::new().await;
     let event = serde_json::from_value(Stage::event(&[("g", "no".to_owned())])).unwrap();
-    let response: Value = serde_json::to_value(setting.judge.handle(event).await).unwrap();
+    let response: Value = serde_json::to_value(setting.judge.handle(event, HOUR).await).unwrap();
     assert_eq!(
         response,
         json!({"batchItemFailures": [{"itemIdentifier": "m0"}]})

@@ -4,7 +4,7 @@ use annapurna_cloud::{ObjectError, QueueError};
 use annapurna_contract::ConfigError;
 use annapurna_contract::text::{chain, one_line};
 
-use crate::{ModelError, SearchError};
+use crate::{Failed, ModelError, SearchError};
 
 /// A service that a function works with failed, or `E`: a reason of the function's own.
 ///
@@ -29,6 +29,12 @@ pub enum FunctionError<E> {
     /// A reason of the function's own.
     #[error(transparent)]
     Own(E),
+}
+
+impl<E> From<Failed> for FunctionError<E> {
+    fn from(failed: Failed) -> Self {
+        Self::Model(failed.error)
+    }
 }
 
 /// What the caller of a function is told of an error: its causes, too, in one line of 2,000 characters at most.

@@ -14,6 +14,6 @@ pub mod telemetry;
 
 pub use batch::process_batch;
 pub use error::{FunctionError, error_message};
-pub use model::{Model, ModelError, Tool};
+pub use model::{Answer, Ask, Failed, Model, ModelError, Said, Tool};
 pub use search::{Search, SearchError};
 pub use signature::{SignatureError, Signer};

@@ -1,64 +1,46 @@
 //! Questions to a model on Bedrock, and vectors of texts.
 //!
-//! In: a system prompt, a prompt and one tool. Out: the tool's input, read as the caller's type. The
-//! model is forced to call the tool, or offered it and told to where it takes no force
-//! ([`annapurna_contract::models`]), so its answer is data of a known shape. A paper's text is hostile:
-//! it enters a prompt only as [`annapurna_contract::model::PaperText`], JSON marked as data, and what
-//! comes back is data again, which the caller checks.
+//! In: a system prompt, a block that several questions share, a question and one tool. Out: the tool's input, read as the
+//! caller's type and checked by the caller, with what it cost. The model is forced to call the tool, or offered it and
+//! told to where it takes no force ([`annapurna_contract::models`]), so its answer is data of a known shape. What is
+//! wrong with an answer is told to the model once, in the same conversation. A paper's text is hostile: it enters a
+//! prompt only as [`annapurna_contract::model::PaperText`], JSON marked as data, and what comes back is data again.
 //!
-//! No error here is ever a verdict. [`ModelError::Unavailable`] passes with time;
-//! [`ModelError::Unusable`] may pass when asked again. Both go back to the queue, then to its
-//! dead-letter queue.
+//! No error here is ever a verdict: see [`ModelError`].
 
+mod conversation;
+mod error;
+mod json;
 mod manner;
+#[cfg(test)]
+mod tests;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use annapurna_contract::{model::EMBEDDING_DIMENSIONS, text::chain};
+use annapurna_contract::{PaperId, Spent, model::EMBEDDING_DIMENSIONS, spent::Tokens};
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_bedrockruntime::{
     Client,
-    error::{BuildError, ProvideErrorMetadata, SdkError},
+    error::BuildError,
+    operation::converse::ConverseOutput as Response,
     primitives::Blob,
-    types::{
-        ContentBlock, ConversationRole, ConverseOutput, InferenceConfiguration, Message,
-        StopReason, SystemContentBlock,
-    },
+    types::{ConverseOutput, InferenceConfiguration, Message, SystemContentBlock, TokenUsage},
 };
-use aws_smithy_types::{Document, Number};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
+use error::{failure, said, stopped};
 use manner::Manner;
 
-/// Why there is no answer to use.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// Throttled, overloaded, too slow or not reachable.
-    #[error("model `{model_id}` is not available now: {reason}")]
-    Unavailable {
-        /// Id of the model or inference profile that was asked.
-        model_id: String,
-        /// What Bedrock or the connection said.
-        reason: String,
-    },
-    /// Bedrock will not answer this account or this request: access, model id or limits.
-    #[error("model `{model_id}` was refused: {reason}")]
-    Refused {
-        /// Id of the model or inference profile that was asked.
-        model_id: String,
-        /// Bedrock's error and message, in one line.
-        reason: String,
-    },
-    /// It answered, but not with what was asked for.
-    #[error("model `{model_id}` gave an unusable answer: {reason}")]
-    Unusable {
-        /// Id of the model or inference profile that was asked.
-        model_id: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
+pub use error::{Failed, ModelError, Said};
+
+/// Left of an invocation's time for what follows an answer: writing it down.
+const RESERVE: Duration = Duration::from_secs(15);
+/// Longest attempt, without the time that its tokens may take.
+const ATTEMPT: Duration = Duration::from_secs(240);
+/// Time that one token of the answer may take besides.
+const TOKEN: Duration = Duration::from_millis(10);
 
 /// The tool that a question has the model call.
 #[derive(Debug, Clone)]
@@ -70,8 +52,49 @@ pub struct Tool {
     /// JSON schema of its input.
     pub schema: Value,
     /// Longest answer, tokens, without what the model thinks before it; one that is cut is
-    /// [`ModelError::Unusable`].
+    /// [`ModelError::Truncated`].
     pub max_tokens: i32,
+}
+
+/// One question.
+///
+/// The cache is for what stands before its point: tools, `system`, `shared`, in this order. So questions that are to
+/// share a paper have the same `system` and the same tools in `tool` and `beside` together, and what differs is in
+/// `question`. A model that is forced to call a tool keeps nothing between questions with different ones.
+/// Source: Anthropic, "Prompt caching", "What invalidates the cache".
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Id of a model or inference profile.
+    pub model_id: &'a str,
+    /// The instructions; nothing of a paper.
+    pub system: &'a str,
+    /// The beginning that the questions about one paper share byte for byte, with the paper's block; empty where there
+    /// is one question only.
+    pub shared: &'a str,
+    /// What is asked.
+    pub question: &'a str,
+    /// The tool that is to be called.
+    pub tool: &'a Tool,
+    /// The tools of the other questions that share the beginning.
+    pub beside: &'a [Tool],
+    /// The paper that it is about.
+    pub paper_id: Option<&'a PaperId>,
+    /// No attempt goes past it: [`deadline`].
+    pub deadline: Instant,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<T> {
+    /// The tool's input, checked.
+    pub value: T,
+    /// What it took, with an answer that was not right at first.
+    pub spent: Spent,
+}
+
+/// Until when a model may be asked in an invocation that has so much time left: what follows needs some of it.
+pub fn deadline(left: Duration) -> Instant {
+    Instant::now() + left.saturating_sub(RESERVE.min(left / 4))
 }
 
 /// A client of Bedrock's runtime.
@@ -81,75 +104,106 @@ pub struct Model {
 }
 
 impl Model {
-    /// A client with a function's credentials and endpoints.
-    ///
-    /// A long program takes a model minutes, so an attempt may last four; throttling is retried.
+    /// A client with a function's credentials and endpoints. Throttling is tried again, until a question's deadline.
     pub fn new(config: &SdkConfig) -> Self {
         Self::with_retries(config, RetryConfig::standard().with_max_attempts(4))
     }
 
     fn with_retries(config: &SdkConfig, retries: RetryConfig) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(240))
-            .build();
         let settings = aws_sdk_bedrockruntime::config::Builder::from(config)
-            .timeout_config(timeouts)
             .retry_config(retries)
-            .build();
+            .timeout_config(attempts_of(ATTEMPT));
         Self {
-            client: Client::from_conf(settings),
+            client: Client::from_conf(settings.build()),
         }
     }
 
-    /// Asks one question with the Converse API and reads the input of the tool call.
+    /// Asks one question with the Converse API, and once more in the same conversation where the answer lacks the tool's
+    /// call, does not read as `T`, or has something that `check` finds: what types cannot say.
     ///
     /// # Errors
     ///
-    /// See [`ModelError`]; an answer that was cut at `max_tokens`, lacks the tool call or does not
-    /// read as `T` is [`ModelError::Unusable`].
+    /// [`Failed`]: see [`ModelError`], with what was paid all the same.
     pub async fn ask<T: DeserializeOwned>(
         &self,
-        model_id: &str,
-        system: &str,
-        prompt: &str,
-        tool: &Tool,
+        ask: &Ask<'_>,
+        check: impl Fn(&T) -> Result<(), Vec<String>>,
+    ) -> Result<Answer<T>, Failed> {
+        let mut spent = Spent::default();
+        match self.converse(ask, check, &mut spent).await {
+            Ok(value) => Ok(Answer { value, spent }),
+            Err(error) => Err(Failed { error, spent }),
+        }
+    }
+
+    async fn converse<T: DeserializeOwned>(
+        &self,
+        ask: &Ask<'_>,
+        check: impl Fn(&T) -> Result<(), Vec<String>>,
+        spent: &mut Spent,
     ) -> Result<T, ModelError> {
-        let unusable = |reason: String| ModelError::Unusable {
-            model_id: model_id.to_owned(),
-            reason,
-        };
+        let unusable = |reason: String| said(ModelError::Unusable, ask.model_id, reason);
         let malformed = |error: BuildError| unusable(error.to_string());
-        let manner = Manner::of(model_id);
-        let max_tokens = manner.max_tokens(tool);
-        let question = Message::builder()
-            .role(ConversationRole::User)
-            .content(ContentBlock::Text(prompt.to_owned()))
-            .build()
-            .map_err(malformed)?;
-        let answer = self
+        let tool = ask.tool.name;
+        let manner = Manner::of(ask.model_id);
+        let first = conversation::first_turn(ask, manner).map_err(malformed)?;
+        let answer = self.turn(ask, vec![first.clone()], spent).await?;
+        let findings = match read(&answer, tool, &check) {
+            Ok(value) => return Ok(value),
+            Err(findings) => findings,
+        };
+        tracing::warn!(
+            model_id = ask.model_id,
+            tool,
+            paper_id = ask.paper_id.map(PaperId::as_str),
+            findings = findings.join("; "),
+            "the answer cannot be used; the model is told why"
+        );
+        let repair = conversation::repair_turn(&answer, tool, &findings).map_err(malformed)?;
+        let repair = repair.ok_or_else(|| unusable("an empty answer".to_owned()))?;
+        let answer = self.turn(ask, vec![first, answer, repair], spent).await?;
+        read(&answer, tool, &check).map_err(|findings| unusable(findings.join("; ")))
+    }
+
+    /// One turn of the model.
+    async fn turn(
+        &self,
+        ask: &Ask<'_>,
+        messages: Vec<Message>,
+        spent: &mut Spent,
+    ) -> Result<Message, ModelError> {
+        let unusable = |reason: &str| said(ModelError::Unusable, ask.model_id, reason);
+        let manner = Manner::of(ask.model_id);
+        let max_tokens = manner.max_tokens(ask.tool);
+        let tools = manner.tools(ask.tool, ask.beside);
+        let tools = tools.map_err(|error| unusable(&error.to_string()))?;
+        let limits = InferenceConfiguration::builder().max_tokens(max_tokens);
+        let tokens = u32::try_from(max_tokens).unwrap_or(0);
+        let attempts = attempts_of(ATTEMPT + TOKEN * tokens);
+        let sent = self
             .client
             .converse()
-            .model_id(model_id)
-            .system(SystemContentBlock::Text(manner.system(system, tool)))
-            .messages(question)
-            .tool_config(manner.tools(tool).map_err(malformed)?)
-            .inference_config(
-                InferenceConfiguration::builder()
-                    .max_tokens(max_tokens)
-                    .build(),
-            )
+            .model_id(ask.model_id)
+            .system(SystemContentBlock::Text(ask.system.to_owned()))
+            .set_messages(Some(messages))
+            .tool_config(tools)
+            .inference_config(limits.build())
             .set_additional_model_request_fields(manner.fields())
-            .send()
-            .await
-            .map_err(|error| failure(model_id, error))?;
-        if *answer.stop_reason() == StopReason::MaxTokens {
-            return Err(unusable(format!("cut at {max_tokens} tokens")));
+            .customize()
+            .config_override(
+                aws_sdk_bedrockruntime::config::Builder::new().timeout_config(attempts),
+            )
+            .send();
+        let response = within(ask.model_id, ask.deadline, sent).await?;
+        let response = response.map_err(|error| failure(ask.model_id, error))?;
+        *spent += paid(ask.model_id, &response);
+        if let Some(error) = stopped(ask.model_id, &response.stop_reason, max_tokens) {
+            return Err(error);
         }
-        let input = tool_input(answer.output, tool.name)
-            .ok_or_else(|| unusable(format!("no call of the tool `{}`", tool.name)))?;
-        serde_json::from_value(input)
-            .map_err(|error| unusable(format!("input of `{}`: {error}", tool.name)))
+        match response.output {
+            Some(ConverseOutput::Message(message)) => Ok(message),
+            _ => Err(unusable("an answer without a message")),
+        }
     }
 
     /// The unit vector of a text, by Titan Text Embeddings V2.
@@ -161,234 +215,112 @@ impl Model {
     ///
     /// See [`ModelError`]; a vector of another length, or one that is not finite, is
     /// [`ModelError::Unusable`].
-    pub async fn embed(&self, model_id: &str, text: &str) -> Result<Vec<f32>, ModelError> {
+    pub async fn embed(
+        &self,
+        model_id: &str,
+        text: &str,
+        deadline: Instant,
+    ) -> Result<Answer<Vec<f32>>, Failed> {
         #[derive(Deserialize)]
-        struct Answer {
+        #[serde(rename_all = "camelCase")]
+        struct Embedded {
             embedding: Vec<f32>,
+            #[serde(default)]
+            input_text_token_count: u64,
         }
-        let unusable = |reason: String| ModelError::Unusable {
-            model_id: model_id.to_owned(),
-            reason,
+        let unpaid = |error: ModelError| Failed {
+            error,
+            spent: Spent::default(),
         };
         let body =
             json!({"inputText": text, "dimensions": EMBEDDING_DIMENSIONS, "normalize": true});
-        let output = self
+        let sent = self
             .client
             .invoke_model()
             .model_id(model_id)
             .content_type("application/json")
             .accept("application/json")
             .body(Blob::new(body.to_string()))
-            .send()
-            .await
-            .map_err(|error| failure(model_id, error))?;
-        let answer: Answer = serde_json::from_slice(output.body.as_ref())
-            .map_err(|error| unusable(format!("not an embedding: {error}")))?;
-        let vector = answer.embedding;
-        if vector.len() != EMBEDDING_DIMENSIONS {
-            let length = vector.len();
-            return Err(unusable(format!(
-                "{length} dimensions, not {EMBEDDING_DIMENSIONS}"
-            )));
+            .send();
+        let output = within(model_id, deadline, sent).await.map_err(unpaid)?;
+        let output = output.map_err(|error| unpaid(failure(model_id, error)))?;
+        let answer: Embedded = serde_json::from_slice(output.body.as_ref()).map_err(|error| {
+            unpaid(said(
+                ModelError::Unusable,
+                model_id,
+                format!("not an embedding: {error}"),
+            ))
+        })?;
+        let tokens = Tokens {
+            input: answer.input_text_token_count,
+            ..Tokens::default()
+        };
+        let spent = Spent::of_call(model_id, tokens);
+        match checked_vector(answer.embedding) {
+            Ok(value) => Ok(Answer { value, spent }),
+            Err(reason) => Err(Failed {
+                error: said(ModelError::Unusable, model_id, reason),
+                spent,
+            }),
         }
-        let length: f32 = vector.iter().map(|part| part * part).sum();
-        if !length.is_finite() || length <= f32::EPSILON {
-            return Err(unusable("a vector without direction".to_owned()));
-        }
-        Ok(vector)
     }
 }
 
-/// The input of the first call of the tool, if the message has one.
-fn tool_input(output: Option<ConverseOutput>, name: &str) -> Option<Value> {
-    let Some(ConverseOutput::Message(message)) = output else {
-        return None;
-    };
-    message.content.into_iter().find_map(|block| match block {
-        ContentBlock::ToolUse(call) if call.name == name => Some(value(call.input)),
-        _ => None,
+fn attempts_of(longest: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(longest)
+        .build()
+}
+
+/// What a call comes to before the deadline.
+async fn within<F: Future>(
+    model_id: &str,
+    deadline: Instant,
+    call: F,
+) -> Result<F::Output, ModelError> {
+    let answered = timeout_at(deadline, call).await;
+    answered.map_err(|_| {
+        let reason = "the invocation's time is over";
+        said(ModelError::TimedOut, model_id, reason)
     })
 }
 
-/// Sorts what Bedrock said into what passes with time and what does not.
-fn failure<E, R>(model_id: &str, error: SdkError<E, R>) -> ModelError
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    const LASTING: [&str; 4] = [
-        "AccessDeniedException",
-        "ResourceNotFoundException",
-        "ValidationException",
-        "UnrecognizedClientException",
-    ];
-    let lasting = error.code().is_some_and(|code| LASTING.contains(&code));
-    let model_id = model_id.to_owned();
-    let reason = chain(&error);
-    if lasting {
-        ModelError::Refused { model_id, reason }
-    } else {
-        ModelError::Unavailable { model_id, reason }
-    }
+/// What an answer took.
+fn paid(model_id: &str, response: &Response) -> Spent {
+    let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
+    let of = |usage: &TokenUsage| Tokens {
+        input: count(usage.input_tokens),
+        output: count(usage.output_tokens),
+        cache_read: usage.cache_read_input_tokens.map_or(0, count),
+        cache_write: usage.cache_write_input_tokens.map_or(0, count),
+    };
+    let tokens = response.usage.as_ref().map_or_else(Tokens::default, of);
+    Spent::of_call(model_id, tokens)
 }
 
-/// JSON as the SDK's own type of it.
-fn document(value: &Value) -> Document {
-    match value {
-        Value::Null => Document::Null,
-        Value::Bool(flag) => Document::Bool(*flag),
-        Value::String(text) => Document::String(text.clone()),
-        Value::Array(items) => Document::Array(items.iter().map(document).collect()),
-        Value::Object(fields) => {
-            let fields = fields.iter();
-            let fields: HashMap<String, Document> = fields
-                .map(|(name, value)| (name.clone(), document(value)))
-                .collect();
-            Document::Object(fields)
-        }
-        Value::Number(number) => {
-            let whole = number.as_u64().map(Number::PosInt);
-            let negative = || number.as_i64().map(Number::NegInt);
-            let float = || number.as_f64().map(Number::Float);
-            let number = whole.or_else(negative).or_else(float);
-            number.map_or(Document::Null, Document::Number)
-        }
-    }
+/// The tool's input, or what is wrong with it.
+fn read<T: DeserializeOwned>(
+    answer: &Message,
+    tool: &str,
+    check: &impl Fn(&T) -> Result<(), Vec<String>>,
+) -> Result<T, Vec<String>> {
+    let input = conversation::tool_input(answer, tool);
+    let input = input.ok_or_else(|| vec![format!("no call of the tool `{tool}`")])?;
+    let value: T = serde_json::from_value(input)
+        .map_err(|error| vec![format!("input of `{tool}`: {error}")])?;
+    check(&value)?;
+    Ok(value)
 }
 
-/// The SDK's type of JSON as JSON. A number that JSON cannot hold becomes null.
-fn value(document: Document) -> Value {
-    match document {
-        Document::Null => Value::Null,
-        Document::Bool(flag) => Value::Bool(flag),
-        Document::String(text) => Value::String(text),
-        Document::Array(items) => items.into_iter().map(value).collect(),
-        Document::Object(fields) => fields
-            .into_iter()
-            .map(|(name, field)| (name, value(field)))
-            .collect(),
-        Document::Number(Number::PosInt(number)) => number.into(),
-        Document::Number(Number::NegInt(number)) => number.into(),
-        Document::Number(Number::Float(number)) => number.into(),
+fn checked_vector(vector: Vec<f32>) -> Result<Vec<f32>, String> {
+    if vector.len() != EMBEDDING_DIMENSIONS {
+        let length = vector.len();
+        return Err(format!("{length} dimensions, not {EMBEDDING_DIMENSIONS}"));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use annapurna_contract::model::{RelevanceVerdict, VERDICT_TOOL, verdict_schema};
-    use aws_config::BehaviorVersion;
-    use aws_credential_types::Credentials;
-    use axum::{Router, http::StatusCode, response::IntoResponse, routing::post};
-
-    use super::*;
-
-    /// A Bedrock that gives the same answer to every request.
-    async fn bedrock(status: u16, body: Value) -> Model {
-        let status = StatusCode::from_u16(status).unwrap();
-        let error = body["__type"].as_str().unwrap_or_default().to_owned();
-        let answer = move || async move {
-            let headers = [
-                ("content-type", "application/json".to_owned()),
-                ("x-amzn-errortype", error),
-            ];
-            (status, headers, body.to_string()).into_response()
-        };
-        let router = Router::new().route("/{*any}", post(answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region("us-east-1")
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .endpoint_url(format!("http://{address}"))
-            .load()
-            .await;
-        // One attempt: the tests look at how an error is sorted, not at the SDK's waiting.
-        Model::with_retries(&config, RetryConfig::disabled())
+    let length: f32 = vector.iter().map(|part| part * part).sum();
+    if !length.is_finite() || length <= f32::EPSILON {
+        return Err("a vector without direction".to_owned());
     }
-
-    fn tool() -> Tool {
-        Tool {
-            name: VERDICT_TOOL,
-            description: "records the verdict",
-            schema: verdict_schema(),
-            max_tokens: 100,
-        }
-    }
-
-    async fn ask(status: u16, body: Value) -> Result<RelevanceVerdict, ModelError> {
-        let model = bedrock(status, body).await;
-        model.ask("some-model", "system", "prompt", &tool()).await
-    }
-
-    fn converse_answer(stop_reason: &str, content: Value) -> Value {
-        json!({
-            "output": {"message": {"role": "assistant", "content": [content]}},
-            "stopReason": stop_reason,
-            "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
-            "metrics": {"latencyMs": 1},
-        })
-    }
-
-    fn call(name: &str, input: Value) -> Value {
-        json!({"toolUse": {"toolUseId": "t1", "name": name, "input": input}})
-    }
-
-    #[tokio::test]
-    async fn the_tools_input_is_the_answer() {
-        let input = json!({"relevant": true, "reason": "It trains models."});
-        let answer = converse_answer("tool_use", call(VERDICT_TOOL, input));
-        let verdict = ask(200, answer).await.unwrap();
-        assert!(verdict.relevant);
-        assert_eq!(verdict.reason, "It trains models.");
-    }
-
-    #[tokio::test]
-    async fn throttling_is_not_available_and_not_an_answer() {
-        let body = json!({"__type": "ThrottlingException", "message": "slow down"});
-        let error = ask(429, body).await.unwrap_err();
-        assert!(matches!(error, ModelError::Unavailable { .. }), "{error}");
-        assert!(error.to_string().contains("slow down"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_model_without_access_is_refused() {
-        let body = json!({"__type": "AccessDeniedException", "message": "no access"});
-        let error = ask(403, body).await.unwrap_err();
-        assert!(matches!(error, ModelError::Refused { .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn nonsense_is_unusable() {
-        let answers = [
-            converse_answer("end_turn", json!({"text": "I think it is relevant."})),
-            converse_answer("tool_use", call(VERDICT_TOOL, json!({"relevant": "maybe"}))),
-            converse_answer("tool_use", call("rm", json!({}))),
-            converse_answer("max_tokens", call(VERDICT_TOOL, json!({"relevant": true}))),
-        ];
-        for answer in answers {
-            let error = ask(200, answer.clone()).await.unwrap_err();
-            assert!(
-                matches!(error, ModelError::Unusable { .. }),
-                "{answer}: {error}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn only_a_vector_of_the_right_length_is_one() {
-        let good = json!({"embedding": vec![0.5; EMBEDDING_DIMENSIONS], "inputTextTokenCount": 3});
-        let model = bedrock(200, good).await;
-        let vector = model.embed("titan", "text").await.unwrap();
-        assert_eq!(vector.len(), EMBEDDING_DIMENSIONS);
-        for bad in [
-            json!({"embedding": [0.5]}),
-            json!({"embedding": vec![0.0; EMBEDDING_DIMENSIONS]}),
-            json!({"text": "hello"}),
-        ] {
-            let model = bedrock(200, bad).await;
-            let error = model.embed("titan", "text").await.unwrap_err();
-            assert!(matches!(error, ModelError::Unusable { .. }), "{error}");
-        }
-    }
+    Ok(vector)
 }

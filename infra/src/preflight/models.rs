@@ -7,7 +7,8 @@ use std::time::Duration;
 use annapurna_contract::models::ModelId;
 use annapurna_local::doctor::{Check, State};
 use annapurna_local::home::write_whole;
-use annapurna_runtime::{Model, ModelError, Tool};
+use annapurna_runtime::model::deadline;
+use annapurna_runtime::{Ask, Model, ModelError, Tool};
 use annapurna_stack::environment::{Environment, NamedModel};
 use serde_json::{Value, json};
 
@@ -232,8 +233,10 @@ fn key(account: &str, model: &str) -> String {
 /// One question as the functions ask theirs. The first one also makes the account's agreement for the model.
 async fn try_once(cloud: &Cloud, model: NamedModel<'_>) -> Result<(), ModelError> {
     let client = Model::new(&cloud.config);
+    let end = deadline(LIMIT);
     if model.makes_vectors {
-        return client.embed(model.id, "ready").await.map(drop);
+        client.embed(model.id, "ready", end).await?;
+        return Ok(());
     }
     let tool = Tool {
         name: "record_ready",
@@ -245,8 +248,18 @@ async fn try_once(cloud: &Cloud, model: NamedModel<'_>) -> Result<(), ModelError
         }),
         max_tokens: 200,
     };
-    let asked = client.ask::<Value>(model.id, "You record.", "Record that you are ready.", &tool);
-    asked.await.map(drop)
+    let ask = Ask {
+        model_id: model.id,
+        system: "You record.",
+        shared: "",
+        question: "Record that you are ready.",
+        tool: &tool,
+        beside: &[],
+        paper_id: None,
+        deadline: end,
+    };
+    client.ask(&ask, |_: &Value| Ok(())).await?;
+    Ok(())
 }
 
 fn failed(error: &ModelError) -> State {
@@ -255,9 +268,19 @@ fn failed(error: &ModelError) -> State {
             error.to_string(),
             "what Bedrock says names the step: form, agreement, permission or quota",
         ),
-        ModelError::Unavailable { .. } | ModelError::Unusable { .. } => {
-            without(error.to_string(), "try again")
-        }
+        ModelError::Throttled(_) => without(
+            error.to_string(),
+            "the account's quota is used up for now: try again, or have it raised",
+        ),
+        ModelError::Declined(_) | ModelError::Guardrail(_) => missing(
+            error.to_string(),
+            "a filter or guardrail stops a harmless question: see the account's settings of Bedrock",
+        ),
+        ModelError::Unavailable(_)
+        | ModelError::TimedOut(_)
+        | ModelError::Faulted(_)
+        | ModelError::Truncated(_)
+        | ModelError::Unusable(_) => without(error.to_string(), "try again"),
     }
 }
 

@@ -233,7 +233,7 @@ async fn a_program_that_cannot_run_is_asked_for_again_with_what_was_found() {
     assert_eq!(setting.records(&[&adam]).await, Vec::<String>::new());
     let prompts = setting.bedrock.prompts();
     assert_eq!(prompts.len(), 2);
-    assert!(prompts[1].contains("\"line\": 2"), "{}", prompts[1]);
+    assert!(prompts[1].contains("line 2: "), "{}", prompts[1]);
 }
 
 #[tokio::test]

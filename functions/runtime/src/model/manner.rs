@@ -12,7 +12,8 @@ use aws_sdk_bedrockruntime::types::{
 use aws_smithy_types::Document;
 use serde_json::json;
 
-use super::{Tool, document};
+use super::Tool;
+use super::json::document;
 
 /// Tokens that a model which always thinks has for that, beside those of its answer.
 const THINKING_TOKENS: i32 = 16_000;
@@ -23,7 +24,12 @@ const THINKING_TOKENS: i32 = 16_000;
 pub(super) struct Manner {
     forced: bool,
     thinking: Thinking,
+    cached_from: Option<u32>,
 }
+
+/// Characters of a token at most, in English text with equations. An estimate: a block that is called long enough for the
+/// cache and is not costs nothing.
+const CHARACTERS_OF_A_TOKEN: usize = 4;
 
 impl Manner {
     pub(super) fn of(model_id: &str) -> Self {
@@ -31,33 +37,46 @@ impl Manner {
         Self {
             forced: known.is_none_or(|it| it.answers != Answers::OfferedTool),
             thinking: known.map_or(Thinking::OnRequest, |it| it.thinking),
+            cached_from: known.and_then(|it| it.cached_from),
         }
     }
 
-    /// The instructions; a model that is not forced is told here when to call the tool, as its maker advises.
-    pub(super) fn system(self, system: &str, tool: &Tool) -> String {
+    /// Whether a cache point behind this beginning keeps it.
+    pub(super) fn keeps(self, shared: &str) -> bool {
+        let n_tokens = shared.chars().count() / CHARACTERS_OF_A_TOKEN;
+        let least = self.cached_from.and_then(|it| usize::try_from(it).ok());
+        least.is_some_and(|least| n_tokens >= least)
+    }
+
+    /// The question; a model that is not forced is told here which tool to call, as its maker advises. Not in the
+    /// instructions: those stand before the cache point and are the same for all questions.
+    pub(super) fn question(self, question: &str, tool: &Tool) -> String {
         if self.forced {
-            return system.to_owned();
+            return question.to_owned();
         }
         format!(
-            "{system}\n\nAnswer only by calling the tool `{}`, exactly once. Text outside the call is not read.",
+            "{question}\n\nAnswer only by calling the tool `{}`, exactly once. Text outside the call is not read.",
             tool.name
         )
     }
 
-    pub(super) fn tools(self, tool: &Tool) -> Result<ToolConfiguration, BuildError> {
-        let specification = ToolSpecification::builder()
-            .name(tool.name)
-            .description(tool.description)
-            .input_schema(ToolInputSchema::Json(document(&tool.schema)))
-            .build()?;
+    /// All tools, in an order that does not depend on which of them is to be called, and that one as the choice.
+    pub(super) fn tools(
+        self,
+        tool: &Tool,
+        beside: &[Tool],
+    ) -> Result<ToolConfiguration, BuildError> {
+        let mut all: Vec<&Tool> = beside.iter().filter(|it| it.name != tool.name).collect();
+        all.push(tool);
+        all.sort_by_key(|it| it.name);
+        let all: Result<Vec<_>, _> = all.into_iter().map(specification).collect();
         let choice = if self.forced {
             ToolChoice::Tool(SpecificToolChoice::builder().name(tool.name).build()?)
         } else {
             ToolChoice::Auto(AutoToolChoice::builder().build())
         };
         ToolConfiguration::builder()
-            .tools(BedrockTool::ToolSpec(specification))
+            .set_tools(Some(all?))
             .tool_choice(choice)
             .build()
     }
@@ -84,6 +103,15 @@ impl Manner {
     }
 }
 
+fn specification(tool: &Tool) -> Result<BedrockTool, BuildError> {
+    let specification = ToolSpecification::builder()
+        .name(tool.name)
+        .description(tool.description)
+        .input_schema(ToolInputSchema::Json(document(&tool.schema)))
+        .build()?;
+    Ok(BedrockTool::ToolSpec(specification))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,25 +124,25 @@ mod tests {
             max_tokens: 100,
         };
         let manner = Manner::of(model_id);
-        let choice = manner.tools(&tool).unwrap().tool_choice.unwrap();
-        let system = manner.system("Judge.", &tool);
-        (choice, system, manner.max_tokens(&tool), manner.fields())
+        let choice = manner.tools(&tool, &[]).unwrap().tool_choice.unwrap();
+        let question = manner.question("Judge.", &tool);
+        (choice, question, manner.max_tokens(&tool), manner.fields())
     }
 
     #[test]
     fn a_model_that_takes_force_is_forced_and_does_not_think() {
-        let (choice, system, max_tokens, fields) = asked("us.anthropic.claude-haiku-5-5");
+        let (choice, question, max_tokens, fields) = asked("us.anthropic.claude-haiku-5-5");
         assert!(choice.as_tool().is_ok_and(|tool| tool.name == "record"));
-        assert_eq!((system.as_str(), max_tokens), ("Judge.", 100));
+        assert_eq!((question.as_str(), max_tokens), ("Judge.", 100));
         let off = document(&json!({"thinking": {"type": "disabled"}}));
         assert_eq!(fields, Some(off));
     }
 
     #[test]
     fn a_model_that_refuses_force_is_told_to_call_the_tool_and_may_think() {
-        let (choice, system, max_tokens, fields) = asked("global.anthropic.claude-sonnet-5-5");
+        let (choice, question, max_tokens, fields) = asked("global.anthropic.claude-sonnet-5-5");
         assert!(choice.as_auto().is_ok());
-        assert!(system.starts_with("Judge.\n\nAnswer only by calling the tool `record`"));
+        assert!(question.starts_with("Judge.\n\nAnswer only by calling the tool `record`"));
         assert_eq!(max_tokens, 100 + THINKING_TOKENS);
         let fields = fields.unwrap();
         let fields = fields.as_object().unwrap();
@@ -123,9 +151,34 @@ mod tests {
 
     #[test]
     fn a_model_that_is_not_known_is_asked_plainly() {
-        let (choice, system, max_tokens, fields) = asked("offline-judge");
+        let (choice, question, max_tokens, fields) = asked("offline-judge");
         assert!(choice.as_tool().is_ok());
-        assert_eq!((system.as_str(), max_tokens), ("Judge.", 100));
+        assert_eq!((question.as_str(), max_tokens), ("Judge.", 100));
         assert_eq!(fields, None);
+    }
+
+    #[test]
+    fn the_tools_are_the_same_bytes_whichever_is_to_be_called() {
+        let tool = |name| Tool {
+            name,
+            description: "records",
+            schema: json!({"type": "object"}),
+            max_tokens: 100,
+        };
+        let (plan, code) = (tool("record_plan"), tool("record_code"));
+        let manner = Manner::of("us.anthropic.claude-sonnet-5-5");
+        let both = [plan.clone(), code.clone()];
+        let one = manner.tools(&plan, &both).unwrap();
+        assert_eq!(one, manner.tools(&code, &both).unwrap());
+        assert_eq!(one.tools.len(), 2);
+    }
+
+    #[test]
+    fn only_a_beginning_that_the_model_keeps_has_a_cache_point() {
+        let long = "word ".repeat(1_000);
+        assert!(Manner::of("us.anthropic.claude-sonnet-5-5").keeps(&long));
+        assert!(!Manner::of("us.anthropic.claude-sonnet-5-5").keeps("word"));
+        assert!(!Manner::of("us.anthropic.claude-haiku-5-5").keeps(&long));
+        assert!(!Manner::of("offline-generator").keeps(&long.repeat(10)));
     }
 }
