@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bucket::Bucket;
+use crate::lent::Lent;
 
 /// Longest wait for the agent to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,10 +30,12 @@ pub(crate) struct Place {
     /// The agent's user; `None` for the tests' own.
     pub(crate) user: Option<u32>,
     pub(crate) bucket: Bucket,
+    /// Control groups that were lent to that user.
+    lent: Option<Lent>,
 }
 
 impl Place {
-    pub(crate) async fn make(user: Option<u32>) -> Self {
+    pub(crate) async fn make(user: Option<u32>, lent: Option<Lent>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("annapurna-attacks-")
             .tempdir()
@@ -41,6 +44,7 @@ impl Place {
             folder,
             user,
             bucket: Bucket::start().await,
+            lent,
         };
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // Another user may be unable to reach the tests' own folder.
@@ -72,7 +76,14 @@ impl Place {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.binary());
+        let mut command = match &self.lent {
+            None => Command::new(self.binary()),
+            Some(lent) => {
+                let mut command = Command::new("sh");
+                command.args(lent.entered(&self.binary()));
+                command
+            }
+        };
         let limits = "--slots 2 --memory-mib 512 --disk-mib 64 --processes 128 --output-mib 1";
         command
             .args(["--listen", "127.0.0.1:0", "--python", "/usr/bin/python3"])
@@ -103,7 +114,10 @@ impl Place {
                     .unwrap(),
             );
         if let Some(user) = self.user {
-            command.uid(user).gid(user).env("HOME", self.state());
+            command.env("HOME", self.state());
+            if self.lent.is_none() {
+                command.uid(user).gid(user);
+            }
         }
         command
     }

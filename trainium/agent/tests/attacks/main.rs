@@ -19,6 +19,7 @@
 mod agent;
 mod bucket;
 mod host;
+mod lent;
 mod processes;
 mod round;
 mod table;
@@ -30,6 +31,7 @@ use tokio::sync::Mutex;
 
 use crate::agent::{Agent, Place};
 use crate::host::Host;
+use crate::lent::Lent;
 use crate::round::Round;
 
 /// What the machine looks like is compared before and after, so only one table at a time.
@@ -40,7 +42,23 @@ async fn nothing_gets_out_of_an_agent_of_root() {
     let _alone = ALONE.lock().await;
     let is_root = nix::unistd::geteuid().is_root();
     if needs(is_root.then_some(()), "root", "run the tests as root").is_some() {
-        run_table("root", None).await;
+        run_table("root", None, None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_gets_out_of_an_agent_of_a_user_to_whom_groups_are_lent() {
+    let _alone = ALONE.lock().await;
+    let is_root = nix::unistd::geteuid().is_root();
+    if needs(is_root.then_some(()), "root", "run the tests as root").is_none() {
+        return;
+    }
+    let claimed = Claims::of_this_machine().claim(UserRange::UNASSIGNED, 1, 0);
+    let claimed = claimed.unwrap();
+    let user = claimed[0].number();
+    match Lent::to(user) {
+        Ok(lent) => run_table("a user with lent groups", Some(user), Some(lent)).await,
+        Err(reason) => cannot("control groups to lend", &reason.to_string()),
     }
 }
 
@@ -51,15 +69,16 @@ async fn nothing_gets_out_of_an_agent_of_an_ordinary_user() {
     if nix::unistd::geteuid().is_root() {
         let claimed = Claims::of_this_machine().claim(UserRange::UNASSIGNED, 1, 0);
         let claimed = claimed.unwrap();
-        run_table("an ordinary user", Some(claimed[0].number())).await;
+        run_table("an ordinary user", Some(claimed[0].number()), None).await;
     } else {
-        run_table("an ordinary user", None).await;
+        run_table("an ordinary user", None, None).await;
     }
 }
 
 /// Runs every program by an agent of `user`, or checks that this agent refuses to run any.
-async fn run_table(who: &str, user: Option<u32>) {
-    let place = Place::make(user).await;
+async fn run_table(who: &str, user: Option<u32>, lent: Option<Lent>) {
+    let may_refuse = user.is_some() && lent.is_none();
+    let place = Place::make(user, lent).await;
     let host = Host::watch(&place);
     let without = host.look(None, &[]);
     let agent = Agent::start(&place).await;
@@ -68,7 +87,7 @@ async fn run_table(who: &str, user: Option<u32>) {
         let reason = refuses(&agent, &health).await;
         agent.stop().await;
         // A user that was made up for this has no control group, and nobody lends it one.
-        if user.is_none() {
+        if !may_refuse {
             cannot(&format!("the sandbox of {who}"), &reason);
         }
         return;
