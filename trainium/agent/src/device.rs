@@ -242,9 +242,9 @@ fn metric(queue: &str, reason: Option<&str>, at: i64) -> serde_json::Value {
 
 /// The device nodes that a program of this backend opens.
 ///
-/// Of Neuron devices it is the first, whose cores all go to the one program: the driver looks memory handles, DMA
-/// queues and semaphores up by device and not by process, so that cores of one device are kept apart by the runtime's
-/// good will alone. Source: aws-neuronx driver, `neuron_cdev.c`.
+/// Of Neuron devices it is the first, which one program has alone, though it sees its first core only: the driver looks
+/// memory handles, DMA queues and semaphores up by device and not by process, so that cores of one device are kept apart
+/// by the runtime's good will alone. Source: aws-neuronx driver, `neuron_cdev.c`.
 pub(crate) fn nodes(backend: Backend) -> Vec<PathBuf> {
     nodes_below(Path::new("/dev"), backend)
 }
