@@ -1,10 +1,12 @@
 //! What a person does with results: reads them, and has a program tested again, or tried without a trace.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::{Deployment, text};
+use super::{Deployment, support, text};
 
 /// Runs a command that must end with this code, and gives its JSON.
 #[track_caller]
@@ -27,6 +29,11 @@ pub(super) async fn reads_results_and_tests_programs(deployment: &Deployment) {
     let paper = row["paper_id"].as_str().unwrap();
     reads_one(deployment, paper);
     tries_without_a_trace(deployment, paper).await;
+    sees_what_a_program_prints_while_it_runs(deployment, paper);
+    let left = deployment.s3().list_objects_v2();
+    let left = left.bucket("papers-test-outputs").prefix("_trials/");
+    let left = left.send().await.unwrap();
+    assert_eq!(left.key_count(), Some(0), "{left:?}");
     tests_again(deployment, paper);
     the_agent_of_this_machine(deployment);
 }
@@ -96,9 +103,37 @@ async fn tries_without_a_trace(deployment: &Deployment, paper: &str) {
         deployment.object(bucket, &key).await,
     );
     assert_eq!(before, after);
-    let left = deployment.s3().list_objects_v2().bucket(bucket);
-    let left = left.prefix("_trials/").send().await.unwrap();
-    assert_eq!(left.key_count(), Some(0), "{left:?}");
+}
+
+fn sees_what_a_program_prints_while_it_runs(deployment: &Deployment, paper: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("slow.py");
+    let code = "import time\nprint('the first line')\ntime.sleep(20)\nprint('the last line')\n";
+    std::fs::write(&file, code).unwrap();
+    let mut command = support::infra(deployment.state.path());
+    let command = command
+        .args([
+            "test-code",
+            "local",
+            "--paper-id",
+            paper,
+            "--no-save",
+            "--file",
+        ])
+        .arg(&file);
+    let mut test = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(test.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "the first line");
+    assert!(test.try_wait().unwrap().is_none(), "the program has ended");
+    assert_eq!(lines.next().unwrap().unwrap(), "the last line");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let shown = rest.join("\n");
+    assert!(
+        shown.contains("outcome") && shown.contains("success"),
+        "{shown}"
+    );
+    assert!(!shown.contains("line"), "nothing is shown twice: {shown}");
+    assert!(test.wait().unwrap().success());
 }
 
 fn tests_again(deployment: &Deployment, paper: &str) {
