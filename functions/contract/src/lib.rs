@@ -19,6 +19,7 @@ pub mod model;
 pub mod models;
 pub mod names;
 mod nearest;
+mod outcome;
 mod paper;
 mod paper_host;
 pub mod paper_id;
@@ -45,6 +46,7 @@ pub use messages::{
 };
 pub use names::{Bucket, Function, Queue, Source};
 pub use nearest::{nearest, nearest_known};
+pub use outcome::{Evaluation, LEAST_STEPS, Measured, NotTrained, Outcome, Training};
 pub use paper::{Generated, Judged, PaperRecord, Tested};
 pub use paper_host::{PaperHost, PerHost};
 pub use paper_id::{PaperId, normalize_title};

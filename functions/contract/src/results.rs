@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    AgentFault, BatchState, ErrorType, ExecutedOn, HealthStatus, Isolation, PaperId, TestStatus,
+    AgentFault, BatchState, ErrorType, ExecutedOn, HealthStatus, Isolation, Measured, NotTrained,
+    Outcome, PaperId, TestStatus,
 };
 
 /// Keys of a run's outputs in [`crate::Bucket::Outputs`].
@@ -90,10 +91,16 @@ pub struct TestResult {
     /// The merged `METRICS:` lines of the program; a later value replaces an earlier one.
     #[serde(default)]
     pub metrics: Map<String, Value>,
-    /// Why it did not succeed, for machines; `None` on success.
+    /// What the harness saw of it; `None` where it left no report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// What it came to; results from before there was one have none, see [`TestResult::outcome`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it failed, for machines; `None` where it did not.
     #[serde(default)]
     pub error_type: Option<ErrorType>,
-    /// One or a few lines a person can act on; `None` on success.
+    /// One or a few lines a person can act on; `None` where it did not fail.
     #[serde(default)]
     pub error_message: Option<String>,
     /// How the program was confined.
@@ -142,6 +149,24 @@ impl TestResult {
             Some(ErrorType::OutputLimit) => Some(TestStatus::OutputLimit),
             Some(ErrorType::DiskLimit) => Some(TestStatus::DiskLimit),
             _ => Some(TestStatus::ProgramError),
+        }
+    }
+
+    /// What it came to. Of a result from before there was an outcome no more is known than that it ran.
+    pub fn outcome(&self) -> Outcome {
+        let ended_well = self.status() == Some(TestStatus::Success);
+        let older = || Outcome::of(ended_well, None);
+        self.outcome.unwrap_or_else(older)
+    }
+
+    /// Why a program that ran does not count as trained; `None` where it does, or failed.
+    pub fn not_trained(&self) -> Option<NotTrained> {
+        if self.outcome() != Outcome::Ran {
+            return None;
+        }
+        match &self.measured {
+            None => Some(NotTrained::NotMeasured),
+            Some(measured) => measured.trained().err(),
         }
     }
 
@@ -312,6 +337,26 @@ mod tests {
         ] {
             assert_eq!(old(no.clone(), no.clone(), Some(word)), status, "{word}");
         }
+    }
+
+    #[test]
+    fn a_result_from_before_there_was_an_outcome_ran_at_most() {
+        let mut result = TestResult {
+            status: Some(TestStatus::Success),
+            ..TestResult::default()
+        };
+        assert_eq!(result.outcome(), Outcome::Ran);
+        assert_eq!(result.not_trained(), Some(NotTrained::NotMeasured));
+        result.measured = Some(Measured::default());
+        assert_eq!(result.not_trained(), Some(NotTrained::NoData));
+        result.outcome = Some(Outcome::Trained);
+        assert_eq!(result.not_trained(), None);
+        result.outcome = None;
+        result.status = Some(TestStatus::Timeout);
+        assert_eq!(
+            (result.outcome(), result.not_trained()),
+            (Outcome::Failed, None)
+        );
     }
 
     #[test]

@@ -142,6 +142,8 @@ words! {
         Signal = "signal",
         /// Any other exception or exit code.
         Runtime = "runtime",
+        /// It ended with code 0 and reported a number that cannot be: a NaN, an infinity, an accuracy of 9.
+        Metrics = "metrics",
         /// The agent ended twice while it ran, so it is not run again.
         EndedAgent = "ended_agent",
         /// The interpreter has no torch, a fault of the machine; agents before `status` said so.
