@@ -30,6 +30,7 @@ pub mod scrape;
 mod source_record;
 pub mod spent;
 mod stage;
+pub mod status;
 pub mod text;
 mod verdict;
 mod words;
@@ -60,6 +61,7 @@ pub use source_record::{
 };
 pub use spent::Spent;
 pub use stage::Stage;
+pub use status::StatusRecord;
 pub use verdict::{Judgement, Verdict};
 pub use words::{
     AgentFault, BatchState, Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question,

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The index that holds every accepted paper.
 pub const INDEX: &str = "research-papers-v2";
+/// The index that holds the state of every paper that was judged, beside [`INDEX`].
+pub const STATUS_INDEX: &str = "research-papers-status";
 /// The version of the search domain, as CloudFormation calls it. `local` runs an OpenSearch of the same one.
 pub const ENGINE_VERSION: &str = "OpenSearch_3.3";
 /// The `Name` tag of the instances that run generated programs.
@@ -53,6 +55,16 @@ impl Bucket {
             Self::Datasets => "datasets-for-all-papers",
         }
     }
+}
+
+/// The index of states that belongs to an index of papers: `NAME-status` beside `NAME-v2`, and beside `NAME`.
+pub fn status_index(papers: &str) -> String {
+    let is_version = |end: &str| !end.is_empty() && end.bytes().all(|it| it.is_ascii_digit());
+    let name = match papers.rsplit_once("-v") {
+        Some((name, version)) if is_version(version) => name,
+        _ => papers,
+    };
+    format!("{name}-status")
 }
 
 /// The FIFO queues between the stages.
@@ -221,6 +233,19 @@ impl Function {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_index_of_states_is_beside_that_of_papers() {
+        assert_eq!(status_index(INDEX), STATUS_INDEX);
+        for (papers, states) in [
+            ("papers", "papers-status"),
+            ("papers-v12", "papers-status"),
+            ("papers-vx", "papers-vx-status"),
+            ("papers-v", "papers-v-status"),
+        ] {
+            assert_eq!(status_index(papers), states);
+        }
+    }
 
     #[test]
     fn a_source_is_read_in_any_case() {

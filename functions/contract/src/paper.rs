@@ -14,29 +14,29 @@ use crate::{Decision, ErrorType, ExecutedOn, Question, YesOrNo};
 const SLOW: &str = "5s";
 
 /// Analysed text that is also sortable and countable by its exact form.
-fn text() -> Value {
+pub(crate) fn text() -> Value {
     json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 512}}})
 }
 
 /// A value that is found, sorted and counted as a whole.
-fn keyword() -> Value {
+pub(crate) fn keyword() -> Value {
     json!({"type": "keyword", "ignore_above": 8191})
 }
 
 /// `YYYY`, `YYYY-MM`, `YYYY-MM-DD` or RFC 3339.
-fn date() -> Value {
+pub(crate) fn date() -> Value {
     json!({"type": "date", "format": "strict_date_optional_time||yyyy||yyyy-MM"})
 }
 
-fn boolean() -> Value {
+pub(crate) fn boolean() -> Value {
     json!({"type": "boolean"})
 }
 
-fn long() -> Value {
+pub(crate) fn long() -> Value {
     json!({"type": "long"})
 }
 
-fn double() -> Value {
+pub(crate) fn double() -> Value {
     json!({"type": "double"})
 }
 
@@ -67,12 +67,14 @@ macro_rules! field_group {
         }
 
         impl $name {
-            fn add_mappings(properties: &mut Map<String, Value>) {
+            pub(crate) fn add_mappings(properties: &mut Map<String, Value>) {
                 $(properties.insert($wire.to_owned(), $mapping());)*
             }
         }
     };
 }
+
+pub(crate) use field_group;
 
 field_group! {
     /// What the judge writes.

@@ -50,6 +50,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// How a program's run ended: the closed set of what a result says. What is not the program's doing is no
 /// result and has an [`AgentFault`] instead.
 ///

@@ -130,16 +130,20 @@ async fn look(
     search: &Search,
     tracked: &mut [Tracked],
 ) -> Result<(), CommandError> {
+    let states = search.states();
     for item in tracked.iter_mut().filter(|it| !it.has_result()) {
-        let stage = match search.get(&item.id).await? {
-            Some(stored) => stored.record.stage(),
-            None if is_rejected(environment, cloud, &item.id).await? => Stage::Rejected,
-            None => item.stage,
+        let stored = search.get(&item.id).await?;
+        let status = states.get(&item.id).await?;
+        let record = stored.as_ref().map(|it| &it.record);
+        let stage = match Stage::of(record, status.as_ref()) {
+            // A verdict is in S3 before it is in the index of states.
+            Stage::Waiting if is_rejected(environment, cloud, &item.id).await? => Stage::Rejected,
+            stage => stage,
         };
         if stage != item.stage {
             item.stage = stage;
             cx.ui.status(format!(
-                "  {stage:<9} {}",
+                "  {stage:<14} {}",
                 ui::one_line(&item.paper.title, 90)
             ));
         }
@@ -191,8 +195,8 @@ async fn push(
 ) -> Result<(), CommandError> {
     let written = tracked
         .iter()
-        .all(|it| !matches!(it.stage, Stage::Waiting | Stage::Judged));
-    let waits = tracked.iter().any(|it| it.stage == Stage::Code);
+        .all(|it| !matches!(it.stage, Stage::Waiting | Stage::Accepted));
+    let waits = tracked.iter().any(|it| it.stage == Stage::Generated);
     let recently = last.is_some_and(|last| last.elapsed() < Duration::from_secs(15));
     if written && waits && !recently {
         *last = Some(Instant::now());
@@ -242,13 +246,11 @@ async fn report(cx: &Context, search: &Search, tracked: &[Tracked]) -> Result<()
 
 fn say_how_it_went(cx: &Context, tracked: &[Tracked]) {
     let all = tracked.len();
-    let passed = tracked
-        .iter()
-        .filter(|it| it.stage == Stage::Passed)
-        .count();
+    let passed = tracked.iter().filter(|it| it.stage.is_pass()).count();
     if passed == all {
         cx.ui.done(format!(
-            "{all} sample papers have results, and every program passed"
+            "{all} sample papers have results, and every program passed: {}",
+            summary(tracked)
         ));
         return;
     }
