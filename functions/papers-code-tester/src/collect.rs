@@ -1,7 +1,8 @@
-//! Writes a finished run into the paper's document.
+//! Writes a finished run into the paper's document and into its state.
 //!
-//! In: the agent's [`TestResult`]. Out: the [`Tested`] fields, all of them made from the result and the
-//! configured price, so the same result twice changes nothing. A result replaces the one before it
+//! In: the agent's [`TestResult`]. Out: what the run came to, in the index of states, and the [`Tested`] fields of the
+//! paper's document, all of them made from the result and the configured price, so the same result twice changes
+//! nothing. The state first: whoever sees that a paper is tested finds there what its test came to. A result replaces the one before it
 //! whole: what an earlier run reported and this one did not is gone.
 //!
 //! Cost: `trainium_hours` is the program's wall-clock time on the instance, and
@@ -10,13 +11,15 @@
 //! for the whole instance. Time that the instance is up and idle is in neither. For a program that used no NeuronCore
 //! both are absent.
 //!
-//! Whether it succeeded or ran too long is the result's status, see [`TestResult::status`].
+//! Whether it succeeded or ran too long is the result's status, see [`TestResult::status`]; whether it trained, its
+//! outcome, see [`TestResult::outcome`]. A program that ended well and reported what cannot be has errors.
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
 use annapurna_contract::{
-    ErrorType, ExecutedOn, PaperId, PaperRecord, TestResult, TestStatus, Tested, keys,
+    ErrorType, ExecutedOn, Outcome, PaperId, PaperRecord, TestResult, TestStatus, Tested, keys,
     text::{is_hidden, one_line},
 };
+use annapurna_runtime::search::StatusIndex;
 use annapurna_runtime::{Search, SearchError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
@@ -67,6 +70,7 @@ pub enum CollectError {
 #[derive(Debug, Clone)]
 pub(crate) struct Collector {
     search: Search,
+    states: StatusIndex,
     objects: S3,
     bucket: String,
     hourly_price_usd: f64,
@@ -75,6 +79,7 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) fn new(search: Search, objects: S3, settings: &Settings) -> Self {
         Self {
+            states: search.states(),
             search,
             objects,
             bucket: settings.outputs_bucket.clone(),
@@ -112,6 +117,10 @@ impl Collector {
         result: &TestResult,
     ) -> Result<(), CollectError> {
         check(paper, result)?;
+        if self.search.get(paper).await?.is_none() {
+            return Err(CollectError::NoPaper(paper.clone()));
+        }
+        self.states.tested(paper, result).await?;
         let tested = fields(paper, result, self.hourly_price_usd);
         let written = self
             .search
@@ -120,7 +129,8 @@ impl Collector {
         written.ok_or_else(|| CollectError::NoPaper(paper.clone()))?;
         let kind = result.error_type.as_ref().map(ErrorType::as_str);
         let status = result.status().map(TestStatus::as_str);
-        info!(paper_id = %paper, status, error_type = kind, "result collected");
+        let outcome = result.outcome().as_str();
+        info!(paper_id = %paper, status, outcome, error_type = kind, "result collected");
         Ok(())
     }
 }
@@ -206,7 +216,7 @@ fn fields(paper: &PaperId, result: &TestResult, hourly_price_usd: f64) -> Tested
         pytorch_version: result.pytorch_version.clone(),
         trainium_hours: hours,
         estimated_compute_cost: hours.map(|hours| hours * hourly_price_usd),
-        has_errors: Some(!success),
+        has_errors: Some(result.outcome() == Outcome::Failed),
         error_message: result.error_message.clone(),
         error_type: result.error_type.clone(),
         executed_on_trn: Some(on_trainium),
@@ -323,6 +333,22 @@ mod tests {
         assert_eq!(of(timeout), (Some(false), Some(true), Some(true)));
         let denied = Some(TestStatus::Denied);
         assert_eq!(of(denied), (Some(false), Some(false), Some(true)));
+    }
+
+    #[test]
+    fn a_program_that_reports_what_cannot_be_has_errors_and_ended_well() {
+        let result = TestResult {
+            status: Some(TestStatus::Success),
+            outcome: Some(Outcome::Failed),
+            error_type: Some(ErrorType::Metrics),
+            ..result()
+        };
+        let tested = fields(&paper(), &result, 1.5);
+        assert_eq!(
+            (tested.test_success, tested.has_errors),
+            (Some(true), Some(true))
+        );
+        assert_eq!(tested.error_type, Some(ErrorType::Metrics));
     }
 
     #[test]

@@ -8,15 +8,17 @@
 //! changes nothing.
 
 mod error;
+mod status;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 use std::time::Duration;
 
-use annapurna_contract::{PaperId, PaperRecord, text::one_line};
+use annapurna_contract::{PaperId, PaperRecord, names::status_index, text::one_line};
 use aws_config::SdkConfig;
 use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -24,15 +26,16 @@ use url::Url;
 use crate::Signer;
 
 pub use error::SearchError;
+pub use status::StatusIndex;
 
 /// How often a change is made again after someone else changed the record.
 const CHANGE_ATTEMPTS: u32 = 8;
 
 /// A record as read, with what a change of it must still find.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
+pub struct Stored<R = PaperRecord> {
     /// The document's fields, as the index has them.
-    pub record: PaperRecord,
+    pub record: R,
     seq_no: i64,
     primary_term: i64,
 }
@@ -66,16 +69,32 @@ impl Search {
         })
     }
 
+    /// The index of states that belongs to this one.
+    pub fn states(&self) -> StatusIndex {
+        let index = status_index(&self.index);
+        StatusIndex::new(Self {
+            index,
+            ..self.clone()
+        })
+    }
+
     /// The paper's record; `None` when the index has none. Sees every acknowledged write.
     ///
     /// # Errors
     ///
     /// See [`SearchError`].
     pub async fn get(&self, id: &PaperId) -> Result<Option<Stored>, SearchError> {
+        self.document(id).await
+    }
+
+    async fn document<R: DeserializeOwned>(
+        &self,
+        id: &PaperId,
+    ) -> Result<Option<Stored<R>>, SearchError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Answer<R> {
             #[serde(rename = "_source")]
-            record: PaperRecord,
+            record: R,
             #[serde(rename = "_seq_no")]
             seq_no: i64,
             #[serde(rename = "_primary_term")]
@@ -86,7 +105,7 @@ impl Search {
         if status == StatusCode::NOT_FOUND && body.get("found").is_some() {
             return Ok(None);
         }
-        let answer: Answer = self.accept(status, body)?;
+        let answer: Answer<R> = self.accept(status, body)?;
         Ok(Some(Stored {
             record: answer.record,
             seq_no: answer.seq_no,
@@ -203,7 +222,10 @@ impl Search {
     ///
     /// See [`SearchError`].
     pub async fn create_index_if_absent(&self, replicas: u32) -> Result<(), SearchError> {
-        let body = PaperRecord::index_body(replicas);
+        self.create(PaperRecord::index_body(replicas)).await
+    }
+
+    async fn create(&self, body: Value) -> Result<(), SearchError> {
         let (status, answer) = self.send(Method::PUT, "", Some(body)).await?;
         if answer["error"]["type"] == "resource_already_exists_exception" {
             return Ok(());

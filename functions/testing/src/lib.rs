@@ -67,6 +67,7 @@ impl Stage {
         let index = unique_index("papers");
         let search = Search::new(&sdk, &search_url, &index).unwrap();
         search.create_index_if_absent(0).await.unwrap();
+        search.states().create_index_if_absent(0).await.unwrap();
         Self {
             s3: annapurna_cloud::s3_client(&sdk),
             sqs: aws_sdk_sqs::Client::new(&sdk),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use annapurna_contract::config::{AGENT_PULLS, NO_RESOURCE};
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeTestingMessage, ExecutedOn, PaperId, TestResult, Tested,
+    CodeEvaluationMessage, CodeTestingMessage, ExecutedOn, Outcome, PaperId, TestResult, Tested,
     TesterConfig, keys,
 };
 use annapurna_testing::Stage;
@@ -286,8 +286,15 @@ async fn a_result_is_in_the_index_once_however_often_s3_tells() {
     assert_eq!(fields.test_in_progress, Some(false));
     assert_eq!(fields.training_loss, Some(0.02));
     assert_eq!(fields.executed_on, Some(ExecutedOn::Trainium));
+    let state = setting.stage.search.states().get(&adam).await.unwrap();
+    let state = state.unwrap();
+    // The result is from before there was an outcome.
+    assert_eq!(state.heading.stage.as_deref(), Some("ran"));
+    assert_eq!(state.tested.as_ref().unwrap().outcome, Some(Outcome::Ran));
     setting.notify(&adam).await.unwrap();
     assert_eq!(setting.fields(&adam).await, fields);
+    let again = setting.stage.search.states().get(&adam).await.unwrap();
+    assert_eq!(again, Some(state));
     let answer = setting
         .tester()
         .handle(
@@ -334,6 +341,8 @@ async fn a_result_that_cannot_be_written_is_told_again() {
     setting.result(&unknown, "sha").await;
     let error = setting.notify(&unknown).await.unwrap_err();
     assert!(error.to_string().contains("is not in the index"), "{error}");
+    let state = setting.stage.search.states().get(&unknown).await.unwrap();
+    assert_eq!(state, None, "a paper that nobody judged has no state");
     let nothing = setting.waiting("No result yet").await;
     let error = setting.notify(&nothing).await.unwrap_err();
     assert!(error.to_string().contains("no result"), "{error}");

@@ -169,3 +169,66 @@ async fn a_near_paper_without_its_score_is_an_error_and_not_a_far_one() {
     assert!(matches!(error, SearchError::NoScore { .. }), "{error}");
     assert!(error.to_string().contains(id("Adam").as_str()), "{error}");
 }
+
+fn verdict(title: &str) -> annapurna_contract::Verdict {
+    let verdict = json!({
+        "paper_id": id(title), "decision": "accept", "source": "ICLR", "year": 2025,
+        "record": {"title": title, "reason": "it trains", "ingested_at": "2026-01-02T03:04:05Z"},
+    });
+    serde_json::from_value(verdict).unwrap()
+}
+
+#[tokio::test]
+async fn each_stage_puts_its_part_into_the_state_of_a_paper() {
+    use annapurna_contract::status::{GeneratedStatus, GenerationState};
+    use annapurna_contract::{Outcome, TestResult, TestStatus};
+
+    let states = index("states").await.states();
+    let adam = id("Adam");
+    let missing = states.get(&adam).await.unwrap_err();
+    assert!(
+        matches!(missing, SearchError::Refused { status: 404, .. }),
+        "{missing}"
+    );
+    let unwritten = states.judged(&verdict("Adam")).await.unwrap_err();
+    assert!(unwritten.to_string().contains("-status"), "{unwritten}");
+    states.create_index_if_absent(0).await.unwrap();
+    states.create_index_if_absent(0).await.unwrap();
+    assert_eq!(states.get(&adam).await.unwrap(), None);
+    let generated = GeneratedStatus {
+        state: Some(GenerationState::Checked),
+        plan: Some(json!({"claims": [{"id": 1, "a.b": "x".repeat(40_000)}]})),
+        ..GeneratedStatus::default()
+    };
+    let result = TestResult {
+        status: Some(TestStatus::Success),
+        outcome: Some(Outcome::Trained),
+        finished_at: "2026-01-02T03:04:05.678Z".to_owned(),
+        ..TestResult::default()
+    };
+    // All at once: none overwrites what another wrote.
+    let verdict = verdict("Adam");
+    let (judged, written, tested) = tokio::join!(
+        states.judged(&verdict),
+        states.generated(&adam, &generated),
+        states.tested(&adam, &result),
+    );
+    for part in [judged, written, tested] {
+        part.unwrap();
+    }
+    let state = states.get(&adam).await.unwrap().unwrap();
+    assert_eq!(state.heading.stage.as_deref(), Some("trained"));
+    assert_eq!(state.heading.title.as_deref(), Some("Adam"));
+    assert_eq!(state.generated, Some(generated));
+    states.refresh().await.unwrap();
+    let newest = states.newest(5).await.unwrap();
+    assert_eq!(newest, [(adam.clone(), state.clone())]);
+    let found = states.of(&[adam.clone(), id("Lion")]).await.unwrap();
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        [(adam.clone(), state.clone())]
+    );
+    // The same again writes nothing.
+    states.tested(&adam, &result).await.unwrap();
+    assert_eq!(states.get(&adam).await.unwrap(), Some(state));
+}
