@@ -30,6 +30,8 @@ pub enum Grant {
     UpsertDocuments,
     /// Write a document in place of the version that was read.
     ReplaceDocuments,
+    /// Write a part of a paper's document in the index of states, over the version that was read.
+    KeepStates,
     /// Ask the model that judges.
     InvokeJudgeModel,
     /// Ask the model that writes programs.
@@ -80,6 +82,7 @@ const JUDGE: &[Grant] = &[
     Grant::SendMessages(Queue::CodeGeneration),
     Grant::ReadIndex,
     Grant::UpsertDocuments,
+    Grant::KeepStates,
     Grant::InvokeJudgeModel,
     Grant::InvokeEmbeddingModel,
 ];
@@ -97,6 +100,7 @@ const GENERATOR: &[Grant] = &[
     Grant::ReadIndex,
     Grant::UpsertDocuments,
     Grant::ReplaceDocuments,
+    Grant::KeepStates,
     Grant::InvokeGeneratorModel,
 ];
 
@@ -111,6 +115,7 @@ const TESTER: &[Grant] = &[
     Grant::CountMessages(Queue::CodeTesting),
     Grant::ReadIndex,
     Grant::ReplaceDocuments,
+    Grant::KeepStates,
     Grant::RunInstance,
     Grant::ReadAgentToken,
 ];

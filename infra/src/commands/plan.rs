@@ -13,7 +13,7 @@ use crate::assets::Assets;
 use crate::cloud::Cloud;
 use crate::engine::{Deployed, Engine, Found, Protection, Remnant};
 use crate::error::CommandError;
-use crate::index::{self, IndexPlan};
+use crate::index::{self, IndexPlans};
 use crate::instances::{Fleet, FleetPlan};
 use crate::local::{self, agent};
 
@@ -50,7 +50,8 @@ pub(super) struct DeployPlan {
     /// What becomes of the stack's protection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protection: Option<Protection>,
-    pub(super) index: IndexPlan,
+    #[serde(flatten)]
+    pub(super) indexes: IndexPlans,
     /// Why the agent would be started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agent: Option<&'static str>,
@@ -63,7 +64,7 @@ impl DeployPlan {
     pub(super) fn is_empty(&self) -> bool {
         let stays = self.remnants().next().is_none() && self.changes().next().is_none();
         let stays = stays && self.protection.is_none();
-        stays && self.index == IndexPlan::UpToDate && self.agent.is_none()
+        stays && self.indexes == IndexPlans::UP_TO_DATE && self.agent.is_none()
     }
 
     /// What goes before anything is made.
@@ -94,8 +95,8 @@ impl std::fmt::Display for DeployPlan {
         if let Some(protection) = self.protection {
             writeln!(formatter, "{protection}")?;
         }
-        if self.index != IndexPlan::UpToDate {
-            writeln!(formatter, "{}", self.index)?;
+        if self.indexes != IndexPlans::UP_TO_DATE {
+            writeln!(formatter, "{}", self.indexes)?;
         }
         if let Some(reason) = self.agent {
             writeln!(formatter, "~ restart agent  ({reason})")?;
@@ -135,8 +136,8 @@ pub(super) async fn compare(
     let none = Deployment::none();
     let before = deployed.map_or(&none, |it| &it.deployment);
     let endpoint = deployed.and_then(|it| it.outputs.find(Output::SearchEndpoint));
-    let index = match endpoint {
-        None => IndexPlan::Create,
+    let indexes = match endpoint {
+        None => IndexPlans::NEW,
         Some(endpoint) => index::plan(&index::search(cloud, endpoint)?).await?,
     };
     let engine = Engine::new(cloud, environment.stack_name());
@@ -166,7 +167,7 @@ pub(super) async fn compare(
         resources,
         instances: fleet.changes,
         protection,
-        index,
+        indexes,
         agent,
         notes: [unseen, fleet.notes].concat(),
     })
@@ -242,7 +243,7 @@ fn first(environment: &Environment, template: Value, fleet: FleetPlan) -> Deploy
         resources: changes(&Deployment::none(), &wanted),
         instances: fleet.changes,
         protection: None,
-        index: IndexPlan::Create,
+        indexes: IndexPlans::NEW,
         agent: environment.local().map(|_| "it is new"),
         notes: fleet.notes,
     }

@@ -20,7 +20,9 @@
 //! the construct turns it into a role. Sizes, schedules and outputs have files of their own in `pipeline/`.
 
 use annapurna_contract::config::{ANY_SOURCE, NO_RESOURCE};
-use annapurna_contract::names::{ENGINE_VERSION, FAILED_EVENTS, INDEX, INSTANCE_PURPOSE};
+use annapurna_contract::names::{
+    ENGINE_VERSION, FAILED_EVENTS, INDEX, INSTANCE_PURPOSE, STATUS_INDEX,
+};
 use annapurna_contract::scrape::SCRAPE_CONFERENCE;
 use annapurna_contract::{
     AgentConfig, Bucket, Function, GeneratorConfig, JudgeConfig, PaperHost, PerHost, Principal,
@@ -120,6 +122,7 @@ impl<'a> Pipeline<'a> {
         let targets = Targets {
             buckets: Buckets::named(|bucket| environment.bucket_name(bucket)),
             index: None,
+            states: None,
             models: Models {
                 judge: environment.judge.model.clone(),
                 embedding: environment.judge.embedding_model.clone(),
@@ -233,6 +236,7 @@ impl<'a> Pipeline<'a> {
                 };
                 let domain = domain.add_to(&mut self.stack);
                 self.targets.index = Some(domain.arn.followed_by(format!("/{INDEX}")));
+                self.targets.states = Some(domain.arn.followed_by(format!("/{STATUS_INDEX}")));
                 // The local OpenSearch speaks plain HTTP on loopback; a domain in AWS is HTTPS only.
                 let scheme = if is_local { "http://" } else { "https://" };
                 Expr::concat([Expr::from(scheme), domain.host])

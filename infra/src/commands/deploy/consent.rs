@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Remnant;
-    use crate::index::IndexPlan;
+    use crate::index::IndexPlans;
 
     fn environment(name: &str) -> Environment {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../environments");
@@ -286,7 +286,7 @@ mod tests {
             instances: Vec::new(),
             notes: Vec::new(),
             protection: None,
-            index: IndexPlan::UpToDate,
+            indexes: IndexPlans::UP_TO_DATE,
             agent: None,
         }
     }

@@ -82,6 +82,12 @@ impl Rollout<'_> {
             // Somebody else's operation may have been under way until now.
             engine.at_rest(&|text| ui.status(text)).await?;
         }
+        if let Some(deployed) = &found.deployed
+            && plan.indexes.status_index == index::IndexPlan::Create
+        {
+            // Before the functions that write it.
+            self.index(deployed).await?;
+        }
         let done = self.carry_out(&person, &plan).await;
         if let Some(turn) = person.turn.take() {
             self.give_back(turn).await;
@@ -185,10 +191,13 @@ impl Rollout<'_> {
             }
             _ => 0,
         };
-        let step = self.cx.ui.begin("Bringing the index's mapping up to date");
+        let step = self
+            .cx
+            .ui
+            .begin("Bringing the indexes' mappings up to date");
         let done = index::apply(&index::search(self.cloud, endpoint)?, replicas).await?;
         drop(step);
-        if done != index::IndexPlan::UpToDate {
+        if done != index::IndexPlans::UP_TO_DATE {
             self.cx.ui.done(done.to_string().trim());
         }
         Ok(())

@@ -23,6 +23,8 @@ pub(crate) struct Targets {
     /// The index within the search domain; `None` when the environment names its own OpenSearch, which knows
     /// nothing of IAM.
     pub(crate) index: Option<Arn>,
+    /// The index of states beside it.
+    pub(crate) states: Option<Arn>,
     /// Ids of the models that the functions ask.
     pub(crate) models: Models,
     /// The instances that the tester starts and stops; `None` where the agent is a process.
@@ -100,14 +102,21 @@ impl Targets {
             ),
             Grant::DeadLetterMessages(queue) => dead_letter(queue),
             Grant::ReadIndex => [
-                self.on_index("ReadDocuments", "es:ESHttpGet", "_doc/*"),
-                self.on_index("Search", "es:ESHttpPost", "_search"),
+                on_index(&self.index, "ReadDocuments", "es:ESHttpGet", "_doc/*"),
+                on_index(&self.index, "Search", "es:ESHttpPost", "_search"),
             ]
             .concat(),
             Grant::UpsertDocuments => {
-                self.on_index("UpsertDocuments", "es:ESHttpPost", "_update/*")
+                on_index(&self.index, "UpsertDocuments", "es:ESHttpPost", "_update/*")
             }
-            Grant::ReplaceDocuments => self.on_index("ReplaceDocuments", "es:ESHttpPut", "_doc/*"),
+            Grant::ReplaceDocuments => {
+                on_index(&self.index, "ReplaceDocuments", "es:ESHttpPut", "_doc/*")
+            }
+            Grant::KeepStates => [
+                on_index(&self.states, "ReadStates", "es:ESHttpGet", "_doc/*"),
+                on_index(&self.states, "WriteStates", "es:ESHttpPut", "_doc/*"),
+            ]
+            .concat(),
             Grant::InvokeJudgeModel => invoke(grant, &self.models.judge),
             Grant::InvokeEmbeddingModel => invoke(grant, &self.models.embedding),
             Grant::InvokeGeneratorModel => invoke(grant, &self.models.generator),
@@ -133,18 +142,6 @@ impl Targets {
             actions,
             arns,
         )]
-    }
-
-    /// One kind of request to one API of the index, which is a path below it, so that none has
-    /// `_delete_by_query` or a document's deletion among what it allows.
-    /// Source: OpenSearch Service developer guide, "Identity and Access Management", subresources.
-    fn on_index(&self, sid: &str, action: &'static str, api: &str) -> Vec<Statement> {
-        let index = self.index.iter();
-        let allow = |index: &Arn| {
-            let path = index.followed_by(format!("/{api}"));
-            Statement::allow(sid, &[action], vec![path])
-        };
-        index.map(allow).collect()
     }
 
     /// Starting and stopping is limited to the instances by their tags; describing has no resource-level
@@ -185,6 +182,17 @@ impl Targets {
         };
         parameter.map(read).collect()
     }
+}
+
+/// One kind of request to one API of an index, which is a path below it, so that none has
+/// `_delete_by_query` or a document's deletion among what it allows.
+/// Source: OpenSearch Service developer guide, "Identity and Access Management", subresources.
+fn on_index(index: &Option<Arn>, sid: &str, action: &'static str, api: &str) -> Vec<Statement> {
+    let allow = |index: &Arn| {
+        let path = index.followed_by(format!("/{api}"));
+        Statement::allow(sid, &[action], vec![path])
+    };
+    index.iter().map(allow).collect()
 }
 
 fn on_queue(verb: &str, queue: Queue, actions: &[&'static str]) -> Vec<Statement> {

@@ -172,6 +172,11 @@ const INDEX_PATHS: &[&str] = &[
     "research-papers-v2/_bulk",
     "research-papers-v2/_mapping",
     "research-papers-v2/_close",
+    "research-papers-status",
+    "research-papers-status/_doc/paper",
+    "research-papers-status/_search",
+    "research-papers-status/_update/paper",
+    "research-papers-status/_delete_by_query",
     "research-papers-v3/_doc/paper",
     "research-papers-v3/_search",
     "_bulk",
@@ -260,7 +265,11 @@ fn judge_makes(action: &str, resource: &str) -> bool {
             let embedding = format!("us-east-1::foundation-model/{}", settings.embedding_model);
             is_model(resource, &settings.model) || resource.ends_with(&embedding)
         }
-        _ => reads_index(action, resource) || upserts(action, resource),
+        _ => {
+            reads_index(action, resource)
+                || upserts(action, resource)
+                || keeps_states(action, resource)
+        }
     }
 }
 
@@ -286,7 +295,10 @@ fn generator_makes(action: &str, resource: &str) -> bool {
         }
         "bedrock:InvokeModel" => is_model(resource, &environment().generator.model),
         _ => {
-            reads_index(action, resource) || upserts(action, resource) || replaces(action, resource)
+            reads_index(action, resource)
+                || upserts(action, resource)
+                || replaces(action, resource)
+                || keeps_states(action, resource)
         }
     }
 }
@@ -317,7 +329,11 @@ fn tester_makes(action: &str, resource: &str) -> bool {
                 || resource.ends_with(":failed-events")
         }
         "ec2:StartInstances" | "ec2:StopInstances" | "ec2:DescribeInstances" => true,
-        _ => reads_index(action, resource) || replaces(action, resource),
+        _ => {
+            reads_index(action, resource)
+                || replaces(action, resource)
+                || keeps_states(action, resource)
+        }
     }
 }
 
@@ -353,6 +369,11 @@ fn upserts(action: &str, resource: &str) -> bool {
 
 fn replaces(action: &str, resource: &str) -> bool {
     action == "es:ESHttpPut" && resource.ends_with(&format!("/{INDEX}/_doc/paper"))
+}
+
+fn keeps_states(action: &str, resource: &str) -> bool {
+    let is_document = resource.ends_with(&format!("/{STATUS_INDEX}/_doc/paper"));
+    matches!(action, "es:ESHttpGet" | "es:ESHttpPut") && is_document
 }
 
 fn environment() -> Environment {
