@@ -3,6 +3,7 @@
     from dataset_loader import load_dataset
     train, test = load_dataset("cifar10")                          # two data sets of (input, target)
     train_loader, test_loader = load_dataset("cifar10", batch_size=64)   # two loaders of batches
+    evaluate(model, name="method")                                 # what it reaches on the half that was held out
 
 `synthetic`, `synthetic_images` and `synthetic_tokens` are made here, always the same. The others are read from the
 folder DATASETS_DIR, which the agent fills, because a program has no network: `{name}/dataset.json`, which says what the
@@ -11,7 +12,9 @@ the numbers are mapped into memory, not copied. DATASET_SAMPLES limits each half
 Needs torch and nothing else.
 """
 
+import contextlib
 import json
+import math
 import mmap
 import os
 import re
@@ -19,7 +22,9 @@ import sys
 import warnings
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+
+from measuring import MEASURED
 
 NAMES = ("cifar10", "cifar100", "mnist", "fashion_mnist", "imdb", "wikitext2", "synthetic")
 
@@ -30,10 +35,12 @@ _SEED = 20260101
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 _FILE = re.compile(r"[a-z]+-[0-9a-f]{16}\.(safetensors|json)\Z")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,40}\Z")
 _HEADER_LIMIT = 1 << 20
 _DTYPES = {"U8": torch.uint8, "I32": torch.int32, "I64": torch.int64, "F32": torch.float32}
 
 _custom_loaders = {}
+_loaded = {}
 
 
 class Pairs(Dataset):
@@ -42,15 +49,27 @@ class Pairs(Dataset):
     def __init__(self, x, y, pictures=False):
         if len(x) != len(y):
             raise ValueError(f"x has {len(x)} samples, y has {len(y)}")
-        self.x = x
-        self.y = y
+        self._x = x
+        self._y = y
         self._pictures = pictures
 
+    @property
+    def x(self):
+        """All inputs, as they are stored."""
+        MEASURED.took(len(self))
+        return self._x
+
+    @property
+    def y(self):
+        """All targets."""
+        return self._y
+
     def __len__(self):
-        return len(self.y)
+        return len(self._y)
 
     def __getitem__(self, index):
-        x, y = self.x[index], self.y[index]
+        MEASURED.took(1)
+        x, y = self._x[index], self._y[index]
         return x.float() / 255 if self._pictures else _as_loaded(x), _as_loaded(y)
 
 
@@ -66,6 +85,7 @@ class Texts(Dataset):
         return len(self.y)
 
     def __getitem__(self, index):
+        MEASURED.took(1)
         index = range(len(self))[index]
         begin = int(self._ends[index - 1]) if index else 0
         text = bytes(self._text[begin : int(self._ends[index])].tolist())
@@ -93,6 +113,9 @@ def load_dataset(name, batch_size=None, *, kind=None, variant=None, seq_length=N
         warnings.warn(f"load_dataset does not know {', '.join(sorted(others))}; left out", stacklevel=2)
     halves = _halves(name, kind or variant, seq_length, max_vocab_size, text)
     train, test = (_limited(half) for half in halves)
+    MEASURED.loaded(name)
+    _loaded.pop(name, None)
+    _loaded[name] = (train, test)
     if batch_size is None:
         return train, test
     order = torch.Generator().manual_seed(_SEED)
@@ -101,6 +124,116 @@ def load_dataset(name, batch_size=None, *, kind=None, variant=None, seq_length=N
         DataLoader(train, batch_size=batch_size, shuffle=True, generator=order, drop_last=full),
         DataLoader(test, batch_size=batch_size),
     )
+
+
+def evaluate(predict, split="test", dataset=None, name="method", *, seed=None, samples=2000, batch_size=None):
+    """Measures `predict` on data that was held out, records it as what `name` reached, and returns it.
+
+    `predict(x)` gives scores before any softmax for a batch as the data set has it: of the classes `[batch, classes]` (one
+    number a sample where there are two), of the next word at each place `[batch, length, words]`, or the number itself
+    where the targets are numbers. `x` is on the CPU, unless `predict` is a module, which is put into its evaluation mode
+    and given `x` on its own device. Every batch has one shape.
+
+    `name` is "method", "baseline", or a word of the program's; a method that reaches more than the baseline on each data
+    set beats it. Of the same name, data set, split and `seed` the last measurement counts; of seeds the mean. `dataset` is
+    the one that was loaded last. At most `samples` samples are taken, spread over all.
+
+    Returns a dict: `accuracy` (0 to 1) and `loss` of classes, `loss` and `perplexity` of words, `loss` of numbers. Raises
+    ValueError for a name, a split or a data set that cannot be measured, and for scores of another shape.
+    """
+    if not isinstance(name, str) or not _WORD.match(name):
+        raise ValueError(f"a name is a word of at most 40 letters, digits, `_`, `.` and `-`, not {name!r}")
+    if split not in ("test", "train"):
+        raise ValueError(f"a split is 'test' or 'train', not {split!r}")
+    if dataset is None:
+        dataset = next(reversed(_loaded), None)
+    if dataset is None:
+        raise ValueError("no data set was loaded: load one first, or name it")
+    if dataset in _custom_loaders:
+        raise ValueError(f"the data set {dataset!r} is the program's own, which nobody held back")
+    if dataset not in _loaded:
+        load_dataset(dataset)
+    half = _loaded[dataset][("train", "test").index(split)]
+    with MEASURED.paused(), torch.no_grad(), _evaluating(predict) as scores_of:
+        found = _scored(half, scores_of, int(samples), batch_size)
+    MEASURED.evaluated({
+        "name": name,
+        "dataset": dataset,
+        "split": split,
+        "seed": None if seed is None else int(seed),
+        "samples": min(len(half), int(samples)),
+        **found,
+    })
+    return found
+
+
+@contextlib.contextmanager
+def _evaluating(predict):
+    """What gives the scores of a batch, on the CPU."""
+    if not isinstance(predict, torch.nn.Module):
+        yield lambda x: _scores(predict(x))
+        return
+    place = next((parameter.device for parameter in predict.parameters()), torch.device("cpu"))
+    was_training = predict.training
+    predict.eval()
+    try:
+        yield lambda x: _scores(predict(x.to(place) if isinstance(x, torch.Tensor) else x))
+    finally:
+        predict.train(was_training)
+
+
+def _scores(scores):
+    if not isinstance(scores, torch.Tensor):
+        raise ValueError(f"predict gives a tensor of scores, not a {type(scores).__name__}")
+    return scores.detach().cpu().float()
+
+
+def _scored(half, scores_of, samples, batch_size):
+    """The mean over at most so many samples of a half."""
+    count = min(len(half), samples)
+    if count < 1:
+        raise ValueError("there is nothing to measure on")
+    places = [index * len(half) // count for index in range(count)]
+    is_language = torch.as_tensor(half[0][1]).dim() > 0
+    size = min(int(batch_size or (10 if is_language else 50)), count)
+    loss, right, words, is_finite = 0.0, 0, 0, True
+    for begin in range(0, count, size):
+        batch = places[begin : begin + size]
+        # The last batch is filled up, so that a device sees one shape.
+        x, y = default_collate([half[index] for index in batch + places[:1] * (size - len(batch))])
+        scores, y = scores_of(x)[: len(batch)], y[: len(batch)]
+        for one_scores, one_y in zip(_by_sample(scores, y), y):
+            is_finite = is_finite and bool(torch.isfinite(one_scores).all())
+            loss += _loss(one_scores, one_y)
+            right += int((one_scores.argmax(-1) == one_y).sum())
+            words += one_y.numel()
+    if y.is_floating_point():
+        return {"loss": loss / words if is_finite else math.nan}
+    loss = loss / words if is_finite else math.nan
+    if is_language:
+        return {"loss": loss, "perplexity": math.exp(min(loss, 700.0)) if is_finite else math.nan}
+    return {"accuracy": right / words if is_finite else math.nan, "loss": loss}
+
+
+def _by_sample(scores, y):
+    """Scores of one shape for each sample, or why these are none."""
+    if y.is_floating_point():
+        if scores.numel() != y.numel():
+            raise ValueError(f"predict gives as many numbers as there are targets: {list(y.shape)}, not {list(scores.shape)}")
+        return scores.reshape(y.shape)
+    if y.dim() == 1 and scores.dim() in (1, 2) and scores.numel() == len(y):
+        one = scores.reshape(-1)
+        scores = torch.stack([torch.zeros_like(one), one], dim=1)
+    if scores.dim() != y.dim() + 1 or scores.shape[:-1] != y.shape or scores.shape[-1] <= int(y.max()):
+        expected = [*y.shape, f"more than {int(y.max())}"]
+        raise ValueError(f"predict gives scores of the shape {expected}, not {list(scores.shape)}")
+    return scores
+
+
+def _loss(scores, y):
+    if y.is_floating_point():
+        return float(((scores - y) ** 2).sum())
+    return float(torch.nn.functional.cross_entropy(scores.reshape(y.numel(), -1), y.reshape(-1), reduction="sum"))
 
 
 def register_custom_loader(name, function):
