@@ -19,11 +19,12 @@ use crate::datasets::{Datasets, DatasetsError, Need};
 use crate::device::Device;
 use crate::job::{Job, Origin, job_name};
 use crate::live::Live;
-use crate::plots::{self, Plot};
+use crate::measured;
+use crate::plots;
 use crate::probe::NoSandbox;
 use crate::program::{DRY_RUN_TIME, Limits, Request};
 use crate::records::Records;
-use crate::report::{self, Around, Report};
+use crate::report::{self, Around, Left, Report};
 use crate::runner::{Run, RunError, Runner};
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
@@ -291,7 +292,7 @@ impl Executor {
         tracing::info!(paper, batch, slot, dry_run = job.dry_run, "running");
         let mut dry_run = None;
         if job.dry_run {
-            let (run, plots, failure, again) = self.dry_run(sandbox, placed).await?;
+            let (run, left, failure, again) = self.dry_run(sandbox, placed).await?;
             let found = report::dry_run(&run, failure.as_ref());
             dry_run = Some(found.clone());
             if !goes_on(&found) {
@@ -302,7 +303,7 @@ impl Executor {
                     core_seconds: None,
                     utilization: None,
                 };
-                return Ok(self.report(job, run, plots, around));
+                return Ok(self.report(job, run, left, around));
             }
             placed = again;
         }
@@ -314,15 +315,15 @@ impl Executor {
         &self,
         sandbox: &Sandbox,
         mut placed: Placed,
-    ) -> Result<(Run, Vec<Plot>, Option<Failure>, Placed), ExecuteError> {
+    ) -> Result<(Run, Left, Option<Failure>, Placed), ExecuteError> {
         let limits = placed.limits;
         placed.limits.timeout = limits.timeout.min(DRY_RUN_TIME);
-        let (run, plots, mut placed) = self
+        let (run, left, mut placed) = self
             .run_once(Runner::new(sandbox.without_devices()), placed, true)
             .await?;
         let failure = self.failure(&run, &placed.limits)?;
         placed.limits = limits;
-        Ok((run, plots, failure, placed))
+        Ok((run, left, failure, placed))
     }
 
     async fn real_run(
@@ -343,7 +344,7 @@ impl Executor {
         let live = job.live.then(Live::default);
         let runner = Runner::new(sandbox).heard_by(live.clone());
         let run = self.run_once(runner, placed, false);
-        let (run, plots, placed) = self.while_told(job, live.as_ref(), run).await?;
+        let (run, left, placed) = self.while_told(job, live.as_ref(), run).await?;
         let utilization = utilization.mean().await;
         let own = (self.slots.total() > 1).then(|| placed.slot.index());
         let core_seconds =
@@ -355,7 +356,7 @@ impl Executor {
             core_seconds,
             utilization,
         };
-        let report = self.report(job, run, plots, around);
+        let report = self.report(job, run, left, around);
         // Only now that the run's folder is gone: the next program of the slot has the same user.
         drop(placed);
         Ok(report)
@@ -377,7 +378,7 @@ impl Executor {
         runner: Runner,
         placed: Placed,
         dry_run: bool,
-    ) -> Result<(Run, Vec<Plot>, Placed), ExecuteError> {
+    ) -> Result<(Run, Left, Placed), ExecuteError> {
         let shutdown = self.shutdown.clone();
         let ended = tokio::task::spawn_blocking(move || {
             let request = Request {
@@ -387,8 +388,11 @@ impl Executor {
                 dry_run,
             };
             let run = runner.run(&request, &shutdown)?;
-            let plots = plots::collect(&run.files);
-            Ok::<_, RunError>((run, plots, placed))
+            let left = Left {
+                plots: plots::collect(&run.files),
+                measured: measured::read(&run.files),
+            };
+            Ok::<_, RunError>((run, left, placed))
         });
         Ok(ended.await??)
     }

@@ -22,6 +22,7 @@ mod http;
 mod job;
 mod launch;
 mod live;
+mod measured;
 mod metrics;
 mod mounts;
 mod options;

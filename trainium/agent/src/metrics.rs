@@ -2,8 +2,13 @@
 //!
 //! The text is the program's and hostile. Whatever is no JSON object, or too much, is counted and left
 //! out; nothing here fails. Python writes `NaN` and `Infinity`, which JSON does not know: they become
-//! `null`.
+//! `null`, and are remembered: a program whose last word is one of them has failed, as has one that reports an
+//! accuracy of 9 ([`Metrics::impossible`]).
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use annapurna_contract::text::escaped;
 use serde_json::{Map, Value};
 
 /// How a line of numbers begins.
@@ -16,6 +21,8 @@ const MAX_LINES: usize = 10_000;
 const MAX_NAMES: usize = 256;
 /// Longest name of a metric, bytes; a longer one is left out.
 const MAX_NAME: usize = 256;
+/// Most of a name in a message, characters.
+const SHOWN_NAME: usize = 80;
 /// Longest JSON after merging, bytes. The index refuses documents far larger.
 const MAX_TOTAL: usize = 256 * 1024;
 
@@ -26,6 +33,8 @@ pub(crate) struct Metrics {
     pub(crate) values: Map<String, Value>,
     /// Lines or names that could not be taken.
     pub(crate) ignored: usize,
+    /// Names whose value has a NaN or an infinity in it.
+    not_finite: BTreeSet<String>,
 }
 
 impl Metrics {
@@ -39,7 +48,7 @@ impl Metrics {
             .filter_map(|line| line.trim().strip_prefix(MARKER));
         for (count, report) in reports.enumerate() {
             match parse_report(report).filter(|_| count < MAX_LINES) {
-                Some(values) => metrics.merge(values, &mut total),
+                Some(report) => metrics.merge(report, &mut total),
                 None => metrics.ignored += 1,
             }
         }
@@ -47,8 +56,8 @@ impl Metrics {
     }
 
     /// `total` is the size of everything kept, in bytes of JSON.
-    fn merge(&mut self, values: Map<String, Value>, total: &mut usize) {
-        for (name, value) in values {
+    fn merge(&mut self, report: ReportLine, total: &mut usize) {
+        for (name, value) in report.values {
             let size = name.len() + value.to_string().len() + 4;
             let replaced = self
                 .values
@@ -63,18 +72,70 @@ impl Metrics {
                 continue;
             }
             *total = *total - replaced + size;
+            match report.has_replaced && has_null(&value) {
+                true => self.not_finite.insert(name.clone()),
+                false => self.not_finite.remove(&name),
+            };
             self.values.insert(name, value);
         }
     }
+
+    /// Why what the program said last of something cannot be; `None` where all of it can.
+    pub(crate) fn impossible(&self) -> Option<String> {
+        if let Some(name) = self.not_finite.first() {
+            let name = escaped(name, SHOWN_NAME);
+            return Some(format!("METRICS: {name} is not a finite number"));
+        }
+        self.values.iter().find_map(|(name, value)| {
+            let value = value.as_f64()?;
+            let range = range_of(name)?;
+            let name = escaped(name, SHOWN_NAME);
+            (!range.0.contains(&value))
+                .then(|| format!("METRICS: {name} is {value}, and it is {}", range.1))
+        })
+    }
 }
 
-fn parse_report(report: &str) -> Option<Map<String, Value>> {
+/// What a metric can be, by the end of its name: as `dataset_loader.evaluate` gives it.
+fn range_of(name: &str) -> Option<(RangeInclusive<f64>, &'static str)> {
+    let name = name.to_ascii_lowercase();
+    if name.ends_with("accuracy") {
+        Some((0.0..=1.0, "from 0 to 1"))
+    } else if name.ends_with("perplexity") {
+        // Rounding may bring one of 1 a little lower.
+        Some((0.999..=f64::MAX, "at least 1"))
+    } else {
+        None
+    }
+}
+
+/// One line of numbers.
+struct ReportLine {
+    values: Map<String, Value>,
+    /// Whether something in it became `null`.
+    has_replaced: bool,
+}
+
+fn parse_report(report: &str) -> Option<ReportLine> {
     if report.len() > MAX_LINE {
         return None;
     }
-    match serde_json::from_str(&without_nan(report)) {
-        Ok(Value::Object(values)) => Some(values),
+    let clean = without_nan(report);
+    match serde_json::from_str(&clean) {
+        Ok(Value::Object(values)) => Some(ReportLine {
+            values,
+            has_replaced: clean != report,
+        }),
         _ => None,
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(has_null),
+        Value::Object(values) => values.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -130,6 +191,31 @@ mod tests {
         let output = r#"METRICS: {"a": NaN, "b": [-Infinity, Infinity], "NaN \" NaN": "NaN"}"#;
         let expected = json!({"a": null, "b": [null, null], "NaN \" NaN": "NaN"});
         assert_eq!(parse(output), (expected, 0));
+    }
+
+    #[test]
+    fn the_last_word_must_be_a_number_that_can_be() {
+        let impossible = |output: &str| Metrics::parse(output.as_bytes()).impossible();
+        let said = |output: &str| impossible(output).unwrap_or_default();
+        assert_eq!(
+            said("METRICS: {\"loss\": NaN, \"x\": 1}"),
+            "METRICS: loss is not a finite number"
+        );
+        assert!(said("METRICS: {\"curve\": [1, -Infinity]}").contains("curve"));
+        assert_eq!(
+            said("METRICS: {\"method_accuracy\": 93.4}"),
+            "METRICS: method_accuracy is 93.4, and it is from 0 to 1"
+        );
+        assert!(said("METRICS: {\"Perplexity\": 0.5}").contains("at least 1"));
+        for fine in [
+            "METRICS: {\"loss\": NaN}\nMETRICS: {\"loss\": 0.5}",
+            "METRICS: {\"loss\": null, \"accuracy\": \"NaN\"}",
+            "METRICS: {\"accuracy\": 1, \"baseline_accuracy\": 0.0, \"perplexity\": 1}",
+            "METRICS: {\"accuracy_gain\": -0.1, \"loss\": -3.5}",
+            "METRICS: {\"loss\": NaN, }",
+        ] {
+            assert_eq!(impossible(fine), None, "{fine}");
+        }
     }
 
     #[test]

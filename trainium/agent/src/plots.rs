@@ -113,7 +113,7 @@ fn image_files(files: &RunFiles) -> Vec<PathBuf> {
 }
 
 /// Reads a file that is regular, has one name only and is not larger than `limit`.
-fn read_regular(files: &RunFiles, path: &Path, limit: u64) -> Option<Vec<u8>> {
+pub(crate) fn read_regular(files: &RunFiles, path: &Path, limit: u64) -> Option<Vec<u8>> {
     let file = File::from(files.open(path, OFlags::empty()).ok()?);
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.nlink() != 1 || metadata.len() == 0 || metadata.len() > limit

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use annapurna_cloud::Object;
 use annapurna_contract::{
-    DryRun, ErrorType, ExecutedOn, Isolation, OutputKeys, SHOWN_OUTPUT, TestResult, TestStatus,
-    keys,
+    DryRun, ErrorType, ExecutedOn, Isolation, Measured, Outcome, OutputKeys, SHOWN_OUTPUT,
+    TestResult, TestStatus, keys,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -25,6 +25,14 @@ pub(crate) struct Report {
     stderr: Captured,
     plots: Vec<Plot>,
     ignored_metrics: usize,
+}
+
+/// What is taken of a run's files.
+pub(crate) struct Left {
+    /// Its image files.
+    pub(crate) plots: Vec<Plot>,
+    /// What the harness saw; `None` where it left no report.
+    pub(crate) measured: Option<Measured>,
 }
 
 /// What is known beside the run itself.
@@ -53,7 +61,7 @@ pub(crate) fn dry_run(run: &Run, failure: Option<&Failure>) -> DryRun {
 
 impl Executor {
     /// The report of a program that ran.
-    pub(crate) fn report(&self, job: &Job, run: Run, plots: Vec<Plot>, around: Around) -> Report {
+    pub(crate) fn report(&self, job: &Job, run: Run, left: Left, around: Around) -> Report {
         let metrics = Metrics::parse(&run.stdout.bytes);
         let times = (run.started_at, run.finished_at);
         let (core_seconds, utilization) = (around.core_seconds, around.utilization);
@@ -70,12 +78,22 @@ impl Executor {
         result.neuron_core_utilization = utilization;
         result.stdout_truncated = run.stdout.cut;
         result.stderr_truncated = run.stderr.cut;
+        let impossible = metrics.impossible().filter(|_| result.success);
+        let is_possible = impossible.is_none();
+        if let Some(why) = impossible {
+            result.error_type = Some(ErrorType::Metrics);
+            result.error_message = Some(why);
+        }
         result.metrics = metrics.values;
+        let measured = left.measured;
+        let ended_well = result.success && is_possible;
+        result.outcome = Some(Outcome::of(ended_well, measured.as_ref()));
+        result.measured = measured;
         Report {
             result,
             stdout: run.stdout,
             stderr: run.stderr,
-            plots,
+            plots: left.plots,
             ignored_metrics: metrics.ignored,
         }
     }
@@ -130,6 +148,7 @@ impl Executor {
             },
             instance_type: self.host.instance_type.clone(),
             pytorch_version: self.host.torch.clone(),
+            outcome: Some(Outcome::of(status == TestStatus::Success, None)),
             error_type,
             error_message,
             isolation: self.isolation(),
@@ -157,6 +176,7 @@ impl Executor {
         tracing::info!(
             paper = job_name(job),
             status = result.status.map(TestStatus::as_str),
+            outcome = result.outcome().as_str(),
             seconds = result.execution_time,
             error = result.error_type.as_ref().map(ErrorType::as_str),
             ignored_metrics = report.ignored_metrics,
@@ -226,6 +246,8 @@ impl Executor {
 fn metrics_file(result: &TestResult, ignored: usize) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec_pretty(&json!({
         "metrics": result.metrics,
+        "outcome": result.outcome,
+        "measured": result.measured,
         "ignored_reports": ignored,
         "execution_time": result.execution_time,
         "return_code": result.return_code,

@@ -20,6 +20,7 @@ use annapurna_contract::{Backend, Isolation};
 
 use crate::compile_cache::{self, CompileCache};
 use crate::launch::{Confinement, InSandbox};
+use crate::measured::{MEASURED_FILE, MEASURED_VARIABLE};
 use crate::mounts::Mounts;
 use crate::program::{DRY_RUN_VARIABLES, PROGRAM_FILE, Request};
 use crate::python::Interpreter;
@@ -190,6 +191,7 @@ impl Sandbox {
             ("TMPDIR", view.tmp.clone().into()),
             ("LANG", "C.UTF-8".into()),
             ("PYTHONPATH", view.python.clone().into()),
+            (MEASURED_VARIABLE, view.work.join(MEASURED_FILE).into()),
             ("PYTHONUNBUFFERED", "1".into()),
             ("PYTHONDONTWRITEBYTECODE", "1".into()),
             ("PYTHONNOUSERSITE", "1".into()),

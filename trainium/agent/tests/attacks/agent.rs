@@ -49,9 +49,12 @@ impl Place {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // Another user may be unable to reach the tests' own folder.
         fs::copy(env!("CARGO_BIN_EXE_trainium-agent"), place.binary()).unwrap();
-        let loader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python/dataset_loader.py");
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python");
         fs::create_dir(place.path().join("python")).unwrap();
-        fs::copy(loader, place.path().join("python/dataset_loader.py")).unwrap();
+        for module in ["dataset_loader.py", "measuring.py"] {
+            let copy = place.path().join("python").join(module);
+            fs::copy(python.join(module), copy).unwrap();
+        }
         fs::create_dir(place.state()).unwrap();
         if let Some(user) = user {
             chown(place.state(), Some(user), Some(user)).unwrap();

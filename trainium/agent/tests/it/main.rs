@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod live;
 mod loader;
+mod outcomes;
 mod process;
 mod programs;
 mod support;

@@ -22,7 +22,7 @@ use crate::support::{
 const SECRET: &str = "wJalrXUtnFEMIexamplekeyonly";
 
 /// An agent whose cloud is a closed port.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
     base: String,
 }
@@ -55,7 +55,7 @@ fn command_with(state: &Path, modules: &Path) -> Command {
 }
 
 impl Agent {
-    fn start(state: &Path) -> Self {
+    pub(crate) fn start(state: &Path) -> Self {
         Self::started(&mut command(state))
     }
 
@@ -92,7 +92,7 @@ impl Agent {
         answer.unwrap().json().await.unwrap()
     }
 
-    async fn execute(&self, code: &str) -> reqwest::Result<Value> {
+    pub(crate) async fn execute(&self, code: &str) -> reqwest::Result<Value> {
         let client = reqwest::Client::new();
         let request = client.post(format!("{}/execute", self.base));
         let body = json!({"code": code, "timeout": 3600});

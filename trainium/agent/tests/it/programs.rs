@@ -58,7 +58,7 @@ fn a_program_runs_in_its_own_folder_with_nothing_of_the_agents_environment() {
              print(*sorted(os.environ))\n",
     );
     for name in text.split_whitespace() {
-        let known = "DATASETS_DIR HOME LANG MPLBACKEND MPLCONFIGDIR NEURON_COMPILE_CACHE_URL \
+        let known = "DATASETS_DIR HOME LANG MEASURED_FILE MPLBACKEND MPLCONFIGDIR NEURON_COMPILE_CACHE_URL \
                          NEURON_RT_VISIBLE_CORES OMP_NUM_THREADS PATH PWD PYTHONDONTWRITEBYTECODE \
                          PYTHONNOUSERSITE PYTHONPATH PYTHONUNBUFFERED TMPDIR USER LC_CTYPE";
         assert!(
