@@ -179,14 +179,14 @@ fn file_in<'a>(prefix: &str, key: &'a str) -> Option<&'a Path> {
 }
 
 /// How a program ended, in a word: `success`, or why not.
-pub(crate) fn outcome(result: &TestResult) -> &'static str {
+pub(crate) fn status(result: &TestResult) -> &'static str {
     result.status().map_or("never ran", TestStatus::as_str)
 }
 
-/// Why a program did not succeed, in the agent's words.
+/// Why a program failed, in the agent's words.
 pub(crate) fn reason(result: &TestResult) -> String {
     let kind = result.error_type.as_ref();
-    let kind = kind.map_or(outcome(result), ErrorType::as_str);
+    let kind = kind.map_or(status(result), ErrorType::as_str);
     match &result.error_message {
         Some(message) => format!("{kind}: {message}"),
         None => kind.to_owned(),

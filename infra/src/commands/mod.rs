@@ -102,6 +102,7 @@ enum EnvironmentCommand {
     Logs(logs::LogsArgs),
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Datasets(datasets::DatasetsArgs),
     Results(results::ResultsArgs),
     TestCode(test_code::TestCodeArgs),
@@ -126,6 +127,7 @@ impl EnvironmentCommand {
             Self::Logs(args) => &args.environment,
             Self::Queues(args) => &args.environment,
             Self::Papers(args) => &args.environment,
+            Self::Reconcile(args) => &args.environment,
             Self::Datasets(args) => &args.environment,
             Self::Results(args) => &args.environment,
             Self::TestCode(args) => &args.environment,
@@ -156,7 +158,7 @@ impl EnvironmentCommand {
                 &[Service::Cloud, Service::Search]
             }
             Self::TestCode(_) => &[Service::Cloud, Service::Search, Service::Agent],
-            Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
+            Self::Reconcile(_) | Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
         }
     }
 
@@ -175,6 +177,7 @@ impl EnvironmentCommand {
             Self::Logs(args) => logs::run(cx, args).await,
             Self::Queues(args) => queues::run(cx, args).await,
             Self::Papers(args) => papers::run(cx, args).await,
+            Self::Reconcile(args) => reconcile::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Results(args) => results::run(cx, args).await,
             Self::TestCode(args) => test_code::run(cx, args).await,

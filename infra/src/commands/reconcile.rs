@@ -4,6 +4,8 @@
 //! letter, the one message that its next stage needs, and a count of what was sent. What a stage wrote is
 //! evidence that it was there; [`next::next`] decides from that alone, and [`evidence`] reads it.
 //!
+//! The states of all papers are made again first, from verdicts, programs' metadata and results ([`states`]).
+//!
 //! What is guaranteed: a paper with a record that was meant for the judge goes on, whatever queue lost its
 //! message, and whatever part of its document the index lost; so do a revision that was not judged, a PDF
 //! and a title that the document does not have. A message that was not lost is sent a second time, which is
@@ -12,7 +14,7 @@
 //! done. The program of a batch under way may get into another batch, where the agent skips it once it has its
 //! result.
 //!
-//! Not to send a hundred messages at each deploy, [`after_start`] does this once for each start of the
+//! A person asks for it with `infra reconcile`. Not to send a hundred messages at each deploy, [`after_start`] does this once for each start of the
 //! emulator and of OpenSearch, which is when the queues or the index can have lost something. It does not
 //! ask first whether a queue is empty: one that kept three messages of five is not, and has lost two. An
 //! index that is lost alone within five minutes of a paper's last messages gets that paper back at the start after
@@ -29,24 +31,27 @@
 
 mod evidence;
 mod next;
+mod states;
 
 use std::fmt;
+use std::process::ExitCode;
 
 use annapurna_cloud::{Message, MessageQueues};
 use annapurna_contract::answers::{Collected, Failed};
 use annapurna_contract::{Bucket, Function, PaperId, Queue, QueueMessage};
 use annapurna_local::{Home, emulator, opensearch, process};
+use annapurna_runtime::search::Search;
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use super::Context;
 use super::invoke::invoke;
+use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
 use crate::error::CommandError;
-use crate::ui;
+use crate::{index, ui};
 use evidence::Evidence;
 use next::{Buckets, Next, Paper, next};
 
@@ -56,6 +61,28 @@ const COLLECTED_AT_ONCE: usize = 50;
 const NO_RECORD: &str = "it was accepted, and has neither a document nor a record; a scrape of its source makes the record again";
 /// Requests at a time.
 const AT_ONCE: usize = 16;
+
+/// Send papers on that lost their message, and make lost states again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo infra reconcile local
+  cargo infra reconcile prod    Repeats nothing that is done; no model is asked again")]
+pub(super) struct ReconcileArgs {
+    #[command(flatten)]
+    pub(super) environment: EnvironmentArg,
+}
+
+pub(super) async fn run(cx: &Context, args: ReconcileArgs) -> Result<ExitCode, CommandError> {
+    let target = cx.target(&args.environment).await?;
+    let step = cx.ui.begin("Looking for papers that lost their message");
+    let done = reconcile(cx, &target.environment, &target.cloud, &target.deployed).await?;
+    drop(step);
+    say(cx, &done);
+    if done.sent.is_nothing() && done.n_states == 0 && done.stuck.is_empty() {
+        cx.ui.done("No paper had lost anything");
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// What was sent again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +103,8 @@ impl Sent {
 #[derive(Debug, Default)]
 struct Reconciled {
     sent: Sent,
+    /// States of papers that the index lacked, or that said something else than S3.
+    n_states: usize,
     /// Papers that wait for a person, each with why.
     stuck: Vec<(PaperId, String)>,
 }
@@ -131,20 +160,33 @@ pub(super) async fn after_start(
         return Ok(());
     }
     let step = cx.ui.begin("Looking for papers that lost their message");
-    let Reconciled { sent, stuck } = reconcile(cx, environment, cloud, deployed).await?;
+    let done = reconcile(cx, environment, cloud, deployed).await?;
     drop(step);
-    if stuck.is_empty() {
+    if done.stuck.is_empty() {
         std::fs::write(&mark, this_start).map_err(CommandError::file("write", &mark))?;
+    }
+    say(cx, &done);
+    Ok(())
+}
+
+fn say(cx: &Context, done: &Reconciled) {
+    let Reconciled {
+        sent,
+        n_states,
+        stuck,
+    } = done;
+    if *n_states > 0 {
+        cx.ui
+            .done(format!("States of papers made again: {n_states}"));
     }
     if !sent.is_nothing() {
         cx.ui.done(format!(
             "Papers that lost their message, sent again: {sent}"
         ));
     }
-    for warning in warnings(&stuck) {
+    for warning in warnings(stuck) {
         cx.ui.warn(warning);
     }
-    Ok(())
 }
 
 async fn reconcile(
@@ -157,8 +199,12 @@ async fn reconcile(
         papers: deployed.outputs.get(Output::BucketName(Bucket::Papers))?,
         code: deployed.outputs.get(Output::BucketName(Bucket::Code))?,
     };
-    let papers = all_papers(environment, cloud, deployed).await?;
-    let mut done = Reconciled::default();
+    let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
+    let mut done = Reconciled {
+        n_states: states::rebuild(&evidence, &search(cloud, deployed)?).await?,
+        ..Reconciled::default()
+    };
+    let papers = all_papers(&evidence).await?;
     let mut results = Vec::new();
     for paper in papers {
         let step = next(&paper, buckets);
@@ -192,17 +238,16 @@ async fn reconcile(
 }
 
 /// Every paper, with what is there of it.
-async fn all_papers(
-    environment: &Environment,
-    cloud: &Cloud,
-    deployed: &Deployed,
-) -> Result<Vec<Paper>, CommandError> {
-    let evidence = Evidence::gather(cloud, deployed, environment.wait_for_text()).await?;
+async fn all_papers(evidence: &Evidence) -> Result<Vec<Paper>, CommandError> {
     stream::iter(evidence.papers())
         .map(async |id| evidence.of(&id).await)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
+}
+
+fn search(cloud: &Cloud, deployed: &Deployed) -> Result<Search, CommandError> {
+    index::search(cloud, deployed.outputs.get(Output::SearchEndpoint)?)
 }
 
 async fn send<M: QueueMessage>(

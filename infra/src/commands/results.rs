@@ -1,14 +1,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use annapurna_contract::{PaperId, TestResult, Tested, keys};
+use annapurna_contract::{
+    Evaluation, Measured, Outcome, PaperId, PaperRecord, Stage, TestResult, Tested, Training, keys,
+};
 use annapurna_stack::outputs::Output;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Context, EnvironmentArg, Target};
 use crate::error::CommandError;
-use crate::test_outputs::{TestOutputs, outcome, reason, tail};
+use crate::test_outputs::{TestOutputs, reason, status, tail};
 use crate::{index, ui};
 
 /// Lines of each stream that one paper's result shows.
@@ -43,6 +45,8 @@ pub(super) struct ResultsArgs {
 struct Row {
     paper_id: PaperId,
     title: Option<String>,
+    /// What it came to; of results that are older than the index of states, as far as the index of papers tells.
+    outcome: Stage,
     #[serde(flatten)]
     tested: Tested,
 }
@@ -94,7 +98,10 @@ async fn newest(target: &Target, limit: u32) -> Result<Vec<Row>, CommandError> {
         "query": {"term": {"tested": true}},
     });
     let found = search.search(&query).await?;
-    let row = |(paper_id, record): (PaperId, annapurna_contract::PaperRecord)| Row {
+    let papers: Vec<PaperId> = found.iter().map(|(paper, _)| paper.clone()).collect();
+    let states = search.states().of(&papers).await?;
+    let row = |(paper_id, record): (PaperId, PaperRecord)| Row {
+        outcome: Stage::of(Some(&record), states.get(&paper_id)),
         paper_id,
         title: record.judged.title,
         tested: record.tested,
@@ -119,16 +126,15 @@ fn line(row: &Row) -> Vec<String> {
         value.map_or_else(none, |value| format!("{value:.digits$}"))
     };
     let tested = &row.tested;
-    let outcome = match (&tested.error_type, tested.test_success) {
-        (_, Some(true)) => "success",
-        (Some(error_type), _) => error_type.as_str(),
-        (None, _) => "failed",
+    let outcome = match (&tested.error_type, row.outcome) {
+        (Some(error_type), Stage::Failed) => format!("failed: {error_type}"),
+        (_, outcome) => outcome.to_string(),
     };
     // To the minute.
     let at = tested.tested_at.as_deref().and_then(|at| at.get(..16));
     vec![
         row.paper_id.to_string(),
-        outcome.to_owned(),
+        outcome,
         number(tested.training_loss, 4),
         number(tested.validation_accuracy, 3),
         number(tested.execution_time, 1),
@@ -172,14 +178,18 @@ async fn one(
 /// A result, a field a line.
 pub(super) fn fields(result: &TestResult) -> String {
     let mut rows = vec![
-        ("outcome", outcome(result).to_owned()),
+        ("outcome", result.outcome().to_string()),
+        ("status", status(result).to_owned()),
         ("seconds", format!("{:.1}", result.execution_time)),
     ];
     let code = result.return_code;
     rows.extend(code.map(|code| ("return code", code.to_string())));
-    if !result.success {
+    if result.outcome() == Outcome::Failed {
         rows.push(("reason", ui::one_line(&reason(result), 600)));
     }
+    let why = result.not_trained();
+    rows.extend(why.map(|why| ("not trained", why.to_string())));
+    rows.extend(result.measured.iter().flat_map(measured));
     let processor = result.cpu_time;
     rows.extend(processor.map(|seconds| ("processor", format!("{seconds:.1} s"))));
     let memory = result.peak_memory_mb;
@@ -210,6 +220,52 @@ pub(super) fn fields(result: &TestResult) -> String {
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
     ui::table(&["FIELD", "VALUE"], &rows)
+}
+
+/// What the harness saw, in words: it is in the program's own process.
+fn measured(measured: &Measured) -> Vec<(&'static str, String)> {
+    let Measured { batches, steps, .. } = measured;
+    let fell = |it: &Training| {
+        let ends = it.losses.first().zip(it.losses.last());
+        let (first, last) = ends?;
+        Some(format!("{} to {}", number(*first), number(*last)))
+    };
+    let losses: Vec<String> = measured.optimizers.iter().filter_map(fell).collect();
+    let mut rows = vec![(
+        "training",
+        format!(
+            "{steps} steps, {batches} batches, loss {}",
+            losses.join(", ")
+        ),
+    )];
+    for it in &measured.evaluations {
+        let of = [
+            ("accuracy", it.accuracy),
+            ("loss", it.loss),
+            ("perplexity", it.perplexity),
+        ];
+        let of = of.into_iter().filter(|(_, value)| value.is_some());
+        let of: Vec<String> = of
+            .map(|(what, value)| format!("{what} {}", number(value)))
+            .collect();
+        let Evaluation {
+            name,
+            dataset,
+            split,
+            samples,
+            ..
+        } = it;
+        let of = of.join(", ");
+        rows.push((
+            "measured",
+            format!("{name} on {split} of {dataset}, {samples} samples: {of}"),
+        ));
+    }
+    rows
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "not finite".to_owned(), |it| format!("{it:.4}"))
 }
 
 /// The last lines of both streams.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annapurna_cloud::{Message, MessageQueues, ObjectStore, S3};
 use annapurna_contract::{
-    Bucket, CodeTestingMessage, PaperId, ProgramToTest, Queue, TestResult, keys,
+    Bucket, CodeTestingMessage, Outcome, PaperId, ProgramToTest, Queue, TestResult, keys,
 };
 use annapurna_stack::environment::Environment;
 use annapurna_stack::outputs::Output;
@@ -309,7 +309,7 @@ async fn show(
 }
 
 fn ended(paper: &PaperId, result: &TestResult) -> Result<ExitCode, CommandError> {
-    if result.success {
+    if result.outcome() != Outcome::Failed {
         return Ok(ExitCode::SUCCESS);
     }
     let reason = crate::ui::one_line(&reason(result), 600);

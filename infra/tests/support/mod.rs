@@ -95,11 +95,12 @@ impl Deployment {
         serde_json::from_str(&self.infra(args)).unwrap()
     }
 
+    /// Those of the index, which has no others than accepted ones.
     pub fn papers(&self) -> Vec<Value> {
-        self.json(&["papers", "local", "--json", "--limit", "100"])
-            .as_array()
-            .unwrap()
-            .clone()
+        let papers = self.json(&["papers", "local", "--json", "--limit", "100"]);
+        let papers = papers.as_array().unwrap().iter();
+        let accepted = papers.filter(|paper| paper["decision"] == "accept");
+        accepted.cloned().collect()
     }
 
     pub fn tested(&self) -> usize {

@@ -16,11 +16,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::next::{Document, Judged, Paper};
-use super::queue_url;
+use super::{queue_url, search};
 use crate::cloud::Cloud;
 use crate::engine::Deployed;
 use crate::error::CommandError;
-use crate::index;
 
 /// Largest record, verdict, metadata or result that is read, bytes.
 const OBJECT_LIMIT: u64 = 4 << 20;
@@ -37,12 +36,12 @@ const MESSAGES_AT_ONCE: usize = 10;
 #[derive(Debug)]
 pub(super) struct Evidence {
     objects: S3,
-    papers_bucket: String,
-    code_bucket: String,
-    outputs_bucket: String,
+    pub(super) papers_bucket: String,
+    pub(super) code_bucket: String,
+    pub(super) outputs_bucket: String,
     /// Keys of a paper's records: one, or one of each source where they are older than the aliases.
     records: BTreeMap<PaperId, Vec<String>>,
-    verdicts: BTreeSet<PaperId>,
+    pub(super) verdicts: BTreeSet<PaperId>,
     documents: BTreeMap<PaperId, Document>,
     dead: BTreeSet<PaperId>,
 }
@@ -149,7 +148,8 @@ impl Evidence {
         Ok(best)
     }
 
-    async fn read<T: DeserializeOwned>(
+    /// An object; what it has that cannot be read is the inner error.
+    pub(super) async fn read<T: DeserializeOwned>(
         &self,
         bucket: &str,
         key: &str,
@@ -225,7 +225,7 @@ async fn documents(
     verdicts: &BTreeSet<PaperId>,
     wait: Duration,
 ) -> Result<BTreeMap<PaperId, Document>, CommandError> {
-    let search = index::search(cloud, deployed.outputs.get(Output::SearchEndpoint)?)?;
+    let search = search(cloud, deployed)?;
     // A search sees what was written before this.
     search.refresh().await?;
     let ids: Vec<&PaperId> = verdicts.iter().collect();
