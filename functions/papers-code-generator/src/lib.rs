@@ -27,11 +27,12 @@ use annapurna_contract::{
     keys,
     model::{GeneratedProgram, PaperText},
     paper_id::NotAPaperId,
-    text::{chain, first_chars, one_line},
+    text::{chain, one_line},
 };
+use annapurna_pdf::PDF_LIMIT;
 use annapurna_program_check::{Facts, Findings};
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Model, Search, pdf, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Model, Search, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
@@ -47,8 +48,6 @@ pub use select::NoMatch;
 
 /// Characters of a PDF's text that the model is shown.
 const BODY_CHARACTERS: usize = 60_000;
-/// Largest PDF that is read, bytes.
-const PDF_LIMIT: u64 = 64 << 20;
 /// Largest own object that is read, bytes.
 const OWN_LIMIT: u64 = 1 << 20;
 /// A person's request begins no further paper with less time than this left, or than half of the function's time
@@ -406,7 +405,7 @@ impl Generator {
         }
     }
 
-    /// The start of the PDF's text; empty when there is no PDF or no text in it.
+    /// What the model is shown of the PDF; empty when there is no PDF or no text in it.
     async fn body(
         &self,
         paper_id: &PaperId,
@@ -421,15 +420,12 @@ impl Generator {
             warn!(%paper_id, key, "no PDF at its key; the program is written from the abstract");
             return Ok(String::new());
         };
-        let limits = pdf::Limits {
-            characters: BODY_CHARACTERS,
-            ..pdf::Limits::default()
-        };
-        let text = pdf::text_of(bytes, limits).await.unwrap_or_else(|reason| {
+        let limits = annapurna_pdf::Limits::default();
+        let paper = annapurna_pdf::read(bytes, limits).await.unwrap_or_else(|reason| {
             warn!(%paper_id, %reason, "no text in the PDF; the program is written from the abstract");
-            String::new()
+            annapurna_pdf::Paper::default()
         });
-        Ok(first_chars(&text, BODY_CHARACTERS).to_owned())
+        Ok(paper.for_model(BODY_CHARACTERS))
     }
 
     /// Asks for a program that can be run; the model is told once what keeps its own from it.

@@ -26,8 +26,9 @@ use annapurna_contract::{
     normalize_title,
     text::{first_chars, one_line},
 };
+use annapurna_pdf::PDF_LIMIT;
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Model, Search, Tool, pdf, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Model, Search, Tool, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{SecondsFormat, Utc};
@@ -39,8 +40,6 @@ use document::{described, document, expects_text, is_outdated, pdf_of};
 
 /// Characters of the text that is judged; Titan's 8,192 tokens hold them in any script.
 const TEXT_CHARACTERS: usize = 6_000;
-/// Largest PDF that is read, bytes.
-const PDF_LIMIT: u64 = 64 << 20;
 /// Largest verdict that is read, bytes.
 const VERDICT_LIMIT: u64 = 4 << 20;
 /// Neighbours looked at: the paper itself may be among them.
@@ -310,15 +309,17 @@ impl Judge {
             warn!(%paper_id, key, "no PDF at its key; judged by its title");
             return Ok(String::new());
         };
-        let limits = pdf::Limits {
+        let limits = annapurna_pdf::Limits {
             pages: 3,
-            characters: TEXT_CHARACTERS,
-            ..pdf::Limits::default()
+            ..annapurna_pdf::Limits::default()
         };
-        Ok(pdf::text_of(bytes, limits).await.unwrap_or_else(|reason| {
-            warn!(%paper_id, %reason, "no text in the PDF; judged by its title");
-            String::new()
-        }))
+        let paper = annapurna_pdf::read(bytes, limits)
+            .await
+            .unwrap_or_else(|reason| {
+                warn!(%paper_id, %reason, "no text in the PDF; judged by its title");
+                annapurna_pdf::Paper::default()
+            });
+        Ok(paper.for_model(TEXT_CHARACTERS))
     }
 
     /// Why the paper is not new, when an accepted one has its title.

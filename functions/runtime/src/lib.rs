@@ -1,4 +1,4 @@
-//! What every function shares: the model, search, PDF text, batches, errors and telemetry.
+//! What every function shares: the model, search, batches, errors and telemetry.
 //!
 //! Everything here works the same in AWS and in the local environment; endpoints come from the
 //! environment. What a single function decides is deliberately absent.
@@ -7,7 +7,6 @@ pub mod aws;
 pub mod batch;
 mod error;
 pub mod model;
-pub mod pdf;
 pub mod search;
 mod signature;
 pub mod telemetry;

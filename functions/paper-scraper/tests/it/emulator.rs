@@ -5,7 +5,6 @@ use annapurna_cloud::{Object, Written};
 use annapurna_local::emulator::{EmulatorOptions, ROOT_ACCESS_KEY, ROOT_SECRET_KEY};
 use annapurna_local_testing::test_emulator;
 use annapurna_paper_sources::http::{Leases, now_ms};
-use annapurna_runtime::pdf;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -104,9 +103,11 @@ async fn papers_reach_the_bucket_and_the_queue_once() {
             .unwrap();
         let title = object.metadata().unwrap()["title"].clone();
         let bytes = object.body.collect().await.unwrap().into_bytes();
-        let text = pdf::text_of(bytes.to_vec(), pdf::Limits::default())
+        let limits = annapurna_pdf::Limits::default();
+        let text = annapurna_pdf::read(bytes.to_vec(), limits)
             .await
-            .unwrap();
+            .unwrap()
+            .text();
         let first_words: Vec<&str> = title.split(' ').take(3).collect();
         assert!(
             text.trim_start().starts_with(&first_words.join(" ")),
