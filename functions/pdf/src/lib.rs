@@ -20,6 +20,8 @@ mod document;
 mod font;
 mod furniture;
 mod headings;
+#[cfg(test)]
+mod hostile;
 mod layout;
 mod paper;
 mod parent;
