@@ -16,8 +16,7 @@ use papers_code_generator::{Generator, GeneratorError, Metadata, NoProgram, erro
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const CODE: &str =
-    "import torch\nfrom dataset_loader import load_dataset\nload_dataset('synthetic')\n";
+const CODE: &str = include_str!("../../../program-check/tests/programs/good.py");
 
 struct Setting {
     stage: Stage,
@@ -193,7 +192,7 @@ async fn a_paper_gets_a_program_with_its_facts_and_a_message() {
     let fields = setting.fields(&adam).await;
     assert_eq!(fields, metadata.record);
     assert_eq!(fields.code_generated, Some(true));
-    assert_eq!(fields.lines_of_code, Some(3));
+    assert_eq!(fields.lines_of_code, Some(55));
     let sent = setting.sent().await;
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].code_sha256, metadata.code_sha256);
