@@ -11,6 +11,8 @@ use std::process::Command;
 use annapurna_local_testing::without_own_settings;
 use tempfile::TempDir;
 
+#[path = "cli/check_code.rs"]
+mod check_code;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 

@@ -24,10 +24,12 @@ const RESTARTS: &str = "`cargo infra deploy local` starts";
 /// The clients alone try again for longer, 45 s on average.
 const SECONDS: Duration = Duration::from_secs(20);
 
-/// Every command that a person has, from clap, with what makes it one; `destroy` asks and nobody answers.
+/// Every command about an environment, from clap, with what makes it one; `destroy` asks and nobody answers.
 fn commands() -> Vec<Vec<String>> {
     let cli = Cli::command();
-    let names = cli.get_subcommands().filter(|it| !it.is_hide_set());
+    let names = cli
+        .get_subcommands()
+        .filter(|it| !it.is_hide_set() && it.get_name() != "check-code");
     let command = |name: &str| {
         let more: &[&str] = match name {
             "datasets" => &["list"],

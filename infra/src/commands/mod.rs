@@ -27,6 +27,7 @@ use interrupt::Interrupt;
 
 mod ami;
 mod build;
+mod check_code;
 mod datasets;
 mod deploy;
 mod destroy;
@@ -79,6 +80,7 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Of(EnvironmentCommand),
+    CheckCode(check_code::CheckCodeArgs),
     #[command(hide = true)]
     ServeModel(serve::ServeArgs),
     #[command(hide = true)]
@@ -241,6 +243,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli, ui: Ui, interrupt: Interrupt) -> Result<ExitCode, CommandError> {
     let command = match cli.command {
         Command::Of(command) => command,
+        Command::CheckCode(args) => return check_code::run(&ui, &args),
         Command::ServeModel(args) => return serve::model(args).await,
         Command::ServePapers(args) => return serve::papers(args).await,
     };
