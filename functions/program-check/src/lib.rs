@@ -25,7 +25,6 @@ use ruff_source_file::LineIndex;
 use ruff_text_size::{Ranged, TextSize};
 
 pub use finding::{Finding, Findings, Rule};
-pub use modules::names as modules;
 
 use program::Program;
 use reach::Reach;

@@ -205,7 +205,7 @@ pub(crate) fn of(path: &str, backend: Backend) -> Module {
 }
 
 /// The modules that a program may rely on where it trains on `backend`, without those below them.
-pub fn names(backend: Backend) -> impl Iterator<Item = &'static str> {
+pub(crate) fn names(backend: Backend) -> impl Iterator<Item = &'static str> {
     let of_backend: &[&str] = match backend {
         Backend::Xla => &["torch_xla"],
         Backend::TorchNeuron | Backend::Cuda | Backend::Cpu | Backend::Auto => &[],

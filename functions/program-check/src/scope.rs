@@ -435,7 +435,7 @@ impl<'a> Visitor<'a> for Collector<'a> {
 }
 
 /// Every name that a statement or those below it bind, without what they define inside functions.
-pub(crate) fn bound_in<'a>(body: &'a [Stmt]) -> HashSet<&'a str> {
+pub(crate) fn bound_in(body: &[Stmt]) -> HashSet<&str> {
     struct Names<'a>(HashSet<&'a str>);
     impl<'a> Visitor<'a> for Names<'a> {
         fn visit_expr(&mut self, expr: &'a Expr) {

@@ -16,8 +16,13 @@ pub(crate) const MOST_PARAMETERS: u64 = 512 << 20;
 /// Numbers of one tensor, at most: a quarter of the memory as float32.
 const MOST_NUMBERS: u64 = 1 << 30;
 
+/// An argument's name and place.
+type Argument = (&'static str, usize);
+/// A layer's name, the arguments with its sizes, and how its parameters come from them.
+type Layer = (&'static str, [Argument; 2], Shape);
+
 /// Layers by the names of the arguments that their parameters come from.
-const LAYERS: [(&str, [(&str, usize); 2], Shape); 14] = [
+const LAYERS: [Layer; 14] = [
     (
         "Linear",
         [("in_features", 0), ("out_features", 1)],

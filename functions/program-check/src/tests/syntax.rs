@@ -61,10 +61,17 @@ fn what_cpython_takes_in_its_own_tests_is_taken() {
     }
 }
 
-/// The machine's Python, its version, and the folder of its library.
-fn python() -> Option<(PythonVersion, PathBuf)> {
-    let say = "import sys, os; print(sys.version_info[1], os.path.dirname(os.__file__))";
-    let output = Command::new("python3").args(["-c", say]).output().ok()?;
+/// The version of a Python of the machine that has this module, and the module's folder.
+fn module(name: &str) -> Option<(PythonVersion, PathBuf)> {
+    let pythons = ["python3", "/usr/bin/python3"];
+    pythons.iter().find_map(|python| module_of(python, name))
+}
+
+fn module_of(python: &str, name: &str) -> Option<(PythonVersion, PathBuf)> {
+    let say = format!(
+        "import sys, os, {name}; print(sys.version_info[1], os.path.dirname({name}.__file__))"
+    );
+    let output = Command::new(python).args(["-c", &say]).output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
     let (minor, folder) = said.trim().split_once(' ')?;
     let minor = minor.parse().ok()?;
@@ -89,11 +96,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn no_file_of_pythons_own_library_is_refused() {
-    let Some((version, folder)) = needs(python(), "a python3", "install python3") else {
-        return;
-    };
+fn none_is_refused((version, folder): (PythonVersion, PathBuf)) {
     let mut files = Vec::new();
     files_below(&folder, &mut files);
     assert!(files.len() > 300, "{} in {}", files.len(), folder.display());
@@ -104,5 +107,20 @@ fn no_file_of_pythons_own_library_is_refused() {
         };
         let errors = errors(&code, version);
         assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+    }
+}
+
+#[test]
+fn no_file_of_pythons_own_library_is_refused() {
+    if let Some(library) = needs(module("os"), "a python3", "install python3") {
+        none_is_refused(library);
+    }
+}
+
+#[test]
+fn no_file_of_torch_is_refused() {
+    let remedy = "install it for python3 (Debian: python3-torch)";
+    if let Some(torch) = needs(module("torch"), "torch", remedy) {
+        none_is_refused(torch);
     }
 }
