@@ -8,6 +8,7 @@
     reason = "a failed step fails the test"
 )]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use account::{ACCOUNT, Account, Answer, LATER_IMAGE};
@@ -388,6 +389,71 @@ fn without_cargo_lambda_a_deploy_says_how_it_comes_and_builds_nothing() {
         assert!(said.contains(fix), "{said}");
         assert!(!said.contains("cannot build"), "{said}");
     }
+}
+
+/// Stands in for cargo, rustc, rustup and cargo-lambda, by its name: rustc is newer than the project's, which rustup has.
+const TOOLS: &str = r#"#!/bin/sh
+case "${0##*/} $*" in
+    "cargo metadata"*)
+        printf '{"workspace_root": "%s", "target_directory": "%s/target", "packages": []}' "$PWD" "$PWD" ;;
+    "cargo-lambda lambda --version") echo "cargo-lambda 0.0.0 (a stand-in)" ;;
+    "cargo-lambda lambda system"*) echo '{"zig": {"version": "0.0.0"}}' ;;
+    "cargo-lambda lambda build"*) echo "$RUSTUP_TOOLCHAIN ${CARGO:-none} $CARGO_ENCODED_RUSTFLAGS" > built; exit 1 ;;
+    "rustc --print sysroot") echo /new ;;
+    "rustc --version"*) printf 'commit-hash: new\nrelease: 1.99.0\n' ;;
+    "rustup run 1.95.0 rustc --version"*) printf 'commit-hash: ours\nrelease: 1.95.0\n' ;;
+    "rustup run 1.95.0 rustc --print sysroot") echo /ours ;;
+    *) echo "${0##*/} $*" >&2; exit 9 ;;
+esac
+"#;
+
+#[test]
+fn a_build_for_aws_is_by_the_projects_rust_where_rustup_has_it() {
+    let (project, account) = (Project::new(), Account::ready());
+    let tools = tempfile::tempdir().unwrap();
+    for name in ["cargo", "cargo-lambda", "rustc", "rustup"] {
+        let tool = tools.path().join(name);
+        std::fs::write(&tool, TOOLS).unwrap();
+        std::fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", tools.path().display());
+    let build = || {
+        let output = project.infra_with(&path, &account.url, &["build", "prod"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("error: cannot build"), "{said}");
+        std::fs::read_to_string(project.root().join("built")).unwrap()
+    };
+    let built = build();
+    assert!(built.starts_with("1.95.0 none "), "{built}");
+    assert!(built.contains("=/rustc/ours"), "{built}");
+    // Without it the default builds.
+    std::fs::remove_file(tools.path().join("rustup")).unwrap();
+    let built = build();
+    assert!(built.contains("=/rustc/new"), "{built}");
+}
+
+/// By pip from the machine's index, 115 MB: what the compiler is called by is on no `PATH` then.
+#[test]
+fn a_build_that_is_told_yes_installs_cargo_lambda_once() {
+    let (project, account) = (Project::new(), Account::ready());
+    let path = std::env::var_os("PATH").unwrap();
+    let without = std::env::split_paths(&path).filter(|it| !it.join("cargo-lambda").exists());
+    let path = std::env::join_paths(without).unwrap();
+    let build = || {
+        let output = project.infra_with(
+            path.to_str().unwrap(),
+            &account.url,
+            &["build", "prod", "--yes"],
+        );
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = build();
+    assert!(said.contains("✓ cargo-lambda 1.9.2 "), "{said}");
+    // This project has nothing to build.
+    assert!(said.contains("error: cannot "), "{said}");
+    let again = build();
+    assert!(again.contains("error: cannot "), "{again}");
+    assert!(!again.contains("nstalling"), "{again}");
 }
 
 /// The emulator knows nothing of quotas and models; what it knows is looked at as in AWS.

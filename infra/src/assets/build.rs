@@ -126,6 +126,10 @@ async fn cargo_lambda(
     for package in packages {
         build.args(["--package", package]);
     }
+    if let Some(toolchain) = machine.toolchain {
+        // With that toolchain's cargo, too, and not the one that runs this program.
+        build.env("RUSTUP_TOOLCHAIN", toolchain).env_remove("CARGO");
+    }
     let status = build
         .env("PATH", lambda.path()?)
         .env("CARGO_ENCODED_RUSTFLAGS", machine.rustflags(architecture))

@@ -18,14 +18,20 @@ use crate::error::CommandError;
 const SEPARATOR: &str = "\u{1f}";
 
 /// The Rust that builds for AWS, wherever that is done. Any from `rust-version` on compiles the project, so no
-/// `rust-toolchain.toml` has everybody download this one: who builds for AWS with another is told.
+/// `rust-toolchain.toml` has everybody download this one: where rustup has it, it builds for AWS, whatever is the default;
+/// who has it not is told.
 const RUST: &str = "1.95.0";
+
+/// Has rustc say its version and its commit.
+const VERSION: [&str; 2] = ["--version", "--verbose"];
 
 /// What cargo and rustc say about this machine.
 #[derive(Debug)]
 pub(super) struct Machine {
     /// Cargo's.
     pub(super) target_directory: PathBuf,
+    /// The value of `RUSTUP_TOOLCHAIN` for the build; `None` where what it finds by itself is to build.
+    pub(super) toolchain: Option<&'static str>,
     rustc: Rustc,
     places: Vec<(PathBuf, String)>,
 }
@@ -38,11 +44,22 @@ impl Machine {
     /// [`CommandError::Build`] when cargo or rustc do not answer; cargo also downloads here what the build needs.
     pub(super) async fn look(root: &Path) -> Result<Self, CommandError> {
         let cargo = metadata(root, &["--locked"]).await?;
-        let rustc = Rustc::of(&answer(root, "rustc", &["--version", "--verbose"]).await?)?;
-        let sysroot = answer(root, "rustc", &["--print", "sysroot"]).await?;
+        let mut rustc = Rustc::of(&answer(root, "rustc", &VERSION).await?)?;
+        let mut toolchain = None;
+        if rustc.release != RUST
+            && let Some(ours) = ours(root).await?
+        {
+            (rustc, toolchain) = (ours, Some(RUST));
+        }
+        let print = ["--print", "sysroot"];
+        let sysroot = match toolchain {
+            Some(_) => answer(root, "rustup", &of_ours(print)).await?,
+            None => answer(root, "rustc", &print).await?,
+        };
         Ok(Self {
             places: places(&cargo, &rustc, Path::new(sysroot.trim())),
             target_directory: cargo.target_directory,
+            toolchain,
             rustc,
         })
     }
@@ -60,7 +77,7 @@ impl Machine {
         let mut differences = Vec::new();
         if rust != RUST {
             differences.push(format!(
-                "Rust is {rust} and not {RUST} (rustup toolchain install {RUST}; then RUSTUP_TOOLCHAIN={RUST})"
+                "Rust is {rust} and not {RUST} (rustup toolchain install {RUST})"
             ));
         }
         if !cargo_lambda.split_whitespace().any(has_version) || zig != ZIG {
@@ -71,6 +88,21 @@ impl Machine {
         }
         differences
     }
+}
+
+/// The compiler of the project's version, where rustup has it beside the default.
+async fn ours(root: &Path) -> Result<Option<Rustc>, CommandError> {
+    match answer(root, "rustup", &of_ours(VERSION)).await {
+        Ok(said) => Rustc::of(&said).map(Some),
+        Err(CommandError::Interrupted) => Err(CommandError::Interrupted),
+        // Without rustup, or without that version.
+        Err(_) => Ok(None),
+    }
+}
+
+/// What rustup is told to have that compiler say something.
+const fn of_ours<'a>([first, second]: [&'a str; 2]) -> [&'a str; 5] {
+    ["run", RUST, "rustc", first, second]
 }
 
 /// Each folder that a path in the binaries could begin with, with its shared name. Where one is in another the later
@@ -205,6 +237,7 @@ mod tests {
             let said = format!("commit-hash: abc\nrelease: {rust}\n");
             let machine = Machine {
                 target_directory: PathBuf::new(),
+                toolchain: None,
                 rustc: Rustc::of(&said).unwrap(),
                 places: Vec::new(),
             };

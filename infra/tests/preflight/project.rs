@@ -35,6 +35,10 @@ impl Project {
         project
     }
 
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
     fn write(&self, prod: &str) {
         let folder = self.0.path().join("environments");
         std::fs::create_dir_all(&folder).unwrap();
@@ -60,10 +64,16 @@ impl Project {
 
     /// With programs from the folders of this `PATH` alone.
     pub fn infra_with(&self, path: &str, url: &str, args: &[&str]) -> Output {
+        // Cargo is rustup's, which has its compilers below the home of whoever runs the test.
+        let rustup = std::env::var_os("RUSTUP_HOME").unwrap_or_else(|| {
+            let home = std::env::var_os("HOME").unwrap();
+            Path::new(&home).join(".rustup").into()
+        });
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
         without_own_settings(&mut command)
             .env("AWS_REGION", "eu-central-1")
             .env("HOME", self.0.path())
+            .env("RUSTUP_HOME", rustup)
             .env("PATH", path)
             .env("AWS_ENDPOINT_URL", url)
             .env("AWS_ACCESS_KEY_ID", "test")
