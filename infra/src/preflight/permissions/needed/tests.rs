@@ -252,62 +252,79 @@ fn whatever_has_a_name_in_the_stacks_is_among_the_names_of_the_policies() {
     assert!(n_names > 100, "{n_names}");
 }
 
+/// An action on a resource, with what the request says beside, and whether the policies allow it.
+type Case<'a> = (&'a str, String, (&'a str, &'a str), bool);
+
+fn assert_reach(cases: &[Case<'_>]) {
+    for (action, resource, says, is_allowed) in cases {
+        let found = allowed(action, resource, &[*says]);
+        assert_eq!(found, *is_allowed, "{action} {resource} {says:?}");
+    }
+}
+
+fn of_ec2(kind: &str) -> String {
+    format!("arn:aws:ec2:us-east-1:111122223333:{kind}/x-1")
+}
+
+fn in_account(service: &str, name: &str) -> String {
+    format!("arn:aws:{service}:us-east-1:111122223333:{name}")
+}
+
 #[test]
-fn what_is_somebody_elses_is_out_of_the_deployers_reach() {
-    let ec2 = |kind: &str| format!("arn:aws:ec2:us-east-1:111122223333:{kind}/x-1");
-    let in_account =
-        |service: &str, name: &str| format!("arn:aws:{service}:us-east-1:111122223333:{name}");
-    let role = "arn:aws:iam::111122223333:role/annapurna-prod-PapersJudgeRole-1";
-    let policy = |name: &str| format!("arn:aws:iam::aws:policy/{name}");
-    let admin = policy("AdministratorAccess");
-    let managed = policy("AmazonSSMManagedInstanceCore");
+fn somebody_elses_instances_are_neither_ended_nor_commanded_nor_tagged() {
     let document = "arn:aws:ssm:us-east-1::document/AWS-RunShellScript";
-    for (action, resource, says, is_allowed) in [
+    assert_reach(&[
         (
             "ec2:TerminateInstances",
-            ec2("instance"),
+            of_ec2("instance"),
             ("aws:ResourceTag/Purpose", "dev-PapersCodeTester"),
             true,
         ),
         (
             "ec2:TerminateInstances",
-            ec2("instance"),
+            of_ec2("instance"),
             ("aws:ResourceTag/Purpose", "Payroll"),
             false,
         ),
         (
             "ec2:DeleteSecurityGroup",
-            ec2("security-group"),
+            of_ec2("security-group"),
             ("", ""),
             false,
         ),
         (
             "ec2:ModifyLaunchTemplate",
-            ec2("launch-template"),
+            of_ec2("launch-template"),
             ("", ""),
             false,
         ),
         (
             "ec2:CreateTags",
-            ec2("instance"),
+            of_ec2("instance"),
             ("ec2:CreateAction", "RunInstances"),
             true,
         ),
-        ("ec2:CreateTags", ec2("instance"), ("", ""), false),
+        ("ec2:CreateTags", of_ec2("instance"), ("", ""), false),
         ("ssm:SendCommand", document.to_owned(), ("", ""), true),
         (
             "ssm:SendCommand",
-            ec2("instance"),
+            of_ec2("instance"),
             ("ssm:resourceTag/Purpose", "PapersCodeTester"),
             true,
         ),
-        ("ssm:SendCommand", ec2("instance"), ("", ""), false),
+        ("ssm:SendCommand", of_ec2("instance"), ("", ""), false),
         (
             "ssm:SendCommand",
             in_account("ssm", "document/Mine"),
             ("", ""),
             false,
         ),
+    ]);
+}
+
+#[test]
+fn what_has_another_name_than_the_stacks_is_out_of_the_deployers_reach() {
+    assert_reach(&[
         (
             "ssm:PutParameter",
             in_account("ssm", "parameter/annapurna/prod/trainium-agent"),
@@ -339,24 +356,6 @@ fn what_is_somebody_elses_is_out_of_the_deployers_reach() {
             false,
         ),
         (
-            "iam:AttachRolePolicy",
-            role.to_owned(),
-            ("iam:PolicyARN", &managed),
-            true,
-        ),
-        (
-            "iam:AttachRolePolicy",
-            role.to_owned(),
-            ("iam:PolicyARN", &admin),
-            false,
-        ),
-        (
-            "iam:PassRole",
-            role.to_owned(),
-            ("iam:PassedToService", "glue.amazonaws.com"),
-            false,
-        ),
-        (
             "sqs:DeleteQueue",
             in_account("sqs", "payroll.fifo"),
             ("", ""),
@@ -377,10 +376,35 @@ fn what_is_somebody_elses_is_out_of_the_deployers_reach() {
             ),
             false,
         ),
-    ] {
-        let found = allowed(action, &resource, &[says]);
-        assert_eq!(found, is_allowed, "{action} {resource} {says:?}");
-    }
+    ]);
+}
+
+#[test]
+fn a_role_of_the_stack_gets_one_policy_of_aws_and_goes_to_its_services_alone() {
+    let role = "arn:aws:iam::111122223333:role/annapurna-prod-PapersJudgeRole-1";
+    let policy = |name: &str| format!("arn:aws:iam::aws:policy/{name}");
+    let admin = policy("AdministratorAccess");
+    let managed = policy("AmazonSSMManagedInstanceCore");
+    assert_reach(&[
+        (
+            "iam:AttachRolePolicy",
+            role.to_owned(),
+            ("iam:PolicyARN", &managed),
+            true,
+        ),
+        (
+            "iam:AttachRolePolicy",
+            role.to_owned(),
+            ("iam:PolicyARN", &admin),
+            false,
+        ),
+        (
+            "iam:PassRole",
+            role.to_owned(),
+            ("iam:PassedToService", "glue.amazonaws.com"),
+            false,
+        ),
+    ]);
 }
 
 /// What of the list is on every resource of its kind, because AWS knows no names or none before it is made.
