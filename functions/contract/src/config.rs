@@ -174,6 +174,8 @@ function_config! {
         bucket_name = "BUCKET_NAME",
         /// URL of `code-generation.fifo`, to which accepted papers go.
         queue_url = "QUEUE_URL",
+        /// URL of `researchQueue.fifo`, where a message waits while the model is throttled.
+        research_queue_url = "RESEARCH_QUEUE_URL",
         /// Model or inference profile of the relevance question.
         bedrock_model_id = "BEDROCK_MODEL_ID",
         /// Model of the abstract's vector.

@@ -20,6 +20,8 @@ pub enum Grant {
     CountMessages(Queue),
     /// Have Lambda receive and delete a queue's messages on the function's behalf.
     BeInvokedBy(Queue),
+    /// Say how long a message of a queue stays hidden.
+    HoldMessages(Queue),
     /// Receive from, extend, and delete from a queue.
     TakeMessages(Queue),
     /// Find a queue's dead-letter queue and send there what can never be read.
@@ -79,6 +81,8 @@ const JUDGE: &[Grant] = &[
     Grant::ReadObjects(Objects::Verdicts),
     Grant::WriteObjects(Objects::Verdicts),
     Grant::BeInvokedBy(Queue::Research),
+    Grant::HoldMessages(Queue::Research),
+    Grant::SendMessages(Queue::Research),
     Grant::SendMessages(Queue::CodeGeneration),
     Grant::ReadIndex,
     Grant::UpsertDocuments,
@@ -95,6 +99,7 @@ const GENERATOR: &[Grant] = &[
     Grant::WriteObjects(Objects::Programs),
     Grant::WriteObjects(Objects::ProgramMetadata),
     Grant::BeInvokedBy(Queue::CodeGeneration),
+    Grant::HoldMessages(Queue::CodeGeneration),
     Grant::SendMessages(Queue::CodeGeneration),
     Grant::SendMessages(Queue::CodeEvaluation),
     Grant::ReadIndex,

@@ -42,8 +42,8 @@ pub use config::{
 pub use grants::{Grant, Principal};
 pub use identity::{abstract_changed, share_an_author};
 pub use messages::{
-    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, LivePart, ProgramToTest,
-    QueueMessage, Repair, RepairFrom, ResearchMessage,
+    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, LivePart, PAPER_MAX_RECEIVES,
+    ProgramToTest, QueueMessage, Repair, RepairFrom, ResearchMessage,
 };
 pub use names::{Bucket, Function, Queue, Source};
 pub use nearest::{nearest, nearest_known};

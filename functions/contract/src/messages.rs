@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{PaperId, Queue, Source};
 
+/// Receives after which a paper's message of `researchQueue.fifo` or `code-generation.fifo` is a dead letter: failures of
+/// its own. What is not its fault does not use them up.
+pub const PAPER_MAX_RECEIVES: u32 = 5;
+
 /// How a message is queued. Both ids are made from what it is about, so whoever sends it again, a function
 /// or `infra`, sends the same one.
 pub trait QueueMessage: Serialize {

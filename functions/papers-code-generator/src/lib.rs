@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
 use annapurna_contract::{
-    Backend, CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig, PaperId,
-    PaperRecord,
+    Backend, CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig,
+    PAPER_MAX_RECEIVES, PaperId, PaperRecord,
     answers::{Failed, GeneratorAnswer, Program},
     config::{backend, number},
     dataset::Wish,
@@ -32,7 +32,7 @@ use annapurna_contract::{
 use annapurna_pdf::PDF_LIMIT;
 use annapurna_program_check::{Facts, Findings};
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Model, Search, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Inbox, Model, Search, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
@@ -169,7 +169,13 @@ impl Generator {
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event).map_err(not_an_event)?;
             let end = deadline(time);
-            let failures = process_batch(event, |message| self.generate_or_wait(message, end));
+            let inbox = Inbox {
+                queues: &self.queues,
+                queue_url: &self.config.generation_queue_url,
+                max_receives: PAPER_MAX_RECEIVES,
+            };
+            let failures =
+                process_batch(event, inbox, |message| self.generate_or_wait(message, end));
             return serde_json::to_value(failures.await).map_err(not_an_event);
         }
         let action = event.get("action").and_then(Value::as_str);

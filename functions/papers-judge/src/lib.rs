@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use annapurna_cloud::{Condition, Message, MessageQueues, Object, ObjectStore, S3, Sqs, Written};
 use annapurna_contract::{
-    CodeGenerationMessage, ConfigError, Decision, JudgeConfig, Judged, PaperId, Question,
-    ResearchMessage, Verdict, YesOrNo,
+    CodeGenerationMessage, ConfigError, Decision, JudgeConfig, Judged, PAPER_MAX_RECEIVES, PaperId,
+    Question, ResearchMessage, Verdict, YesOrNo,
     config::number,
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
@@ -28,7 +28,7 @@ use annapurna_contract::{
 };
 use annapurna_pdf::PDF_LIMIT;
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Model, Search, Tool, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Inbox, Model, Search, Tool, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{SecondsFormat, Utc};
@@ -135,7 +135,15 @@ impl Judge {
     /// Judges every message of a batch; answers with those that must come again. `time` is what the function has left.
     pub async fn handle(&self, event: SqsEvent, time: Duration) -> SqsBatchResponse {
         let end = deadline(time);
-        process_batch(event, |message: ResearchMessage| self.judge(message, end)).await
+        let inbox = Inbox {
+            queues: &self.queues,
+            queue_url: &self.config.research_queue_url,
+            max_receives: PAPER_MAX_RECEIVES,
+        };
+        process_batch(event, inbox, |message: ResearchMessage| {
+            self.judge(message, end)
+        })
+        .await
     }
 
     /// Brings one paper to its verdict and past it.

@@ -34,6 +34,7 @@ impl Setting {
             opensearch_index: stage.index.clone(),
             bucket_name: bucket.clone(),
             queue_url: queue.clone(),
+            research_queue_url: queue.clone(),
             bedrock_model_id: "claude".to_owned(),
             embedding_model_id: "titan".to_owned(),
             bedrock_endpoint: "unused".to_owned(),

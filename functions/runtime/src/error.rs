@@ -4,11 +4,13 @@ use annapurna_cloud::{ObjectError, QueueError};
 use annapurna_contract::ConfigError;
 use annapurna_contract::text::{chain, one_line};
 
+use crate::batch::{Failure, Wait};
 use crate::{Failed, ModelError, SearchError};
 
 /// A service that a function works with failed, or `E`: a reason of the function's own.
 ///
-/// Each of them holds the message back: it comes again, then goes to the dead-letter queue.
+/// Each of them holds the message back: it comes again, then goes to the dead-letter queue. A throttled model alone does
+/// not count against it.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError<E> {
     /// The function is configured wrongly.
@@ -34,6 +36,15 @@ pub enum FunctionError<E> {
 impl<E> From<Failed> for FunctionError<E> {
     fn from(failed: Failed) -> Self {
         Self::Model(failed.error)
+    }
+}
+
+impl<E: std::error::Error> Failure for FunctionError<E> {
+    fn waits(&self) -> Option<Wait> {
+        match self {
+            Self::Model(ModelError::Throttled(_)) => Some(Wait::ForQuota),
+            _ => None,
+        }
     }
 }
 

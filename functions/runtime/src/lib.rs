@@ -11,7 +11,7 @@ pub mod search;
 mod signature;
 pub mod telemetry;
 
-pub use batch::process_batch;
+pub use batch::{Inbox, process_batch};
 pub use error::{FunctionError, error_message};
 pub use model::{Answer, Ask, Failed, Model, ModelError, Said, Tool};
 pub use search::{Search, SearchError};

@@ -306,6 +306,7 @@ impl<'a> Pipeline<'a> {
             opensearch_index: Expr::from(INDEX),
             bucket_name: self.targets.buckets.papers.name(),
             queue_url: url_of(Queue::CodeGeneration),
+            research_queue_url: url_of(Queue::Research),
             bedrock_model_id: Expr::from(settings.model.as_str()),
             embedding_model_id: Expr::from(settings.embedding_model.as_str()),
             bedrock_endpoint: self.model_endpoint(),

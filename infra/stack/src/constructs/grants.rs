@@ -91,6 +91,7 @@ impl Targets {
                     "sqs:GetQueueAttributes",
                 ],
             ),
+            Grant::HoldMessages(queue) => on_queue("Hold", queue, &["sqs:ChangeMessageVisibility"]),
             Grant::TakeMessages(queue) => on_queue(
                 "TakeFrom",
                 queue,

@@ -4,9 +4,9 @@ use crate::constructs::limits::{
     BatchSize, FifoQueueName, FunctionTimeout, MaxConcurrency, MaxReceives, VisibilityTimeout,
 };
 
-/// Failures before a paper's message goes to the dead-letter queue: enough to outlast a throttled
-/// model for some visibility timeouts.
-pub(super) const PAPER_MAX_RECEIVES: MaxReceives = MaxReceives::new(5);
+/// Failures of its own before a paper's message goes to the dead-letter queue.
+pub(super) const PAPER_MAX_RECEIVES: MaxReceives =
+    MaxReceives::new(annapurna_contract::PAPER_MAX_RECEIVES);
 /// The dispatcher looks at `code-evaluation.fifo` once a minute, and each look is a receive.
 pub(super) const EVALUATION_MAX_RECEIVES: MaxReceives = MaxReceives::new(1000);
 /// The agent gives the batch back whenever it stops or cannot write, and each time counts.
