@@ -7,6 +7,7 @@
 //!
 //! `GET /health` answers `{"status":"ok","model":…}`.
 
+mod answer_text;
 mod bedrock;
 mod embedding;
 mod error;

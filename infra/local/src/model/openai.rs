@@ -2,20 +2,21 @@
 //!
 //! In: Converse and Titan requests. Out: `/v1/chat/completions` with `tools` and `tool_choice`, and
 //! `/v1/embeddings`, translated back. Small models and servers often ignore `tool_choice` and write the
-//! JSON into the text; it is then read from there, if it has what the tool's schema requires. Images and
+//! JSON into the text; it is then read from there ([`super::answer_text`]). Images and
 //! documents are refused. Source: OpenAI API reference, "Create chat completion", "Create embeddings".
 
 use std::time::Duration;
 
 use annapurna_contract::text::{escaped, excerpt};
 use reqwest::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
+use super::answer_text::{arguments, first_answer};
 use super::embedding::normalize;
 use super::error::{EXCERPT, ModelError};
 use super::wire::{
-    Answer, ConverseRequest, EmbeddingRequest, Message, ToolChoice, ToolSpec, Usage, texts,
+    Answer, ConverseRequest, EmbeddingRequest, Message, Stop, ToolChoice, ToolSpec, Usage, texts,
 };
 
 /// A whole program takes a model on a CPU minutes. Just under the 240 s that a function waits, so that
@@ -225,84 +226,45 @@ fn add_messages(message: &Message, messages: &mut Vec<Value>) -> Result<(), Mode
     Ok(())
 }
 
-fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, ModelError> {
+/// What the server answered, as the model's turn. An answer that is none, text in place of a call or a call that is no
+/// JSON, is handed on as text: the function tells the model what is wrong with it.
+pub(super) fn to_answer(request: &ConverseRequest, response: &Value) -> Result<Answer, ModelError> {
     let choice = &response["choices"][0];
     let message = &choice["message"];
-    let cut = choice["finish_reason"] == "length";
-    let at_limit = match cut {
-        true => ", it reached its token limit",
-        false => "",
+    let stop = match choice["finish_reason"].as_str() {
+        Some("length") => Stop::AtLimit,
+        Some("content_filter") => Stop::Filtered,
+        _ => Stop::Itself,
     };
     let usage = Usage {
         input_tokens: response["usage"]["prompt_tokens"].as_u64().unwrap_or(0),
         output_tokens: response["usage"]["completion_tokens"].as_u64().unwrap_or(0),
     };
-    let text = message["content"].as_str();
     let call = &message["tool_calls"][0]["function"];
     if let Some(name) = call["name"].as_str() {
-        let input = arguments(&call["arguments"]).ok_or_else(|| {
-            ModelError::Model(format!(
-                "the model called `{}` without a json object{at_limit}",
-                escaped(name, EXCERPT)
-            ))
-        })?;
-        return Ok(Answer::tool_use(name, &Value::Object(input), usage));
+        let given = &call["arguments"];
+        return Ok(match arguments(given.clone()) {
+            Some(input) => Answer::tool_use(name, &Value::Object(input), usage),
+            None => Answer::text(given.as_str().unwrap_or("(no arguments)"), stop, usage),
+        });
     }
-    let Some(tool) = request.forced_tool() else {
-        let silent = || format!("the model answered with neither text nor a call{at_limit}");
-        let text = text.ok_or_else(|| ModelError::Model(silent()))?;
-        return Ok(Answer::text(text, cut, usage));
-    };
-    let text = text.unwrap_or("(no text)");
-    let input = object_in_text(text, tool).ok_or_else(|| {
+    let text = message["content"].as_str().or(message["refusal"].as_str());
+    let text = text.filter(|text| !text.trim().is_empty());
+    let text = text.ok_or_else(|| {
+        let at_limit = match stop {
+            Stop::AtLimit => ", it reached its token limit",
+            Stop::Filtered | Stop::Itself => "",
+        };
         ModelError::Model(format!(
-            "the model did not call the tool `{}` and its text holds no such object{at_limit}: {}",
-            tool.name,
-            escaped(text, EXCERPT)
+            "the model answered with neither text nor a call{at_limit}"
         ))
     })?;
-    Ok(Answer::tool_use(&tool.name, &Value::Object(input), usage))
-}
-
-/// A call's arguments: JSON in a string by the API, an object by some servers.
-fn arguments(value: &Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        Value::Object(map) => Some(map.clone()),
-        _ => None,
-    }
-}
-
-/// The last JSON object in `text` that has every key the tool requires. The last, because a model that
-/// thinks aloud drafts first; some wrap it as `{"name":…,"arguments":{…}}`.
-fn object_in_text(text: &str, tool: &ToolSpec) -> Option<Map<String, Value>> {
-    let required = tool.input_schema.json["required"].as_array();
-    let required: Vec<&str> = required
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let fits = |object: &Map<String, Value>| required.iter().all(|key| object.contains_key(*key));
-    let mut found = None;
-    let mut rest = text;
-    while let Some(start) = rest.find('{') {
-        rest = &rest[start..];
-        let mut parser = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
-        let Some(Ok(object)) = parser.next() else {
-            rest = &rest[1..];
-            continue;
-        };
-        rest = &rest[parser.byte_offset()..];
-        let inner = ["arguments", "parameters"]
-            .iter()
-            .find_map(|key| arguments(object.get(*key)?));
-        found = [Some(object), inner]
-            .into_iter()
-            .flatten()
-            .find(fits)
-            .or(found);
-    }
-    found
+    let tool = request.forced_tool();
+    let answer = tool.and_then(|tool| Some((tool, first_answer(text, tool)?)));
+    Ok(match answer {
+        Some((tool, input)) => Answer::tool_use(&tool.name, &Value::Object(input), usage),
+        None => Answer::text(text, stop, usage),
+    })
 }
 
 async fn read_limited(url: &str, mut response: Response) -> Result<Vec<u8>, ModelError> {

@@ -1,8 +1,10 @@
 //! The endpoint as the functions use it: through the real SDK, over a socket.
 
 mod backends;
+mod fuzzed;
 mod offline_rules;
 mod programs;
+mod recorded;
 
 use std::fmt::Debug;
 

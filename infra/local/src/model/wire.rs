@@ -197,6 +197,17 @@ pub(super) struct Usage {
     pub output_tokens: u64,
 }
 
+/// Why a text ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The model was done.
+    Itself,
+    /// It reached its token limit.
+    AtLimit,
+    /// The server's filter stopped it.
+    Filtered,
+}
+
 impl Answer {
     /// A call of `tool`. Its id is derived from the call, so the same question gets the same bytes.
     pub(super) fn tool_use(tool: &str, input: &Value, usage: Usage) -> Self {
@@ -210,11 +221,15 @@ impl Answer {
         }
     }
 
-    /// Plain text. `cut`: the model reached its token limit, which the function sees as `max_tokens`.
-    pub(super) fn text(text: &str, cut: bool, usage: Usage) -> Self {
+    /// Plain text, and why it ends.
+    pub(super) fn text(text: &str, stop: Stop, usage: Usage) -> Self {
         Self {
             block: json!({"text": text}),
-            stop_reason: if cut { "max_tokens" } else { "end_turn" },
+            stop_reason: match stop {
+                Stop::Itself => "end_turn",
+                Stop::AtLimit => "max_tokens",
+                Stop::Filtered => "content_filtered",
+            },
             usage,
         }
     }

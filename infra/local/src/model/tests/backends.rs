@@ -21,10 +21,10 @@ use super::{
 };
 
 /// What the stand-in was asked: path, authorization, body.
-type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
+pub(super) type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
 
 /// A server that always answers `status` and `answer`.
-async fn stand_in(status: u16, answer: Value) -> (String, Asked) {
+pub(super) async fn stand_in(status: u16, answer: Value) -> (String, Asked) {
     async fn handle(
         State((status, answer, asked)): State<(u16, Value, Asked)>,
         uri: Uri,
@@ -49,7 +49,7 @@ async fn stand_in(status: u16, answer: Value) -> (String, Asked) {
     (url, asked)
 }
 
-fn openai(base_url: &str, embeddings_model: Option<&str>) -> Backend {
+pub(super) fn openai(base_url: &str, embeddings_model: Option<&str>) -> Backend {
     Backend::OpenAi {
         base_url: base_url.to_owned(),
         model: "tiny".to_owned(),
@@ -187,22 +187,12 @@ async fn a_server_that_says_nothing_is_an_error_and_no_empty_answer() {
 
 #[tokio::test]
 async fn failures_of_the_server_are_errors_of_bedrock_and_never_verdicts() {
-    let text = json!({"content": "I like this paper \u{1b}[31m"});
-    let bad_call =
-        json!({"tool_calls": [{"function": {"name": VERDICT_TOOL, "arguments": "{\"rel"}}]});
     for (status, answer, code, part) in [
-        (200, chat(text, "stop"), "ModelErrorException", "\\u{1b}"),
-        (
-            200,
-            chat(bad_call, "length"),
-            "ModelErrorException",
-            "token limit",
-        ),
         (
             200,
             json!([]),
             "ModelErrorException",
-            "did not call the tool",
+            "neither text nor a call",
         ),
         (429, json!({}), "ThrottlingException", "429"),
         (500, json!({}), "ServiceUnavailableException", "500"),
@@ -233,6 +223,33 @@ async fn failures_of_the_server_are_errors_of_bedrock_and_never_verdicts() {
         message.contains("is the model's server running?"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_handed_on_as_text() {
+    let text = json!({"content": "I like this paper"});
+    let bad_call =
+        json!({"tool_calls": [{"function": {"name": VERDICT_TOOL, "arguments": "{\"rel"}}]});
+    let refusal = json!({"content": null, "refusal": "I cannot judge."});
+    for (message, finish_reason, said, stop_reason) in [
+        (text.clone(), "stop", "I like this paper", "end_turn"),
+        (
+            text,
+            "content_filter",
+            "I like this paper",
+            "content_filtered",
+        ),
+        (bad_call, "length", "{\"rel", "max_tokens"),
+        (refusal, "stop", "I cannot judge.", "end_turn"),
+    ] {
+        let (server, _) = stand_in(200, chat(message, finish_reason)).await;
+        let url = start(openai(&server, None)).await;
+        let prompt = adam().to_prompt_block().unwrap();
+        let output = ask(&url, VERDICT_TOOL, &prompt).send().await.unwrap();
+        assert_eq!(output.stop_reason().as_str(), stop_reason);
+        let message = output.output().unwrap().as_message().unwrap();
+        assert_eq!(message.content()[0].as_text().unwrap(), said);
+    }
 }
 
 #[tokio::test]
