@@ -186,6 +186,12 @@ function_config! {
         topic = "RELEVANCE_TOPIC",
         /// Cosine similarity, 0 to 1, from which a paper counts as already known.
         duplicate_similarity = "DUPLICATE_SIMILARITY",
+        /// Bucket of the programs, which also keeps what models cost.
+        code_bucket = "CODE_BUCKET",
+        /// US dollars that models may cost for one paper, all stages together.
+        budget_per_paper = "BUDGET_PER_PAPER_USD",
+        /// US dollars that models may cost on one day of UTC, all stages together.
+        budget_per_day = "BUDGET_PER_DAY_USD",
     }
 }
 
@@ -214,6 +220,10 @@ function_config! {
         generation_queue_url = "GENERATION_QUEUE_URL",
         /// Seconds that a paper waits for its text, from its `ingested_at` on; `0`: no paper waits.
         wait_for_text = "WAIT_FOR_TEXT_SECONDS",
+        /// US dollars that models may cost for one paper, all stages together.
+        budget_per_paper = "BUDGET_PER_PAPER_USD",
+        /// US dollars that models may cost on one day of UTC, all stages together.
+        budget_per_day = "BUDGET_PER_DAY_USD",
     }
 }
 

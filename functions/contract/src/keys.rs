@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::spent::Spender;
 use crate::{Bucket, PaperId, Source, dataset, normalize_title};
 
 /// Objects of a bucket that are read or written by the same stages, told from its others by their keys.
@@ -13,6 +14,8 @@ pub enum Objects {
     Pdfs,
     /// The judge's verdicts, which lie in the bucket of the papers.
     Verdicts,
+    /// What models cost, by day and by paper.
+    Spending,
     /// The generated programs.
     Programs,
     /// What is known about each generated program.
@@ -36,7 +39,7 @@ impl Objects {
     pub const fn bucket(self) -> Bucket {
         match self {
             Self::Scraped | Self::Pdfs | Self::Verdicts => Bucket::Papers,
-            Self::Programs | Self::ProgramMetadata => Bucket::Code,
+            Self::Spending | Self::Programs | Self::ProgramMetadata => Bucket::Code,
             Self::Results | Self::Outputs | Self::Trials | Self::RefusedStarts => Bucket::Outputs,
             Self::Datasets | Self::DatasetDescriptions => Bucket::Datasets,
         }
@@ -53,6 +56,7 @@ impl Objects {
             }
             Self::Pdfs => vec![format!("*{PDF_SUFFIX}")],
             Self::Verdicts => vec![below(VERDICTS_PREFIX)],
+            Self::Spending => vec![below(SPENDING_PREFIX)],
             Self::Programs => vec![format!("*{CODE_SUFFIX}")],
             Self::ProgramMetadata => vec![format!("*{METADATA_SUFFIX}")],
             Self::Results => vec![format!("*{RESULT_SUFFIX}")],
@@ -138,6 +142,19 @@ pub const VERDICTS_PREFIX: &str = "verdicts/";
 /// The judge's verdict with its reason, in [`crate::Bucket::Papers`].
 pub fn verdict(paper: &PaperId) -> String {
     format!("{VERDICTS_PREFIX}{paper}.json")
+}
+
+/// Where the counters of what models cost are in [`crate::Bucket::Code`].
+const SPENDING_PREFIX: &str = "_spent/";
+
+/// What a stage spent on models on a day, `YYYY-MM-DD` of UTC, in [`crate::Bucket::Code`]: a [`crate::Spent`].
+pub fn spent_on_day(day: &str, spender: Spender) -> String {
+    format!("{SPENDING_PREFIX}days/{day}/{}.json", spender.as_str())
+}
+
+/// What a stage spent on models for a paper, in [`crate::Bucket::Code`]: a [`crate::Spent`].
+pub fn spent_on_paper(paper: &PaperId, spender: Spender) -> String {
+    format!("{SPENDING_PREFIX}papers/{paper}/{}.json", spender.as_str())
 }
 
 /// The generated program, in [`crate::Bucket::Code`].

@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{ConfigError, number};
 use crate::models::ModelId;
 
 /// Tokens of one call, as Bedrock counts them: each token is in one of the four.
@@ -92,6 +93,66 @@ impl Sum for Spent {
     }
 }
 
+/// A stage that asks models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spender {
+    /// Verdicts and the vectors of abstracts.
+    Judge,
+    /// Plans, programs, what is made of them.
+    Generator,
+}
+
+impl Spender {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Judge, Self::Generator];
+
+    /// As keys, metrics and tables have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Judge => "judge",
+            Self::Generator => "generator",
+        }
+    }
+}
+
+/// How much models may cost, all stages together. A question is asked while less is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// On one paper, millionths of a US dollar.
+    pub paper_micro_dollars: u64,
+    /// On one day, UTC, millionths of a US dollar.
+    pub day_micro_dollars: u64,
+}
+
+impl Budget {
+    /// Reads the variables of a function, in US dollars such as `0.5`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for one that is no amount from 0 to a million.
+    pub fn from_variables(paper: &str, day: &str) -> Result<Self, ConfigError> {
+        Ok(Self {
+            paper_micro_dollars: micro_dollars("BUDGET_PER_PAPER_USD", paper)?,
+            day_micro_dollars: micro_dollars("BUDGET_PER_DAY_USD", day)?,
+        })
+    }
+}
+
+fn micro_dollars(name: &'static str, value: &str) -> Result<u64, ConfigError> {
+    let dollars: f64 = number(name, value)?;
+    if !(0.0..=1e6).contains(&dollars) {
+        return Err(ConfigError::Invalid {
+            name,
+            expected: "US dollars from 0 to a million",
+            value: value.to_owned(),
+        });
+    }
+    // Not negative and at most 10^12, so nothing is lost.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Ok((dollars * 1e6).round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +191,18 @@ mod tests {
         let mut most = Spent::of_call("us.anthropic.claude-haiku-5-5", most);
         most += most;
         assert_eq!(most.input_tokens, u64::MAX);
+    }
+
+    #[test]
+    fn a_budget_is_dollars_and_nothing_else() {
+        let budget = Budget::from_variables("0.5", "50").unwrap();
+        assert_eq!(
+            (budget.paper_micro_dollars, budget.day_micro_dollars),
+            (500_000, 50_000_000)
+        );
+        for wrong in ["-1", "NaN", "inf", "lots", "2000000"] {
+            let error = Budget::from_variables("1", wrong).unwrap_err();
+            assert!(error.to_string().contains("BUDGET_PER_DAY_USD"), "{error}");
+        }
     }
 }

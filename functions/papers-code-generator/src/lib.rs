@@ -27,12 +27,13 @@ use annapurna_contract::{
     keys,
     model::{GeneratedProgram, PaperText},
     paper_id::NotAPaperId,
+    spent::Spender,
     text::{chain, one_line},
 };
 use annapurna_pdf::PDF_LIMIT;
 use annapurna_program_check::{Facts, Findings};
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Inbox, Model, Search, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Inbox, Ledger, Model, Search, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
@@ -148,11 +149,13 @@ impl Generator {
         config: GeneratorConfig<String>,
     ) -> Result<Self, GeneratorError> {
         let wait_for_text: u32 = number("WAIT_FOR_TEXT_SECONDS", &config.wait_for_text)?;
+        let budgets = (&*config.budget_per_paper, &*config.budget_per_day);
+        let ledger = Ledger::new(sdk, &config.code_bucket, Spender::Generator, budgets)?;
         Ok(Self {
             wait_for_text: Duration::from_secs(wait_for_text.into()),
             backend: backend("DEVICE_BACKEND", &config.device_backend)?,
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
-            model,
+            model: model.with_ledger(ledger),
             objects: S3::new(sdk),
             datasets: Datasets::new(S3::new(sdk), config.datasets_bucket.clone()),
             queues: Sqs::new(sdk),

@@ -24,11 +24,12 @@ use annapurna_contract::{
     keys,
     model::{PaperText, RelevanceVerdict, VERDICT_TOOL, verdict_schema},
     normalize_title,
+    spent::Spender,
     text::{first_chars, one_line},
 };
 use annapurna_pdf::PDF_LIMIT;
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Inbox, Model, Search, Tool, process_batch};
+use annapurna_runtime::{Ask, FunctionError, Inbox, Ledger, Model, Search, Tool, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chrono::{SecondsFormat, Utc};
@@ -122,10 +123,12 @@ impl Judge {
                 value: config.duplicate_similarity,
             }));
         }
+        let budgets = (&*config.budget_per_paper, &*config.budget_per_day);
+        let ledger = Ledger::new(sdk, &config.code_bucket, Spender::Judge, budgets)?;
         Ok(Self {
             duplicate_similarity: similarity,
             search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
-            model,
+            model: model.with_ledger(ledger),
             objects: S3::new(sdk),
             queues: Sqs::new(sdk),
             config,
@@ -276,7 +279,11 @@ impl Judge {
         }
         let text = format!("{}\n\n{}", paper.title, paper.abstract_text);
         let model_id = &self.config.embedding_model_id;
-        let embedding = self.model.embed(model_id, &text, end).await?.value;
+        let embedding = self
+            .model
+            .embed(model_id, &text, Some(&message.paper_id), end)
+            .await?
+            .value;
         if let Some(reason) = self.same_content(message, &embedding).await? {
             return Ok(rejected(message, record, Question::Novelty, reason));
         }

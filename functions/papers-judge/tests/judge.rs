@@ -40,6 +40,9 @@ impl Setting {
             bedrock_endpoint: "unused".to_owned(),
             topic: "training of neural networks".to_owned(),
             duplicate_similarity: "0.95".to_owned(),
+            code_bucket: stage.bucket().await,
+            budget_per_paper: "1".to_owned(),
+            budget_per_day: "10".to_owned(),
         };
         let judge = Judge::new(&stage.sdk, bedrock.model().await, config).unwrap();
         Self {

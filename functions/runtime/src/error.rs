@@ -3,14 +3,15 @@
 use annapurna_cloud::{ObjectError, QueueError};
 use annapurna_contract::ConfigError;
 use annapurna_contract::text::{chain, one_line};
+use chrono::Utc;
 
 use crate::batch::{Failure, Wait};
 use crate::{Failed, ModelError, SearchError};
 
 /// A service that a function works with failed, or `E`: a reason of the function's own.
 ///
-/// Each of them holds the message back: it comes again, then goes to the dead-letter queue. A throttled model alone does
-/// not count against it.
+/// Each of them holds the message back: it comes again, then goes to the dead-letter queue. A throttled model and a
+/// day's budget alone do not count against it.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError<E> {
     /// The function is configured wrongly.
@@ -43,6 +44,7 @@ impl<E: std::error::Error> Failure for FunctionError<E> {
     fn waits(&self) -> Option<Wait> {
         match self {
             Self::Model(ModelError::Throttled(_)) => Some(Wait::ForQuota),
+            Self::Model(ModelError::OverBudget(over)) => over.wait(Utc::now()).map(Wait::For),
             _ => None,
         }
     }

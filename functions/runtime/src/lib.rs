@@ -6,6 +6,7 @@
 pub mod aws;
 pub mod batch;
 mod error;
+mod ledger;
 pub mod model;
 pub mod search;
 mod signature;
@@ -13,6 +14,7 @@ pub mod telemetry;
 
 pub use batch::{Inbox, process_batch};
 pub use error::{FunctionError, error_message};
+pub use ledger::{Ledger, OverBudget};
 pub use model::{Answer, Ask, Failed, Model, ModelError, Said, Tool};
 pub use search::{Search, SearchError};
 pub use signature::{SignatureError, Signer};

@@ -12,6 +12,7 @@ mod conversation;
 mod error;
 mod json;
 mod manner;
+mod metrics;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +27,12 @@ use aws_sdk_bedrockruntime::{
     primitives::Blob,
     types::{ConverseOutput, InferenceConfiguration, Message, SystemContentBlock, TokenUsage},
 };
+use chrono::Utc;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use crate::Ledger;
 use error::{failure, said, stopped};
 use manner::Manner;
 
@@ -101,6 +104,7 @@ pub fn deadline(left: Duration) -> Instant {
 #[derive(Debug, Clone)]
 pub struct Model {
     client: Client,
+    ledger: Option<Ledger>,
 }
 
 impl Model {
@@ -115,7 +119,14 @@ impl Model {
             .timeout_config(attempts_of(ATTEMPT));
         Self {
             client: Client::from_conf(settings.build()),
+            ledger: None,
         }
+    }
+
+    /// The same client, which asks nothing that the budgets do not allow, and writes down and tells what it spends.
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
     }
 
     /// Asks one question with the Converse API, and once more in the same conversation where the answer lacks the tool's
@@ -129,10 +140,42 @@ impl Model {
         ask: &Ask<'_>,
         check: impl Fn(&T) -> Result<(), Vec<String>>,
     ) -> Result<Answer<T>, Failed> {
+        self.allowed(ask.paper_id).await?;
         let mut spent = Spent::default();
-        match self.converse(ask, check, &mut spent).await {
+        let answered = self.converse(ask, check, &mut spent).await;
+        self.told(ask.model_id, ask.paper_id, spent, answered.as_ref().err())
+            .await;
+        match answered {
             Ok(value) => Ok(Answer { value, spent }),
             Err(error) => Err(Failed { error, spent }),
+        }
+    }
+
+    /// Whether the budgets allow a question.
+    async fn allowed(&self, paper_id: Option<&PaperId>) -> Result<(), ModelError> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        match ledger.stops(paper_id, Utc::now()).await? {
+            Some(over) => Err(over.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down and tells what a question took.
+    async fn told(
+        &self,
+        model_id: &str,
+        paper_id: Option<&PaperId>,
+        spent: Spent,
+        error: Option<&ModelError>,
+    ) {
+        let Some(ledger) = &self.ledger else {
+            return;
+        };
+        metrics::tell(ledger.spender(), model_id, paper_id, spent, error);
+        if spent.calls > 0 {
+            ledger.add(paper_id, spent, Utc::now()).await;
         }
     }
 
@@ -216,6 +259,23 @@ impl Model {
     /// See [`ModelError`]; a vector of another length, or one that is not finite, is
     /// [`ModelError::Unusable`].
     pub async fn embed(
+        &self,
+        model_id: &str,
+        text: &str,
+        paper_id: Option<&PaperId>,
+        deadline: Instant,
+    ) -> Result<Answer<Vec<f32>>, Failed> {
+        self.allowed(paper_id).await?;
+        let answered = self.vector(model_id, text, deadline).await;
+        let (spent, error) = match &answered {
+            Ok(answer) => (answer.spent, None),
+            Err(failed) => (failed.spent, Some(&failed.error)),
+        };
+        self.told(model_id, paper_id, spent, error).await;
+        answered
+    }
+
+    async fn vector(
         &self,
         model_id: &str,
         text: &str,

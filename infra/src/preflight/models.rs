@@ -235,7 +235,7 @@ async fn try_once(cloud: &Cloud, model: NamedModel<'_>) -> Result<(), ModelError
     let client = Model::new(&cloud.config);
     let end = deadline(LIMIT);
     if model.makes_vectors {
-        client.embed(model.id, "ready", end).await?;
+        client.embed(model.id, "ready", None, end).await?;
         return Ok(());
     }
     let tool = Tool {
@@ -280,7 +280,10 @@ fn failed(error: &ModelError) -> State {
         | ModelError::TimedOut(_)
         | ModelError::Faulted(_)
         | ModelError::Truncated(_)
-        | ModelError::Unusable(_) => without(error.to_string(), "try again"),
+        | ModelError::Unusable(_)
+        // Neither is met by a client without a ledger.
+        | ModelError::OverBudget(_)
+        | ModelError::Ledger(_) => without(error.to_string(), "try again"),
     }
 }
 

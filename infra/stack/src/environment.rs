@@ -24,7 +24,7 @@ mod settings;
 pub(crate) use self::alarms::Subscriber;
 pub use crate::cloudformation::lambda::Architecture;
 pub use error::EnvironmentError;
-pub use models::NamedModel;
+pub use models::{ModelsSettings, NamedModel};
 pub(crate) use settings::IDLE_STOP_MINUTES;
 use settings::{GeneratorSettings, JudgeSettings, TestingSettings};
 pub use settings::{
@@ -58,6 +58,8 @@ pub struct Environment {
     pub protected: bool,
     /// What the scrapers take where an event leaves it open; `scrape` reads the year.
     pub scraper: ScraperSettings,
+    /// What models may cost.
+    pub models: ModelsSettings,
     pub(crate) judge: JudgeSettings,
     pub(crate) generator: GeneratorSettings,
     pub(crate) testing: TestingSettings,
@@ -205,7 +207,7 @@ impl Environment {
     }
 
     /// Whether anything of it has an alarm: where scrapes start by themselves, nobody sees one fail.
-    pub(crate) fn has_alarms(&self) -> bool {
+    pub fn has_alarms(&self) -> bool {
         self.scraper.scheduled
     }
 

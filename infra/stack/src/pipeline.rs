@@ -312,6 +312,9 @@ impl<'a> Pipeline<'a> {
             bedrock_endpoint: self.model_endpoint(),
             topic: Expr::from(settings.topic.as_str()),
             duplicate_similarity: Expr::from(settings.duplicate_similarity.to_string()),
+            code_bucket: self.targets.buckets.code.name(),
+            budget_per_paper: Expr::from(self.environment.models.budget_per_paper_usd.to_string()),
+            budget_per_day: Expr::from(self.environment.models.budget_per_day_usd.to_string()),
         };
         let description = "Keeps the relevant and novel papers in the index";
         let variables = config.into_variables();
@@ -334,6 +337,8 @@ impl<'a> Pipeline<'a> {
             code_queue_url: url_of(Queue::CodeEvaluation),
             generation_queue_url: url_of(Queue::CodeGeneration),
             wait_for_text: Expr::from(settings.wait_for_text_secs.to_string()),
+            budget_per_paper: Expr::from(self.environment.models.budget_per_paper_usd.to_string()),
+            budget_per_day: Expr::from(self.environment.models.budget_per_day_usd.to_string()),
         };
         let description = "Writes a PyTorch program for each accepted paper";
         let size = settings.size;

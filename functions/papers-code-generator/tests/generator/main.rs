@@ -53,6 +53,8 @@ impl Setting {
             code_queue_url: queue.clone(),
             generation_queue_url: generation_queue.clone(),
             wait_for_text: wait_secs.to_owned(),
+            budget_per_paper: "1".to_owned(),
+            budget_per_day: "10".to_owned(),
         };
         let generator = Generator::new(&stage.sdk, bedrock.model().await, config).unwrap();
         Self {

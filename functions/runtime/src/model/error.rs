@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use annapurna_cloud::ObjectError;
 use annapurna_contract::{Spent, text::chain};
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::types::StopReason;
+
+use crate::OverBudget;
 
 /// Which model it was, and what was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,12 @@ pub enum ModelError {
     /// It answered, and once more when it was told what was wrong, but not with what was asked for.
     #[error("model `{}` gave an unusable answer: {}", .0.model_id, .0.reason)]
     Unusable(Said),
+    /// A budget is spent, so nothing was asked.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// What was spent is not known, so nothing was asked.
+    #[error("what was spent is not known")]
+    Ledger(#[from] ObjectError),
 }
 
 /// Why there is no answer, and what was paid all the same.
@@ -63,6 +72,16 @@ impl fmt::Display for Failed {
 }
 
 impl std::error::Error for Failed {}
+
+impl From<ModelError> for Failed {
+    /// Nothing was asked.
+    fn from(error: ModelError) -> Self {
+        Self {
+            error,
+            spent: Spent::default(),
+        }
+    }
+}
 
 impl From<Failed> for ModelError {
     fn from(failed: Failed) -> Self {

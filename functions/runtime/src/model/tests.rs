@@ -310,7 +310,7 @@ async fn no_attempt_goes_past_the_deadline() {
         .unwrap_err();
     assert!(matches!(failed.error, ModelError::TimedOut(_)), "{failed}");
     let failed = model
-        .embed("titan", "text", ask.deadline)
+        .embed("titan", "text", None, ask.deadline)
         .await
         .unwrap_err();
     assert!(matches!(failed.error, ModelError::TimedOut(_)), "{failed}");
@@ -322,7 +322,7 @@ async fn only_a_vector_of_the_right_length_is_one() {
     let titan = "amazon.titan-embed-text-v2:0";
     let good = json!({"embedding": vec![0.5; EMBEDDING_DIMENSIONS], "inputTextTokenCount": 300});
     let model = Bedrock::of([(200, good)]).model().await;
-    let answer = model.embed(titan, "text", later).await.unwrap();
+    let answer = model.embed(titan, "text", None, later).await.unwrap();
     assert_eq!(answer.value.len(), EMBEDDING_DIMENSIONS);
     // 300 at 0.02 dollars a million.
     assert_eq!(
@@ -335,7 +335,7 @@ async fn only_a_vector_of_the_right_length_is_one() {
         json!({"text": "hello"}),
     ] {
         let model = Bedrock::of([(200, bad)]).model().await;
-        let failed = model.embed(titan, "text", later).await.unwrap_err();
+        let failed = model.embed(titan, "text", None, later).await.unwrap_err();
         assert!(matches!(failed.error, ModelError::Unusable(_)), "{failed}");
     }
 }

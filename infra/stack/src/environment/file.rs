@@ -7,10 +7,11 @@ use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserial
 
 use super::alarms::AlarmsFile;
 use super::hosts::{self, ScraperHosts};
+use super::models::ModelsFile;
 use super::problems::Problems;
 use super::settings::{
-    GeneratorSettings, JudgeSettings, LocalSettings, MOST_INSTANCES, ScraperSettings,
-    SearchSettings, TestingSettings, TrainiumEndpoint, TrainiumSettings,
+    GeneratorSettings, JudgeSettings, LocalSettings, MOST_INSTANCES, ModelSettings,
+    ScraperSettings, SearchSettings, TestingSettings, TrainiumEndpoint, TrainiumSettings,
 };
 use super::{Architecture, Environment, Place};
 use crate::constructs::limits::RETENTION_DAYS;
@@ -52,6 +53,9 @@ pub(super) struct EnvironmentFile {
     search: SearchFile,
     /// The seven functions that take papers from their sites.
     scraper: ScraperFile,
+    /// Which models are asked, and what they may cost.
+    #[serde(default)]
+    models: ModelsFile,
     /// The function that keeps the relevant and new papers.
     judge: JudgeFile,
     /// The function that writes a program for each accepted paper.
@@ -109,8 +113,9 @@ struct JudgeFile {
     /// Longest run of the function, seconds. Its queue's visibility timeout is six times this.
     #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
-    /// Bedrock model or inference profile that judges; `docs/costs.md` has those that the program knows.
-    model: String,
+    /// Bedrock model or inference profile that judges; `docs/costs.md` has those that the program knows. Absent: that of
+    /// `models.preset`.
+    model: Option<String>,
     /// Bedrock model of the vectors by which near-duplicates are found; 1024 dimensions.
     embedding_model: String,
     /// What is relevant, in words: it stands in the prompt.
@@ -131,7 +136,7 @@ struct GeneratorFile {
     #[cfg_attr(test, schemars(range(min = 1, max = 900)))]
     timeout_secs: u32,
     /// Bedrock model or inference profile that writes the programs; as the judge's.
-    model: String,
+    model: Option<String>,
     /// How long an accepted paper waits for a PDF that its site holds back, seconds, before its program is written
     /// from the abstract; 0: not at all. A schedule looks every minute whose wait is over.
     #[cfg_attr(test, schemars(range(min = 0, max = 604_800)))]
@@ -226,6 +231,15 @@ impl EnvironmentFile {
             Some(local) => Place::Local(check_local(local, problems)),
             None => check_aws(self.account, self.profile, self.architecture, problems),
         };
+        let asked = match &place {
+            Place::Local(LocalSettings {
+                model: ModelSettings::Bedrock { region, .. },
+                ..
+            }) => region,
+            Place::Local(_) | Place::Aws { .. } => &self.region,
+        };
+        let judge = self.judge.check(&self.models, asked, problems);
+        let generator = self.generator.check(&self.models, asked, problems);
         Environment {
             name: name.to_owned(),
             place,
@@ -237,8 +251,9 @@ impl EnvironmentFile {
             retain_data: self.retain_data,
             protected: self.protected,
             scraper: self.scraper.check(problems),
-            judge: self.judge.check(problems),
-            generator: self.generator.check(problems),
+            models: self.models.check(problems),
+            judge,
+            generator,
             testing: self.testing.check(problems),
             subscribers: alarms.subscribers,
             monthly_budget_usd: alarms.monthly_budget_usd,
@@ -404,7 +419,7 @@ impl ScraperFile {
 }
 
 impl JudgeFile {
-    fn check(self, problems: &mut Problems) -> JudgeSettings {
+    fn check(self, models: &ModelsFile, region: &str, problems: &mut Problems) -> JudgeSettings {
         problems.require(
             (0.5..=1.0).contains(&self.duplicate_similarity),
             format!(
@@ -414,7 +429,7 @@ impl JudgeFile {
         );
         JudgeSettings {
             size: problems.size("judge", self.memory_mib, self.timeout_secs),
-            model: self.model,
+            model: models.chosen(self.model, "judge.model", region, problems),
             embedding_model: self.embedding_model,
             topic: self.topic,
             duplicate_similarity: self.duplicate_similarity,
@@ -423,10 +438,15 @@ impl JudgeFile {
 }
 
 impl GeneratorFile {
-    fn check(self, problems: &mut Problems) -> GeneratorSettings {
+    fn check(
+        self,
+        models: &ModelsFile,
+        region: &str,
+        problems: &mut Problems,
+    ) -> GeneratorSettings {
         GeneratorSettings {
             size: problems.size("generator", self.memory_mib, self.timeout_secs),
-            model: self.model,
+            model: models.chosen(self.model, "generator.model", region, problems),
             // At most a week: a PDF that is held back for longer may not come at all.
             wait_for_text_secs: problems.range(
                 "generator.wait-for-text-secs",

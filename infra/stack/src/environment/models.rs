@@ -3,10 +3,114 @@
 //! An id that the region cannot ask for is a problem of the file. What is only likely to be wrong, an id that the
 //! table does not know or a model at its end, is a warning: Bedrock knows better, and `doctor` asks it.
 
-use annapurna_contract::models::{AS_OF, Answers, Lifecycle, ModelId};
+use annapurna_contract::models::{AS_OF, Answers, Geography, Lifecycle, ModelId};
+use serde::Deserialize;
 
 use super::problems::Problems;
 use super::{Environment, ModelSettings, Place};
+
+/// The model that judges, with either preset.
+const JUDGES: &str = "anthropic.claude-haiku-5-5";
+
+/// Which models judge and write where `[judge]` and `[generator]` name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+enum Preset {
+    /// Claude Haiku judges and writes.
+    Economical,
+    /// Claude Haiku judges, Claude Sonnet writes.
+    Thorough,
+}
+
+impl Preset {
+    const fn writer(self) -> &'static str {
+        match self {
+            Self::Economical => JUDGES,
+            Self::Thorough => "anthropic.claude-sonnet-5-5",
+        }
+    }
+}
+
+/// `[models]` as written.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ModelsFile {
+    /// Which models judge and write where `[judge]` and `[generator]` name none: `economical`, Claude Haiku does both,
+    /// or `thorough`, Claude Sonnet writes. They are asked by the profile of the region's geography, else by the global one.
+    preset: Option<Preset>,
+    /// US dollars that models may cost for one paper, all stages together; absent: 2. A paper that has cost as much is
+    /// asked about no more.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 1_000.0)))]
+    budget_per_paper_usd: Option<f64>,
+    /// US dollars that models may cost on one day of UTC, all stages together; absent: 100. Papers then wait for the next
+    /// day, and `status` says so.
+    #[cfg_attr(test, schemars(range(min = 0.0, max = 100_000.0)))]
+    budget_per_day_usd: Option<f64>,
+}
+
+/// `[models]`, checked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ModelsSettings {
+    /// US dollars for one paper.
+    pub budget_per_paper_usd: f64,
+    /// US dollars for one day.
+    pub budget_per_day_usd: f64,
+}
+
+impl ModelsFile {
+    /// The model that a table names, or else the preset's.
+    pub(super) fn chosen(
+        &self,
+        named: Option<String>,
+        setting: &str,
+        region: &str,
+        problems: &mut Problems,
+    ) -> String {
+        let writes = setting == "generator.model";
+        let preset = self.preset.map(|preset| match writes {
+            true => preset.writer(),
+            false => JUDGES,
+        });
+        problems.require(
+            named.is_some() || preset.is_some(),
+            format!("{setting} must be set, or models.preset"),
+        );
+        let preset = preset.map(|base| asked_in(region, base));
+        named.or(preset).unwrap_or_default()
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) -> ModelsSettings {
+        let mut amount = |what: &str, given: Option<f64>, absent: f64, most: f64| {
+            let dollars = given.unwrap_or(absent);
+            problems.require(
+                (0.0..=most).contains(&dollars),
+                format!("models.{what} must be 0 to {most}, got {dollars}"),
+            );
+            dollars
+        };
+        ModelsSettings {
+            budget_per_paper_usd: amount(
+                "budget-per-paper-usd",
+                self.budget_per_paper_usd,
+                2.0,
+                1e3,
+            ),
+            budget_per_day_usd: amount("budget-per-day-usd", self.budget_per_day_usd, 100.0, 1e5),
+        }
+    }
+}
+
+/// The id by which a region asks for a model: of its own geography, so that papers stay there, else the global one.
+fn asked_in(region: &str, base: &str) -> String {
+    let offered = ModelId::parse(base)
+        .known()
+        .map_or(&[][..], |it| it.profiles);
+    let own = |it: &&Geography| **it != Geography::Global && it.serves(region);
+    let own = offered.iter().find(own).copied();
+    format!("{}.{base}", own.unwrap_or(Geography::Global).prefix())
+}
 
 /// A model that a setting names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,13 +211,71 @@ mod tests {
     use super::*;
     use crate::environment::EnvironmentError;
 
-    fn prod(judge: &str, generator: &str) -> Result<Environment, EnvironmentError> {
+    fn prod_with(changes: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../environments");
         let text = std::fs::read_to_string(folder.join("prod.toml")).unwrap();
-        let text = text
-            .replace("us.anthropic.claude-haiku-5-5", judge)
-            .replace("us.anthropic.claude-sonnet-5-5", generator);
+        let change = |text: String, (from, to): &(&str, &str)| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        };
+        let text = changes.iter().fold(text, change);
         Environment::parse("prod", Path::new("prod.toml"), &text)
+    }
+
+    fn prod(judge: &str, generator: &str) -> Result<Environment, EnvironmentError> {
+        let judge = format!("[judge]\nmodel = \"{judge}\"");
+        let generator = format!("[generator]\nmodel = \"{generator}\"");
+        prod_with(&[("[judge]", &judge), ("[generator]", &generator)])
+    }
+
+    #[test]
+    fn a_preset_names_the_models_that_no_table_names() {
+        for (preset, region, judge, generator) in [
+            (
+                "thorough",
+                "us-east-1",
+                "us.anthropic.claude-haiku-5-5",
+                "us.anthropic.claude-sonnet-5-5",
+            ),
+            (
+                "economical",
+                "eu-west-1",
+                "eu.anthropic.claude-haiku-5-5",
+                "eu.anthropic.claude-haiku-5-5",
+            ),
+            (
+                "thorough",
+                "sa-east-1",
+                "global.anthropic.claude-haiku-5-5",
+                "global.anthropic.claude-sonnet-5-5",
+            ),
+        ] {
+            let preset = format!("preset = \"{preset}\"");
+            let region = format!("region = \"{region}\"");
+            let changes = [
+                ("preset = \"thorough\"", preset.as_str()),
+                ("region = \"us-east-1\"", &region),
+            ];
+            let [judges, writes, _] = prod_with(&changes)
+                .unwrap()
+                .models()
+                .map(|it| it.id.to_owned());
+            assert_eq!((judges.as_str(), writes.as_str()), (judge, generator));
+        }
+        let named = prod(
+            "us.anthropic.claude-sonnet-4-6",
+            "us.anthropic.claude-haiku-5-5",
+        )
+        .unwrap();
+        assert_eq!(named.models()[0].id, "us.anthropic.claude-sonnet-4-6");
+        let error = prod_with(&[("preset = \"thorough\"\n", "")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("judge.model must be set, or models.preset"),
+            "{error}"
+        );
+        assert!(error.contains("generator.model must be set"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use annapurna_contract::PaperId;
 use annapurna_contract::models::ModelId;
+use annapurna_contract::spent::Spender;
 use serde_json::Value;
 
 use super::*;
@@ -37,6 +38,8 @@ fn objects(bucket: Bucket) -> Vec<String> {
             of_source.chain(others).collect()
         }
         Bucket::Code => vec![
+            keys::spent_on_day("2026-01-02", Spender::Judge),
+            keys::spent_on_paper(&paper, Spender::Generator),
             keys::code(&paper),
             keys::code_metadata(&paper),
             "elsewhere.json".to_owned(),
@@ -250,16 +253,27 @@ fn scraper_makes(action: &str, resource: &str) -> bool {
     }
 }
 
+/// A counter of what models cost.
+fn is_counter(resource: &str) -> bool {
+    resource.contains(":papers-code-artifacts/_spent/")
+}
+
 fn judge_makes(action: &str, resource: &str) -> bool {
     let is_verdict = resource.contains("llm-research-papers/verdicts/");
     match action {
-        "s3:GetObject" => is_verdict || resource.ends_with(".pdf"),
-        "s3:PutObject" => is_verdict,
-        "s3:ListBucket" => resource.ends_with(":llm-research-papers"),
-        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes" => {
-            resource.ends_with(":researchQueue.fifo")
+        "s3:GetObject" => is_verdict || is_counter(resource) || resource.ends_with(".pdf"),
+        "s3:PutObject" => is_verdict || is_counter(resource),
+        "s3:ListBucket" => {
+            resource.ends_with(":llm-research-papers")
+                || resource.ends_with(":papers-code-artifacts")
         }
-        "sqs:SendMessage" => resource.ends_with(":code-generation.fifo"),
+        "sqs:ReceiveMessage"
+        | "sqs:DeleteMessage"
+        | "sqs:GetQueueAttributes"
+        | "sqs:ChangeMessageVisibility" => resource.ends_with(":researchQueue.fifo"),
+        "sqs:SendMessage" => {
+            resource.ends_with(":researchQueue.fifo") || resource.ends_with(":code-generation.fifo")
+        }
         "bedrock:InvokeModel" => {
             let settings = environment().judge;
             let embedding = format!("us-east-1::foundation-model/{}", settings.embedding_model);
@@ -277,17 +291,21 @@ fn generator_makes(action: &str, resource: &str) -> bool {
     let is_program = resource.ends_with("/code.py") || resource.ends_with("/metadata.json");
     match action {
         "s3:GetObject" => {
-            is_program || resource.ends_with(".pdf") || resource.ends_with("/dataset.json")
+            is_program
+                || is_counter(resource)
+                || resource.ends_with(".pdf")
+                || resource.ends_with("/dataset.json")
         }
-        "s3:PutObject" => is_program,
+        "s3:PutObject" => is_program || is_counter(resource),
         "s3:ListBucket" => {
             resource.ends_with(":llm-research-papers")
                 || resource.ends_with(":papers-code-artifacts")
                 || resource.ends_with(":datasets-for-all-papers")
         }
-        "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes" => {
-            resource.ends_with(":code-generation.fifo")
-        }
+        "sqs:ReceiveMessage"
+        | "sqs:DeleteMessage"
+        | "sqs:GetQueueAttributes"
+        | "sqs:ChangeMessageVisibility" => resource.ends_with(":code-generation.fifo"),
         "sqs:SendMessage" => {
             resource.ends_with(":code-generation.fifo")
                 || resource.ends_with(":code-evaluation.fifo")
