@@ -32,6 +32,7 @@ fn commands() -> Vec<Vec<String>> {
         .filter(|it| !it.is_hide_set() && it.get_name() != "check-code");
     let command = |name: &str| {
         let more: &[&str] = match name {
+            "cost" => &["--actual"],
             "datasets" => &["list"],
             "deploy" => &DEPLOY[2..],
             "invoke" => &["PapersCodeGenerator", r#"{"action":"generate_recent"}"#],

@@ -28,6 +28,7 @@ use interrupt::Interrupt;
 mod ami;
 mod build;
 mod check_code;
+mod cost;
 mod datasets;
 mod deploy;
 mod destroy;
@@ -105,6 +106,7 @@ enum EnvironmentCommand {
     Queues(queues::QueuesArgs),
     Papers(papers::PapersArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Cost(cost::CostArgs),
     Datasets(datasets::DatasetsArgs),
     Results(results::ResultsArgs),
     TestCode(test_code::TestCodeArgs),
@@ -130,6 +132,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => &args.environment,
             Self::Papers(args) => &args.environment,
             Self::Reconcile(args) => &args.environment,
+            Self::Cost(args) => &args.environment,
             Self::Datasets(args) => &args.environment,
             Self::Results(args) => &args.environment,
             Self::TestCode(args) => &args.environment,
@@ -150,7 +153,9 @@ impl EnvironmentCommand {
             | Self::Status(_)
             | Self::Doctor(_)
             | Self::Ami(_) => &[],
+            Self::Cost(args) if !args.actual => &[],
             Self::Rollback(_)
+            | Self::Cost(_)
             | Self::Outputs(_)
             | Self::Logs(_)
             | Self::Queues(_)
@@ -180,6 +185,7 @@ impl EnvironmentCommand {
             Self::Queues(args) => queues::run(cx, args).await,
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Reconcile(args) => reconcile::run(cx, args).await,
+            Self::Cost(args) => cost::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Results(args) => results::run(cx, args).await,
             Self::TestCode(args) => test_code::run(cx, args).await,

@@ -7,6 +7,7 @@ use annapurna_stack::environment::{Environment, LocalSettings, SearchSettings};
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
+use super::cost;
 use super::queues::{self, Count};
 use super::{Context, EnvironmentArg};
 use crate::cloud::Cloud;
@@ -255,6 +256,7 @@ async fn stack_parts(
     parts.extend(domain_part(&cloud, &deployed).await?);
     parts.extend(instance_parts(&cloud, &deployed, environment).await?);
     parts.extend(agents::refusing(&cloud, environment).await?);
+    parts.push(models_part(&cloud, environment).await);
     parts.extend(scrapes::parts(&cloud, &deployed).await?);
     Ok((parts, counts))
 }
@@ -325,6 +327,25 @@ fn torch_part(health: AgentHealth) -> Part {
         python: Some(health.python),
         detail: is_missing.then(|| "programs that need it get no result".to_owned()),
         ..part("torch", state)
+    }
+}
+
+/// What models cost today, and whether they are asked any more.
+async fn models_part(cloud: &Cloud, environment: &Environment) -> Part {
+    let spent = cost::today(cloud, environment).await;
+    let budget = environment.models.budget_per_day_usd;
+    match spent {
+        Ok(spent) if spent >= budget => detailed(
+            "models",
+            State::said("over budget"),
+            &format!("{spent:.2} of {budget:.2} USD are spent: papers wait until 00:00 UTC"),
+        ),
+        Ok(spent) => detailed(
+            "models",
+            State::said("within budget"),
+            &format!("{spent:.2} of {budget:.2} USD are spent since 00:00 UTC"),
+        ),
+        Err(error) => detailed("models", State::Unknown, &error.to_string()),
     }
 }
 
