@@ -26,6 +26,7 @@ pub mod paper_id;
 pub mod plan;
 mod refused_start;
 mod results;
+pub mod rubric;
 pub mod scrape;
 mod source_record;
 pub mod spent;
@@ -62,7 +63,7 @@ pub use source_record::{
 pub use spent::Spent;
 pub use stage::Stage;
 pub use status::StatusRecord;
-pub use verdict::{Judgement, Verdict};
+pub use verdict::{Assessed, JudgedFrom, Judgement, Order, ShownPaper, Verdict, Wish};
 pub use words::{
     AgentFault, BatchState, Decision, ErrorType, ExecutedOn, HealthStatus, Isolation, Question,
     TestStatus, YesOrNo,

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{PaperId, Queue, Source};
+use crate::{Order, PaperId, Queue, Source};
 
 /// Receives after which a paper's message of `researchQueue.fifo` or `code-generation.fifo` is a dead letter: failures of
 /// its own. What is not its fault does not use them up.
@@ -73,6 +73,9 @@ pub struct ResearchMessage {
     pub text_expected: bool,
     /// Key of the JSON record of everything the source said.
     pub record_s3_key: String,
+    /// What a person wants done with it; absent in what a scraper sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }
 
 /// The revision of a paper that has been seen with one abstract only.
@@ -309,6 +312,7 @@ mod tests {
             s3_key: None,
             text_expected: false,
             record_s3_key: "iclr/2015/1.json".to_owned(),
+            order: None,
         }
     }
 

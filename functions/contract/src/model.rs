@@ -53,29 +53,8 @@ impl PaperText {
     }
 }
 
-/// Tool that the judge forces the model to call; its input is a [`RelevanceVerdict`].
+/// Tool that the judge forces the model to call; its input is a [`crate::rubric::Assessment`].
 pub const VERDICT_TOOL: &str = "record_verdict";
-
-/// The judge's question: is this paper relevant to the configured topic?
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RelevanceVerdict {
-    /// Belongs to the topic.
-    pub relevant: bool,
-    /// One or two sentences.
-    pub reason: String,
-}
-
-/// JSON schema of [`RelevanceVerdict`].
-pub fn verdict_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "relevant": {"type": "boolean", "description": "true if the paper belongs to the topic"},
-            "reason": {"type": "string", "description": "one or two sentences"},
-        },
-        "required": ["relevant", "reason"],
-    })
-}
 
 /// Tool that the generator forces the model to call; its input is a [`GeneratedProgram`].
 pub const PROGRAM_TOOL: &str = "record_program";

@@ -180,6 +180,7 @@ impl SourceRecord {
             s3_key: self.pdf.as_ref().map(|pdf| pdf.s3_key.clone()),
             text_expected: self.text_expected && self.pdf.is_none(),
             record_s3_key: keys::paper_source_record(self.source, self.year, &self.paper_id),
+            order: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::paper::{date, double, field_group, keyword, long, text};
+use crate::rubric::Scores;
 use crate::words::words;
 use crate::{
     Decision, ErrorType, ExecutedOn, Measured, Outcome, Question, Source, Stage, TestResult,
@@ -239,13 +240,21 @@ impl JudgedStatus {
     /// What a verdict says.
     pub fn of(verdict: &Verdict) -> Self {
         let record = &verdict.record;
+        let assessed = verdict.assessed.as_ref();
+        let score = |of: fn(&Scores) -> u8| assessed.map(|it| i64::from(of(&it.scores)));
         Self {
             decision: Some(verdict.decision.clone()),
             rejected_by: record.rejected_by.clone(),
             reason: record.reason.clone(),
+            relevance: score(|it| it.relevance),
+            novelty: score(|it| it.novelty),
+            fit: score(|it| it.fit),
+            confidence: assessed.map(|it| i64::from(it.confidence)),
             revision: Some(i64::from(verdict.revision)),
+            prompt_version: assessed.map(|it| it.prompt_version.clone()),
+            model: assessed.map(|it| it.model.clone()),
             judged_at: record.ingested_at.clone(),
-            ..Self::default()
+            micro_dollars: i64::try_from(verdict.spent_in_all().micro_dollars).ok(),
         }
     }
 }
@@ -272,7 +281,7 @@ impl TestedStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Judged, PaperId};
+    use crate::{Assessed, Judged, JudgedFrom, PaperId, Spent};
 
     fn verdict() -> Verdict {
         Verdict {
@@ -287,6 +296,23 @@ mod tests {
                 ingested_at: Some("2026-01-02T03:04:05Z".to_owned()),
                 ..Judged::default()
             },
+            judged_from: Some(JudgedFrom::Abstract),
+            assessed: Some(Assessed {
+                prompt_version: "judge-2".to_owned(),
+                model: "claude".to_owned(),
+                scores: Scores {
+                    relevance: 9,
+                    novelty: 8,
+                    fit: 7,
+                },
+                confidence: 8,
+                shown: Vec::new(),
+            }),
+            spent: Spent {
+                micro_dollars: 30,
+                ..Spent::default()
+            },
+            order: None,
             judgements: Vec::new(),
         }
     }

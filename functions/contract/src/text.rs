@@ -128,7 +128,7 @@ pub fn clean_option(text: Option<&str>) -> Option<String> {
 }
 
 /// Text for a prompt: a model reads what a person would see and nothing else. Line breaks and tabs stay.
-pub(crate) fn for_model(text: &str) -> String {
+pub fn for_model(text: &str) -> String {
     text.chars()
         .filter(|character| matches!(character, '\n' | '\t') || !is_hidden(*character))
         .collect()

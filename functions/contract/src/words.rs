@@ -194,6 +194,8 @@ words! {
         Accept = "accept",
         /// The paper ends with its verdict.
         Reject = "reject",
+        /// A person decides.
+        Undecided = "undecided",
     }
 }
 
@@ -204,6 +206,8 @@ words! {
         Relevance = "relevance",
         /// Is it a paper that the index does not have?
         Novelty = "novelty",
+        /// Can a small version of it be tested on one NeuronCore within hours?
+        Fit = "fit",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use annapurna_contract::model::{RelevanceVerdict, VERDICT_TOOL, verdict_schema};
+use annapurna_contract::model::VERDICT_TOOL;
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::post};
@@ -14,6 +14,21 @@ const SONNET: &str = "us.anthropic.claude-sonnet-5-5";
 
 /// One of the errors.
 type Variant = fn(Said) -> ModelError;
+
+/// An answer of two fields, for a tool of that shape.
+#[derive(Debug, PartialEq, Deserialize)]
+struct RelevanceVerdict {
+    relevant: bool,
+    reason: String,
+}
+
+fn verdict_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {"relevant": {"type": "boolean"}, "reason": {"type": "string"}},
+        "required": ["relevant", "reason"],
+    })
+}
 
 /// What the stand-in answers, in order, and what it was asked.
 #[derive(Clone, Default)]
