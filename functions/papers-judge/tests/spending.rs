@@ -133,11 +133,15 @@ fn titled(title: &str, abstract_text: &str) -> ResearchMessage {
         s3_key: None,
         text_expected: false,
         record_s3_key: "arxiv/2026/x.json".to_owned(),
+        order: None,
     }
 }
 
 fn verdict() -> Value {
-    json!({"relevant": true, "reason": "It trains networks."})
+    let reason = "Adam, Dropout, ResNet, BERT and a GAN train by moments, units left out, residuals, \
+                  pretraining or two players.";
+    json!({"reason": reason, "relevance": 9, "novelty": 8, "fit": 9, "confidence": 8,
+        "decision": "accept"})
 }
 
 #[tokio::test]
