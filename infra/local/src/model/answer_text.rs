@@ -121,9 +121,10 @@ pub(super) fn arguments(value: Value) -> Option<Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
-    use annapurna_contract::model::{VERDICT_TOOL, verdict_schema};
+    use annapurna_contract::model::VERDICT_TOOL;
     use serde_json::json;
 
+    use super::super::tests::verdict_schema;
     use super::super::wire::InputSchema;
     use super::*;
 

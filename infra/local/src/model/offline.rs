@@ -4,6 +4,7 @@
 //! call of that tool. A request that is neither of the two questions is refused, never guessed at.
 
 use annapurna_contract::model::{PAPER_CLOSE, PAPER_OPEN, PROGRAM_TOOL, PaperText, VERDICT_TOOL};
+use annapurna_contract::rubric::nearest_shown;
 use annapurna_contract::text::escaped;
 use serde_json::Value;
 
@@ -21,7 +22,13 @@ pub(super) fn converse(request: &ConverseRequest) -> Result<Answer, ModelError> 
         ModelError::Validation(message)
     })?;
     let input = match tool.name.as_str() {
-        VERDICT_TOOL => to_input(&rules::judge(&paper_of(request)?)),
+        VERDICT_TOOL => {
+            let nearest = request
+                .user_texts()
+                .filter_map(nearest_shown)
+                .reduce(f64::max);
+            to_input(&rules::judge(&paper_of(request)?, nearest))
+        }
         PROGRAM_TOOL => to_input(&program::generate(&paper_of(request)?)),
         other => Err(ModelError::Validation(format!(
             "the offline rules know the tools {VERDICT_TOOL} and {PROGRAM_TOOL}, got `{}`",

@@ -1,148 +1,116 @@
-//! The judge's offline rule: counts words. Transparent rather than clever.
+//! The judge's offline rules: they count words. Transparent rather than clever.
 //!
-//! In: a paper. Out: a verdict whose reason names every term that counted. A paper's score is the sum of
-//! the weights of the [`RELEVANCE_TERMS`] that occur in it, each counted once; it is relevant from
-//! [`RELEVANCE_THRESHOLD`] on. Measured when written: of 990 machine-learning papers 90 % are relevant,
-//! of 1,020 software engineering papers 5 %.
+//! In: a paper, and how similar the nearest known one is. Out: an [`Assessment`] by the judge's rubric, whose reason
+//! names the words that counted. Relevance comes from the weights of the words of the topic less twice those of other
+//! fields, fit from the words of what one NeuronCore does not have, novelty from the nearest known paper. The words were
+//! chosen by reading papers, the labelled ones among them, so what `infra judge eval` says of the rules is how they
+//! are and not how well words could do.
 
-use annapurna_contract::model::{PaperText, RelevanceVerdict};
+mod terms;
+
+use annapurna_contract::model::PaperText;
 use annapurna_contract::normalize_title;
+use annapurna_contract::rubric::{Assessment, Scores};
+use annapurna_contract::text::first_chars;
 
-/// Terms of the pipeline's topic and their weights: 4 decides alone, 2 needs a second hint, 1 is a word
-/// other fields use as well. Lower case; spaces stand for hyphens; a plural `s` counts too.
-const RELEVANCE_TERMS: &[(&str, u32)] = &[
-    ("adversarial training", 4),
-    ("autoencoder", 4),
-    ("backpropagation", 4),
-    ("bandit", 4),
-    ("batch normalization", 4),
-    ("continual learning", 4),
-    ("contrastive", 4),
-    ("convolutional", 4),
-    ("deep learning", 4),
-    ("diffusion model", 4),
-    ("federated learning", 4),
-    ("few shot", 4),
-    ("fine tuning", 4),
-    ("generative adversarial", 4),
-    ("gradient descent", 4),
-    ("graph neural network", 4),
-    ("imitation learning", 4),
-    ("in context learning", 4),
-    ("knowledge distillation", 4),
-    ("language model", 4),
-    ("llm", 4),
-    ("meta learning", 4),
-    ("mixture of experts", 4),
-    ("offline rl", 4),
-    ("pre trained", 4),
-    ("pre training", 4),
-    ("pretrained", 4),
-    ("pretraining", 4),
-    ("reinforcement learning", 4),
-    ("representation learning", 4),
-    ("self attention", 4),
-    ("self supervised", 4),
-    ("transformer", 4),
-    ("variational inference", 4),
-    ("vision language", 4),
-    ("accelerator", 2),
-    ("adversarial", 2),
-    ("bayesian", 2),
-    ("causal", 2),
-    ("classifier", 2),
-    ("convergence rate", 2),
-    ("differential privacy", 2),
-    ("differentially private", 2),
-    ("diffusion", 2),
-    ("embedding", 2),
-    ("gaussian process", 2),
-    ("generalization", 2),
-    ("generative", 2),
-    ("gpu", 2),
-    ("kernel", 2),
-    ("latent", 2),
-    ("lipschitz", 2),
-    ("loss function", 2),
-    ("machine learning", 2),
-    ("markov decision process", 2),
-    ("monte carlo", 2),
-    ("neural", 2),
-    ("online learning", 2),
-    ("optimal transport", 2),
-    ("optimizer", 2),
-    ("pruning", 2),
-    ("quantization", 2),
-    ("regret", 2),
-    ("reward", 2),
-    ("stochastic gradient", 2),
-    ("agent", 1),
-    ("attention", 1),
-    ("benchmark", 1),
-    ("classification", 1),
-    ("clustering", 1),
-    ("convergence", 1),
-    ("convex", 1),
-    ("dataset", 1),
-    ("gradient", 1),
-    ("inference", 1),
-    ("learning", 1),
-    ("network", 1),
-    ("nonconvex", 1),
-    ("optimization", 1),
-    ("policy", 1),
-    ("prediction", 1),
-    ("regression", 1),
-    ("robustness", 1),
-    ("sample complexity", 1),
-    ("sampling", 1),
-    ("state of the art", 1),
-    ("supervised", 1),
-    ("training", 1),
-    ("unsupervised", 1),
-];
+use terms::{AGAINST_FIT, AGAINST_RELEVANCE, FOR_RELEVANCE};
 
-/// The lowest score of a relevant paper.
-const RELEVANCE_THRESHOLD: u32 = 4;
+/// What a word against relevance counts more than one for it.
+const AGAINST: u32 = 2;
+/// A known paper that is so near is the same one in other words.
+const SAME: f64 = 0.95;
+/// Words that a reason names of each kind.
+const NAMED: usize = 5;
+/// Characters of the title that a reason begins with.
+const TITLE: usize = 40;
 
-/// Terms that a reason names; the heaviest come first.
-const MAX_NAMED_TERMS: usize = 8;
-
-/// Judges `paper` by its title, abstract and body.
-pub(super) fn judge(paper: &PaperText) -> RelevanceVerdict {
-    let text = normalize_title(&format!(
-        "{}\n{}\n{}",
-        paper.title, paper.abstract_text, paper.body
-    ));
-    let matched: Vec<(&str, u32)> = RELEVANCE_TERMS
-        .iter()
-        .filter(|(term, _)| contains_term(&text, term))
-        .copied()
-        .collect();
-    let score: u32 = matched.iter().map(|(_, weight)| weight).sum();
-    RelevanceVerdict {
-        relevant: score >= RELEVANCE_THRESHOLD,
-        reason: format!(
-            "offline rules: {}; score {score}, relevant from {RELEVANCE_THRESHOLD}",
-            name_terms(&matched)
-        ),
+/// Judges `paper` by its title, abstract and body; `nearest` is the similarity of the nearest known paper.
+pub(super) fn judge(paper: &PaperText, nearest: Option<f64>) -> Assessment {
+    let text = format!("{}\n{}\n{}", paper.title, paper.abstract_text, paper.body);
+    let text = normalize_title(&text);
+    let (of_topic, other, heavy) = (
+        Found::of(&text, FOR_RELEVANCE),
+        Found::of(&text, AGAINST_RELEVANCE),
+        Found::of(&text, AGAINST_FIT),
+    );
+    let weight = of_topic.weight.saturating_sub(AGAINST * other.weight);
+    let scores = Scores {
+        relevance: match weight {
+            0 => 1,
+            1..=3 => 3,
+            4..=11 => 7,
+            _ => 9,
+        },
+        novelty: match nearest {
+            Some(similarity) if similarity >= SAME => 3,
+            Some(_) => 7,
+            None => 8,
+        },
+        fit: match heavy.weight {
+            0 => 8,
+            1 => 7,
+            2 => 6,
+            3 => 5,
+            4..=5 => 3,
+            _ => 2,
+        },
+    };
+    let is_title_only = paper.abstract_text.trim().is_empty() && paper.body.trim().is_empty();
+    let confidence = if is_title_only { 4 } else { 7 };
+    let reason = format!(
+        "offline rules, `{}`: of the topic {}; of other fields {}; not on one core {}. Its longest words: {}.",
+        first_chars(paper.title.trim(), TITLE),
+        of_topic.in_words(),
+        other.in_words(),
+        heavy.in_words(),
+        longest_words(&text),
+    );
+    Assessment {
+        reason,
+        scores,
+        confidence,
+        decision: scores.decision(confidence),
     }
 }
 
-fn name_terms(matched: &[(&str, u32)]) -> String {
-    if matched.is_empty() {
-        return "no term of the topic occurs".to_owned();
+/// The terms of a table that a text has.
+struct Found {
+    terms: Vec<(&'static str, u32)>,
+    weight: u32,
+}
+
+impl Found {
+    fn of(text: &str, table: &[(&'static str, u32)]) -> Self {
+        let terms = table.iter().filter(|(term, _)| contains_term(text, term));
+        let terms: Vec<(&'static str, u32)> = terms.copied().collect();
+        let weight = terms.iter().map(|(_, weight)| weight).sum();
+        Self { terms, weight }
     }
-    let named: Vec<String> = matched
-        .iter()
-        .take(MAX_NAMED_TERMS)
-        .map(|(term, weight)| format!("{term} ({weight})"))
-        .collect();
-    let more = match matched.len().saturating_sub(MAX_NAMED_TERMS) {
-        0 => String::new(),
-        n_more => format!(" and {n_more} more"),
-    };
-    format!("the paper says {}{more}", named.join(", "))
+
+    /// Its heaviest terms with their weights.
+    fn in_words(&self) -> String {
+        if self.terms.is_empty() {
+            return "no term occurs".to_owned();
+        }
+        let named = self.terms.iter().take(NAMED);
+        let named: Vec<String> = named
+            .map(|(term, weight)| format!("{term} ({weight})"))
+            .collect();
+        let more = match self.terms.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            n_more => format!(" and {n_more} more"),
+        };
+        format!("{}{more}", named.join(", "))
+    }
+}
+
+/// The three longest words of a text, which tell it from others.
+fn longest_words(text: &str) -> String {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    words.sort_unstable_by_key(|word| (std::cmp::Reverse(word.chars().count()), *word));
+    words.dedup();
+    words.truncate(3);
+    words.join(", ")
 }
 
 /// Whether `term`, or its plural with `s`, stands in `text` as whole words. `text` is normalised.
@@ -157,7 +125,17 @@ pub(super) fn contains_term(text: &str, term: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use annapurna_contract::Decision;
+
     use super::*;
+
+    fn paper(title: &str, abstract_text: &str) -> PaperText {
+        PaperText {
+            title: title.to_owned(),
+            abstract_text: abstract_text.to_owned(),
+            body: String::new(),
+        }
+    }
 
     #[test]
     fn terms_match_whole_words_and_their_plural_only() {
@@ -172,43 +150,65 @@ mod tests {
 
     #[test]
     fn terms_are_written_as_normalised_text_once_and_in_order_of_weight() {
-        for pair in RELEVANCE_TERMS.windows(2) {
-            assert!(pair[0].1 >= pair[1].1, "{pair:?}");
-        }
-        for (index, (term, _)) in RELEVANCE_TERMS.iter().enumerate() {
-            assert_eq!(&normalize_title(term), term);
-            assert!(
-                !RELEVANCE_TERMS[..index]
-                    .iter()
-                    .any(|(other, _)| other == term),
-                "{term}"
-            );
+        for table in [FOR_RELEVANCE, AGAINST_RELEVANCE, AGAINST_FIT] {
+            for pair in table.windows(2) {
+                assert!(pair[0].1 >= pair[1].1, "{pair:?}");
+            }
+            for (index, (term, _)) in table.iter().enumerate() {
+                assert_eq!(&normalize_title(term), term);
+                assert!(
+                    !table[..index].iter().any(|(other, _)| other == term),
+                    "{term}"
+                );
+            }
         }
     }
 
     #[test]
     fn the_reason_names_the_terms_that_counted() {
-        let verdict = judge(&PaperText {
-            title: "Attention Is All You Need".to_owned(),
-            abstract_text: "The Transformer, based on self-attention.".to_owned(),
-            body: String::new(),
-        });
-        assert!(verdict.relevant);
+        let attention = paper(
+            "Attention Is All You Need",
+            "The Transformer, based on self-attention.",
+        );
+        let answer = judge(&attention, None);
+        assert_eq!(answer.decision, Decision::Accept, "{answer:?}");
         assert_eq!(
-            verdict.reason,
-            "offline rules: the paper says self attention (4), transformer (4), attention (1); score 9, \
-             relevant from 4"
+            answer.reason,
+            "offline rules, `Attention Is All You Need`: of the topic self attention (4), transformer (4), attention \
+             (1); of other fields no term occurs; not on one core no term occurs. Its longest words: transformer, \
+             attention, based."
         );
     }
 
     #[test]
-    fn a_paper_without_any_term_is_not_relevant() {
-        let verdict = judge(&PaperText {
-            title: "Pair programming in schools".to_owned(),
-            abstract_text: String::new(),
-            body: String::new(),
-        });
-        assert!(!verdict.relevant);
-        assert!(verdict.reason.starts_with("offline rules: no term"));
+    fn each_criterion_can_fail_a_paper() {
+        let decide = |title: &str, text: &str, nearest| {
+            let answer = judge(&paper(title, text), nearest);
+            (answer.decision, answer.scores.weakest().to_string())
+        };
+        let trains = "We train a transformer language model.";
+        let reject = |by: &str| (Decision::Reject, by.to_owned());
+        assert_eq!(
+            decide("Pair programming in schools", "We watched.", None),
+            reject("relevance")
+        );
+        assert_eq!(
+            decide("Regret of bandits", "Minimax regret of a bandit.", None),
+            reject("relevance")
+        );
+        assert_eq!(
+            decide(
+                "A robot",
+                &format!("{trains} It moves a robotic arm."),
+                None
+            ),
+            reject("fit")
+        );
+        assert_eq!(decide("Again", trains, Some(0.96)), reject("novelty"));
+        assert_eq!(decide("Like it", trains, Some(0.9)).0, Decision::Accept);
+        assert_eq!(
+            decide("A transformer language model", " ", None).0,
+            Decision::Undecided
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Ten thousand damaged answers of a server, none of which makes the endpoint panic or is taken for what it is not.
 
-use annapurna_contract::model::{VERDICT_TOOL, verdict_schema};
+use annapurna_contract::model::VERDICT_TOOL;
 use serde_json::{Value, json};
 
 use super::super::openai::to_answer;
 use super::super::wire::ConverseRequest;
+use super::verdict_schema;
 
 const ANSWERS: usize = 10_000;
 /// What text of models, papers and JSON has in it, and what parsers trip over.
