@@ -174,6 +174,16 @@ impl Environment {
         )
     }
 
+    /// What is relevant, a sentence: it stands in the judge's prompt.
+    pub fn topic(&self) -> &str {
+        &self.judge.topic
+    }
+
+    /// Model or inference profile that judges.
+    pub fn judge_model(&self) -> &str {
+        &self.judge.model
+    }
+
     /// How long a paper waits for a text that is to come before it gets its program; zero: not at all.
     pub fn wait_for_text(&self) -> Duration {
         Duration::from_secs(self.generator.wait_for_text_secs.into())

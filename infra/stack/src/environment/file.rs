@@ -120,7 +120,7 @@ struct JudgeFile {
     embedding_model: String,
     /// What is relevant, in words: it stands in the prompt.
     topic: String,
-    /// Cosine similarity from which a paper counts as known.
+    /// Cosine similarity from which a paper counts as known; from 0.85 on the model is shown what it resembles.
     #[cfg_attr(test, schemars(range(min = 0.5, max = 1.0)))]
     duplicate_similarity: f64,
 }

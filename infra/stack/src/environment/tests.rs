@@ -48,7 +48,7 @@ fn every_value_outside_its_range_is_named_at_once() {
     let text = std::fs::read_to_string(&path)
         .unwrap()
         .replace("batch-size = 10", "batch-size = 11")
-        .replace("duplicate-similarity = 0.95", "duplicate-similarity = 7.0");
+        .replace("duplicate-similarity = 0.98", "duplicate-similarity = 7.0");
     let error = Environment::parse("dev", Path::new("dev.toml"), &text).unwrap_err();
     let text = error.to_string();
     assert!(
