@@ -254,7 +254,8 @@ fn what_is_no_papers_id_is_refused_before_anything_is_called() {
     let project = TestProject::new();
     let results = project.infra(["results", "prod", "../x\u{1b}[2J"]);
     let test = project.infra(["test-code", "prod", "--paper-id", "../x"]);
-    for refused in [results, test] {
+    let judge = project.infra(["judge", "prod", "../x", "accept"]);
+    for refused in [results, test, judge] {
         assert_eq!(
             (refused.code, refused.stdout.as_str()),
             (Some(2), ""),
@@ -276,11 +277,38 @@ fn tests_and_results_of_what_is_not_deployed_are_an_error_with_the_command_to_de
         project.infra(["results", "local"]),
         project.infra(["test-code", "local", "--paper-id", paper]),
         project.infra(["trainium", "local", "status"]),
+        project.infra(["judge", "local", paper, "accept"]),
     ] {
         assert_eq!(refused.code, Some(2), "{refused}");
         let deploy = "hint: deploy it: cargo infra deploy local";
         assert!(refused.stderr.contains(deploy), "{refused}");
     }
+}
+
+#[test]
+fn the_judge_is_measured_against_labels_with_nothing_deployed() {
+    let project = TestProject::new();
+    let labels = project.root().join("labels.jsonl");
+    let trains = "We train a transformer language model and compare its attention with a baseline.";
+    let lines = [
+        format!(r#"{{"title": "Attention", "abstract": "{trains}", "label": "accept"}}"#),
+        r#"{"title": "Soup", "abstract": "We taste lentils.", "label": "reject"}"#.to_owned(),
+        r#"{"title": "A transformer", "label": "accept"}"#.to_owned(),
+    ];
+    std::fs::write(&labels, lines.join("\n")).unwrap();
+    let measured = project.infra(["judge", "eval", labels.to_str().unwrap(), "--json"]);
+    assert_eq!(measured.code, Some(0), "{measured}");
+    let report: serde_json::Value = serde_json::from_str(&measured.stdout).unwrap();
+    assert_eq!(report["precision"], 1.0, "{measured}");
+    assert_eq!(report["recall"], 0.5);
+    assert_eq!(report["confusion"]["accept"]["undecided"], 1);
+    assert_eq!(report["confusion"]["reject"]["reject"], 1);
+    assert_eq!(report["without_abstract"], 1);
+    assert!(!project.has_state());
+    std::fs::write(&labels, "{\"title\": 7}").unwrap();
+    let refused = project.infra(["judge", "eval", labels.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    assert!(refused.stderr.contains("line 1"), "{refused}");
 }
 
 #[test]

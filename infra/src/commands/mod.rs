@@ -35,6 +35,7 @@ mod destroy;
 mod doctor;
 mod interrupt;
 mod invoke;
+mod judge;
 mod logs;
 mod outputs;
 mod papers;
@@ -107,6 +108,7 @@ enum EnvironmentCommand {
     Papers(papers::PapersArgs),
     Reconcile(reconcile::ReconcileArgs),
     Cost(cost::CostArgs),
+    Judge(judge::JudgeArgs),
     Datasets(datasets::DatasetsArgs),
     Results(results::ResultsArgs),
     TestCode(test_code::TestCodeArgs),
@@ -133,6 +135,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => &args.environment,
             Self::Reconcile(args) => &args.environment,
             Self::Cost(args) => &args.environment,
+            Self::Judge(args) => args.environment(),
             Self::Datasets(args) => &args.environment,
             Self::Results(args) => &args.environment,
             Self::TestCode(args) => &args.environment,
@@ -165,7 +168,12 @@ impl EnvironmentCommand {
                 &[Service::Cloud, Service::Search]
             }
             Self::TestCode(_) => &[Service::Cloud, Service::Search, Service::Agent],
-            Self::Reconcile(_) | Self::Scrape(_) | Self::Invoke(_) => &Service::OF_FUNCTIONS,
+            // A measurement asks for none.
+            Self::Judge(judge::JudgeArgs::Eval(_)) => &[],
+            Self::Reconcile(_)
+            | Self::Scrape(_)
+            | Self::Invoke(_)
+            | Self::Judge(judge::JudgeArgs::Paper(_)) => &Service::OF_FUNCTIONS,
         }
     }
 
@@ -186,6 +194,7 @@ impl EnvironmentCommand {
             Self::Papers(args) => papers::run(cx, args).await,
             Self::Reconcile(args) => reconcile::run(cx, args).await,
             Self::Cost(args) => cost::run(cx, args).await,
+            Self::Judge(args) => judge::run(cx, args).await,
             Self::Datasets(args) => datasets::run(cx, args).await,
             Self::Results(args) => results::run(cx, args).await,
             Self::TestCode(args) => test_code::run(cx, args).await,
@@ -197,7 +206,7 @@ impl EnvironmentCommand {
 }
 
 /// The environment that most commands are about.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct EnvironmentArg {
     /// Environment: a file name in environments/ without `.toml`
     environment: String,

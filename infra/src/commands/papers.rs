@@ -7,7 +7,7 @@ use annapurna_stack::outputs::Output;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Context, EnvironmentArg};
+use super::{Context, EnvironmentArg, judge};
 use crate::error::CommandError;
 use crate::{index, ui};
 
@@ -15,13 +15,17 @@ use crate::{index, ui};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo infra papers local --limit 20    The newest twenty
-  cargo infra papers prod --json         Whole records")]
+  cargo infra papers prod --json         Whole records
+  cargo infra papers prod --undecided    Those that wait for a person and `cargo infra judge`")]
 pub(super) struct PapersArgs {
     #[command(flatten)]
     pub(super) environment: EnvironmentArg,
     /// Papers at most, newest first
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+    /// Papers that the judge could not decide, the longest waiting first; with --json their verdicts
+    #[arg(long)]
+    undecided: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,6 +45,11 @@ struct Row {
 
 pub(super) async fn run(cx: &Context, args: PapersArgs) -> Result<ExitCode, CommandError> {
     let target = cx.target(&args.environment).await?;
+    if args.undecided {
+        let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+        judge::undecided(cx, &target, limit, args.json).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let search = index::search(
         &target.cloud,
         target.deployed.outputs.get(Output::SearchEndpoint)?,

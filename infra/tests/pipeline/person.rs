@@ -28,6 +28,7 @@ pub(super) async fn reads_results_and_tests_programs(deployment: &Deployment) {
     let row = rows.find(|it| it["test_success"] == true).unwrap();
     let paper = row["paper_id"].as_str().unwrap();
     reads_one(deployment, paper);
+    decides_in_the_judges_place(deployment, paper);
     tries_without_a_trace(deployment, paper).await;
     sees_what_a_program_prints_while_it_runs(deployment, paper);
     let left = deployment.s3().list_objects_v2();
@@ -56,6 +57,20 @@ fn reads_one(deployment: &Deployment, paper: &str) {
         said.contains("cargo infra test-code local --paper-id"),
         "{said}"
     );
+}
+
+fn decides_in_the_judges_place(deployment: &Deployment, paper: &str) {
+    let undecided = deployment.json(&["papers", "local", "--undecided", "--json"]);
+    assert_eq!(undecided.as_array().map(Vec::len), Some(0), "{undecided}");
+    let shown = deployment.infra(&["judge", "local", paper]);
+    for part in ["accept", "relevance", "confidence", "offline rules"] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    let again = deployment.json(&["judge", "local", paper, "again", "--json"]);
+    assert_eq!(again["decision"], "accept", "{again}");
+    assert_eq!(again["judgements"].as_array().map(Vec::len), Some(2));
+    let refused = deployment.run(&["judge", "local", paper, "reject"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
 }
 
 fn record(deployment: &Deployment, paper: &str) -> Value {

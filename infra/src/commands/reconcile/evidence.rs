@@ -6,8 +6,8 @@ use std::time::Duration;
 use annapurna_cloud::{Delivery, MessageQueues, ObjectError, ObjectStore, QueueError, Receive, S3};
 use annapurna_contract::text::one_line;
 use annapurna_contract::{
-    Bucket, CodeTestingMessage, Decision, PaperId, PaperRecord, Queue, Source, SourceRecord,
-    Verdict, keys,
+    Bucket, CodeTestingMessage, Decision, JudgedFrom, PaperId, PaperRecord, Queue, Source,
+    SourceRecord, Verdict, keys,
 };
 use annapurna_stack::outputs::Output;
 use chrono::Utc;
@@ -190,6 +190,8 @@ fn judged(verdict: Option<Result<Verdict, String>>) -> Result<Option<Judged>, St
         return Err(format!("cannot read {key}: its decision is `{word}`"));
     }
     Ok(Some(Judged {
+        is_of_title: verdict.judged_from == Some(JudgedFrom::Title)
+            && verdict.record.s3_key.is_none(),
         decision: verdict.decision,
         revision: verdict.revision,
     }))
@@ -374,9 +376,19 @@ mod tests {
                 serde_json::from_value(verdict).map_err(|it| it.to_string()),
             ))
         };
-        for (word, decision) in [("accept", Decision::Accept), ("reject", Decision::Reject)] {
+        for (word, decision) in [
+            ("accept", Decision::Accept),
+            ("reject", Decision::Reject),
+            ("undecided", Decision::Undecided),
+        ] {
             let revision = 2;
-            assert_eq!(verdict(word), Ok(Some(Judged { decision, revision })));
+            let is_of_title = false;
+            let judged = Judged {
+                decision,
+                revision,
+                is_of_title,
+            };
+            assert_eq!(verdict(word), Ok(Some(judged)));
         }
         let why = verdict("perhaps").unwrap_err();
         assert!(

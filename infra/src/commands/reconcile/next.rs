@@ -30,6 +30,8 @@ pub(super) struct Judged {
     pub(super) decision: Decision,
     /// The last revision that was judged.
     pub(super) revision: u32,
+    /// There was nothing but a title then, and no PDF.
+    pub(super) is_of_title: bool,
 }
 
 /// What the index says of a paper.
@@ -138,7 +140,8 @@ fn is_lost(paper: &Paper, verdict: &Judged) -> bool {
 
 /// Whether the record has something that verdict and document have not taken over: a revision, a title, a PDF.
 fn is_news(record: &SourceRecord, verdict: &Option<Judged>, document: &Option<Document>) -> bool {
-    let is_revised = |it: &Judged| it.revision < record.revision;
+    let is_revised =
+        |it: &Judged| it.revision < record.revision || (it.is_of_title && record.pdf.is_some());
     let lacks_it = |it: &Document| {
         it.title != record.description.title || (record.pdf.is_some() && !it.has_pdf)
     };
@@ -223,8 +226,11 @@ mod tests {
     }
 
     fn judged(decision: Decision) -> Option<Judged> {
-        let revision = 1;
-        Some(Judged { decision, revision })
+        Some(Judged {
+            decision,
+            revision: 1,
+            is_of_title: false,
+        })
     }
 
     /// The messages that send a paper to the judge, the generator and the tester.
@@ -383,9 +389,17 @@ mod tests {
             paper.verdict = Some(Judged {
                 decision: Decision::Reject,
                 revision: 2,
+                is_of_title: false,
             });
         };
         assert_eq!(told(&judged_since), None);
+        let judged_by_title = |paper: &mut Paper| {
+            judged_since(paper);
+            if let Some(verdict) = &mut paper.verdict {
+                verdict.is_of_title = true;
+            }
+        };
+        assert_eq!(told(&judged_by_title), Some(2), "its PDF is there");
         let without = |title: &'static str, has_pdf| {
             move |paper: &mut Paper| {
                 if let Some(document) = &mut paper.document {
