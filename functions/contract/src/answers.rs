@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Spent;
+use crate::plan::Fidelity;
+
 /// The outcome of a request for programs. Other actions of the generator answer without these fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -10,12 +13,33 @@ pub struct GeneratorAnswer {
     pub action: String,
     /// How many papers the action named or found.
     pub requested: usize,
+    /// Those papers, in the order in which they were taken.
+    pub chosen: Vec<Chosen>,
     /// Papers that have a program now.
     pub generated: Vec<Program>,
     /// Papers that had one: no model was asked.
     pub already: Vec<Program>,
     /// Papers without one, and why.
     pub failed: Vec<Failed>,
+}
+
+/// What the examining model sees in a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// Each claim with its state.
+    pub fidelity: Fidelity,
+    /// What the examination took.
+    pub spent: Spent,
+}
+
+/// A paper that a request means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Its id, or what was given as one.
+    pub paper_id: String,
+    /// Its title, text of strangers; `None` where the request named the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
 }
 
 /// A paper with a program.

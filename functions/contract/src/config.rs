@@ -204,6 +204,8 @@ function_config! {
         opensearch_index = "OPENSEARCH_INDEX",
         /// Model or inference profile that writes programs.
         bedrock_model_id = "BEDROCK_MODEL_ID",
+        /// Model or inference profile that says what a program has of its plan: the one that judges.
+        examiner_model_id = "EXAMINER_MODEL_ID",
         /// Endpoint of Bedrock's runtime. The SDK reads this variable itself.
         bedrock_endpoint = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         /// What programs train on: a word of [`Backend`].
@@ -242,6 +244,8 @@ function_config! {
         evaluation_queue_url = "EVALUATION_QUEUE_URL",
         /// URL of `code-testing.fifo`, to which batches go.
         testing_queue_url = "TESTING_QUEUE_URL",
+        /// URL of `code-generation.fifo`, to which a program goes back that failed.
+        generation_queue_url = "GENERATION_QUEUE_URL",
         /// [`AGENT_PULLS`], or the `http(s)://` address at which the agent is called.
         trainium_endpoint = "TRAINIUM_ENDPOINT",
         /// SSM parameter (`SecureString`) with the token of the agent at that address; [`NO_RESOURCE`] where

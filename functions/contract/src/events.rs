@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::nearest_known;
+use crate::plan::Plan;
 
 /// The `errorType` of a call whose event asks for something that cannot be: only another event can do better.
 pub const INVALID_REQUEST: &str = "InvalidRequest";
@@ -66,6 +67,26 @@ fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
     lenient(deserializer, "a whole number from 0", |text| {
         text.parse().ok()
     })
+}
+
+/// Takes `true`, `"true"` and `null`.
+fn lenient_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Flag(bool),
+        Text(String),
+    }
+    match Option::<Lenient>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Lenient::Flag(flag)) => Ok(Some(flag)),
+        Some(Lenient::Text(text)) => text
+            .trim()
+            .to_ascii_lowercase()
+            .parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom(format!("expected true or false, got `{text}`"))),
+    }
 }
 
 /// Takes what [`lenient_number`] takes, and a moment, whose year it is.
@@ -158,64 +179,159 @@ fn is_of_aws(name: &str, is_envelope: bool) -> bool {
     name == STARTED_BY || (is_envelope && ENVELOPE.contains(&name))
 }
 
-/// An event of the generator that is not a batch of messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-pub enum GeneratorEvent {
-    /// Papers whose title matches best.
-    GenerateByTitle {
+/// Which of the papers that a request means get a program, and of what it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Papers at most; `None`: as the action says.
+    pub max_papers: Option<u32>,
+    /// Only papers that came in the last so many days; `None`: as the action says.
+    pub days: Option<u32>,
+    /// Read the paper's PDF; without it the program is written from the abstract.
+    pub include_full_content: bool,
+    /// Write a program though there is one, or though the last one was refused.
+    pub force: bool,
+}
+
+/// A request for programs: what the action names, and the fields that every such action takes.
+macro_rules! generation_request {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Papers at most.
+            #[serde(default, deserialize_with = "lenient_number", skip_serializing_if = "Option::is_none")]
+            pub max_papers: Option<u32>,
+            /// Only papers that came in the last so many days.
+            #[serde(default, deserialize_with = "lenient_number", skip_serializing_if = "Option::is_none")]
+            pub days: Option<u32>,
+            /// Whether the paper's PDF is read; `true` when absent.
+            #[serde(default, deserialize_with = "lenient_flag", skip_serializing_if = "Option::is_none")]
+            pub include_full_content: Option<bool>,
+            /// Write a program though there is one; `false` when absent.
+            #[serde(default, deserialize_with = "lenient_flag", skip_serializing_if = "Option::is_none")]
+            pub force: Option<bool>,
+        }
+
+        impl $name {
+            /// A request without limits.
+            pub const fn of($($field: $type),*) -> Self {
+                Self { $($field,)* max_papers: None, days: None, include_full_content: None, force: None }
+            }
+
+            /// What it says besides the papers.
+            pub fn limits(&self) -> Limits {
+                Limits {
+                    max_papers: self.max_papers,
+                    days: self.days,
+                    include_full_content: self.include_full_content.unwrap_or(true),
+                    force: self.force.unwrap_or(false),
+                }
+            }
+        }
+    };
+}
+
+generation_request! {
+    /// The paper with a title: one that has it, or words of it, all but a few of which are the title's.
+    ByTitle {
         /// The title, or words of it.
         title: String,
-        /// Papers at most; 1 when absent.
-        #[serde(default, deserialize_with = "lenient_number")]
-        max_papers: Option<u32>,
-    },
+    }
+}
+
+generation_request! {
     /// The paper that has an id.
-    GenerateById {
+    ById {
         /// As [`crate::PaperId`] takes it; checked by the generator, not here.
         paper_id: String,
-    },
+    }
+}
+
+generation_request! {
     /// The papers of several ids, each answered by itself.
-    GenerateByIds {
-        /// As in `generate_by_id`.
+    ByIds {
+        /// As in [`ById`].
         paper_ids: Vec<String>,
-    },
+    }
+}
+
+generation_request! {
     /// Papers of an author.
-    GenerateByAuthor {
+    ByAuthor {
         /// A name or a part of one; each word of it must be an author's.
         author: String,
-        /// Papers at most; 5 when absent.
-        #[serde(default, deserialize_with = "lenient_number")]
-        max_papers: Option<u32>,
-    },
+    }
+}
+
+generation_request! {
     /// Papers that match words.
-    GenerateByKeywords {
+    ByKeywords {
         /// One text, or several words.
         keywords: Keywords,
-        /// Papers at most; 5 when absent.
-        #[serde(default, deserialize_with = "lenient_number")]
-        max_papers: Option<u32>,
-    },
+    }
+}
+
+generation_request! {
     /// Papers that came in lately and have no program yet.
-    GenerateRecent {
-        /// Papers at most; 5 when absent.
-        #[serde(default, deserialize_with = "lenient_number")]
-        max_papers: Option<u32>,
-        /// How many days back; 30 when absent.
-        #[serde(default, deserialize_with = "lenient_number")]
-        days: Option<u32>,
-    },
+    Recent {}
+}
+
+/// An event of the generator that is not a batch of messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum GeneratorEvent {
+    /// One paper unless `max_papers` says more.
+    GenerateByTitle(ByTitle),
+    /// By its id.
+    GenerateById(ById),
+    /// By several ids.
+    GenerateByIds(ByIds),
+    /// Five at most unless `max_papers` says otherwise.
+    GenerateByAuthor(ByAuthor),
+    /// Five at most unless `max_papers` says otherwise.
+    GenerateByKeywords(ByKeywords),
+    /// Five at most of 30 days unless `max_papers` and `days` say otherwise.
+    GenerateRecent(Recent),
     /// Papers whose wait for their text is over go to the generator's queue. The schedule's every minute.
-    EndWaits,
+    EndWaits(EndWaits),
     /// What the index knows of a paper.
-    GetPaperInfo {
-        /// As in `generate_by_id`.
-        #[serde(default)]
-        paper_id: Option<String>,
-        /// Words of its title: the paper that matches best is told.
-        #[serde(default)]
-        title: Option<String>,
-    },
+    GetPaperInfo(PaperInfo),
+    /// What a program has of a plan's claims, as the examining model sees it. Nothing is stored.
+    Examine(Box<Examine>),
+}
+
+/// A program to examine, which need not be of a paper of the index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examine {
+    /// The paper's title.
+    pub title: String,
+    /// The paper's abstract.
+    #[serde(rename = "abstract")]
+    pub abstract_text: String,
+    /// The claims that are looked for.
+    pub plan: Plan,
+    /// The program.
+    pub code: String,
+}
+
+/// The schedule says nothing more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndWaits {}
+
+/// Which paper is asked about: an id goes before a title.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperInfo {
+    /// As in [`ById`].
+    #[serde(default)]
+    pub paper_id: Option<String>,
+    /// Words of its title: the paper that matches best is told.
+    #[serde(default)]
+    pub title: Option<String>,
 }
 
 /// Keywords as one text or as a list.
@@ -371,17 +487,29 @@ mod tests {
             serde_json::from_str(r#"{"action":"generate_recent","max_papers":5}"#).unwrap();
         assert_eq!(
             event,
-            GeneratorEvent::GenerateRecent {
+            GeneratorEvent::GenerateRecent(Recent {
                 max_papers: Some(5),
-                days: None
-            }
+                ..Recent::of()
+            })
         );
+        let event = r#"{"action":"generate_by_id","paper_id":"x","include_full_content":"False","force":true}"#;
+        let event: GeneratorEvent = serde_json::from_str(event).unwrap();
+        let GeneratorEvent::GenerateById(request) = event else {
+            panic!("{event:?}");
+        };
+        let limits = request.limits();
+        assert!(limits.force && !limits.include_full_content);
+        for action in ["title", "author", "keywords"] {
+            let event = serde_json::json!({"action": format!("generate_by_{action}"), action: "x",
+                "max_papers": "2", "days": 7, "include_full_content": true, "force": "false"});
+            read::<GeneratorEvent>(event).unwrap();
+        }
         let event: GeneratorEvent = serde_json::from_str(
             r#"{"action":"generate_by_keywords","keywords":["sparse","attention"]}"#,
         )
         .unwrap();
         assert!(
-            matches!(event, GeneratorEvent::GenerateByKeywords { keywords, .. } if keywords.query() == "sparse attention")
+            matches!(event, GeneratorEvent::GenerateByKeywords(it) if it.keywords.query() == "sparse attention")
         );
     }
 

@@ -111,15 +111,18 @@ const GENERATOR: &[Grant] = &[
     Grant::ReplaceDocuments,
     Grant::KeepStates,
     Grant::InvokeGeneratorModel,
+    Grant::InvokeJudgeModel,
 ];
 
 const TESTER: &[Grant] = &[
     Grant::ReadObjects(Objects::Programs),
     Grant::ReadObjects(Objects::Results),
+    Grant::ReadObjects(Objects::StandardErrors),
     Grant::ReadObjects(Objects::RefusedStarts),
     Grant::WriteObjects(Objects::RefusedStarts),
     Grant::TakeMessages(Queue::CodeEvaluation),
     Grant::DeadLetterMessages(Queue::CodeEvaluation),
+    Grant::SendMessages(Queue::CodeGeneration),
     Grant::SendMessages(Queue::CodeTesting),
     Grant::CountMessages(Queue::CodeTesting),
     Grant::ReadIndex,

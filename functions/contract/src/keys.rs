@@ -16,14 +16,16 @@ pub enum Objects {
     Verdicts,
     /// What models cost, by day and by paper.
     Spending,
-    /// The generated programs.
+    /// The generated programs, those before the present ones among them.
     Programs,
-    /// What is known about each generated program.
+    /// What is known about each generated program, and who writes one now.
     ProgramMetadata,
     /// The result of each test.
     Results,
     /// All that a test put out, its result among it.
     Outputs,
+    /// What programs wrote to standard error, among it.
+    StandardErrors,
     /// What a trial put out, its result among it.
     Trials,
     /// Which instances do not start, and why.
@@ -40,7 +42,11 @@ impl Objects {
         match self {
             Self::Scraped | Self::Pdfs | Self::Verdicts => Bucket::Papers,
             Self::Spending | Self::Programs | Self::ProgramMetadata => Bucket::Code,
-            Self::Results | Self::Outputs | Self::Trials | Self::RefusedStarts => Bucket::Outputs,
+            Self::Results
+            | Self::Outputs
+            | Self::StandardErrors
+            | Self::Trials
+            | Self::RefusedStarts => Bucket::Outputs,
             Self::Datasets | Self::DatasetDescriptions => Bucket::Datasets,
         }
     }
@@ -57,10 +63,13 @@ impl Objects {
             Self::Pdfs => vec![format!("*{PDF_SUFFIX}")],
             Self::Verdicts => vec![below(VERDICTS_PREFIX)],
             Self::Spending => vec![below(SPENDING_PREFIX)],
-            Self::Programs => vec![format!("*{CODE_SUFFIX}")],
-            Self::ProgramMetadata => vec![format!("*{METADATA_SUFFIX}")],
+            Self::Programs => vec![format!("*{PROGRAM_ENDING}")],
+            Self::ProgramMetadata => [METADATA_SUFFIX, CLAIM_SUFFIX]
+                .map(|suffix| format!("*{suffix}"))
+                .into(),
             Self::Results => vec![format!("*{RESULT_SUFFIX}")],
             Self::Outputs => vec![format!("*{OUTPUTS_FOLDER}*")],
+            Self::StandardErrors => vec![format!("*{OUTPUTS_FOLDER}stderr.log")],
             Self::Trials => vec![below(TRIALS)],
             Self::RefusedStarts => vec![REFUSED_STARTS.to_owned()],
             Self::Datasets => [DESCRIPTION_SUFFIX, ".safetensors", VOCABULARY_SUFFIX]
@@ -78,6 +87,8 @@ const LEASES: &str = "_leases/";
 const PDF_SUFFIX: &str = ".pdf";
 const CODE_SUFFIX: &str = "/code.py";
 const METADATA_SUFFIX: &str = "/metadata.json";
+const CLAIM_SUFFIX: &str = "/claim.json";
+const PROGRAM_ENDING: &str = ".py";
 const DESCRIPTION_SUFFIX: &str = "/dataset.json";
 const VOCABULARY_SUFFIX: &str = "/vocabulary-*.json";
 const OUTPUTS_FOLDER: &str = "/outputs/";
@@ -157,9 +168,20 @@ pub fn spent_on_paper(paper: &PaperId, spender: Spender) -> String {
     format!("{SPENDING_PREFIX}papers/{paper}/{}.json", spender.as_str())
 }
 
-/// The generated program, in [`crate::Bucket::Code`].
+/// The paper's present program, in [`crate::Bucket::Code`].
 pub fn code(paper: &PaperId) -> String {
     format!("{paper}{CODE_SUFFIX}")
+}
+
+/// A program that the paper has or had, by its SHA-256, beside the present one: what is tested is read here, so a newer
+/// program never takes the place of the one that a message means.
+pub fn code_version(paper: &PaperId, sha256: &str) -> String {
+    format!("{paper}/{sha256}{PROGRAM_ENDING}")
+}
+
+/// Until when somebody writes the paper's program, in [`crate::Bucket::Code`].
+pub fn code_claim(paper: &PaperId) -> String {
+    format!("{paper}{CLAIM_SUFFIX}")
 }
 
 /// What is known about the generated program, in [`crate::Bucket::Code`].

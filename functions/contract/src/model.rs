@@ -4,7 +4,7 @@
 //! answer. A paper's text enters a prompt only as JSON between [`PAPER_OPEN`] and [`PAPER_CLOSE`],
 //! marked as data.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::text::for_model;
@@ -31,26 +31,39 @@ pub struct PaperText {
 }
 
 impl PaperText {
-    /// The paper as a block of a prompt. `<` and `>` are escaped in the JSON, so no text of a paper can
-    /// close the block; what a person would not see of the paper, the model does not see either.
+    /// The paper as a block of a prompt.
+    ///
+    /// # Errors
+    ///
+    /// See [`block_of`].
     pub fn to_prompt_block(&self) -> Result<String, serde_json::Error> {
-        let visible = Self {
-            title: for_model(&self.title),
-            abstract_text: for_model(&self.abstract_text),
-            body: for_model(&self.body),
-        };
-        let json = serde_json::to_string(&visible)?
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e");
-        Ok(format!("{PAPER_OPEN}{json}{PAPER_CLOSE}"))
+        Ok(format!("{PAPER_OPEN}{}{PAPER_CLOSE}", block_of(self)?))
     }
 
     /// Reads the block back out of a prompt; `None` when there is none.
     pub fn from_prompt(prompt: &str) -> Option<Self> {
-        let (_, rest) = prompt.split_once(PAPER_OPEN)?;
-        let (json, _) = rest.split_once(PAPER_CLOSE)?;
-        serde_json::from_str(json).ok()
+        block_in(prompt, PAPER_OPEN, PAPER_CLOSE)
     }
+}
+
+/// Data as JSON for a block of a prompt. `<` and `>` are escaped in it, so nothing that a stranger wrote can close the
+/// block; what a person would not see of it, the model does not see either.
+///
+/// # Errors
+///
+/// Of a value that has no form as JSON.
+pub fn block_of<T: Serialize>(data: &T) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(data)?;
+    let visible = for_model(&json);
+    Ok(visible.replace('<', "\\u003c").replace('>', "\\u003e"))
+}
+
+/// The first block of a prompt that holds such data; instructions may mention the marks before it.
+pub fn block_in<T: DeserializeOwned>(prompt: &str, open: &str, close: &str) -> Option<T> {
+    prompt.match_indices(open).find_map(|(start, _)| {
+        let (json, _) = prompt[start + open.len()..].split_once(close)?;
+        serde_json::from_str(json).ok()
+    })
 }
 
 /// Tool that the judge forces the model to call; its input is a [`crate::rubric::Assessment`].
@@ -67,29 +80,19 @@ pub const SYNTHETIC: &str = "synthetic";
 pub struct GeneratedProgram {
     /// Python source of the program.
     pub code: String,
-    /// One of those that were offered; the generator refuses another.
-    pub dataset: String,
-    /// The data set that the paper itself uses, where it is none of those.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted_dataset: Option<String>,
     /// What of the paper the program tests.
     pub description: String,
 }
 
-/// JSON schema of [`GeneratedProgram`] where these data sets are offered.
-pub fn program_schema(datasets: &[&str]) -> Value {
+/// JSON schema of [`GeneratedProgram`].
+pub fn program_schema() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "code": {"type": "string", "description": "the complete Python program"},
-            "dataset": {"type": "string", "enum": datasets},
-            "wanted_dataset": {
-                "type": "string",
-                "description": "the name of the data set that the paper itself uses, if it is none of those; else leave it out",
-            },
             "description": {"type": "string", "description": "what of the paper the program tests"},
+            "code": {"type": "string", "description": "the complete Python program"},
         },
-        "required": ["code", "dataset", "description"],
+        "required": ["code", "description"],
     })
 }
 

@@ -14,6 +14,15 @@ pub const EDITS_TOOL: &str = "record_edits";
 /// Tool whose input is a [`Fidelity`].
 pub const FIDELITY_TOOL: &str = "record_fidelity";
 
+/// Begins a plan's JSON ([`Plan`]) in a prompt.
+pub const PLAN_OPEN: &str = "<plan>";
+/// Ends a plan's JSON in a prompt.
+pub const PLAN_CLOSE: &str = "</plan>";
+/// Begins a program's JSON ([`ShownProgram`]) in a prompt.
+pub const PROGRAM_OPEN: &str = "<program>";
+/// Ends a program's JSON in a prompt.
+pub const PROGRAM_CLOSE: &str = "</program>";
+
 /// Claims of a plan, at least and at most.
 const CLAIMS: std::ops::RangeInclusive<usize> = 5..=10;
 /// Seeds of a plan at most: each is a run within the program's time.
@@ -305,6 +314,16 @@ pub fn fidelity_schema() -> Value {
         },
         "required": ["claims"],
     })
+}
+
+/// What a model is shown of a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownProgram {
+    /// The program; where lines are asked for, each with its number and a tab before it.
+    pub code: String,
+    /// What was found in it, or what it wrote as it failed; empty where nothing is to be mended.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub findings: String,
 }
 
 /// A place of a program and what stands there instead.

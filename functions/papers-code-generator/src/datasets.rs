@@ -7,16 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use annapurna_cloud::{ObjectError, ObjectStore, S3};
-use annapurna_contract::dataset::{self, DatasetDescription};
-use annapurna_contract::model::GeneratedProgram;
-use annapurna_contract::text::one_line;
-use annapurna_contract::{Backend, keys};
-use annapurna_program_check::{Facts, Finding, Findings, Rule, Rules, look};
+use annapurna_contract::dataset::{self, DatasetDescription, Kind};
+use annapurna_contract::keys;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-/// What the question does not ask for yet: it comes with plans, and with the loader's `evaluate`.
-const NOT_ASKED: [Rule; 3] = [Rule::Evaluation, Rule::Metrics, Rule::InventedMetrics];
 /// So long what was seen counts.
 const SEEN_FOR: Duration = Duration::from_secs(60);
 
@@ -97,46 +92,9 @@ impl Catalogue {
 
     /// What the model is told of them.
     pub(crate) fn in_words(&self) -> String {
-        let told = self.0.iter().map(|set| format!("  - {}", set.for_model()));
+        let told = self.0.iter();
+        let told = told.map(|set| format!("  - {}; {}", set.for_model(), scores(set)));
         told.collect::<Vec<_>>().join("\n")
-    }
-
-    /// Checks a program that is to run on this backend, and what was recorded with it.
-    ///
-    /// # Errors
-    ///
-    /// [`Findings`], also where the set that was recorded is none of those that the program loads.
-    pub(crate) fn check(
-        &self,
-        program: &GeneratedProgram,
-        backend: Backend,
-    ) -> Result<Facts, Findings> {
-        let names = self.names();
-        let rules = Rules {
-            datasets: &names,
-            backend,
-        };
-        let report = look(&program.code, &rules);
-        let mut findings = report.findings;
-        findings.retain(|it| !NOT_ASKED.contains(&it.rule));
-        let facts = match report.facts {
-            Some(facts) if findings.is_empty() => facts,
-            _ => return Err(Findings(findings)),
-        };
-        let is_there = names.contains(&program.dataset.as_str());
-        if is_there && (facts.datasets.is_empty() || facts.datasets.contains(&program.dataset)) {
-            return Ok(facts);
-        }
-        let message = format!(
-            "record as the data set the one that the program loads: `{}` was recorded, {} can be loaded",
-            one_line(&program.dataset, 80),
-            names.join(", ")
-        );
-        Err(Findings(vec![Finding {
-            rule: Rule::DataSet,
-            line: None,
-            message,
-        }]))
     }
 
     /// The set that a paper wants, unless it is one of these by another spelling.
@@ -148,29 +106,31 @@ impl Catalogue {
     }
 }
 
+/// What `predict(x)` gives `evaluate` for a batch of a set.
+fn scores(set: &DatasetDescription) -> String {
+    let size = |number: Option<u64>, what: &str| {
+        number.map_or_else(|| what.to_owned(), |number| number.to_string())
+    };
+    let shape = match set.kind {
+        Kind::Images | Kind::Text | Kind::Tabular => {
+            format!(
+                "[batch, {}], a score of each class",
+                size(set.n_classes, "classes")
+            )
+        }
+        Kind::Language => {
+            let length = size(set.input.shape.first().copied(), "length");
+            let words = size(set.vocabulary, "words");
+            format!("[batch, {length}, {words}], a score of each word that may come next")
+        }
+        Kind::Regression => "[batch], the number itself".to_owned(),
+    };
+    format!("predict(x) returns float32 {shape}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_recorded_is_what_is_loaded() {
-        let catalogue = Catalogue(dataset::synthetic().into());
-        let check = |loaded: &str, recorded: &str| {
-            let program = GeneratedProgram {
-                code: include_str!("../../program-check/tests/programs/good.py")
-                    .replace("\"synthetic\"", &format!("\"{loaded}\"")),
-                dataset: recorded.to_owned(),
-                wanted_dataset: None,
-                description: String::new(),
-            };
-            catalogue.check(&program, Backend::Cpu)
-        };
-        assert!(check("synthetic", "synthetic").is_ok());
-        for recorded in ["synthetic_images", "mnist"] {
-            let found = check("synthetic", recorded).unwrap_err().to_string();
-            assert!(found.contains(&format!("`{recorded}`")), "{found}");
-        }
-    }
 
     #[test]
     fn only_what_is_not_offered_is_a_wish() {

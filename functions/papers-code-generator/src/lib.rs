@@ -1,127 +1,76 @@
 //! Writes a PyTorch program for each accepted paper.
 //!
-//! In: [`CodeGenerationMessage`]s of `code-generation.fifo`, or a person's [`GeneratorEvent`]. Out:
-//! `code.py` and `metadata.json` in S3, the document's [`Generated`] fields and a
-//! [`CodeEvaluationMessage`]. The metadata are written last and hold all that follows from the program,
-//! so a paper that comes again asks no model: its fields are written and its message is sent once more.
-//! That is true of a person's request too; the answer lists such papers as `already`. A program is
-//! checked before it costs device time; one that fails is asked for once more with the findings, then the
-//! message goes back to its queue. A paper whose text is to come waits for it a bounded time ([`waiting`]);
-//! a person's request does not.
+//! In: [`CodeGenerationMessage`]s of `code-generation.fifo`, or a person's [`GeneratorEvent`]. Out: the program and
+//! `metadata.json` in S3, the document's [`Generated`] fields and a [`CodeEvaluationMessage`]. The metadata are
+//! written last and hold all that follows from the program, so a paper that comes again asks no model: its fields are
+//! written and its message is sent once more. That is true of a person's request too; the answer lists such papers as
+//! `already`. A program is written again where the prompts are others now, where the paper's text has come since, or
+//! on demand. It is checked before it costs device time and mended where something is found; what cannot be mended
+//! is recorded with its findings and not asked again by itself. One run at a time writes a paper's program ([`claim`]).
+//! A paper whose text is to come waits for it a bounded time ([`waiting`]); a person's request does not.
 
+mod claim;
 mod datasets;
+mod error;
+mod examine;
+mod metadata;
 mod prompt;
 mod select;
+#[cfg(test)]
+mod testing;
 mod waiting;
+mod write;
 
 use std::time::Duration;
 
-use annapurna_cloud::{Message, MessageQueues, Object, ObjectStore, S3, Sqs};
+use annapurna_cloud::{Message, MessageQueues, ObjectStore, S3, Sqs};
 use annapurna_contract::{
     Backend, CodeEvaluationMessage, CodeGenerationMessage, Generated, GeneratorConfig,
-    PAPER_MAX_RECEIVES, PaperId, PaperRecord,
-    answers::{Failed, GeneratorAnswer, Program},
+    PAPER_MAX_RECEIVES, PaperId, PaperRecord, Repair,
+    answers::{Chosen, Failed, GeneratorAnswer, Program},
     config::{backend, number},
-    dataset::Wish,
-    events::{self, GeneratorEvent},
+    events::{self, GeneratorEvent, Limits, PaperInfo},
     keys,
-    model::{GeneratedProgram, PaperText},
-    paper_id::NotAPaperId,
     spent::Spender,
     text::{chain, one_line},
 };
 use annapurna_pdf::PDF_LIMIT;
-use annapurna_program_check::{Facts, Findings};
+use annapurna_program_check::Facts;
 use annapurna_runtime::model::deadline;
-use annapurna_runtime::{Ask, FunctionError, Inbox, Ledger, Model, Search, process_batch};
+use annapurna_runtime::search::StatusIndex;
+use annapurna_runtime::{Inbox, Ledger, Model, Search, process_batch};
 use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use datasets::{Catalogue, Datasets};
+use claim::Claims;
+use datasets::Datasets;
+use error::{not_an_event, not_an_id};
+use metadata::{Programs, no_json};
+use write::Writing;
 
+pub use error::{GeneratorError, NoProgram, error_type};
+pub use metadata::{Mended, Metadata};
 pub use select::NoMatch;
 
 /// Characters of a PDF's text that the model is shown.
 const BODY_CHARACTERS: usize = 60_000;
-/// Largest own object that is read, bytes.
-const OWN_LIMIT: u64 = 1 << 20;
 /// A person's request begins no further paper with less time than this left, or than half of the function's time
 /// where that is shorter, as in `local`.
 const TIME_OF_A_PAPER: Duration = Duration::from_secs(150);
 
-/// Why a paper has no program.
-pub type GeneratorError = FunctionError<NoProgram>;
-
-/// What of an event, a paper or a model's answer leaves a paper without a program.
-#[derive(Debug, thiserror::Error)]
-pub enum NoProgram {
-    /// The event is neither a batch of messages nor one of the actions.
-    #[error("event is neither SQS records nor an action")]
-    Event(#[source] serde_json::Error),
-    /// A request for what is known of a paper names none.
-    #[error("`get_paper_info` needs `paper_id` or `title`")]
-    WhichPaper,
-    /// The index has no such paper.
-    #[error("paper `{0}` is not in the index")]
-    NoPaper(PaperId),
-    /// The judge writes title and text at once, so this document is not its.
-    #[error("paper `{0}` has no title in the index: send it to the judge again")]
-    NoTitle(PaperId),
-    /// No paper of the index is one that a person asked for.
-    #[error(transparent)]
-    NoMatch(#[from] NoMatch),
-    /// What was asked for is not a paper's id.
-    #[error(transparent)]
-    NotAPaperId(#[from] NotAPaperId),
-    /// Two programs in a row cannot be run.
-    #[error("the program for paper `{paper_id}` cannot be run, twice")]
-    Unusable {
-        /// The paper it is about.
-        paper_id: PaperId,
-        /// What is wrong with the second.
-        #[source]
-        source: Findings,
-    },
-    /// Something of ours has no JSON form, or is not what we wrote.
-    #[error("metadata of paper `{paper_id}`")]
-    Metadata {
-        /// The paper it is about.
-        paper_id: PaperId,
-        /// What serde found, with line and column.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The function's time is nearly over.
-    #[error("no time left in this run; ask again for this paper")]
-    NoTime,
-}
-
-/// `{paper_id}/metadata.json`: what is known of a program, and all that follows from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Metadata {
-    /// The paper it was written for.
-    pub paper_id: PaperId,
-    /// The title that the model was shown.
-    pub paper_title: String,
-    /// SHA-256 of the program, hexadecimal.
-    pub code_sha256: String,
-    /// The model that wrote it.
-    pub model_id: String,
-    /// What of the paper it tests, in the model's words.
-    pub description: String,
-    /// Whether the model saw the paper's text, or only its abstract.
-    pub from_full_text: bool,
-    /// The data set that the paper wants and that was not there.
-    #[serde(flatten)]
-    pub wish: Wish,
-    /// The document's fields.
-    pub record: Generated,
+/// What is asked for a paper besides its program.
+#[derive(Debug, Clone)]
+struct Wanted {
+    /// A new one, though there is one.
+    force: bool,
+    /// Of its text, and not of its abstract alone.
+    full_content: bool,
+    /// The one that failed, mended.
+    repair: Option<Repair>,
 }
 
 /// The function with its clients.
@@ -131,9 +80,12 @@ pub struct Generator {
     wait_for_text: Duration,
     backend: Backend,
     search: Search,
+    states: StatusIndex,
     model: Model,
     objects: S3,
     datasets: Datasets,
+    programs: Programs,
+    claims: Claims,
     queues: Sqs,
 }
 
@@ -151,13 +103,18 @@ impl Generator {
         let wait_for_text: u32 = number("WAIT_FOR_TEXT_SECONDS", &config.wait_for_text)?;
         let budgets = (&*config.budget_per_paper, &*config.budget_per_day);
         let ledger = Ledger::new(sdk, &config.code_bucket, Spender::Generator, budgets)?;
+        let objects = S3::new(sdk);
+        let search = Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?;
         Ok(Self {
             wait_for_text: Duration::from_secs(wait_for_text.into()),
             backend: backend("DEVICE_BACKEND", &config.device_backend)?,
-            search: Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?,
+            states: search.states(),
+            search,
             model: model.with_ledger(ledger),
-            objects: S3::new(sdk),
-            datasets: Datasets::new(S3::new(sdk), config.datasets_bucket.clone()),
+            datasets: Datasets::new(objects.clone(), config.datasets_bucket.clone()),
+            programs: Programs::new(objects.clone(), config.code_bucket.clone()),
+            claims: Claims::new(objects.clone(), config.code_bucket.clone()),
+            objects,
             queues: Sqs::new(sdk),
             config,
         })
@@ -169,9 +126,9 @@ impl Generator {
     ///
     /// [`NoProgram::Event`], and [`GeneratorError::Search`] when a request's papers cannot be found.
     pub async fn handle(&self, event: Value, time: Duration) -> Result<Value, GeneratorError> {
+        let end = deadline(time);
         if event.get("Records").is_some() {
             let event: SqsEvent = serde_json::from_value(event).map_err(not_an_event)?;
-            let end = deadline(time);
             let inbox = Inbox {
                 queues: &self.queues,
                 queue_url: &self.config.generation_queue_url,
@@ -185,19 +142,19 @@ impl Generator {
         let action = one_line(action.unwrap_or_default(), 80);
         let event: GeneratorEvent = events::read(event).map_err(not_an_event)?;
         match event {
-            GeneratorEvent::GetPaperInfo { paper_id, title } => {
-                return self.paper_info(paper_id, title).await;
+            GeneratorEvent::GetPaperInfo(about) => return self.paper_info(about).await,
+            GeneratorEvent::Examine(program) => {
+                let examined = self.examine(&program, end).await?;
+                return serde_json::to_value(examined).map_err(not_an_event);
             }
-            GeneratorEvent::EndWaits => {
+            GeneratorEvent::EndWaits(_) => {
                 let ended = self.end_waits().await?;
                 return serde_json::to_value(ended).map_err(not_an_event);
             }
             _ => {}
         }
         let last_begin = Instant::now() + time.saturating_sub(TIME_OF_A_PAPER.min(time / 2));
-        let answer = self
-            .answer(action, event, last_begin, deadline(time))
-            .await?;
+        let answer = self.answer(action, event, last_begin, end).await?;
         serde_json::to_value(answer).map_err(not_an_event)
     }
 
@@ -209,25 +166,33 @@ impl Generator {
         last_begin: Instant,
         end: Instant,
     ) -> Result<GeneratorAnswer, GeneratorError> {
-        let wanted = self.wanted(event).await?;
+        let Some((chosen, limits)) = self.chosen(event).await? else {
+            return Ok(GeneratorAnswer::default());
+        };
         let mut answer = GeneratorAnswer {
             action,
-            requested: wanted.len(),
+            requested: chosen.len(),
+            chosen,
             ..GeneratorAnswer::default()
         };
-        for id in wanted {
+        let wanted = Wanted {
+            force: limits.force,
+            full_content: limits.include_full_content,
+            repair: None,
+        };
+        for Chosen { paper_id: id, .. } in &answer.chosen {
             let outcome = match PaperId::try_from(id.clone()) {
                 Err(error) => Err(not_an_id(error)),
                 Ok(_) if Instant::now() > last_begin => Err(GeneratorError::Own(NoProgram::NoTime)),
-                Ok(paper_id) => self.generate(&paper_id, end).await,
+                Ok(paper_id) => self.generate(&paper_id, &wanted, end).await,
             };
-            match outcome {
+            match outcome.and_then(refused) {
                 Ok((metadata, true)) => answer.generated.push(program(metadata)),
                 Ok((metadata, false)) => answer.already.push(program(metadata)),
                 Err(error) => {
                     let error = chain(&error);
-                    warn!(paper_id = one_line(&id, 80), error, "no program");
-                    let paper_id = one_line(&id, 80);
+                    let paper_id = one_line(id, 80);
+                    warn!(paper_id, error, "no program");
                     answer.failed.push(Failed { paper_id, error });
                 }
             }
@@ -235,28 +200,50 @@ impl Generator {
         Ok(answer)
     }
 
-    /// The ids a request means. Those a person typed are not checked yet: each has its own place in the
-    /// answer.
-    async fn wanted(&self, event: GeneratorEvent) -> Result<Vec<String>, GeneratorError> {
-        let selection = match event {
-            GeneratorEvent::GenerateById { paper_id } => return Ok(vec![paper_id]),
-            GeneratorEvent::GenerateByIds { paper_ids } => return Ok(paper_ids),
-            // Neither is about programs.
-            GeneratorEvent::EndWaits | GeneratorEvent::GetPaperInfo { .. } => return Ok(Vec::new()),
-            GeneratorEvent::GenerateByTitle { title, max_papers } => {
-                select::by_title(&title, max_papers.unwrap_or(1))
+    /// The papers a request means, with its limits; `None` for one that is not about programs. The ids that a person
+    /// typed are not checked yet: each has its own place in the answer.
+    async fn chosen(
+        &self,
+        event: GeneratorEvent,
+    ) -> Result<Option<(Vec<Chosen>, Limits)>, GeneratorError> {
+        let typed = |ids: Vec<String>, limits: Limits| {
+            let most = limits.max_papers.map_or(usize::MAX, |most| most as usize);
+            let ids = ids.into_iter().take(most);
+            let chosen = ids.map(|paper_id| Chosen {
+                paper_id,
+                title: None,
+            });
+            Ok(Some((chosen.collect(), limits)))
+        };
+        let most = |limits: &Limits, usual: u32| limits.max_papers.unwrap_or(usual);
+        let (limits, selection) = match event {
+            GeneratorEvent::EndWaits(_)
+            | GeneratorEvent::GetPaperInfo(_)
+            | GeneratorEvent::Examine(_) => return Ok(None),
+            GeneratorEvent::GenerateById(it) => {
+                return typed(vec![it.paper_id.clone()], it.limits());
             }
-            GeneratorEvent::GenerateByAuthor { author, max_papers } => {
-                select::by_author(&author, max_papers.unwrap_or(5))
+            GeneratorEvent::GenerateByIds(it) => return typed(it.paper_ids.clone(), it.limits()),
+            GeneratorEvent::GenerateByTitle(it) => {
+                let limits = it.limits();
+                (limits, select::by_title(&it.title, most(&limits, 1)))
             }
-            GeneratorEvent::GenerateByKeywords {
-                keywords,
-                max_papers,
-            } => select::by_keywords(&keywords.query(), max_papers.unwrap_or(5)),
-            GeneratorEvent::GenerateRecent { max_papers, days } => {
-                select::recent(max_papers.unwrap_or(5), days.unwrap_or(30), Utc::now())
+            GeneratorEvent::GenerateByAuthor(it) => {
+                let limits = it.limits();
+                (limits, select::by_author(&it.author, most(&limits, 5)))
+            }
+            GeneratorEvent::GenerateByKeywords(it) => {
+                let limits = it.limits();
+                let words = it.keywords.query();
+                (limits, select::by_keywords(&words, most(&limits, 5)))
+            }
+            GeneratorEvent::GenerateRecent(it) => {
+                let mut limits = it.limits();
+                let days = limits.days.take().unwrap_or(30);
+                (limits, select::recent(most(&limits, 5), days, Utc::now()))
             }
         };
+        let selection = select::within(selection, limits.days, Utc::now());
         let found = self.search.search(&selection.query).await?;
         if found.is_empty()
             && let Some(asked) = &selection.asked
@@ -264,16 +251,16 @@ impl Generator {
             let no_match = select::no_match(&self.search, asked).await?;
             return Err(GeneratorError::Own(no_match.into()));
         }
-        Ok(found.into_iter().map(|(id, _)| id.to_string()).collect())
+        let chosen = found.into_iter().map(|(id, record)| Chosen {
+            paper_id: id.to_string(),
+            title: record.judged.title,
+        });
+        Ok(Some((chosen.collect(), limits)))
     }
 
     /// What the index knows of one paper, without its vector.
-    async fn paper_info(
-        &self,
-        paper_id: Option<String>,
-        title: Option<String>,
-    ) -> Result<Value, GeneratorError> {
-        let found = match (paper_id, title) {
+    async fn paper_info(&self, about: PaperInfo) -> Result<Value, GeneratorError> {
+        let found = match (about.paper_id, about.title) {
             (Some(id), _) => {
                 let id = PaperId::try_from(id).map_err(not_an_id)?;
                 let stored = self.search.get(&id).await?;
@@ -293,7 +280,7 @@ impl Generator {
         Ok(json!({"action": action, "found": true, "paper_id": paper_id, "paper": record}))
     }
 
-    /// Does what a message asks for, unless the paper waits for its text.
+    /// Does what a message asks for, unless the paper waits for its text. A refusal is recorded, so the message is done.
     async fn generate_or_wait(
         &self,
         message: CodeGenerationMessage,
@@ -302,101 +289,116 @@ impl Generator {
         if self.waits(&message).await? {
             return Ok(());
         }
-        self.generate(&message.paper_id, end).await.map(drop)
+        let wanted = Wanted {
+            force: message.force,
+            full_content: true,
+            repair: message.repair,
+        };
+        self.generate(&message.paper_id, &wanted, end)
+            .await
+            .map(drop)
     }
 
     /// Brings one paper to its program and past it. Says whether the program is new.
     async fn generate(
         &self,
         paper_id: &PaperId,
+        wanted: &Wanted,
         end: Instant,
     ) -> Result<(Metadata, bool), GeneratorError> {
         let stored = self.search.get(paper_id).await?;
         let stored =
             stored.ok_or_else(|| GeneratorError::Own(NoProgram::NoPaper(paper_id.clone())))?;
-        let (metadata, is_new) = match self.known_program(paper_id).await? {
-            Some(metadata) => (metadata, false),
-            None => (
-                self.write_program(paper_id, &stored.record, end).await?,
-                true,
-            ),
+        let record = &stored.record;
+        let known = self.programs.metadata(paper_id).await?;
+        let (metadata, is_new) = match known {
+            Some(known) if !is_to_write(&known, record, wanted) => (known, false),
+            known => {
+                self.one_writes(paper_id, record, known, wanted, end)
+                    .await?
+            }
         };
+        self.states.generated(paper_id, &metadata.status).await?;
+        // A program that failed and could not be mended has had its test.
+        let has_failed = wanted
+            .repair
+            .as_ref()
+            .is_some_and(|repair| repair.code_sha256 == metadata.code_sha256);
+        if metadata.has_program() && !has_failed {
+            self.pass_on(&metadata).await?;
+        }
+        Ok((metadata, is_new))
+    }
+
+    /// Writes or mends the program, unless another run does or has done it meanwhile.
+    async fn one_writes(
+        &self,
+        paper_id: &PaperId,
+        record: &PaperRecord,
+        before: Option<Metadata>,
+        wanted: &Wanted,
+        end: Instant,
+    ) -> Result<(Metadata, bool), GeneratorError> {
+        let held = self.claims.take(paper_id, end).await?;
+        let held =
+            held.ok_or_else(|| GeneratorError::Own(NoProgram::UnderWay(paper_id.clone())))?;
+        let now = self.programs.metadata(paper_id).await?;
+        let written = match now {
+            // Another run had the claim, and this is what it wrote.
+            Some(now)
+                if before.as_ref() != Some(&now) && !is_to_write(&now, record, &NOTHING_MORE) =>
+            {
+                Ok((now, false))
+            }
+            now => self.write_or_mend(paper_id, record, now, wanted, end).await,
+        };
+        self.claims.give_back(held).await?;
+        written
+    }
+
+    async fn write_or_mend(
+        &self,
+        paper_id: &PaperId,
+        record: &PaperRecord,
+        known: Option<Metadata>,
+        wanted: &Wanted,
+        end: Instant,
+    ) -> Result<(Metadata, bool), GeneratorError> {
+        let title = record.judged.title.as_ref();
+        let title =
+            title.ok_or_else(|| GeneratorError::Own(NoProgram::NoTitle(paper_id.clone())))?;
+        let code = match (&known, &wanted.repair) {
+            (Some(known), Some(repair)) if known.may_mend(repair) => {
+                self.programs.program(known).await?
+            }
+            _ => None,
+        };
+        let metadata = known.unwrap_or_else(|| Metadata::new(paper_id, title));
+        let writing = Writing::begin(self, record, metadata, wanted.full_content, end).await?;
+        let written = match (code, &wanted.repair) {
+            (Some(code), Some(repair)) => writing.mend_after(repair, &code).await,
+            _ => writing.write().await,
+        };
+        written.map(|metadata| (metadata, true))
+    }
+
+    /// Writes what follows from a program into the index, and sends it to its test.
+    async fn pass_on(&self, metadata: &Metadata) -> Result<(), GeneratorError> {
+        let paper_id = &metadata.paper_id;
         self.search.upsert(paper_id, &metadata.record).await?;
+        let code_sha256 = metadata.code_sha256.clone();
         let message = CodeEvaluationMessage {
             paper_id: paper_id.clone(),
             paper_title: metadata.paper_title.clone(),
             s3_bucket: self.config.code_bucket.clone(),
-            s3_code_key: keys::code(paper_id),
-            code_sha256: metadata.code_sha256.clone(),
+            s3_code_key: keys::code_version(paper_id, &code_sha256),
+            code_sha256,
         };
         let queue = &self.config.code_queue_url;
-        let message = Message::of(&message).map_err(|source| self.no_json(paper_id, source))?;
+        let message = Message::of(&message).map_err(|source| no_json(paper_id, source))?;
         self.queues.send(queue, message).await?;
-        info!(%paper_id, is_new, code_sha256 = metadata.code_sha256, "program ready for its test");
-        Ok((metadata, is_new))
-    }
-
-    /// The paper's program, if its metadata are there and name the program that is there.
-    async fn known_program(&self, paper_id: &PaperId) -> Result<Option<Metadata>, GeneratorError> {
-        let bucket = &self.config.code_bucket;
-        let key = keys::code_metadata(paper_id);
-        let Some(metadata) = self.objects.get(bucket, &key, OWN_LIMIT).await? else {
-            return Ok(None);
-        };
-        let metadata: Metadata = match serde_json::from_slice(&metadata) {
-            Ok(metadata) => metadata,
-            Err(reason) => {
-                warn!(%paper_id, %reason, "metadata cannot be read; the program is written again");
-                return Ok(None);
-            }
-        };
-        let key = keys::code(paper_id);
-        let code = self.objects.get(bucket, &key, OWN_LIMIT).await?;
-        let same = code.is_some_and(|code| sha256(&code) == metadata.code_sha256);
-        Ok(same.then_some(metadata))
-    }
-
-    async fn write_program(
-        &self,
-        paper_id: &PaperId,
-        record: &PaperRecord,
-        end: Instant,
-    ) -> Result<Metadata, GeneratorError> {
-        let title = record.judged.title.as_ref();
-        let title =
-            title.ok_or_else(|| GeneratorError::Own(NoProgram::NoTitle(paper_id.clone())))?;
-        let body = self.body(paper_id, record).await?;
-        let paper = PaperText {
-            title: title.clone(),
-            // A paper may come without one; its title and text are then all the model has.
-            abstract_text: record.judged.abstract_text.clone().unwrap_or_default(),
-            body,
-        };
-        let datasets = self.datasets.catalogue().await?;
-        let (program, facts) = self.ask(paper_id, &paper, &datasets, end).await?;
-        let code = program.code.into_bytes();
-        let metadata = Metadata {
-            paper_id: paper_id.clone(),
-            paper_title: paper.title,
-            code_sha256: sha256(&code),
-            model_id: self.config.bedrock_model_id.clone(),
-            description: one_line(&program.description, 2_000),
-            from_full_text: !paper.body.is_empty(),
-            wish: Wish {
-                wanted_dataset: datasets.wish(program.wanted_dataset.as_deref()),
-            },
-            record: self.fields(paper_id, program.dataset, &facts),
-        };
-        let json = serde_json::to_vec_pretty(&metadata)
-            .map_err(|source| self.no_json(paper_id, source))?;
-        let bucket = &self.config.code_bucket;
-        let key = keys::code(paper_id);
-        let code = Object::new(code, "text/x-python");
-        self.objects.put(bucket, &key, code).await?;
-        let key = keys::code_metadata(paper_id);
-        let json = Object::new(json, "application/json");
-        self.objects.put(bucket, &key, json).await?;
-        Ok(metadata)
+        info!(%paper_id, code_sha256 = metadata.code_sha256, "program ready for its test");
+        Ok(())
     }
 
     fn fields(&self, paper_id: &PaperId, dataset: String, facts: &Facts) -> Generated {
@@ -436,47 +438,37 @@ impl Generator {
         });
         Ok(paper.for_model(BODY_CHARACTERS))
     }
+}
 
-    /// Asks for a program that can be run; the model is told once what keeps its own from it.
-    async fn ask(
-        &self,
-        paper_id: &PaperId,
-        paper: &PaperText,
-        datasets: &Catalogue,
-        end: Instant,
-    ) -> Result<(GeneratedProgram, Facts), GeneratorError> {
-        let block = paper.to_prompt_block();
-        let block = block.map_err(|source| self.no_json(paper_id, source))?;
-        let ask = Ask {
-            model_id: &self.config.bedrock_model_id,
-            system: &prompt::system(self.backend, datasets),
-            shared: &block,
-            question: prompt::QUESTION,
-            tool: &prompt::tool(datasets),
-            beside: &[],
-            paper_id: Some(paper_id),
-            deadline: end,
-        };
-        let runs = |program: &GeneratedProgram| match datasets.check(program, self.backend) {
-            Ok(_) => Ok(()),
-            Err(findings) => Err(findings.0.iter().map(ToString::to_string).collect()),
-        };
-        let program = self.model.ask(&ask, runs).await?.value;
-        match datasets.check(&program, self.backend) {
-            Ok(facts) => Ok((program, facts)),
-            Err(source) => Err(GeneratorError::Own(NoProgram::Unusable {
-                paper_id: paper_id.clone(),
-                source,
-            })),
-        }
-    }
+/// What a run that waited for another's claim still asks for.
+const NOTHING_MORE: Wanted = Wanted {
+    force: false,
+    full_content: true,
+    repair: None,
+};
 
-    fn no_json(&self, paper_id: &PaperId, source: serde_json::Error) -> GeneratorError {
-        GeneratorError::Own(NoProgram::Metadata {
-            paper_id: paper_id.clone(),
-            source,
-        })
+/// Whether a model is to be asked, though this is known of the paper's program.
+fn is_to_write(known: &Metadata, record: &PaperRecord, wanted: &Wanted) -> bool {
+    if let Some(repair) = &wanted.repair {
+        return known.may_mend(repair);
     }
+    let pdf = record
+        .judged
+        .s3_key
+        .as_ref()
+        .filter(|_| wanted.full_content);
+    wanted.force || !known.is_settled(pdf)
+}
+
+/// A refusal as the error that a person is told, unless the paper has a program all the same.
+fn refused((metadata, is_new): (Metadata, bool)) -> Result<(Metadata, bool), GeneratorError> {
+    if !metadata.has_program() {
+        return Err(GeneratorError::Own(NoProgram::Refused {
+            paper_id: metadata.paper_id,
+            findings: metadata.status.findings.unwrap_or_default(),
+        }));
+    }
+    Ok((metadata, is_new))
 }
 
 /// A paper with its program, as a person is told it.
@@ -487,29 +479,4 @@ fn program(metadata: Metadata) -> Program {
         title: metadata.paper_title,
         from_full_text: metadata.from_full_text,
     }
-}
-
-/// The `errorType` that a caller is told of an error.
-pub fn error_type(error: &GeneratorError) -> &'static str {
-    match error {
-        GeneratorError::Own(
-            NoProgram::Event(_)
-            | NoProgram::WhichPaper
-            | NoProgram::NoMatch(_)
-            | NoProgram::NotAPaperId(_),
-        ) => events::INVALID_REQUEST,
-        _ => "GeneratorError",
-    }
-}
-
-fn not_an_event(source: serde_json::Error) -> GeneratorError {
-    GeneratorError::Own(NoProgram::Event(source))
-}
-
-fn not_an_id(error: NotAPaperId) -> GeneratorError {
-    GeneratorError::Own(error.into())
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

@@ -71,10 +71,14 @@ pub(crate) async fn no_match(search: &Search, asked: &Asked) -> Result<NoMatch, 
     })
 }
 
-/// Papers whose title matches best.
+/// Papers whose title has the words: all of up to three, four of five beyond, those in the same order first.
 pub(crate) fn by_title(title: &str, max_papers: u32) -> Selection {
-    let query = json!({"query": {"match": {"title": title}}});
-    asked(max_papers, query, "a word of the title", title)
+    let words = json!({"query": title, "minimum_should_match": "3<80%"});
+    let query = json!({"query": {"bool": {
+        "must": [{"match": {"title": words}}],
+        "should": [{"match_phrase": {"title": {"query": title, "boost": 10}}}],
+    }}});
+    asked(max_papers, query, "the words of the title", title)
 }
 
 /// Papers by an author: every part of the name must be there.
@@ -93,10 +97,8 @@ pub(crate) fn by_keywords(words: &str, max_papers: u32) -> Selection {
 
 /// The newest papers of some days that have no program.
 pub(crate) fn recent(max_papers: u32, days: u32, now: DateTime<Utc>) -> Selection {
-    let since = now - Duration::days(i64::from(days.min(36_500)));
-    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
     let query = json!({"bool": {
-        "filter": [{"range": {"ingested_at": {"gte": since}}}],
+        "filter": [since(days, now)],
         "must_not": [{"term": {"code_generated": true}}],
     }});
     let query = json!({"query": query, "sort": newest_first()});
@@ -122,6 +124,21 @@ fn newest() -> Value {
 
 fn newest_first() -> Value {
     json!([{"ingested_at": "desc"}])
+}
+
+/// The same, only of papers that came in the last so many days.
+pub(crate) fn within(mut selection: Selection, days: Option<u32>, now: DateTime<Utc>) -> Selection {
+    if let Some(days) = days {
+        let query = selection.query["query"].take();
+        selection.query["query"] = json!({"bool": {"must": [query], "filter": [since(days, now)]}});
+    }
+    selection
+}
+
+fn since(days: u32, now: DateTime<Utc>) -> Value {
+    let since = now - Duration::days(i64::from(days.min(36_500)));
+    let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    json!({"range": {"ingested_at": {"gte": since}}})
 }
 
 fn asked(max_papers: u32, query: Value, has: &'static str, words: &str) -> Selection {

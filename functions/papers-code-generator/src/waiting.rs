@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use crate::metadata::no_json;
 use crate::{Generator, GeneratorError};
 
 /// Waits that one event ends at most; the next minute's takes the rest.
@@ -91,7 +92,7 @@ impl Generator {
     ) -> Result<(), GeneratorError> {
         let title = record.judged.title.unwrap_or_default();
         let message = CodeGenerationMessage::of(paper_id.clone(), title);
-        let message = Message::of(&message).map_err(|source| self.no_json(paper_id, source))?;
+        let message = Message::of(&message).map_err(|source| no_json(paper_id, source))?;
         let queue = &self.config.generation_queue_url;
         self.queues.send(queue, message).await?;
         let marked = self.search.change(paper_id, |record| {

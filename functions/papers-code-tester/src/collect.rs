@@ -14,7 +14,7 @@
 //! Whether it succeeded or ran too long is the result's status, see [`TestResult::status`]; whether it trained, its
 //! outcome, see [`TestResult::outcome`]. A program that ended well and reported what cannot be has errors.
 
-use annapurna_cloud::{ObjectError, ObjectStore, S3};
+use annapurna_cloud::{ObjectError, ObjectStore, QueueError, S3, Sqs};
 use annapurna_contract::{
     ErrorType, ExecutedOn, Outcome, PaperId, PaperRecord, TestResult, TestStatus, Tested, keys,
     text::{is_hidden, one_line},
@@ -25,6 +25,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
+use crate::repair::Repairs;
 use crate::settings::Settings;
 
 /// Largest result that is read, bytes.
@@ -64,6 +65,9 @@ pub enum CollectError {
     /// S3 did not answer.
     #[error("storage")]
     Objects(#[from] ObjectError),
+    /// The generator's queue did not answer.
+    #[error("queue")]
+    Queue(#[from] QueueError),
 }
 
 /// Brings results into the index.
@@ -72,15 +76,17 @@ pub(crate) struct Collector {
     search: Search,
     states: StatusIndex,
     objects: S3,
+    repairs: Repairs,
     bucket: String,
     hourly_price_usd: f64,
 }
 
 impl Collector {
-    pub(crate) fn new(search: Search, objects: S3, settings: &Settings) -> Self {
+    pub(crate) fn new(search: Search, objects: S3, queues: Sqs, settings: &Settings) -> Self {
         Self {
             states: search.states(),
             search,
+            repairs: Repairs::new(objects.clone(), queues, settings),
             objects,
             bucket: settings.outputs_bucket.clone(),
             hourly_price_usd: settings.hourly_price_usd,
@@ -126,12 +132,13 @@ impl Collector {
             .search
             .change(paper, |record| merge(record, &tested))
             .await?;
-        written.ok_or_else(|| CollectError::NoPaper(paper.clone()))?;
+        let written = written.ok_or_else(|| CollectError::NoPaper(paper.clone()))?;
         let kind = result.error_type.as_ref().map(ErrorType::as_str);
         let status = result.status().map(TestStatus::as_str);
         let outcome = result.outcome().as_str();
         info!(paper_id = %paper, status, outcome, error_type = kind, "result collected");
-        Ok(())
+        let title = written.judged.title.unwrap_or_default();
+        self.repairs.ask(paper, title, result).await
     }
 }
 

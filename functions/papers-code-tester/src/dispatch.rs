@@ -353,7 +353,7 @@ impl Dispatcher {
                 code: None,
                 s3_code_key: message.s3_code_key.clone(),
                 code_sha256: message.code_sha256.clone(),
-                dry_run: false,
+                dry_run: true,
             }
         });
         let programs: Vec<ProgramToTest> = programs.collect();

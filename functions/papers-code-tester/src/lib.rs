@@ -13,6 +13,7 @@ mod collect;
 mod dispatch;
 mod instances;
 mod notification;
+mod repair;
 mod settings;
 mod sweep;
 mod token;
@@ -121,7 +122,8 @@ impl Tester {
         let search = Search::new(sdk, &config.opensearch_endpoint, &config.opensearch_index)?;
         let settings = Settings::parse(config)?;
         let objects = S3::new(sdk);
-        let collector = Collector::new(search.clone(), objects.clone(), &settings);
+        let queues = Sqs::new(sdk);
+        let collector = Collector::new(search.clone(), objects.clone(), queues.clone(), &settings);
         let instances = settings
             .instances
             .clone()
@@ -133,7 +135,6 @@ impl Tester {
             } => Some(AgentToken::new(sdk, name.clone())),
             Route::Http { .. } | Route::Queue => None,
         };
-        let queues = Sqs::new(sdk);
         Ok(Self {
             dispatcher: Dispatcher::new(
                 settings,

@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) outputs_bucket: String,
     pub(crate) evaluation_queue_url: String,
     pub(crate) testing_queue_url: String,
+    pub(crate) generation_queue_url: String,
     pub(crate) route: Route,
     pub(crate) instances: Option<Selection>,
     pub(crate) batch_size: usize,
@@ -95,6 +96,7 @@ impl Settings {
             outputs_bucket: config.outputs_bucket,
             evaluation_queue_url: config.evaluation_queue_url,
             testing_queue_url: config.testing_queue_url,
+            generation_queue_url: config.generation_queue_url,
         })
     }
 }
@@ -161,6 +163,7 @@ pub(crate) mod tests {
             outputs_bucket: "outputs".to_owned(),
             evaluation_queue_url: "http://127.0.0.1:1/evaluation.fifo".to_owned(),
             testing_queue_url: "http://127.0.0.1:1/testing.fifo".to_owned(),
+            generation_queue_url: "http://127.0.0.1:1/generation.fifo".to_owned(),
             trainium_endpoint: AGENT_PULLS.to_owned(),
             trainium_token_parameter: NO_RESOURCE.to_owned(),
             trainium_purpose: NO_RESOURCE.to_owned(),

@@ -329,6 +329,7 @@ impl<'a> Pipeline<'a> {
             opensearch_endpoint: index.clone().into(),
             opensearch_index: Expr::from(INDEX),
             bedrock_model_id: Expr::from(settings.model.as_str()),
+            examiner_model_id: Expr::from(self.environment.judge.model.as_str()),
             bedrock_endpoint: self.model_endpoint(),
             device_backend: Expr::from(self.environment.backend().as_str()),
             bucket_name: self.targets.buckets.papers.name(),
@@ -368,6 +369,7 @@ impl<'a> Pipeline<'a> {
             outputs_bucket: self.targets.buckets.outputs.name(),
             evaluation_queue_url: url_of(Queue::CodeEvaluation),
             testing_queue_url: url_of(Queue::CodeTesting),
+            generation_queue_url: url_of(Queue::CodeGeneration),
             trainium_endpoint: Expr::from(settings.trainium_endpoint.as_str()),
             trainium_token_parameter: Expr::from(
                 settings

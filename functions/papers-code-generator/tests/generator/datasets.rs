@@ -2,7 +2,6 @@
 
 use annapurna_contract::dataset::{DatasetDescription, File, synthetic};
 use annapurna_contract::keys;
-use serde_json::json;
 
 use crate::{CODE, Setting};
 
@@ -38,15 +37,16 @@ async fn sets_of_the_bucket_are_offered_and_others_are_refused() {
         .put(&setting.datasets, "broken/dataset.json", broken)
         .await;
     let adam = setting.paper("Adam", "Kingma").await;
-    for dataset in ["mnist", "sensors"] {
-        let code = CODE.replace("synthetic", dataset);
-        let program = json!({"code": code, "dataset": dataset, "description": "its idea"});
-        setting.bedrock.answer(program);
-    }
+    // A plan with a set that is not there is told so once, in the same conversation.
+    setting.will_plan("mnist", None);
+    setting.will_plan("sensors", None);
+    setting.will_program(&CODE.replace("\"synthetic\"", "\"sensors\""));
+    setting.will_examine();
     assert_eq!(setting.records(&[&adam]).await, Vec::<String>::new());
     let system = &setting.bedrock.systems()[0];
     assert!(
-        system.contains("  - cifar10: small colour pictures\n"),
+        system.contains("  - cifar10: small colour pictures\n")
+            && system.contains("predict(x) returns float32 [batch, 10]"),
         "{system}"
     );
     assert!(
@@ -76,9 +76,9 @@ async fn a_set_that_a_paper_wants_and_nobody_has_is_kept_as_its_wish() {
         ("Lamb", "none", None),
     ] {
         let paper = setting.paper(title, "Kingma").await;
-        setting.bedrock.answer(json!({
-            "code": CODE, "dataset": "synthetic", "description": "its idea", "wanted_dataset": wanted,
-        }));
+        setting.will_plan("synthetic", Some(wanted));
+        setting.will_program(CODE);
+        setting.will_examine();
         assert_eq!(setting.records(&[&paper]).await, Vec::<String>::new());
         let metadata = setting.metadata(&paper).await.unwrap();
         assert_eq!(metadata.wish.wanted_dataset.as_deref(), wish, "{wanted}");

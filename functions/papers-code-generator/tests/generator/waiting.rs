@@ -144,7 +144,7 @@ async fn a_persons_request_does_not_wait_and_is_told_that_the_text_was_not_there
     );
     // The judge's message finds the program and repeats what follows from it.
     assert_eq!(setting.expecting(&adam).await, Vec::<String>::new());
-    assert_eq!(setting.bedrock.prompts().len(), 1);
+    assert_eq!(setting.bedrock.prompts().len(), 3);
     let (answer, _) = setting.end_waits().await;
     assert_eq!(answer["sent"], json!([]), "it has a program");
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use annapurna_contract::config::{AGENT_PULLS, NO_RESOURCE};
 use annapurna_contract::{
-    CodeEvaluationMessage, CodeTestingMessage, ExecutedOn, Outcome, PaperId, TestResult, Tested,
-    TesterConfig, keys,
+    CodeEvaluationMessage, CodeGenerationMessage, CodeTestingMessage, DryRun, ExecutedOn, Outcome,
+    PaperId, Repair, RepairFrom, TestResult, TestStatus, Tested, TesterConfig, keys,
 };
 use annapurna_testing::Stage;
 use papers_code_tester::{Tester, TesterError};
@@ -36,6 +36,7 @@ impl Setting {
             outputs_bucket: stage.bucket().await,
             evaluation_queue_url: stage.queue().await,
             testing_queue_url: stage.queue().await,
+            generation_queue_url: stage.queue().await,
             trainium_endpoint: AGENT_PULLS.to_owned(),
             trainium_token_parameter: NO_RESOURCE.to_owned(),
             trainium_purpose: NO_RESOURCE.to_owned(),
@@ -178,6 +179,8 @@ async fn full_batches_go_and_the_rest_waits() {
     );
     assert_eq!(json!(batches[0].batch_id), answer["batches"][0]["batch_id"]);
     assert!(batches.iter().all(|batch| batch.skip_tested));
+    let mut programs = batches.iter().flat_map(|batch| &batch.batch);
+    assert!(programs.all(|program| program.dry_run));
     let first = &batches[0].batch[0];
     assert_eq!(first.s3_code_key, keys::code(&first.paper_id));
     let fields = setting.fields(&first.paper_id).await;
@@ -386,4 +389,74 @@ async fn a_program_that_a_shorter_limit_ended_is_tested_with_a_longer_one() {
     setting.config.trainium_timeout = "900".to_owned();
     setting.program(&adam, "sha-Adam").await;
     assert_eq!(setting.dispatch(true).await["dispatched"], 1);
+}
+
+#[tokio::test]
+async fn a_program_that_failed_goes_back_to_the_generator_with_the_end_of_its_error() {
+    let setting = Setting::new().await;
+    let bucket = &setting.config.outputs_bucket;
+    let sent = async || {
+        let messages = setting
+            .stage
+            .take(&setting.config.generation_queue_url)
+            .await;
+        let messages = messages
+            .iter()
+            .map(|(body, _)| serde_json::from_str(body).unwrap());
+        messages.collect::<Vec<CodeGenerationMessage>>()
+    };
+    let failed = async |title: &str, change: &dyn Fn(&mut TestResult)| {
+        let paper = setting.waiting(title).await;
+        let sha = format!("sha-{title}");
+        let mut result = setting.result(&paper, &sha).await;
+        (result.success, result.status) = (false, Some(TestStatus::ProgramError));
+        result.error_message = Some("NameError: name 'x'".to_owned());
+        result.outputs.bucket = bucket.clone();
+        result.outputs.stderr = keys::outputs_prefix(&paper) + "stderr.log";
+        change(&mut result);
+        let stderr = format!("{}Traceback: the end", "é".repeat(9_000));
+        setting
+            .stage
+            .put(bucket, &result.outputs.stderr, stderr.into_bytes())
+            .await;
+        let body = serde_json::to_vec(&result).unwrap();
+        setting.stage.put(bucket, &keys::result(&paper), body).await;
+        // S3 tells twice.
+        setting.notify(&paper).await.unwrap();
+        setting.notify(&paper).await.unwrap();
+        sent().await
+    };
+    let messages = failed("Adam", &|_| {}).await;
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].title, "Adam");
+    let repair = messages[0].repair.as_ref().unwrap();
+    assert_eq!(
+        (repair.code_sha256.as_str(), repair.from),
+        ("sha-Adam", RepairFrom::Device)
+    );
+    assert!(
+        repair.findings.starts_with("NameError: name 'x'\né"),
+        "{}",
+        repair.findings
+    );
+    assert!(repair.findings.ends_with("Traceback: the end"));
+    assert_eq!(repair.findings.chars().count(), Repair::MOST_FINDINGS);
+    let in_dry_run = |it: &mut TestResult| {
+        it.dry_run = Some(DryRun {
+            status: TestStatus::ProgramError,
+            execution_time: 1.0,
+            error_type: None,
+            error_message: Some("ImportError".to_owned()),
+        });
+    };
+    let messages = failed("Lion", &in_dry_run).await;
+    let repair = messages[0].repair.as_ref().unwrap();
+    assert_eq!(repair.from, RepairFrom::DryRun);
+    assert!(repair.findings.starts_with("ImportError"));
+    let denied = |it: &mut TestResult| it.status = Some(TestStatus::Denied);
+    assert_eq!(
+        failed("Lamb", &denied).await,
+        [],
+        "what no program may do is not mended"
+    );
 }

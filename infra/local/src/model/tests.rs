@@ -10,6 +10,7 @@ use std::fmt::Debug;
 
 use annapurna_contract::Decision;
 use annapurna_contract::model::{PROGRAM_TOOL, PaperText, VERDICT_TOOL, program_schema};
+use annapurna_contract::plan::{FIDELITY_TOOL, PLAN_TOOL, fidelity_schema, plan_schema};
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_bedrockruntime::Client;
@@ -85,7 +86,9 @@ pub(super) fn verdict_schema() -> Value {
 /// A question as the functions put it: instructions, the paper's block, one tool that must be called.
 fn ask(url: &str, tool: &str, prompt: &str) -> ConverseFluentBuilder {
     let schema = match tool {
-        PROGRAM_TOOL => program_schema(&["synthetic"]),
+        PROGRAM_TOOL => program_schema(),
+        PLAN_TOOL => plan_schema(&["synthetic"]),
+        FIDELITY_TOOL => fidelity_schema(),
         _ => verdict_schema(),
     };
     let spec = ToolSpecification::builder()

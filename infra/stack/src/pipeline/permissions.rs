@@ -288,7 +288,9 @@ fn judge_makes(action: &str, resource: &str) -> bool {
 }
 
 fn generator_makes(action: &str, resource: &str) -> bool {
-    let is_program = resource.ends_with("/code.py") || resource.ends_with("/metadata.json");
+    let is_program = resource.ends_with(".py")
+        || resource.ends_with("/metadata.json")
+        || resource.ends_with("/claim.json");
     match action {
         "s3:GetObject" => {
             is_program
@@ -311,7 +313,10 @@ fn generator_makes(action: &str, resource: &str) -> bool {
                 || resource.ends_with(":code-evaluation.fifo")
                 || resource.ends_with(":failed-events")
         }
-        "bedrock:InvokeModel" => is_model(resource, &environment().generator.model),
+        "bedrock:InvokeModel" => {
+            is_model(resource, &environment().generator.model)
+                || is_model(resource, &environment().judge.model)
+        }
         _ => {
             reads_index(action, resource)
                 || upserts(action, resource)
@@ -324,8 +329,9 @@ fn generator_makes(action: &str, resource: &str) -> bool {
 fn tester_makes(action: &str, resource: &str) -> bool {
     match action {
         "s3:GetObject" => {
-            resource.ends_with("/code.py")
+            resource.ends_with(".py")
                 || resource.ends_with("/outputs/result.json")
+                || resource.ends_with("/outputs/stderr.log")
                 || resource.ends_with(keys::REFUSED_STARTS)
         }
         "s3:PutObject" => resource.ends_with(keys::REFUSED_STARTS),
@@ -343,6 +349,7 @@ fn tester_makes(action: &str, resource: &str) -> bool {
         "sqs:GetQueueUrl" => resource.ends_with(":code-evaluation-dlq.fifo"),
         "sqs:SendMessage" => {
             resource.ends_with(":code-evaluation-dlq.fifo")
+                || resource.ends_with(":code-generation.fifo")
                 || resource.ends_with(":code-testing.fifo")
                 || resource.ends_with(":failed-events")
         }

@@ -1,7 +1,7 @@
 //! What starts the pipeline by itself: which source is taken when, and the ticks of generator and dispatcher.
 
 use annapurna_contract::Source;
-use annapurna_contract::events::{GeneratorEvent, TesterEvent};
+use annapurna_contract::events::{EndWaits, GeneratorEvent, TesterEvent};
 use serde::Serialize;
 
 use super::Pipeline;
@@ -37,7 +37,7 @@ impl Pipeline<'_> {
             description: "Looks which papers have waited long enough for their text",
             function: generator,
         };
-        let end_waits = end_waits.each_minute(&GeneratorEvent::EndWaits, &role)?;
+        let end_waits = end_waits.each_minute(&GeneratorEvent::EndWaits(EndWaits {}), &role)?;
         end_waits.add_to(&mut self.stack);
         for source in Source::ALL {
             let scrape = Schedule {

@@ -3,27 +3,38 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use annapurna_contract::model::{GeneratedProgram, PROGRAM_TOOL, PaperText};
+use annapurna_contract::dataset::synthetic;
+use annapurna_contract::model::{GeneratedProgram, PROGRAM_TOOL, PaperText, block_of};
+use annapurna_contract::plan::{
+    ClaimState, FIDELITY_TOOL, Fidelity, MethodKind, Metric, PLAN_CLOSE, PLAN_OPEN, PLAN_TOOL,
+    PROGRAM_CLOSE, PROGRAM_OPEN, Plan, ShownProgram,
+};
+use annapurna_program_check::Rules;
 use annapurna_test_needs::needs;
 use serde_json::Value;
 
 use super::super::{Backend, program};
 use super::{ask, paper, start, tool_input};
 
-/// A stand-in for the data set: four clusters of points in 20 dimensions.
-const DATASET_LOADER: &str = r#"
-import torch
-from torch.utils.data import TensorDataset
+/// The loader that programs get, with what measures them.
+const LOADER: [(&str, &str); 2] = [
+    (
+        "dataset_loader.py",
+        include_str!("../../../../../trainium/python/dataset_loader.py"),
+    ),
+    (
+        "measuring.py",
+        include_str!("../../../../../trainium/python/measuring.py"),
+    ),
+];
 
-def load_dataset(name):
-    assert name == "synthetic"
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(4, 20, generator=generator)
-    def split(samples):
-        y = torch.randint(0, 4, (samples,), generator=generator)
-        return TensorDataset(centres[y] + 0.8 * torch.randn(samples, 20, generator=generator), y)
-    return split(4096), split(1024)
-"#;
+/// A paper for each experiment.
+const PAPERS: [(&str, MethodKind); 4] = [
+    ("Attention for language models", MethodKind::Language),
+    ("Convolutional nets see images", MethodKind::Vision),
+    ("A faster optimizer by momentum", MethodKind::Optimizer),
+    ("Boosting weak learners", MethodKind::Other),
+];
 
 /// Prints the title constant and the number of top-level statements.
 const INSPECT: &str = r#"
@@ -55,33 +66,76 @@ fn python(interpreter: &str, folder: &Path, arguments: &[&str]) -> Output {
 }
 
 fn write_program(folder: &Path, paper: &PaperText) -> GeneratedProgram {
-    let program = program::generate(paper);
+    let program = program::generate(paper, false);
     std::fs::write(folder.join("code.py"), &program.code).unwrap();
     program
 }
 
 #[tokio::test]
-async fn the_answer_is_a_whole_program_for_the_tool() {
+async fn plan_program_and_examination_go_through_the_pipelines_own_gates() {
     let url = start(Backend::OfflineRules).await;
-    let attention = paper("Attention Is All You Need", "");
-    let prompt = attention.to_prompt_block().unwrap();
-    let output = ask(&url, PROGRAM_TOOL, &prompt).send().await.unwrap();
-    let answer: GeneratedProgram = serde_json::from_value(tool_input(&output)).unwrap();
-    assert_eq!(answer, program::generate(&attention));
-    assert_eq!(answer.dataset, "synthetic");
-    assert!(answer.code.contains("MODEL = \"self_attention\""));
-    assert!(
-        answer.description.contains("\"attention\""),
-        "{}",
-        answer.description
-    );
+    let sets = synthetic();
+    let datasets: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+    for (title, kind) in PAPERS {
+        let prompt = paper(title, "").to_prompt_block().unwrap();
+        let answer =
+            async |tool, prompt: &str| tool_input(&ask(&url, tool, prompt).send().await.unwrap());
+        let plan: Plan = serde_json::from_value(answer(PLAN_TOOL, &prompt).await).unwrap();
+        assert_eq!(plan.check(&datasets), Ok(()), "{title}");
+        assert_eq!(plan.kind, kind);
+        let program: GeneratedProgram =
+            serde_json::from_value(answer(PROGRAM_TOOL, &prompt).await).unwrap();
+        for backend in annapurna_contract::Backend::ALL {
+            let rules = Rules {
+                datasets: &datasets,
+                backend,
+            };
+            let with_gpu = program::generate(&paper(title, ""), true).code;
+            let code = match backend {
+                annapurna_contract::Backend::Cuda | annapurna_contract::Backend::Auto => &with_gpu,
+                _ => &program.code,
+            };
+            let facts = annapurna_program_check::check(code, &rules);
+            let facts = facts.unwrap_or_else(|found| panic!("{title} on {backend}: {found}"));
+            assert!(facts.datasets.contains(&plan.dataset), "{title}");
+        }
+        let examined = async |code: &str| {
+            let numbered = (1..)
+                .zip(code.lines())
+                .map(|(n, line)| format!("{n}\t{line}"));
+            let shown = ShownProgram {
+                code: numbered.collect::<Vec<_>>().join("\n"),
+                findings: String::new(),
+            };
+            let (block, shown_plan) = (block_of(&shown).unwrap(), block_of(&plan).unwrap());
+            let question = format!(
+                "{prompt} {PLAN_OPEN}{shown_plan}{PLAN_CLOSE} {PROGRAM_OPEN}{block}{PROGRAM_CLOSE}"
+            );
+            let seen: Fidelity =
+                serde_json::from_value(answer(FIDELITY_TOOL, &question).await).unwrap();
+            let n_lines = u32::try_from(code.lines().count()).unwrap();
+            assert_eq!(seen.check(&plan, n_lines), Ok(()), "{title}");
+            seen
+        };
+        let seen = examined(&program.code).await;
+        assert_eq!(
+            seen.count(ClaimState::Present),
+            plan.claims.len(),
+            "{title}"
+        );
+        let without = program.code.replace("# Claim 2.", "");
+        let seen = examined(&without).await;
+        assert_eq!(seen.claims[1].state, ClaimState::Missing, "{title}");
+        assert_eq!(seen.count(ClaimState::Missing), 1, "{title}");
+    }
 }
 
 #[test]
-fn words_of_the_paper_choose_model_and_optimizer_and_its_identity_the_seed() {
-    let code = |title: &str| program::generate(&paper(title, "")).code;
-    assert!(code("CNNs with momentum").contains("MODEL = \"convolution\"\nOPTIMIZER = \"sgd\""));
-    assert!(code("Boosting").contains("MODEL = \"perceptron\"\nOPTIMIZER = \"adamw\""));
+fn words_of_the_paper_choose_the_experiment_and_its_identity_the_seed() {
+    let code = |title: &str| program::generate(&paper(title, ""), false).code;
+    assert!(code("CNNs with momentum").contains("synthetic_images"));
+    assert!(code("Large language models").contains("synthetic_tokens"));
+    assert!(code("Boosting").contains("class AdaptiveMoments"));
     assert_eq!(code("Boosting"), code("Boosting"));
     let seed = |title| {
         code(title)
@@ -91,6 +145,8 @@ fn words_of_the_paper_choose_model_and_optimizer_and_its_identity_the_seed() {
             .to_owned()
     };
     assert_ne!(seed("Boosting"), seed("Bagging"));
+    let plan = program::plan(&paper("ImageNet in an hour", ""));
+    assert_eq!(plan.wanted_dataset.as_deref(), Some("imagenet"));
 }
 
 #[test]
@@ -120,21 +176,20 @@ fn a_hostile_title_stays_a_string() {
 }
 
 #[test]
-fn every_model_trains_on_one_core_within_its_time() {
+fn every_method_trains_on_one_core_and_beats_its_baseline() {
     let found = interpreter_that_can("torch");
     let remedy = "install it for python3 (Debian: python3-torch)";
     let Some(interpreter) = needs(found, "torch", remedy) else {
         return;
     };
-    let titles = [
-        "A transformer \"\"\" 🤖 \\",
-        "Convolutional nets with momentum",
-        "Boosting\nimport os",
-    ];
-    for title in titles {
+    for (title, _) in PAPERS {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("dataset_loader.py"), DATASET_LOADER).unwrap();
-        write_program(folder.path(), &paper(title, ""));
+        for (name, text) in LOADER {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let title = format!("{title} \"\"\" 🤖 \\");
+        let plan = program::plan(&paper(&title, ""));
+        write_program(folder.path(), &paper(&title, ""));
         let output = python(interpreter, folder.path(), &["code.py"]);
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(
@@ -142,20 +197,20 @@ fn every_model_trains_on_one_core_within_its_time() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let metrics: Vec<Value> = stdout
+        let mut metrics = stdout
             .lines()
-            .filter_map(|line| line.strip_prefix("METRICS: "))
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        let (first, last) = (metrics.first().unwrap(), metrics.last().unwrap());
-        println!("{title:?}: {last}");
-        let number = |metrics: &Value, key: &str| metrics[key].as_f64().unwrap();
-        assert!(
-            number(last, "training_loss") < number(first, "training_loss"),
-            "{stdout}"
-        );
-        assert!(number(last, "validation_accuracy") > 0.8, "{stdout}");
-        assert!(number(last, "throughput_samples_per_sec") > 0.0, "{stdout}");
+            .filter_map(|line| line.strip_prefix("METRICS: "));
+        let metrics: Value = serde_json::from_str(metrics.next_back().unwrap()).unwrap();
+        println!("{title}: {metrics}");
+        let number = |key: &str| metrics[key].as_f64().unwrap();
+        let Metric {
+            name,
+            higher_is_better,
+        } = &plan.metric;
+        let method = number(&format!("method_{name}"));
+        let baseline = number(&format!("baseline_{name}"));
+        assert_eq!(method > baseline, *higher_is_better, "{stdout}");
+        assert_ne!(method, baseline, "{stdout}");
     }
 }
 
