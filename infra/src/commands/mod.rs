@@ -33,6 +33,7 @@ mod datasets;
 mod deploy;
 mod destroy;
 mod doctor;
+mod generate;
 mod interrupt;
 mod invoke;
 mod judge;
@@ -102,6 +103,7 @@ enum EnvironmentCommand {
     Status(status::StatusArgs),
     Outputs(outputs::OutputsArgs),
     Scrape(scrape::ScrapeArgs),
+    Generate(generate::GenerateArgs),
     Invoke(invoke::InvokeArgs),
     Logs(logs::LogsArgs),
     Queues(queues::QueuesArgs),
@@ -129,6 +131,7 @@ impl EnvironmentCommand {
             Self::Status(args) => &args.environment,
             Self::Outputs(args) => &args.environment,
             Self::Scrape(args) => &args.environment,
+            Self::Generate(args) => &args.environment,
             Self::Invoke(args) => &args.environment,
             Self::Logs(args) => &args.environment,
             Self::Queues(args) => &args.environment,
@@ -172,6 +175,7 @@ impl EnvironmentCommand {
             Self::Judge(judge::JudgeArgs::Eval(_)) => &[],
             Self::Reconcile(_)
             | Self::Scrape(_)
+            | Self::Generate(_)
             | Self::Invoke(_)
             | Self::Judge(judge::JudgeArgs::Paper(_)) => &Service::OF_FUNCTIONS,
         }
@@ -188,6 +192,7 @@ impl EnvironmentCommand {
             Self::Status(args) => status::run(cx, args).await,
             Self::Outputs(args) => outputs::run(cx, args).await,
             Self::Scrape(args) => scrape::run(cx, args).await,
+            Self::Generate(args) => generate::run(cx, args).await,
             Self::Invoke(args) => invoke::run(cx, args).await,
             Self::Logs(args) => logs::run(cx, args).await,
             Self::Queues(args) => queues::run(cx, args).await,

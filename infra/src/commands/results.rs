@@ -8,6 +8,7 @@ use annapurna_stack::outputs::Output;
 use serde::Serialize;
 use serde_json::json;
 
+use super::generate::program::Stored;
 use super::{Context, EnvironmentArg, Target};
 use crate::error::CommandError;
 use crate::test_outputs::{TestOutputs, reason, status, tail};
@@ -55,6 +56,8 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct One<'a> {
     result: &'a TestResult,
+    /// Its plan, and what it has of the plan's claims.
+    program: Option<&'a Stored>,
     /// Keys of all that the program put out.
     outputs: &'a [String],
 }
@@ -161,14 +164,19 @@ async fn one(
         ),
     })?;
     let names = outputs.keys(&prefix).await?;
+    let program = Stored::of(target, paper).await?;
     if as_json {
         let outputs = &names;
         return cx.ui.json(&One {
             result: &result,
+            program: program.as_ref(),
             outputs,
         });
     }
     cx.ui.result(fields(&result))?;
+    if let Some(plan) = program.as_ref().and_then(Stored::in_words) {
+        cx.ui.result(format!("\n{plan}"))?;
+    }
     let place = format!("s3://{}/{prefix}", outputs.bucket);
     cx.ui
         .result(format!("\n{} outputs in {place}", names.len()))?;

@@ -1,5 +1,6 @@
 //! Which message a paper needs, decided from what is there of it.
 
+use annapurna_contract::status::GenerationState;
 use annapurna_contract::{
     CodeEvaluationMessage, CodeGenerationMessage, Decision, PaperId, RecordState, ResearchMessage,
     SourceRecord, keys,
@@ -49,7 +50,23 @@ pub(super) struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Program {
     pub(super) paper_title: String,
+    /// Empty where there is none.
     pub(super) code_sha256: String,
+    #[serde(default)]
+    pub(super) status: ProgramStatus,
+}
+
+/// How far the writing came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct ProgramStatus {
+    state: Option<GenerationState>,
+}
+
+impl Program {
+    /// What the model wrote cannot be run: the generator has said so and does nothing more by itself.
+    fn is_given_up(&self) -> bool {
+        self.code_sha256.is_empty() && self.status.state == Some(GenerationState::Failed)
+    }
 }
 
 /// What a result says of its program.
@@ -102,6 +119,9 @@ pub(super) fn next(paper: &Paper, buckets: Buckets<'_>) -> Option<Next> {
         (verdict, None) => return verdict.as_ref().filter(is_accepted).and_then(|_| judge()),
     };
     if document.waits_for_text {
+        return None;
+    }
+    if paper.program.as_ref().is_some_and(Program::is_given_up) {
         return None;
     }
     let Some(program) = paper.program.as_ref().filter(|_| document.has_program) else {
@@ -207,12 +227,31 @@ mod tests {
             program: Some(Program {
                 paper_title: "Adam".to_owned(),
                 code_sha256: "c0de".to_owned(),
+                status: ProgramStatus::default(),
             }),
             result: Some(TestedProgram {
                 code_sha256: "c0de".to_owned(),
             }),
             unreadable: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_paper_whose_program_was_given_up_is_left_alone() {
+        let given_up = |code: &str, state| Paper {
+            document: document(false, false),
+            program: Some(Program {
+                paper_title: "Adam".to_owned(),
+                code_sha256: code.to_owned(),
+                status: ProgramStatus { state: Some(state) },
+            }),
+            result: None,
+            ..finished()
+        };
+        let next = |paper: &Paper| next(paper, BUCKETS);
+        assert_eq!(next(&given_up("", GenerationState::Failed)), None);
+        let planned = given_up("", GenerationState::Planned);
+        assert!(matches!(next(&planned), Some(Next::Generate(_))));
     }
 
     fn document(has_program: bool, is_tested: bool) -> Option<Document> {
