@@ -101,7 +101,7 @@ async fn ours(root: &Path) -> Result<Option<Rustc>, CommandError> {
 }
 
 /// What rustup is told to have that compiler say something.
-const fn of_ours<'a>([first, second]: [&'a str; 2]) -> [&'a str; 5] {
+const fn of_ours([first, second]: [&str; 2]) -> [&str; 5] {
     ["run", RUST, "rustc", first, second]
 }
 
