@@ -39,6 +39,8 @@ pub(crate) struct Content<'a, 'f> {
     n_operators: usize,
     depth: usize,
     deadline: Instant,
+    /// Nothing more is read of the page, whatever form it is in.
+    over: bool,
 }
 
 /// What `q` saves.
@@ -78,6 +80,7 @@ impl<'a, 'f> Content<'a, 'f> {
             n_operators: 0,
             depth: 0,
             deadline,
+            over: false,
         }
     }
 
@@ -100,10 +103,11 @@ impl<'a, 'f> Content<'a, 'f> {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         let looks = self.n_operators.is_multiple_of(BETWEEN_LOOKS);
         let is_full = self.layout.n_bytes() >= self.text || self.layout.n_lines() >= LINES;
-        is_full || looks && Instant::now() >= self.deadline
+        self.over |= is_full || looks && Instant::now() >= self.deadline;
+        self.over
     }
 
     fn operator(&mut self, operator: &TypedInstruction<'_, '_>, resources: &Resources<'a>) {
@@ -228,10 +232,10 @@ impl<'a, 'f> Content<'a, 'f> {
 
     /// Runs a form's operators in its own coordinates, with its own resources.
     fn form(&mut self, name: &Name<'_>, resources: &Resources<'a>) {
-        let Some(form) = resources
-            .get_x_object(name)
-            .filter(|_| self.depth < FORMS && self.content > 0)
-        else {
+        if self.depth >= FORMS || self.content == 0 {
+            return;
+        }
+        let Some(form) = resources.get_x_object(name) else {
             return;
         };
         let subtype = form.dict().get::<Name<'_>>(SUBTYPE);
