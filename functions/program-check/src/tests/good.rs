@@ -32,6 +32,7 @@ fn lines_that_stay_inside_pass() {
     for lines in [
         "import numpy as np\nx = np.zeros(3)",
         "try:\n    from matplotlib import pyplot\nexcept ImportError:\n    pyplot = None",
+        "try:\n    import matplotlib\n    matplotlib.use('Agg')\nexcept ImportError:\n    pass\nelse:\n    from matplotlib import pyplot",
         "open('notes.txt', 'w').write('x')",
         "import os\nos.makedirs('plots', exist_ok=True)\nprint(os.path.join('plots', 'a.png'))",
         "import re\npattern = re.compile('a')",
