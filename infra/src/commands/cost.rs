@@ -18,7 +18,7 @@ mod prices;
 /// Largest counter that is read, bytes.
 const COUNTER_LIMIT: u64 = 64 << 10;
 
-/// Show what an environment costs: a month of it, papers by stage, or what models really took
+/// Show what an environment costs: a month, papers by stage, or what models really took
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo infra cost prod                    A month without papers, and a hundred accepted papers

@@ -23,11 +23,13 @@ use verdicts::verdict_of;
 
 /// Largest record that is read, bytes.
 const RECORD_LIMIT: u64 = 4 << 20;
+/// The word in an environment's place with which the judge itself is measured.
+const EVAL: &str = "eval";
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait for the judge: its time limit, and as much again for what waits before the order.
 const LONGEST: Duration = Duration::from_secs(1_800);
 
-/// Shows the judge's verdict, decides in its place, or measures it
+/// Show the judge's verdict, decide in its place, or measure it
 ///
 /// A paper that the judge could not decide waits for a person: `cargo infra papers ENV --undecided` lists them. What a person
 /// decides stands until the paper's abstract changes in substance. A paper that is accepted stays so, since its program
@@ -44,19 +46,6 @@ const LONGEST: Duration = Duration::from_secs(1_800);
   cargo infra judge eval labels.jsonl                                          Precision and recall of the offline rules
   cargo infra judge eval labels.jsonl --environment prod --json                Of prod's model, which costs something"
 )]
-struct Shape {
-    #[command(flatten)]
-    paper: Option<PaperArgs>,
-    #[command(subcommand)]
-    command: Option<Subcommand>,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Subcommand {
-    Eval(eval::EvalArgs),
-}
-
-#[derive(Debug, Args)]
 pub(super) struct PaperArgs {
     #[command(flatten)]
     environment: EnvironmentArg,
@@ -105,27 +94,20 @@ pub(super) enum JudgeArgs {
 
 impl Args for JudgeArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
-        Shape::augment_args(command)
+        let eval = eval::EvalArgs::augment_args(clap::Command::new(EVAL));
+        PaperArgs::augment_args(command).subcommand(eval)
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Shape::augment_args_for_update(command)
+        Self::augment_args(command)
     }
 }
 
 impl FromArgMatches for JudgeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        match Shape::from_arg_matches(matches)? {
-            Shape {
-                command: Some(Subcommand::Eval(args)),
-                ..
-            } => Ok(Self::Eval(args)),
-            Shape {
-                paper: Some(args), ..
-            } => Ok(Self::Paper(args)),
-            Shape { .. } => Err(clap::Error::new(
-                clap::error::ErrorKind::MissingRequiredArgument,
-            )),
+        match matches.subcommand_matches(EVAL) {
+            Some(eval) => eval::EvalArgs::from_arg_matches(eval).map(Self::Eval),
+            None => PaperArgs::from_arg_matches(matches).map(Self::Paper),
         }
     }
 

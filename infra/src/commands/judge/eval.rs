@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// What stands in the table for a paper that the model gave no usable answer about.
 const NO_ANSWER: &str = "no answer";
 
-/// Measures the judge's prompt with an environment's model against labelled papers
+/// Measure the judge's prompt with an environment's model against labelled papers
 ///
 /// Nothing has to be deployed and nothing is stored; a model in AWS costs what it costs. FILE has a JSON object a line:
 /// `{"title": …, "abstract": …, "label": "accept" | "reject" | "undecided"}`. No known papers are shown, so novelty is
