@@ -20,7 +20,7 @@ use serde_json::Error;
 use crate::datasets::Catalogue;
 
 /// Counts the versions of the prompts. Programs of another are written again when they are asked for.
-pub(crate) const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "2";
 
 const SYSTEM: &str = include_str!("../prompts/system.md");
 /// The question for a plan.
@@ -162,8 +162,8 @@ mod tests {
         let all = [SYSTEM, PLAN, CODE, REPAIR, FIDELITY].concat();
         let digest = hex::encode(Sha256::digest(all));
         let known = (
-            "1",
-            "ea7817dffa936946d7f645bc23fe32fee86a3774a560b8869ef92624d73ee3d5",
+            "2",
+            "967552e425d3c1e621df21400318ae8ad166053bc9c003c01206fb1456d49e59",
         );
         assert_eq!(
             (VERSION, digest.as_str()),

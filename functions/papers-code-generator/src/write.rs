@@ -96,6 +96,10 @@ impl<'a> Writing<'a> {
         let attempts = self.metadata.status.attempts.unwrap_or(0);
         self.metadata.status.attempts = Some(attempts + 1);
         let written = self.plan_and_program().await;
+        if written.is_ok() {
+            // Another program: what was mended of the one before does not count.
+            self.metadata.repairs.clear();
+        }
         self.end(written, GenerationState::Checked).await
     }
 
@@ -109,7 +113,9 @@ impl<'a> Writing<'a> {
             return Ok(self.metadata);
         };
         let place = match repair.from {
-            RepairFrom::DryRun => "it failed in a dry run on the machine's processor",
+            RepairFrom::DryRun => {
+                "it failed in the short run, with at most 64 samples of each half of a data set, on the machine's processor"
+            }
             RepairFrom::Device => "it failed on the device",
         };
         let found = format!("{place}. The end of what it wrote:\n{}", repair.findings);

@@ -7,6 +7,7 @@
     reason = "a failed step fails the test; each test uses its part"
 )]
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -18,7 +19,7 @@ use annapurna_local_testing::{TestEmulator, test_emulator, without_own_settings}
 use annapurna_stack::environment::Environment;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use infra::cloud::Cloud;
 use infra::engine::Engine;
 use tempfile::TempDir;
@@ -220,22 +221,21 @@ fn with_index(text: &str, index: &str) -> String {
     kept.join("\n")
 }
 
-/// As much of OpenSearch as a deploy asks: what was put is there.
+/// As much of OpenSearch as a deploy asks: each index that was put is there.
 async fn answer(
-    State(made): State<Arc<Mutex<Option<String>>>>,
+    State(made): State<Arc<Mutex<BTreeMap<String, String>>>>,
     method: Method,
+    uri: Uri,
     body: String,
 ) -> (StatusCode, String) {
+    let index = uri.path().split('/').nth(1).unwrap_or_default().to_owned();
     let mut made = made.lock().unwrap();
     if method == Method::PUT {
-        *made = Some(body);
+        made.insert(index, body);
         return (StatusCode::OK, r#"{"acknowledged": true}"#.to_owned());
     }
-    match made.as_deref() {
-        Some(body) => (
-            StatusCode::OK,
-            format!("{{\"research-papers-v2\": {body}}}"),
-        ),
+    match made.get(&index) {
+        Some(body) => (StatusCode::OK, format!("{{\"{index}\": {body}}}")),
         None => (
             StatusCode::NOT_FOUND,
             r#"{"error": {"type": "index_not_found_exception"}, "status": 404}"#.to_owned(),
@@ -243,7 +243,7 @@ async fn answer(
     }
 }
 
-/// The address of an index that is not there until it is made.
+/// The address of indexes that are not there until they are made.
 async fn index() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
