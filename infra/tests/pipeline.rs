@@ -55,10 +55,11 @@ async fn ten_sample_papers_have_results(deployment: &Deployment) {
         assert_eq!(paper["tested"], true, "{paper}");
         assert_eq!(paper["test_success"], true, "{paper}");
         assert!(paper["training_loss"].as_f64().unwrap() > 0.0, "{paper}");
-        assert!(
-            paper["validation_accuracy"].as_f64().unwrap() > 0.3,
-            "{paper}"
-        );
+        let stage = paper["stage"].as_str().unwrap();
+        assert!(["trained", "beats-baseline"].contains(&stage), "{paper}");
+        // Programs about language have no accuracy.
+        let accuracy = paper["validation_accuracy"].as_f64();
+        assert!(accuracy.is_none_or(|it| it > 0.3), "{paper}");
     }
     assert_eq!(
         deployment

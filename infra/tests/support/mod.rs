@@ -442,7 +442,7 @@ pub async fn serve(site: PaperSite) -> String {
 pub fn distinct_papers(count: usize) -> PaperSite {
     const WORDS: [&str; 12] = [
         "ocean currents",
-        "protein folding",
+        "river levels",
         "railway timetables",
         "violin acoustics",
         "soil moisture",
