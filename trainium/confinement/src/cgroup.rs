@@ -316,6 +316,22 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a group that has no process and no group any more, or will have none in a moment.
+///
+/// # Errors
+///
+/// When it still has.
+pub(crate) fn remove_empty(folder: &Path) -> io::Result<()> {
+    for _ in 0..REMOVE_ATTEMPTS {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            Ok(()) | Err(_) => return Ok(()),
+        }
+        std::thread::sleep(REMOVE_PAUSE);
+    }
+    fs::remove_dir(folder)
+}
+
 /// Kills all processes of one group: at once where the kernel has a file for that (v2, 5.14), else one by one.
 fn end_members(folder: &Path) {
     if fs::write(folder.join("cgroup.kill"), "1").is_ok() {

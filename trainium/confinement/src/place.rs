@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::cgroup::{Base, Group, GroupLimits, remove};
+use crate::cgroup::{Base, Group, GroupLimits, remove, remove_empty};
 
 /// What an agent's own groups begin with.
 const OURS: &str = "annapurna-";
@@ -79,8 +79,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.own {
             for folder in self.base.folders() {
-                // A later start of the same agent removes what does not go now.
-                let _ = fs::remove_dir(folder);
+                // The kernel takes a moment after the last process. A later start of the same agent removes what does
+                // not go now.
+                let _ = remove_empty(folder);
             }
         }
     }

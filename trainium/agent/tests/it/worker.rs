@@ -117,7 +117,8 @@ async fn each_result_is_written_last_and_the_message_is_deleted_after_all() {
         names.map(|name| format!("put {good}/outputs/{name}"))
     );
     let result = store.result(&good).unwrap();
-    assert!(result.success && result.error_type.is_none());
+    assert!(result.success);
+    assert_eq!(result.error_type, Some(ErrorType::Metrics), "of NaN");
     assert_eq!(result.status, Some(TestStatus::Success));
     assert!(result.cpu_time.is_some() && result.core_seconds.is_none());
     assert!(
