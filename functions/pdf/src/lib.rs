@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use paper::{DOCUMENT_BYTES, DOCUMENT_PAGES, Paper, Section, SectionKind};
+pub use paper::{Paper, Section, SectionKind};
 pub use parent::read;
 
 /// Largest PDF that is read, bytes: the largest that the scrapers store.

@@ -4,13 +4,6 @@ use annapurna_contract::text::first_chars;
 
 use crate::{furniture, sections, wire::Page};
 
-/// Most bytes of a PDF that every model takes as a document block. Source: Amazon Bedrock API reference,
-/// `Message` ("each document's size must be no more than 4.5 MB"); Claude 4 and later take larger PDFs.
-pub const DOCUMENT_BYTES: usize = 4_500_000;
-/// Most pages of such a PDF. Source: Amazon Bedrock user guide, "API restrictions": Claude takes at most 100
-/// pages a request.
-pub const DOCUMENT_PAGES: usize = 100;
-
 /// Stands where a section was cut.
 const CUT: &str = " [cut]";
 /// Fewest characters of a section worth showing.
@@ -124,11 +117,6 @@ impl Paper {
         let shown: Vec<String> = shown.into_iter().flatten().collect();
         first_chars(shown.join("\n\n").trim(), limit).to_owned()
     }
-
-    /// Whether the file of this paper, of so many bytes, may be sent as a document block to any model.
-    pub fn fits_a_document_block(&self, n_bytes: usize) -> bool {
-        n_bytes <= DOCUMENT_BYTES && self.n_pages <= DOCUMENT_PAGES
-    }
 }
 
 impl Section {
@@ -217,16 +205,5 @@ mod tests {
         for limit in 0..40 {
             assert!(paper().for_model(limit).chars().count() <= limit);
         }
-    }
-
-    #[test]
-    fn a_document_block_holds_what_every_model_takes() {
-        assert!(paper().fits_a_document_block(DOCUMENT_BYTES));
-        assert!(!paper().fits_a_document_block(DOCUMENT_BYTES + 1));
-        let long = Paper {
-            n_pages: DOCUMENT_PAGES + 1,
-            ..paper()
-        };
-        assert!(!long.fits_a_document_block(1));
     }
 }
