@@ -179,8 +179,7 @@ impl Programs {
         if !metadata.has_program() {
             return Ok(Some(metadata));
         }
-        let code = self.code(paper_id, &keys::code(paper_id)).await?;
-        let is_there = code.is_some_and(|code| sha256(&code) == metadata.code_sha256);
+        let is_there = self.program(&metadata).await?.is_some();
         Ok(is_there.then_some(metadata))
     }
 
@@ -193,10 +192,17 @@ impl Programs {
         &self,
         metadata: &Metadata,
     ) -> Result<Option<String>, GeneratorError> {
-        let code = self
-            .code(&metadata.paper_id, &keys::code(&metadata.paper_id))
-            .await?;
-        Ok(code.filter(|code| sha256(code) == metadata.code_sha256))
+        let (paper_id, digest) = (&metadata.paper_id, &metadata.code_sha256);
+        // A run that was killed before it wrote metadata may have put another program at the present one's key; one from
+        // before programs had keys of their own is there only.
+        for key in [keys::code_version(paper_id, digest), keys::code(paper_id)] {
+            let code = self.code(paper_id, &key).await?;
+            let code = code.filter(|code| sha256(code) == *digest);
+            if code.is_some() {
+                return Ok(code);
+            }
+        }
+        Ok(None)
     }
 
     async fn code(&self, paper_id: &PaperId, key: &str) -> Result<Option<String>, GeneratorError> {

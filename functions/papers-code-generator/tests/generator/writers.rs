@@ -56,6 +56,22 @@ async fn a_claim_of_a_run_that_was_killed_is_over_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_program_of_a_run_that_was_killed_before_its_metadata_costs_no_other() {
+    let setting = Setting::new().await;
+    let adam = setting.paper("Adam", "Kingma").await;
+    setting.will_write(CODE);
+    let event = json!({"action": "generate_by_id", "paper_id": adam});
+    setting.ask(event.clone()).await;
+    let asked = setting.bedrock.prompts().len();
+    let other = CODE.replace("EPOCHS = 10", "EPOCHS = 11").into_bytes();
+    let key = keys::code(&adam);
+    setting.stage.put(&setting.code, &key, other).await;
+    let answer = setting.ask(event).await;
+    assert_eq!(answer["already"][0]["paper_id"], json!(adam), "{answer}");
+    assert_eq!(setting.bedrock.prompts().len(), asked, "nothing is paid");
+}
+
+#[tokio::test]
 async fn a_text_that_comes_has_the_program_written_again_once() {
     let setting = Setting::new().await;
     let adam = setting.paper("Adam", "Kingma").await;
